@@ -1,0 +1,52 @@
+# sockmesh. Output only under build/. `make help` lists the targets; V=1 shows the commands.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+SAN ?=
+BUILD ?= build$(if $(SAN),/san-$(SAN))
+CXX := g++
+CLANG ?= clang
+BPFTOOL ?= bpftool
+PROTOC ?= protoc
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+ARCH := $(shell uname -m)
+BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(ARCH)))
+
+CXXFLAGS ?= -O2 -g
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+WARN := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
+override CXXFLAGS += -std=c++20 $(WARN) $(SAN_FLAGS)
+CPPFLAGS := -Iagent -Ibpf/include -isystem $(BUILD)/gen -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
+LDFLAGS += $(SAN_FLAGS)
+
+include tools/build/proto.mk
+include tools/build/bpf.mk
+include tools/build/rooms.mk
+include tools/build/tests.mk
+include tools/build/checks.mk
+
+.DEFAULT_GOAL := all
+.PHONY: all help clean deps demo test check
+all: $(BINARIES)  ## build sockmeshd, sockmeshctl and sockmesh-xds
+
+deps:  ## install the Debian packages that building and testing need
+	$(Q)tools/build/install-deps.sh
+
+demo: deps  ## the main job before your eyes, in under a minute (root)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo/demo.sh $(BUILD)
+
+test: deps  ## unit, BPF and integration tests (root)
+	$(Q)$(MAKE) --no-print-directory test-build
+	$(Q)tools/build/run-tests.sh $(BUILD)
+
+clean:  ## remove build/
+	rm -rf build
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18

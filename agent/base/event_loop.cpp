@@ -1,0 +1,121 @@
+#include "base/event_loop.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace sockmesh {
+
+Result<std::unique_ptr<EventLoop>> EventLoop::create() {
+  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.valid()) return Error::fromErrno("epoll_create1", errno);
+  UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake.valid()) return Error::fromErrno("eventfd", errno);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = wake.get();
+  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0) {
+    return Error::fromErrno("epoll_ctl", errno);
+  }
+  return std::unique_ptr<EventLoop>(new EventLoop(std::move(epoll), std::move(wake)));
+}
+
+void EventLoop::post(Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(task));
+  }
+  const std::uint64_t one = 1;
+  // A full eventfd counter already means "wake up": the result is of no interest.
+  [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof(one));
+}
+
+void EventLoop::stop() {
+  stopped_ = true;
+  post([] {});
+}
+
+EventLoop::TimerId EventLoop::after(Nanos delay, Task task) {
+  const TimerId id = nextTimer_++;
+  const Nanos deadline = clock_.monotonic() + delay;
+  timers_.emplace(std::pair(deadline, id), std::move(task));
+  deadlines_.emplace(id, deadline);
+  return id;
+}
+
+void EventLoop::cancel(TimerId id) {
+  const auto found = deadlines_.find(id);
+  if (found == deadlines_.end()) return;
+  timers_.erase({found->second, id});
+  deadlines_.erase(found);
+}
+
+Status EventLoop::watch(int fd, Task onReadable) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    return Error::fromErrno("epoll_ctl", errno);
+  }
+  watched_[fd] = std::move(onReadable);
+  return {};
+}
+
+void EventLoop::unwatch(int fd) {
+  if (watched_.erase(fd) > 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void EventLoop::runPosted() {
+  std::deque<Task> tasks;
+  {
+    const std::lock_guard lock(mutex_);
+    tasks.swap(posted_);
+  }
+  for (Task& task : tasks) task();
+}
+
+void EventLoop::runTimers() {
+  const Nanos now = clock_.monotonic();
+  while (!timers_.empty() && timers_.begin()->first.first <= now) {
+    auto node = timers_.extract(timers_.begin());
+    deadlines_.erase(node.key().second);
+    node.mapped()();
+  }
+}
+
+int EventLoop::timeoutMillis() const {
+  if (timers_.empty()) return -1;
+  const Nanos left = timers_.begin()->first.first - clock_.monotonic();
+  if (left <= Nanos(0)) return 0;
+  // Rounded up: a timer never fires early, and a loop never spins on the last fraction.
+  const auto millis = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  return static_cast<int>(std::min<std::int64_t>(millis, 60'000));
+}
+
+void EventLoop::run() {
+  std::array<epoll_event, 64> events{};
+  while (!stopped_) {
+    const int ready = epoll_wait(epoll_.get(), events.data(), events.size(), timeoutMillis());
+    for (int i = 0; i < ready; ++i) {
+      const int fd = events[static_cast<std::size_t>(i)].data.fd;
+      if (fd == wake_.get()) {
+        std::uint64_t drained = 0;
+        [[maybe_unused]] const ssize_t got = ::read(fd, &drained, sizeof(drained));
+        continue;
+      }
+      // A copy: the handler may unwatch its own descriptor, or another's that is in this batch.
+      if (const auto found = watched_.find(fd); found != watched_.end()) {
+        const Task handler = found->second;
+        handler();
+      }
+    }
+    runPosted();
+    runTimers();
+  }
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,96 @@
+#include "base/log.h"
+
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <array>
+#include <mutex>
+
+namespace sockmesh {
+namespace {
+
+// %v puts the message in as it is; a JSON line needs it escaped.
+class JsonMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    for (const char c : message.payload) append(c, out);
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<JsonMessage>();
+  }
+
+ private:
+  static void append(char c, spdlog::memory_buf_t& out) {
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
+    } else {
+      out.push_back(c);
+    }
+  }
+};
+
+std::unique_ptr<spdlog::formatter> makeFormatter(bool json) {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  if (json) {
+    formatter->add_flag<JsonMessage>('J').set_pattern(
+        R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","scope":"%n","message":"%J"})");
+  } else {
+    formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %n: %v");
+  }
+  return formatter;
+}
+
+// spdlog's own registry is the one process-wide table of loggers; this guards "make if absent".
+std::mutex creation;
+
+Result<spdlog::level::level_enum> parseLevel(const std::string& level) {
+  if (level == "warn") return spdlog::level::warn;
+  if (level == "error") return spdlog::level::err;
+  const auto parsed = spdlog::level::from_str(level);
+  if (parsed == spdlog::level::off && level != "off") {
+    return Error("\"" + level + "\" is not a log level (trace, debug, info, warn, error, off)");
+  }
+  return parsed;
+}
+
+}  // namespace
+
+Status configureLogging(const std::string& level, bool json) {
+  const auto parsed = parseLevel(level);
+  if (!parsed) return parsed.error();
+  auto main = std::make_shared<spdlog::logger>(
+      "main", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  spdlog::set_default_logger(main);
+  spdlog::set_formatter(makeFormatter(json));
+  spdlog::set_level(*parsed);
+  spdlog::flush_on(spdlog::level::warn);
+  return {};
+}
+
+Status setLogLevel(const std::string& scope, const std::string& level) {
+  const auto parsed = parseLevel(level);
+  if (!parsed) return parsed.error();
+  if (scope.empty()) {
+    spdlog::set_level(*parsed);
+    return {};
+  }
+  const auto found = spdlog::get(scope);
+  if (!found) return Error("no log scope \"" + scope + "\"");
+  found->set_level(*parsed);
+  return {};
+}
+
+std::shared_ptr<spdlog::logger> logger(const std::string& scope) {
+  const std::lock_guard lock(creation);
+  if (auto found = spdlog::get(scope)) return found;
+  auto made = std::make_shared<spdlog::logger>(scope, spdlog::default_logger()->sinks().begin(),
+                                               spdlog::default_logger()->sinks().end());
+  spdlog::initialize_logger(made);
+  return made;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,23 @@
+// Logging: named spdlog loggers as scopes ("xds", "datapath", ...), text for people or one JSON
+// object a line. Data goes to stdout, messages to stderr.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <spdlog/spdlog.h>
+
+#include "base/result.h"
+
+namespace sockmesh {
+
+// Call once, before threads start. `level` is trace|debug|info|warn|error|off.
+Status configureLogging(const std::string& level, bool json);
+
+// Sets one scope's level, or all of them where `scope` is empty. Any thread.
+Status setLogLevel(const std::string& scope, const std::string& level);
+
+// The logger of a scope, made when first asked for. Any thread.
+std::shared_ptr<spdlog::logger> logger(const std::string& scope);
+
+}  // namespace sockmesh

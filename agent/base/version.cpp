@@ -1,0 +1,7 @@
+#include "base/version.h"
+
+namespace sockmesh {
+
+const char* version() { return SOCKMESH_VERSION; }
+
+}  // namespace sockmesh

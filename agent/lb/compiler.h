@@ -1,0 +1,40 @@
+// Snapshot + HealthOverlay -> LbTables: every decision of Envoy's that can be made ahead of a
+// connection. Knows no ids, no kernel and no clock; equal input gives equal (and shared) output.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "lb/tables.h"
+#include "model/health_overlay.h"
+#include "model/snapshot.h"
+
+namespace sockmesh {
+
+struct CompilerOptions {
+  Locality nodeLocality;  // orders localities; zone-aware routing's own zone
+  // The EDS/cluster name whose membership is the callers' own cluster (Envoy's
+  // cluster_manager.local_cluster_name); empty: zone-aware routing is off.
+  std::string localCluster;
+};
+
+class Compiler {
+ public:
+  explicit Compiler(CompilerOptions options);
+  ~Compiler();
+
+  // `now` is CLOCK_MONOTONIC and never goes back between calls. Clusters whose resources, overlay
+  // and time-dependent weights did not change since the last call keep their tables.
+  std::shared_ptr<const LbTables> compile(const Snapshot& snapshot, const HealthOverlay& overlay,
+                                          Nanos now);
+
+  // When time alone changes the result next (slow start, endpoint_stale_after); nothing: never.
+  std::optional<Nanos> nextChange() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sockmesh

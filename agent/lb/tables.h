@@ -1,0 +1,100 @@
+// What the compiler makes of a Snapshot and the map writer puts into the kernel: selection tables
+// in terms of names and addresses. Ids are the writer's business; cells refer to hosts and groups
+// by their index in this structure, so that equal tables of different clusters are one table.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/assignment.h"
+#include "model/cluster.h"
+#include "model/listener.h"
+#include "sockmesh_abi.h"
+
+namespace sockmesh {
+
+// An immutable table of cells. `size` counts entries as sm_group::table_size does. Equal content
+// is shared: the compiler keeps one object for all (by `contentHash`, then by comparison).
+struct CellTable {
+  std::vector<sm_cell> cells;  // unused words are zero
+  std::uint32_t size = 0;
+  std::uint64_t contentHash = 0;
+};
+
+// sm_group, without ids. A LEAVE_ALONE or REFUSE group has a reason, and no hosts and table.
+struct LbGroup {
+  sm_policy policy = SM_POLICY_LEAVE_ALONE;
+  sm_reason reason = SM_REASON_NONE;
+  std::string cluster;  // "" for SM_POLICY_BY_HASH
+  std::uint32_t flags = 0;  // SM_GROUP_*
+  std::uint32_t priority = 0;
+  Locality locality;  // empty: several, or none
+  std::vector<SocketAddress> hosts;
+  std::shared_ptr<const CellTable> table;  // null: the policy needs none
+  std::uint32_t choiceCount = 0;
+  std::uint32_t biasQ16 = 0;
+  std::uint32_t balancePercent = 0;
+  std::uint32_t ringShift = 0;
+
+  bool operator==(const LbGroup& other) const;
+};
+
+// One VIP.
+struct LbService {
+  std::string name;  // the listener's
+  SocketAddress vip;
+  Protocol protocol = Protocol::kTcp;
+  // Groups [0, pickSize) are picked by `pick` (alias cells whose here/other are group indices);
+  // null when pickSize is 1. The rest is reached through SM_POLICY_BY_HASH groups.
+  std::vector<std::shared_ptr<const LbGroup>> groups;  // at least one
+  std::shared_ptr<const CellTable> pick;
+  std::uint32_t pickSize = 1;
+  std::uint32_t flags = 0;  // SM_DESCRIPTOR_*
+  std::uint32_t affinitySeconds = 0;
+
+  bool operator==(const LbService& other) const;
+};
+
+// An endpoint as people and the detector see it, in the order of the assignment.
+struct LbEndpoint {
+  SocketAddress address;
+  Locality locality;
+  std::uint32_t priority = 0;
+  std::uint32_t weight = 1;
+  EdsHealth health = EdsHealth::kUnknown;
+  auto operator<=>(const LbEndpoint&) const = default;
+};
+
+// A cluster that some VIP leads to.
+struct LbCluster {
+  std::string name;
+  std::vector<LbEndpoint> endpoints;  // all of them, eligible or not
+  std::uint32_t maxConnections = 0;   // 0: no limit enforced
+  Nanos connectTimeout{0};
+  // The consecutive failures that eject in the kernel, and how many endpoints may be ejected at
+  // once; 0: the kernel never ejects.
+  std::uint32_t consecutiveThreshold = 0;
+  std::uint32_t ejectionLimit = 0;
+  bool operator==(const LbCluster&) const = default;
+};
+
+struct VipKey {
+  SocketAddress vip;
+  Protocol protocol = Protocol::kTcp;
+  auto operator<=>(const VipKey&) const = default;
+};
+
+// Immutable; unchanged services and clusters are the same objects as in the tables before, so a
+// diff compares pointers first.
+struct LbTables {
+  std::map<VipKey, std::shared_ptr<const LbService>> services;
+  std::map<std::string, std::shared_ptr<const LbCluster>> clusters;
+  // Two listeners that claim one VIP and the like; for status and the log.
+  std::vector<LeftAlone> conflicts;
+};
+
+}  // namespace sockmesh

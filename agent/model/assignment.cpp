@@ -1,0 +1,11 @@
+#include "model/assignment.h"
+
+namespace sockmesh {
+
+std::string Locality::toString() const {
+  if (!subZone.empty()) return region + "/" + zone + "/" + subZone;
+  if (!zone.empty()) return region + "/" + zone;
+  return region;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,62 @@
+// A cluster's endpoints (envoy.config.endpoint.v3.ClusterLoadAssignment), decoded: in the order
+// received, duplicates already dropped (the first occurrence of an address wins, also across
+// localities and priorities).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/address.h"
+#include "model/metadata.h"
+
+namespace sockmesh {
+
+struct Locality {
+  std::string region;
+  std::string zone;
+  std::string subZone;
+  auto operator<=>(const Locality&) const = default;
+  bool empty() const { return region.empty() && zone.empty() && subZone.empty(); }
+  std::string toString() const;  // "region/zone/subzone", trailing empty parts dropped
+};
+
+// core.v3.HealthStatus of EDS. An unrecognised number is kUnknown.
+enum class EdsHealth : std::uint8_t {
+  kUnknown,
+  kHealthy,
+  kUnhealthy,
+  kDraining,
+  kTimeout,
+  kDegraded,
+};
+
+struct Endpoint {
+  SocketAddress address;
+  std::uint32_t weight = 1;  // >= 1
+  EdsHealth health = EdsHealth::kUnknown;
+  std::string hostname;
+  MetadataStruct lbMetadata;  // filter_metadata["envoy.lb"]
+};
+
+// The endpoints of one locality at one priority.
+struct LocalityEndpoints {
+  Locality locality;
+  std::uint32_t priority = 0;
+  std::uint32_t weight = 0;  // load_balancing_weight; 0: not given
+  std::vector<Endpoint> endpoints;
+};
+
+struct LoadAssignment {
+  std::string clusterName;
+  std::vector<LocalityEndpoints> localities;
+  std::uint32_t overprovisioningFactor = 140;  // percent
+  bool weightedPriorityHealth = false;
+  std::optional<Nanos> endpointStaleAfter;
+  std::uint64_t contentHash = 0;  // of the resource's bytes
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,26 @@
+// What this node itself learned about endpoints, kept apart from the Snapshot: ejections by the
+// outlier detector and (later) results of active health checks. Ejection never changes the
+// Snapshot; EDS health, active health and ejection stay three separate facts.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/clock.h"
+#include "model/address.h"
+
+namespace sockmesh {
+
+struct EndpointHealth {
+  bool ejected = false;          // Envoy's FAILED_OUTLIER_CHECK
+  Nanos ejectedUntil{0};         // CLOCK_MONOTONIC; meaningful while ejected
+};
+
+struct HealthOverlay {
+  // By cluster name, then by endpoint address. Absent: nothing known against it.
+  std::map<std::string, std::map<SocketAddress, EndpointHealth>> byCluster;
+
+  const EndpointHealth* find(const std::string& cluster, const SocketAddress& address) const;
+};
+
+}  // namespace sockmesh

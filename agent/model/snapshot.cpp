@@ -1,0 +1,11 @@
+#include "model/snapshot.h"
+
+namespace sockmesh {
+
+std::shared_ptr<const LoadAssignment> Snapshot::assignmentOf(const Cluster& cluster) const {
+  if (cluster.inlineAssignment) return cluster.inlineAssignment;
+  const auto found = assignments.find(cluster.edsName);
+  return found == assignments.end() ? nullptr : found->second;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The shared memory between the kernel programs and userspace: every key, value and constant that
+ * both sides know. The only header that both include; each layout is asserted on both sides.
+ *
+ * Rules: fixed-width types only; explicit, zeroed padding; `_be` is network byte order, everything
+ * else the CPU's; times are nanoseconds of CLOCK_MONOTONIC (`_ns`). A change of any layout or of a
+ * constant's meaning raises SM_ABI_VERSION, which is part of the pin path.
+ */
+#ifndef SOCKMESH_ABI_H
+#define SOCKMESH_ABI_H
+
+#include <linux/types.h>
+
+#define SM_ABI_VERSION 1
+
+/*
+ * Paged tables. An id or index i lives in page i >> BITS at entry i & MASK; a table is an
+ * array-of-maps whose pages are allocated by the agent as the table grows, so memory follows need.
+ * The outer size bounds the table; it costs 8 bytes a page that is not there.
+ */
+#define SM_DESCRIPTOR_PAGE_BITS	  12
+#define SM_DESCRIPTOR_PAGES	  1024 /* 4 Mi descriptors */
+#define SM_GROUP_PAGE_BITS	  12
+#define SM_GROUP_PAGES		  4096 /* 16 Mi groups */
+#define SM_CELL_PAGE_BITS	  15
+#define SM_CELL_PAGES		  8192 /* 256 Mi cells, 4 GiB */
+#define SM_ENDPOINT_PAGE_BITS	  12
+#define SM_ENDPOINT_PAGES	  1024 /* 4 Mi endpoints */
+#define SM_CLUSTER_PAGE_BITS	  10
+#define SM_CLUSTER_PAGES	  4096 /* 4 Mi clusters */
+#define SM_STATS_SHARDS		  4 /* of endpoint_stats and cluster_stats; a CPU uses cpu mod 4 */
+
+/* Id 0 is "none" for services, descriptors, endpoints and clusters. */
+#define SM_NONE 0
+
+/* ---- frontends: VIP -> service id. Keys are only added and removed, never rewritten. ---- */
+
+struct sm_frontend4_key {
+	__be32 addr_be;
+	__be16 port_be;
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad;
+};
+
+struct sm_frontend6_key {
+	__be32 addr_be[4];
+	__be16 port_be;
+	__u8 protocol;
+	__u8 pad;
+};
+
+/* ---- descriptors: what a service is now. Immutable once heads[service_id] names it. ---- */
+
+#define SM_FAMILY_V4 4
+#define SM_FAMILY_V6 6
+
+/* The source address picks (tcp_proxy hash_policy source_ip); otherwise hashes are random. */
+#define SM_DESCRIPTOR_HASH_SOURCE (1U << 0)
+/* A hash policy of this service needs a request (header, cookie): layer 7. */
+#define SM_DESCRIPTOR_NEEDS_L7 (1U << 1)
+/* Some endpoint of this service would be spoken to over TLS by a sidecar (automatic mTLS). */
+#define SM_DESCRIPTOR_AUTO_TLS (1U << 2)
+
+struct sm_descriptor {
+	/* The frontend's key again: a lookup that raced with the recycling of a hash element finds
+	 * another key here and starts over. IPv4 is v4-mapped, as everywhere in 16-byte addresses. */
+	__be32 addr_be[4];
+	__be16 port_be;
+	__u8 protocol;
+	__u8 family; /* SM_FAMILY_* of the frontend */
+	__u32 service_id;
+	__u32 group_first; /* groups [group_first, group_first + group_count) */
+	__u32 group_count; /* >= 1 */
+	/* Alias table over the first pick_size groups, at cells [pick_cell, pick_cell + pick_size).
+	 * With pick_size == 1 the group is group_first and no cell is read. Groups beyond pick_size
+	 * are reached only through a SM_POLICY_BY_HASH group. */
+	__u32 pick_cell;
+	__u32 pick_size;
+	__u32 flags; /* SM_DESCRIPTOR_* */
+	__u32 affinity_s; /* client-IP session affinity in seconds; 0: none */
+	__u32 pad[4];
+};
+
+/* ---- groups: hosts among which one policy chooses. ---- */
+
+enum sm_policy {
+	SM_POLICY_LEAVE_ALONE = 0, /* do not rewrite; `reason` says why */
+	SM_POLICY_REFUSE = 1, /* fail connect() with ECONNREFUSED; `reason` says why */
+	SM_POLICY_RANDOM = 2, /* alias cells over hosts */
+	SM_POLICY_ROUND_ROBIN = 3, /* schedule words, walked by `cursor` */
+	SM_POLICY_LEAST_REQUEST = 4, /* see lr_* */
+	SM_POLICY_MAGLEV = 5, /* table words: host by hash mod table_size */
+	SM_POLICY_RING_HASH = 6, /* ring cells sorted by hash */
+	SM_POLICY_BY_HASH = 7, /* table words: group (relative to group_first) by hash mod table_size */
+};
+
+enum sm_reason {
+	SM_REASON_NONE = 0,
+	SM_REASON_ENDPOINTS_UNKNOWN = 1, /* EDS has not answered: unknown is not empty */
+	SM_REASON_CLUSTER_UNKNOWN = 2, /* no such cluster (yet) */
+	SM_REASON_TLS = 3, /* transport_socket: a connect() cannot originate TLS */
+	SM_REASON_ORIGINAL_DST = 4, /* the destination is the endpoint */
+	SM_REASON_BLACK_HOLE = 5, /* a cluster without discovery and endpoints */
+	SM_REASON_DNS = 6, /* STRICT_DNS, LOGICAL_DNS */
+	SM_REASON_UNSUPPORTED = 7, /* discovery type or endpoint addresses we cannot use */
+	SM_REASON_NO_ENDPOINTS = 8, /* known and empty */
+	SM_REASON_NO_HEALTHY = 9, /* endpoints, none eligible under the policy */
+	SM_REASON_NO_SUBSET = 10, /* no subset matches and there is no fallback */
+};
+
+#define SM_GROUP_WEIGHTED (1U << 0) /* LEAST_REQUEST: host weights differ, cells hold them */
+#define SM_GROUP_FULL_SCAN (1U << 1) /* LEAST_REQUEST: compare all hosts */
+#define SM_GROUP_PANIC (1U << 2) /* all hosts, whatever their health */
+#define SM_GROUP_DEGRADED (1U << 3) /* degraded hosts */
+
+struct sm_group {
+	__u32 policy; /* enum sm_policy */
+	__u32 cluster_id;
+	__u32 reason; /* enum sm_reason; LEAVE_ALONE and REFUSE */
+	__u32 flags; /* SM_GROUP_* */
+	__u32 table_cell; /* first cell of the policy's table */
+	__u32 table_size; /* entries: cells for alias and ring, words (4 a cell) for the others */
+	__u32 host_cell; /* host vector: endpoint ids as words, 4 a cell */
+	__u32 host_count;
+	__u32 choice_count; /* LEAST_REQUEST */
+	__u32 bias_q16; /* LEAST_REQUEST: active_request_bias * 65536 */
+	__u32 balance_percent; /* hash policies: hash_balance_factor; 0: off */
+	__u32 ring_shift; /* RING_HASH: 64 - log2(buckets); buckets precede the ring */
+	__u32 priority;
+	__u32 locality_id; /* name id; SM_NONE: several or none */
+	__u64 cursor; /* ROUND_ROBIN: next entry; the only field that changes */
+};
+
+/* ---- cells: the selection tables, in ranges that userspace allocates. ---- */
+
+union sm_cell {
+	/* Alias table (Vose): entry i is `here` when the fraction is below `threshold`, else
+	 * `other`; threshold 0xffffffff means always `here`. */
+	struct {
+		__u32 threshold;
+		__u32 here;
+		__u32 other;
+		__u32 weight; /* LEAST_REQUEST with SM_GROUP_WEIGHTED: weight of host i */
+	} alias;
+	struct {
+		__u64 hash;
+		__u32 host;
+		__u32 pad;
+	} ring;
+	__u32 words[4];
+};
+
+/* ---- endpoints ---- */
+
+struct sm_endpoint {
+	__be32 addr_be[4];
+	__be16 port_be;
+	__u8 family; /* SM_FAMILY_*; 0: the id is free */
+	__u8 eds_health; /* core.v3.HealthStatus; for people */
+	__u32 cluster_id;
+	__u32 locality_id; /* name id */
+	__u32 weight; /* for people: what counts is in the tables */
+	__u32 priority; /* for people */
+	__u32 pad[7];
+};
+
+/* One line, shared by all CPUs. */
+struct sm_endpoint_state {
+	__u32 active; /* connections that hold a record naming this endpoint */
+	__u32 consecutive_failures; /* since the last success; any client */
+	__u64 ejected_until_ns; /* 0: in rotation */
+	__u64 next_ejection_ns; /* how long the next ejection lasts; the agent keeps it */
+	/* The last two clients (network namespaces) that were served: one pod must not eject. */
+	__u64 success_netns;
+	__u64 success_at_ns;
+	__u64 other_success_at_ns; /* last success of any other namespace */
+	__u64 failing_netns; /* of the present run of failures; 0: more than one */
+	__u32 generation;
+	__u32 pad;
+};
+
+enum sm_failure {
+	SM_FAILURE_REFUSED = 0,
+	SM_FAILURE_TIMED_OUT = 1,
+	SM_FAILURE_UNREACHABLE = 2,
+	SM_FAILURE_RESET = 3, /* reset while connecting, other than a refusal */
+	SM_FAILURE_LOCAL = 4, /* no route, no port, own policy: never the endpoint's fault */
+	SM_FAILURE_ABANDONED = 5, /* the application gave up while connecting */
+	SM_FAILURES = 6,
+};
+
+enum sm_close {
+	SM_CLOSE_CLEAN = 0,
+	SM_CLOSE_RESET_BY_PEER = 1,
+	SM_CLOSE_RESET_BY_US = 2,
+	SM_CLOSE_TIMED_OUT = 3,
+	SM_CLOSES = 4,
+};
+
+/* Log2 histograms: bucket i counts values <= 64 us << i; the last counts the rest (> 1.05 s). */
+#define SM_HISTOGRAM_BUCKETS 16
+#define SM_HISTOGRAM_FIRST_US 64
+
+struct sm_endpoint_stats {
+	__u64 selected;
+	__u64 established;
+	__u64 failed[SM_FAILURES];
+	__u64 closed[SM_CLOSES];
+	__u64 sent_bytes;
+	__u64 received_bytes;
+	__u64 retransmits; /* segments */
+	__u64 pad;
+	__u32 connect_us[SM_HISTOGRAM_BUCKETS]; /* time to establish */
+	__u32 rtt_us[SM_HISTOGRAM_BUCKETS]; /* smoothed RTT at close */
+};
+
+/* ---- clusters ---- */
+
+/* One line, shared by all CPUs. */
+struct sm_cluster_state {
+	__u32 active;
+	__u32 max_connections; /* room for the limits; 0: none enforced */
+	__u32 ejected; /* endpoints ejected now, as the kernel counts */
+	__u32 ejection_limit; /* ejections allowed at once; the agent maintains it */
+	__u32 consecutive_threshold; /* failures in a row that eject; 0: never */
+	__u32 flags;
+	__u64 connect_timeout_ns;
+	__u64 pad[4];
+};
+
+struct sm_cluster_stats {
+	__u64 refused_no_endpoints;
+	__u64 left_alone;
+	__u64 overflow; /* connections refused by a limit */
+	__u64 reselected; /* first choice was ejected */
+	__u64 hash_fallback; /* a hash policy without a usable hash */
+	__u64 ejections;
+	__u64 ejections_overflow; /* not ejected: the limit was reached */
+	__u64 pad;
+};
+
+/* ---- connection records: see conn.h ---- */
+
+enum sm_conn_state {
+	SM_CONN_FREE = 0,
+	SM_CONN_PENDING = 1, /* connect() rewrote, TCP has not sent a SYN */
+	SM_CONN_CONNECTING = 2,
+	SM_CONN_ESTABLISHED = 3,
+};
+
+struct sm_connection {
+	__be32 vip_be[4];
+	__be16 vip_port_be;
+	__u8 family; /* of the socket: getpeername4 or 6 answers */
+	__u8 state; /* enum sm_conn_state */
+	__u32 endpoint_id;
+	__u32 cluster_id;
+	__u32 pad;
+	__u64 connect_at_ns;
+	__u64 netns_cookie;
+	__u64 pad2[2];
+};
+
+/* Four ways a bucket: the tags in a line of their own, so that a miss reads 32 bytes. */
+#define SM_CONN_WAYS 4
+
+struct sm_conn_tags {
+	__u64 cookie[SM_CONN_WAYS]; /* socket cookie; 0: free */
+};
+
+/* ---- names: what an id means, without the agent's memory ---- */
+
+enum sm_name_kind {
+	SM_NAME_SERVICE = 1,
+	SM_NAME_CLUSTER = 2,
+	SM_NAME_LOCALITY = 3,
+};
+
+#define SM_NAME_PART 112
+
+/* Names of any length: part 0, 1, ... of `parts`. */
+struct sm_name_key {
+	__u32 id;
+	__u16 kind; /* enum sm_name_kind */
+	__u16 part;
+};
+
+struct sm_name {
+	__u16 length; /* bytes in this part */
+	__u16 parts;
+	__u32 pad;
+	char text[SM_NAME_PART];
+};
+
+/* ---- events ---- */
+
+enum sm_event_kind {
+	SM_EVENT_FAILURE = 1, /* a connect attempt failed by the endpoint's fault */
+	SM_EVENT_EJECTED = 2, /* the kernel ejected the endpoint */
+};
+
+struct sm_event {
+	__u32 kind; /* enum sm_event_kind */
+	__u32 endpoint_id;
+	__u32 cluster_id;
+	__u32 failure; /* enum sm_failure */
+	__u64 at_ns;
+	__u64 until_ns; /* SM_EVENT_EJECTED */
+	__u64 netns_cookie;
+	__u32 consecutive;
+	__u32 generation;
+};
+
+/* ---- counters of the datapath itself, per CPU ---- */
+
+enum sm_counter {
+	SM_COUNTER_LOOKUP_RETRY = 0, /* a recycled hash element was seen through */
+	SM_COUNTER_LOOKUP_EXHAUSTED = 1, /* ... too often in a row; the address was left alone */
+	SM_COUNTER_CONN_OVERFLOW = 2, /* bucket full: socket storage took the record */
+	SM_COUNTER_CONN_LOST = 3, /* socket storage refused too: the connection is not counted */
+	SM_COUNTER_TABLE_BROKEN = 4, /* an index led nowhere; the address was left alone */
+	SM_COUNTER_EVENTS_DROPPED = 5, /* the ring was full */
+	SM_COUNTERS = 6,
+};
+
+/* ---- the agent's identity: its own sockets are never rewritten ---- */
+
+struct sm_globals {
+	__u64 agent_start_ns; /* start_boottime of the agent's thread group leader */
+	__u32 agent_tgid; /* in the initial PID namespace; 0: no agent */
+	__u32 conn_overflow_live; /* records in socket storage now; 0 spares the lookup */
+};
+
+#define SM_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#define SM_ASSERT_AT(type, field, at) \
+	_Static_assert(__builtin_offsetof(type, field) == (at), #type "." #field)
+
+#ifdef __cplusplus
+#define _Static_assert static_assert
+#endif
+
+SM_ASSERT_SIZE(struct sm_frontend4_key, 8);
+SM_ASSERT_AT(struct sm_frontend4_key, port_be, 4);
+SM_ASSERT_AT(struct sm_frontend4_key, protocol, 6);
+SM_ASSERT_SIZE(struct sm_frontend6_key, 20);
+SM_ASSERT_AT(struct sm_frontend6_key, port_be, 16);
+SM_ASSERT_AT(struct sm_frontend6_key, protocol, 18);
+SM_ASSERT_SIZE(struct sm_descriptor, 64);
+SM_ASSERT_AT(struct sm_descriptor, port_be, 16);
+SM_ASSERT_AT(struct sm_descriptor, protocol, 18);
+SM_ASSERT_AT(struct sm_descriptor, family, 19);
+SM_ASSERT_AT(struct sm_descriptor, service_id, 20);
+SM_ASSERT_AT(struct sm_descriptor, group_first, 24);
+SM_ASSERT_AT(struct sm_descriptor, group_count, 28);
+SM_ASSERT_AT(struct sm_descriptor, pick_cell, 32);
+SM_ASSERT_AT(struct sm_descriptor, pick_size, 36);
+SM_ASSERT_AT(struct sm_descriptor, flags, 40);
+SM_ASSERT_AT(struct sm_descriptor, affinity_s, 44);
+SM_ASSERT_SIZE(struct sm_group, 64);
+SM_ASSERT_AT(struct sm_group, cluster_id, 4);
+SM_ASSERT_AT(struct sm_group, table_cell, 16);
+SM_ASSERT_AT(struct sm_group, host_cell, 24);
+SM_ASSERT_AT(struct sm_group, choice_count, 32);
+SM_ASSERT_AT(struct sm_group, priority, 48);
+SM_ASSERT_AT(struct sm_group, cursor, 56);
+SM_ASSERT_SIZE(union sm_cell, 16);
+SM_ASSERT_SIZE(struct sm_endpoint, 64);
+SM_ASSERT_AT(struct sm_endpoint, port_be, 16);
+SM_ASSERT_AT(struct sm_endpoint, family, 18);
+SM_ASSERT_AT(struct sm_endpoint, cluster_id, 20);
+SM_ASSERT_AT(struct sm_endpoint, locality_id, 24);
+SM_ASSERT_AT(struct sm_endpoint, weight, 28);
+SM_ASSERT_SIZE(struct sm_endpoint_state, 64);
+SM_ASSERT_AT(struct sm_endpoint_state, ejected_until_ns, 8);
+SM_ASSERT_AT(struct sm_endpoint_state, success_netns, 24);
+SM_ASSERT_AT(struct sm_endpoint_state, failing_netns, 48);
+SM_ASSERT_AT(struct sm_endpoint_state, generation, 56);
+SM_ASSERT_SIZE(struct sm_endpoint_stats, 256);
+SM_ASSERT_AT(struct sm_endpoint_stats, failed, 16);
+SM_ASSERT_AT(struct sm_endpoint_stats, closed, 64);
+SM_ASSERT_AT(struct sm_endpoint_stats, sent_bytes, 96);
+SM_ASSERT_AT(struct sm_endpoint_stats, connect_us, 128);
+SM_ASSERT_AT(struct sm_endpoint_stats, rtt_us, 192);
+SM_ASSERT_SIZE(struct sm_cluster_state, 64);
+SM_ASSERT_AT(struct sm_cluster_state, ejected, 8);
+SM_ASSERT_AT(struct sm_cluster_state, consecutive_threshold, 16);
+SM_ASSERT_AT(struct sm_cluster_state, connect_timeout_ns, 24);
+SM_ASSERT_SIZE(struct sm_cluster_stats, 64);
+SM_ASSERT_SIZE(struct sm_connection, 64);
+SM_ASSERT_AT(struct sm_connection, vip_port_be, 16);
+SM_ASSERT_AT(struct sm_connection, family, 18);
+SM_ASSERT_AT(struct sm_connection, state, 19);
+SM_ASSERT_AT(struct sm_connection, endpoint_id, 20);
+SM_ASSERT_AT(struct sm_connection, cluster_id, 24);
+SM_ASSERT_AT(struct sm_connection, connect_at_ns, 32);
+SM_ASSERT_AT(struct sm_connection, netns_cookie, 40);
+SM_ASSERT_SIZE(struct sm_conn_tags, 32);
+SM_ASSERT_SIZE(struct sm_name_key, 8);
+SM_ASSERT_AT(struct sm_name_key, kind, 4);
+SM_ASSERT_SIZE(struct sm_name, 120);
+SM_ASSERT_AT(struct sm_name, text, 8);
+SM_ASSERT_SIZE(struct sm_event, 48);
+SM_ASSERT_AT(struct sm_event, at_ns, 16);
+SM_ASSERT_SIZE(struct sm_globals, 16);
+
+#endif /* SOCKMESH_ABI_H */

@@ -1,0 +1,38 @@
+# bpf/*.bpf.c -> one linked object -> $(GEN)/sockmesh.skel.h. The object is built for no particular
+# kernel: the few kernel structs it reads are declared in bpf/kernel.h and relocated at load (CO-RE).
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+BPF_OBJS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
+BPF_LINKED := $(BUILD)/bpf/sockmesh.o
+SKELETON := $(GEN)/sockmesh.skel.h
+MULTIARCH := $(shell gcc -print-multiarch)
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Ibpf/include \
+	-I/usr/include/$(MULTIARCH) -Wall -Wextra -Werror -Wno-unused-parameter
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(BPF_LINKED): $(BPF_OBJS)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKELETON): $(BPF_LINKED)
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name sockmesh_bpf > $@
+
+# Programs that only tests load, linked against the same headers as the product's.
+TEST_BPF_SOURCES := $(wildcard tests/bpf/*.bpf.c)
+TEST_SKELETONS := $(TEST_BPF_SOURCES:tests/bpf/%.bpf.c=$(GEN)/tests/%.skel.h)
+
+$(BUILD)/bpf/tests/%.bpf.o: tests/bpf/%.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(GEN)/tests/%.skel.h: $(BUILD)/bpf/tests/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+-include $(BPF_OBJS:.o=.d) $(patsubst tests/bpf/%.bpf.c,$(BUILD)/bpf/tests/%.bpf.d,$(TEST_BPF_SOURCES))

@@ -1,0 +1,28 @@
+# proto/**/*.proto -> $(BUILD)/gen/**/*.pb.{h,cc}; files with a service also get .grpc.pb.{h,cc}.
+PROTOS := $(shell cd proto && find . -name '*.proto' | sed 's|^\./||' | sort)
+GRPC_PROTOS := $(shell cd proto && grep -rlE '^service ' --include='*.proto' . | sed 's|^\./||' | sort)
+GEN := $(BUILD)/gen
+PROTO_HEADERS := $(PROTOS:%.proto=$(GEN)/%.pb.h) $(GRPC_PROTOS:%.proto=$(GEN)/%.grpc.pb.h)
+PROTO_OBJS := $(PROTOS:%.proto=$(BUILD)/obj/gen/%.pb.o) $(GRPC_PROTOS:%.proto=$(BUILD)/obj/gen/%.grpc.pb.o)
+PROTO_LIB := $(BUILD)/lib/libproto.a
+GRPC_LIBS := -lgrpc++ -lgrpc -lgpr -lprotobuf
+
+$(GEN)/%.pb.h $(GEN)/%.pb.cc &: proto/%.proto
+	$(call say,PROTO,$<)
+	$(Q)mkdir -p $(GEN)
+	$(Q)$(PROTOC) -Iproto --cpp_out=$(GEN) $<
+
+$(GEN)/%.grpc.pb.h $(GEN)/%.grpc.pb.cc &: proto/%.proto
+	$(call say,GRPC,$<)
+	$(Q)mkdir -p $(GEN)
+	$(Q)$(PROTOC) -Iproto --grpc_out=$(GEN) --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin) $<
+
+# Generated code is compiled without our warnings and optimised for size.
+$(BUILD)/obj/gen/%.o: $(GEN)/%.cc $(PROTO_HEADERS)
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++20 -O1 $(SAN_FLAGS) -isystem $(GEN) -c -o $@ $<
+
+$(PROTO_LIB): $(PROTO_OBJS)
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^

@@ -1,0 +1,45 @@
+# tests/unit/<room>/*.cpp -> $(BUILD)/tests/unit_<room> (no root needed); tests/bpf/*.cpp ->
+# bpf_tests and tests/integration/*.cpp -> integration_tests (root, real kernel).
+GTEST_LIBS := -lgtest_main -lgmock -lgtest
+test_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tests/$(1) -name '*.cpp' 2>/dev/null | sort))
+SUPPORT_OBJS := $(call test_objs,support)
+
+UNIT_ROOMS := $(notdir $(wildcard tests/unit/*))
+UNIT_TESTS := $(UNIT_ROOMS:%=$(BUILD)/tests/unit_%)
+define unit_rule
+$(BUILD)/tests/unit_$(1): $(call test_objs,unit/$(1)) $(2)
+	$$(call say,LINK,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(GTEST_LIBS) $(3)
+endef
+$(eval $(call unit_rule,base,$(call lib,base),$(BASE_LIBS)))
+$(eval $(call unit_rule,model,$(call lib,model base),$(BASE_LIBS)))
+$(eval $(call unit_rule,lb,$(call lib,lb model base),$(BASE_LIBS)))
+$(eval $(call unit_rule,xds,$(XDS_ROOMS),$(XDS_LIBS)))
+$(eval $(call unit_rule,health,$(call lib,health stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
+$(eval $(call unit_rule,stats,$(call lib,stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
+$(eval $(call unit_rule,datapath,$(call lib,datapath lb stats model base),$(CTL_LIBS)))
+$(eval $(call unit_rule,daemon,$(AGENT_ROOMS),$(AGENT_LIBS)))
+
+$(call test_objs,unit/xds) $(call test_objs,unit/daemon): | $(PROTO_HEADERS)
+$(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
+$(call test_objs,bpf) $(call test_objs,integration) $(SUPPORT_OBJS): \
+	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)
+
+$(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(CTL_ROOMS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(CTL_LIBS)
+
+$(BUILD)/tests/integration_tests: $(call test_objs,integration) $(SUPPORT_OBJS) $(AGENT_ROOMS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(AGENT_LIBS)
+
+ROOT_TESTS := $(if $(wildcard tests/bpf/*.cpp),$(BUILD)/tests/bpf_tests) \
+	$(if $(wildcard tests/integration/*.cpp),$(BUILD)/tests/integration_tests)
+
+.PHONY: test-build test-unit
+test-build: all $(UNIT_TESTS) $(ROOT_TESTS)
+test-unit: $(UNIT_TESTS)  ## unit tests alone (no root needed)
+	$(Q)for t in $(UNIT_TESTS); do $$t --gtest_brief=1 || exit 1; done
