@@ -19,17 +19,19 @@
  * array-of-maps whose pages are allocated by the agent as the table grows, so memory follows need.
  * The outer size bounds the table; it costs 8 bytes a page that is not there.
  */
-#define SM_DESCRIPTOR_PAGE_BITS	  12
-#define SM_DESCRIPTOR_PAGES	  1024 /* 4 Mi descriptors */
-#define SM_GROUP_PAGE_BITS	  12
-#define SM_GROUP_PAGES		  4096 /* 16 Mi groups */
-#define SM_CELL_PAGE_BITS	  15
-#define SM_CELL_PAGES		  8192 /* 256 Mi cells, 4 GiB */
-#define SM_ENDPOINT_PAGE_BITS	  12
-#define SM_ENDPOINT_PAGES	  1024 /* 4 Mi endpoints */
-#define SM_CLUSTER_PAGE_BITS	  10
-#define SM_CLUSTER_PAGES	  4096 /* 4 Mi clusters */
-#define SM_STATS_SHARDS		  4 /* of endpoint_stats and cluster_stats; a CPU uses cpu mod 4 */
+#define SM_DESCRIPTOR_PAGE_BITS	  10
+#define SM_DESCRIPTOR_PAGES	  4096 /* 4 Mi descriptors */
+#define SM_GROUP_PAGE_BITS	  10
+#define SM_GROUP_PAGES		  16384 /* 16 Mi groups */
+#define SM_CELL_PAGE_BITS	  13
+#define SM_CELL_PAGES		  32768 /* 256 Mi cells, 4 GiB */
+#define SM_ENDPOINT_PAGE_BITS	  9
+#define SM_ENDPOINT_PAGES	  8192 /* 4 Mi endpoints */
+#define SM_CLUSTER_PAGE_BITS	  9
+#define SM_CLUSTER_PAGES	  8192 /* 4 Mi clusters */
+/* Counters are kept in shards, entry id * SHARDS + cpu mod SHARDS; a reader adds them up. */
+#define SM_STATS_SHARD_BITS 2
+#define SM_STATS_SHARDS	    (1 << SM_STATS_SHARD_BITS)
 
 /* Id 0 is "none" for services, descriptors, endpoints and clusters. */
 #define SM_NONE 0
@@ -321,7 +323,8 @@ enum sm_counter {
 	SM_COUNTER_CONN_LOST = 3, /* socket storage refused too: the connection is not counted */
 	SM_COUNTER_TABLE_BROKEN = 4, /* an index led nowhere; the address was left alone */
 	SM_COUNTER_EVENTS_DROPPED = 5, /* the ring was full */
-	SM_COUNTERS = 6,
+	SM_COUNTER_FAMILY_MISMATCH = 6, /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
+	SM_COUNTERS = 7,
 };
 
 /* ---- the agent's identity: its own sockets are never rewritten ---- */

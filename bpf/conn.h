@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The connection record: which endpoint a socket was sent to, from connect() until TCP is done.
+ *
+ * Records live in a fixed array, four ways a bucket; the bucket is the low bits of the socket
+ * cookie and the cookie is the tag, claimed by compare-and-swap: no allocation, no lock, and a
+ * socket that is not ours costs one 32-byte read. A full bucket falls back to socket storage.
+ *
+ * A record belongs to its socket: connect() and sock_ops run under the socket's lock and
+ * sock_release after the last reference from user space, so a record has one writer at a time.
+ */
+#ifndef SOCKMESH_CONN_H
+#define SOCKMESH_CONN_H
+
+#include "maps.h"
+
+struct sm_conn_ref {
+	struct sm_connection *record;
+	__u64 *tag; /* NULL: the record is in socket storage */
+};
+
+static __always_inline struct sm_connection *sm_conn_record(__u32 bucket, __u32 way)
+{
+	__u32 index = bucket * SM_CONN_WAYS + way;
+
+	return bpf_map_lookup_elem(&connections, &index);
+}
+
+/* The record of this socket; .record is NULL where it has none. `sk` is the context's socket. */
+static __always_inline struct sm_conn_ref sm_conn_find(struct bpf_sock *sk, __u64 cookie)
+{
+	__u32 bucket = (__u32)cookie & settings.conn_bucket_mask;
+	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &bucket);
+	struct sm_conn_ref ref = {};
+	struct sm_globals *globals;
+
+	if (!tags)
+		return ref;
+#pragma unroll
+	for (__u32 way = 0; way < SM_CONN_WAYS; way++) {
+		if (READ_ONCE(tags->cookie[way]) != cookie)
+			continue;
+		ref.tag = &tags->cookie[way];
+		ref.record = sm_conn_record(bucket, way);
+		return ref;
+	}
+	globals = sm_globals();
+	if (globals && READ_ONCE(globals->conn_overflow_live) && sk) {
+		ref.record = bpf_sk_storage_get(&conn_overflow, sk, NULL, 0);
+		if (ref.record && ref.record->state == SM_CONN_FREE)
+			ref.record = NULL;
+	}
+	return ref;
+}
+
+/* A free record for this socket, which has none; .record is NULL where there is no memory. */
+static __always_inline struct sm_conn_ref sm_conn_claim(struct bpf_sock *sk, __u64 cookie)
+{
+	__u32 bucket = (__u32)cookie & settings.conn_bucket_mask;
+	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &bucket);
+	struct sm_conn_ref ref = {};
+	struct sm_globals *globals;
+
+	if (!tags)
+		return ref;
+#pragma unroll
+	for (__u32 way = 0; way < SM_CONN_WAYS; way++) {
+		if (READ_ONCE(tags->cookie[way]))
+			continue;
+		if (__sync_val_compare_and_swap(&tags->cookie[way], 0, cookie))
+			continue;
+		ref.tag = &tags->cookie[way];
+		ref.record = sm_conn_record(bucket, way);
+		return ref;
+	}
+	sm_count(SM_COUNTER_CONN_OVERFLOW);
+	globals = sm_globals();
+	if (sk && globals)
+		ref.record = bpf_sk_storage_get(&conn_overflow, sk, NULL,
+						BPF_SK_STORAGE_GET_F_CREATE);
+	if (ref.record)
+		__sync_fetch_and_add(&globals->conn_overflow_live, 1);
+	else
+		sm_count(SM_COUNTER_CONN_LOST);
+	return ref;
+}
+
+/* Gives the record back. Socket storage itself goes with the socket. */
+static __always_inline void sm_conn_free(struct sm_conn_ref ref)
+{
+	struct sm_globals *globals;
+
+	ref.record->state = SM_CONN_FREE;
+	if (ref.tag) {
+		/* The record's last write must not pass the tag's: another socket may claim it. */
+		__sync_lock_test_and_set(ref.tag, 0);
+		return;
+	}
+	globals = sm_globals();
+	if (globals)
+		__sync_fetch_and_add(&globals->conn_overflow_live, -1);
+}
+
+#endif /* SOCKMESH_CONN_H */

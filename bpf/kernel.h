@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The few kernel structs and constants that the programs read, declared by hand: only the fields
+ * used, relocated against the running kernel's BTF at load (CO-RE). So a build needs no vmlinux.h.
+ */
+#ifndef SOCKMESH_KERNEL_H
+#define SOCKMESH_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define SM_KERNEL_STRUCT __attribute__((preserve_access_index))
+
+struct sock_common {
+	unsigned long skc_flags;
+} SM_KERNEL_STRUCT;
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+} SM_KERNEL_STRUCT;
+
+struct task_struct {
+	int tgid;
+	struct task_struct *group_leader;
+	__u64 start_boottime;
+} SM_KERNEL_STRUCT;
+
+/* enum sock_flags of include/net/sock.h: the peer's FIN has been received. */
+#define SM_SOCK_DONE 1
+
+/* From include/uapi/linux/in.h and asm-generic/errno.h, which drag libc in. */
+#define IPPROTO_TCP  6
+#define AF_INET	     2
+#define AF_INET6     10
+#define ECONNRESET   104
+#define ETIMEDOUT    110
+#define ECONNREFUSED 111
+#define EHOSTDOWN    112
+#define EHOSTUNREACH 113
+#define ENETUNREACH  101
+#define ENETDOWN     100
+#define ENOPROTOOPT  92
+#define EPROTO	     71
+#define EPIPE	     32
+#define EACCES	     13
+#define EAFNOSUPPORT 97
+
+#define READ_ONCE(x)	 (*(volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+
+#endif /* SOCKMESH_KERNEL_H */

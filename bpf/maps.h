@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Map declarations, and the lookups of the paged tables. Weak: each object file that includes this
+ * declares the same maps, and the static linker keeps one of each. Sizes marked "agent" are set
+ * from the configuration before loading.
+ */
+#ifndef SOCKMESH_MAPS_H
+#define SOCKMESH_MAPS_H
+
+#include "kernel.h"
+#include "sockmesh_abi.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072); /* agent: max_services */
+	__type(key, struct sm_frontend4_key);
+	__type(value, __u32); /* service id */
+} frontends4 SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072); /* agent: max_services */
+	__type(key, struct sm_frontend6_key);
+	__type(value, __u32); /* service id */
+} frontends6 SEC(".maps") __weak;
+
+/* By service id: the index of its current descriptor. One aligned word is the whole switch. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 131072); /* agent: max_services + 1 */
+	__type(key, __u32);
+	__type(value, __u32);
+} heads SEC(".maps") __weak;
+
+/*
+ * A paged table NAME of struct/union TYPE and NAME_at(i): the entry, or NULL where no page is.
+ * Both lookups are inlined by the verifier into bounds checks and loads.
+ */
+#define SM_PAGED_TABLE(NAME, TYPE, BITS, PAGES)                                     \
+	struct NAME##_page {                                                        \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                   \
+		__uint(map_flags, BPF_F_MMAPABLE);                                  \
+		__uint(max_entries, 1 << (BITS));                                   \
+		__type(key, __u32);                                                 \
+		__type(value, TYPE);                                                \
+	};                                                                          \
+	struct {                                                                    \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                           \
+		__uint(max_entries, PAGES);                                         \
+		__type(key, __u32);                                                 \
+		__array(values, struct NAME##_page);                                \
+	} NAME SEC(".maps") __weak;                                                 \
+	static __always_inline TYPE *NAME##_at(__u32 index)                         \
+	{                                                                           \
+		__u32 page_index = index >> (BITS);                                 \
+		__u32 entry = index & ((1 << (BITS)) - 1);                          \
+		void *page = bpf_map_lookup_elem(&NAME, &page_index);               \
+                                                                                    \
+		return page ? bpf_map_lookup_elem(page, &entry) : NULL;             \
+	}
+
+SM_PAGED_TABLE(descriptors, struct sm_descriptor, SM_DESCRIPTOR_PAGE_BITS, SM_DESCRIPTOR_PAGES)
+SM_PAGED_TABLE(groups, struct sm_group, SM_GROUP_PAGE_BITS, SM_GROUP_PAGES)
+SM_PAGED_TABLE(cells, union sm_cell, SM_CELL_PAGE_BITS, SM_CELL_PAGES)
+SM_PAGED_TABLE(endpoints, struct sm_endpoint, SM_ENDPOINT_PAGE_BITS, SM_ENDPOINT_PAGES)
+SM_PAGED_TABLE(endpoint_state, struct sm_endpoint_state, SM_ENDPOINT_PAGE_BITS, SM_ENDPOINT_PAGES)
+SM_PAGED_TABLE(endpoint_stats, struct sm_endpoint_stats,
+	       SM_ENDPOINT_PAGE_BITS + SM_STATS_SHARD_BITS, SM_ENDPOINT_PAGES)
+SM_PAGED_TABLE(cluster_state, struct sm_cluster_state, SM_CLUSTER_PAGE_BITS, SM_CLUSTER_PAGES)
+SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats,
+	       SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS, SM_CLUSTER_PAGES)
+
+/*
+ * Set before loading. The empty arrays anchor the tables' value types: clang describes a type that
+ * only an inner map points to as a mere forward declaration, which libbpf refuses.
+ */
+struct sm_settings {
+	__u32 conn_bucket_mask; /* buckets - 1, from the size of the (perhaps adopted) maps */
+	__u32 pad;
+	struct sm_descriptor descriptor[0];
+	struct sm_group group[0];
+	union sm_cell cell[0];
+	struct sm_endpoint endpoint[0];
+	struct sm_endpoint_state endpoint_state[0];
+	struct sm_endpoint_stats endpoint_stats[0];
+	struct sm_cluster_state cluster_state[0];
+	struct sm_cluster_stats cluster_stats[0];
+};
+
+const volatile struct sm_settings settings __weak = {.conn_bucket_mask = 32767};
+
+/* Connection records; conn.h alone touches these three. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 32768); /* agent: a power of two, max_connections / 4 */
+	__type(key, __u32);
+	__type(value, struct sm_conn_tags);
+} conn_tags SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 131072); /* agent: four times conn_tags */
+	__type(key, __u32);
+	__type(value, struct sm_connection);
+} connections SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sm_connection);
+} conn_overflow SEC(".maps") __weak;
+
+/* Written and read by userspace alone; here so that names share the pins' life and the CLI's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144); /* agent */
+	__type(key, struct sm_name_key);
+	__type(value, struct sm_name);
+} names SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} events SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SM_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sm_globals);
+} globals SEC(".maps") __weak;
+
+static __always_inline void sm_count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+static __always_inline struct sm_globals *sm_globals(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&globals, &zero);
+}
+
+#endif /* SOCKMESH_MAPS_H */

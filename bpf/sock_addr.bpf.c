@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * connect(): a VIP becomes an endpoint before the first packet exists. getpeername(): the
+ * application sees the VIP it asked for. sock_release: records of sockets that TCP never heard of.
+ */
+#include "lb.h"
+#include "outcome.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define SM_PROCEED 1
+#define SM_DENY	   0
+
+/* Our own sockets must not depend on what we wrote into the maps: a stale address of the control
+ * plane would keep the agent from the very update that would mend it. */
+static __always_inline int sm_is_agent(void)
+{
+	struct sm_globals *globals = sm_globals();
+	struct task_struct *task;
+
+	if (!globals || !globals->agent_tgid)
+		return 0;
+	task = (struct task_struct *)bpf_get_current_task_btf();
+	if ((__u32)task->tgid != globals->agent_tgid)
+		return 0;
+	/* The start time tells the agent from a later process that was given its number. */
+	return task->group_leader->start_boottime == globals->agent_start_ns;
+}
+
+static __always_inline int sm_refuse(__u32 cluster_id)
+{
+	struct sm_cluster_stats *stats = sm_cluster_stats(cluster_id);
+
+	if (stats)
+		SM_ADD(stats->refused_no_endpoints, 1);
+	bpf_set_retval(-ECONNREFUSED);
+	return SM_DENY;
+}
+
+static __always_inline void sm_leave_alone(__u32 cluster_id)
+{
+	struct sm_cluster_stats *stats = sm_cluster_stats(cluster_id);
+
+	if (stats)
+		SM_ADD(stats->left_alone, 1);
+}
+
+/* Notes which endpoint this socket goes to. Without a record the connection is balanced all the
+ * same, but nobody will know how it turned out. */
+static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+				      const struct sm_choice *choice, __u8 family)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(choice->endpoint_id);
+	struct sm_cluster_state *cluster = cluster_state_at(choice->cluster_id);
+	struct bpf_sock *sk = ctx->sk;
+	struct sm_conn_ref ref = sm_conn_find(sk, cookie);
+
+	/* A second connect() on one socket whose first never reached TCP. */
+	if (ref.record)
+		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+	if (stats)
+		SM_ADD(stats->selected, 1);
+	ref = sm_conn_claim(sk, cookie);
+	if (!ref.record)
+		return;
+	__builtin_memcpy(ref.record->vip_be, d->addr_be, sizeof(d->addr_be));
+	ref.record->vip_port_be = d->port_be;
+	ref.record->family = family;
+	ref.record->state = SM_CONN_PENDING;
+	ref.record->endpoint_id = choice->endpoint_id;
+	ref.record->cluster_id = choice->cluster_id;
+	ref.record->connect_at_ns = bpf_ktime_get_ns();
+	ref.record->netns_cookie = bpf_get_netns_cookie(ctx);
+	__sync_fetch_and_add(&choice->state->active, 1);
+	if (cluster)
+		__sync_fetch_and_add(&cluster->active, 1);
+}
+
+/* A hash for the hash policies. */
+static __always_inline __u64 sm_hash(const struct sm_descriptor *d)
+{
+	return ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
+}
+
+/* IPv4 addresses, also those of IPv6 sockets (v4-mapped). */
+static __always_inline int sm_connect_to_v4(struct bpf_sock_addr *ctx, __be32 addr_be, int mapped)
+{
+	struct sm_frontend4_key key = {
+		.addr_be = addr_be,
+		.port_be = (__be16)ctx->user_port,
+		.protocol = IPPROTO_TCP,
+	};
+	struct sm_descriptor *d = sm_lookup4(&key);
+	struct sm_choice choice = {};
+
+	if (!d || sm_is_agent())
+		return SM_PROCEED;
+	sm_select(d, sm_hash(d), &choice);
+	if (choice.policy == SM_POLICY_REFUSE)
+		return sm_refuse(choice.cluster_id);
+	if (choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state) {
+		sm_leave_alone(choice.cluster_id);
+		return SM_PROCEED;
+	}
+	if (mapped) {
+		ctx->user_ip6[0] = choice.endpoint->addr_be[0];
+		ctx->user_ip6[1] = choice.endpoint->addr_be[1];
+		ctx->user_ip6[2] = choice.endpoint->addr_be[2];
+		ctx->user_ip6[3] = choice.endpoint->addr_be[3];
+	} else if (choice.endpoint->family != SM_FAMILY_V4) {
+		/* An AF_INET socket cannot reach it; any other choice would not be the policy's. */
+		sm_count(SM_COUNTER_FAMILY_MISMATCH);
+		bpf_set_retval(-EAFNOSUPPORT);
+		return SM_DENY;
+	} else {
+		ctx->user_ip4 = choice.endpoint->addr_be[3];
+	}
+	ctx->user_port = choice.endpoint->port_be;
+	sm_record(ctx, d, &choice, mapped ? SM_FAMILY_V6 : SM_FAMILY_V4);
+	return SM_PROCEED;
+}
+
+SEC("cgroup/connect4")
+int sm_connect4(struct bpf_sock_addr *ctx)
+{
+	if (ctx->protocol != IPPROTO_TCP)
+		return SM_PROCEED;
+	return sm_connect_to_v4(ctx, ctx->user_ip4, 0);
+}
+
+SEC("cgroup/connect6")
+int sm_connect6(struct bpf_sock_addr *ctx)
+{
+	struct sm_frontend6_key key = {
+		.addr_be = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]},
+		.port_be = (__be16)ctx->user_port,
+		.protocol = IPPROTO_TCP,
+	};
+	struct sm_choice choice = {};
+	struct sm_descriptor *d;
+
+	if (ctx->protocol != IPPROTO_TCP)
+		return SM_PROCEED;
+	if (!key.addr_be[0] && !key.addr_be[1] && key.addr_be[2] == bpf_htonl(0xffff))
+		return sm_connect_to_v4(ctx, key.addr_be[3], 1);
+	d = sm_lookup6(&key);
+	if (!d || sm_is_agent())
+		return SM_PROCEED;
+	sm_select(d, sm_hash(d), &choice);
+	if (choice.policy == SM_POLICY_REFUSE)
+		return sm_refuse(choice.cluster_id);
+	if (choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state) {
+		sm_leave_alone(choice.cluster_id);
+		return SM_PROCEED;
+	}
+	ctx->user_ip6[0] = choice.endpoint->addr_be[0];
+	ctx->user_ip6[1] = choice.endpoint->addr_be[1];
+	ctx->user_ip6[2] = choice.endpoint->addr_be[2];
+	ctx->user_ip6[3] = choice.endpoint->addr_be[3];
+	ctx->user_port = choice.endpoint->port_be;
+	sm_record(ctx, d, &choice, SM_FAMILY_V6);
+	return SM_PROCEED;
+}
+
+/*
+ * The record behind a getpeername(), if the peer still is the endpoint that it names:
+ * connect(AF_UNSPEC) and a direct connect() run no hook of ours that would tell.
+ */
+static __always_inline struct sm_connection *sm_peer(struct bpf_sock_addr *ctx,
+						     const __be32 addr_be[4])
+{
+	struct sm_conn_ref ref = sm_conn_find(ctx->sk, bpf_get_socket_cookie(ctx));
+	struct sm_endpoint *endpoint;
+
+	if (!ref.record)
+		return NULL;
+	endpoint = endpoints_at(ref.record->endpoint_id);
+	if (!endpoint || endpoint->port_be != (__be16)ctx->user_port)
+		return NULL;
+	if (endpoint->addr_be[0] != addr_be[0] || endpoint->addr_be[1] != addr_be[1] ||
+	    endpoint->addr_be[2] != addr_be[2] || endpoint->addr_be[3] != addr_be[3])
+		return NULL;
+	return ref.record;
+}
+
+SEC("cgroup/getpeername4")
+int sm_getpeername4(struct bpf_sock_addr *ctx)
+{
+	const __be32 peer[4] = {0, 0, bpf_htonl(0xffff), ctx->user_ip4};
+	struct sm_connection *record;
+
+	if (ctx->protocol != IPPROTO_TCP)
+		return SM_PROCEED;
+	record = sm_peer(ctx, peer);
+	if (record) {
+		ctx->user_ip4 = record->vip_be[3];
+		ctx->user_port = record->vip_port_be;
+	}
+	return SM_PROCEED;
+}
+
+SEC("cgroup/getpeername6")
+int sm_getpeername6(struct bpf_sock_addr *ctx)
+{
+	const __be32 peer[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
+				ctx->user_ip6[3]};
+	struct sm_connection *record;
+
+	if (ctx->protocol != IPPROTO_TCP)
+		return SM_PROCEED;
+	record = sm_peer(ctx, peer);
+	if (record) {
+		ctx->user_ip6[0] = record->vip_be[0];
+		ctx->user_ip6[1] = record->vip_be[1];
+		ctx->user_ip6[2] = record->vip_be[2];
+		ctx->user_ip6[3] = record->vip_be[3];
+		ctx->user_port = record->vip_port_be;
+	}
+	return SM_PROCEED;
+}
+
+/* The last reference from user space is gone. A record that TCP knows ends when TCP does. */
+SEC("cgroup/sock_release")
+int sm_sock_release(struct bpf_sock *ctx)
+{
+	struct sm_conn_ref ref;
+
+	if (ctx->protocol != IPPROTO_TCP)
+		return SM_PROCEED;
+	ref = sm_conn_find(ctx, bpf_get_socket_cookie(ctx));
+	if (ref.record && ref.record->state == SM_CONN_PENDING)
+		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+	return SM_PROCEED;
+}

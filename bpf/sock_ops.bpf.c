@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * How every connection to every endpoint turns out, from TCP's own state changes: asked for when
+ * the SYN is sent, so that a connect() that fails is seen, too.
+ */
+#include "outcome.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* The socket behind the context; sk_err and skc_flags are not in the stable context. */
+static __always_inline struct sock *sm_sock(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
+}
+
+/* SYN_SENT -> CLOSE: why. TCP leaves the reason in sk_err; none means that the socket was closed. */
+static __always_inline enum sm_failure sm_connect_failure(int error)
+{
+	switch (error) {
+	case 0:
+		return SM_FAILURE_ABANDONED;
+	case ECONNREFUSED:
+		return SM_FAILURE_REFUSED;
+	case ETIMEDOUT:
+		return SM_FAILURE_TIMED_OUT;
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case ENETDOWN:
+	case ENOPROTOOPT:
+		return SM_FAILURE_UNREACHABLE;
+	case ECONNRESET:
+	case EPIPE:
+	case EPROTO:
+		return SM_FAILURE_RESET;
+	default:
+		return SM_FAILURE_LOCAL;
+	}
+}
+
+/* How an established connection ended. Without an error, leaving these states for CLOSE at once
+ * means that we sent the reset (unread data, SO_LINGER 0, a killed process). */
+static __always_inline enum sm_close sm_close_reason(int error, __u32 old_state)
+{
+	if (error == ETIMEDOUT)
+		return SM_CLOSE_TIMED_OUT;
+	if (error == ECONNRESET || error == EPIPE || error == ECONNREFUSED)
+		return SM_CLOSE_RESET_BY_PEER;
+	if (error || old_state == BPF_TCP_ESTABLISHED || old_state == BPF_TCP_CLOSE_WAIT)
+		return SM_CLOSE_RESET_BY_US;
+	return SM_CLOSE_CLEAN;
+}
+
+/* The SYN is about to leave. A record for another destination is left over from a connect() that
+ * never came to this point: it was local, and this connection is not ours. */
+static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_conn_ref ref)
+{
+	struct sm_endpoint *endpoint = endpoints_at(ref.record->endpoint_id);
+	int same = endpoint && endpoint->port_be == (__be16)(ctx->remote_port >> 16);
+
+	if (same && ctx->family == AF_INET)
+		same = endpoint->addr_be[3] == ctx->remote_ip4;
+	else if (same)
+		same = endpoint->addr_be[0] == ctx->remote_ip6[0] &&
+		       endpoint->addr_be[1] == ctx->remote_ip6[1] &&
+		       endpoint->addr_be[2] == ctx->remote_ip6[2] &&
+		       endpoint->addr_be[3] == ctx->remote_ip6[3];
+	if (!same) {
+		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+		return;
+	}
+	ref.record->state = SM_CONN_CONNECTING;
+	/* Others may have asked for callbacks of their own. */
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+static __always_inline void sm_established(struct sm_conn_ref ref)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(ref.record->endpoint_id);
+	__u64 took_us = (bpf_ktime_get_ns() - ref.record->connect_at_ns) / 1000;
+
+	ref.record->state = SM_CONN_ESTABLISHED;
+	if (!stats)
+		return;
+	SM_ADD(stats->established, 1);
+	SM_ADD(stats->connect_us[sm_bucket(took_us > 0xffffffff ? 0xffffffff : (__u32)took_us)], 1);
+}
+
+/* Payload bytes: the kernel's counts include our acknowledged SYN, our FIN once it is
+ * acknowledged, and the peer's FIN. */
+static __always_inline void sm_count_bytes(struct bpf_sock_ops *ctx, struct sock *sk,
+					   struct sm_endpoint_stats *stats, __u32 old_state)
+{
+	__u64 sent = ctx->bytes_acked, received = ctx->bytes_received;
+	__u64 ours = 1 + (old_state == BPF_TCP_FIN_WAIT2 || old_state == BPF_TCP_LAST_ACK ||
+			  old_state == BPF_TCP_CLOSING);
+	__u64 theirs = sk && (sk->__sk_common.skc_flags & (1UL << SM_SOCK_DONE)) ? 1 : 0;
+
+	SM_ADD(stats->sent_bytes, sent > ours ? sent - ours : 0);
+	SM_ADD(stats->received_bytes, received > theirs ? received - theirs : 0);
+	SM_ADD(stats->retransmits, ctx->total_retrans);
+}
+
+static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
+				      __u32 old_state)
+{
+	struct sm_endpoint_stats *stats;
+	struct sock *sk = sm_sock(ctx);
+	int error = sk ? sk->sk_err : 0;
+	enum sm_close close;
+
+	if (ref.record->state != SM_CONN_ESTABLISHED) {
+		sm_conn_failed(ref, sm_connect_failure(error));
+		return;
+	}
+	stats = sm_endpoint_stats(ref.record->endpoint_id);
+	if (stats) {
+		close = sm_close_reason(error, old_state);
+		if (close < SM_CLOSES)
+			SM_ADD(stats->closed[close], 1);
+		sm_count_bytes(ctx, sk, stats, old_state);
+		SM_ADD(stats->rtt_us[sm_bucket(ctx->srtt_us >> 3)], 1);
+	}
+	sm_conn_end(ref);
+}
+
+SEC("sockops")
+int sm_sock_ops(struct bpf_sock_ops *ctx)
+{
+	__u32 op = ctx->op, old_state, new_state;
+	struct sm_conn_ref ref;
+
+	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_STATE_CB)
+		return 1;
+	ref = sm_conn_find(ctx->sk, bpf_get_socket_cookie(ctx));
+	if (!ref.record)
+		return 1;
+	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
+		sm_connecting(ctx, ref);
+		return 1;
+	}
+	old_state = ctx->args[0];
+	new_state = ctx->args[1];
+	if (new_state == BPF_TCP_ESTABLISHED)
+		sm_established(ref);
+	else if (new_state == BPF_TCP_CLOSE)
+		sm_closed(ctx, ref, old_state);
+	return 1;
+}
