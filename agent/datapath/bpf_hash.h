@@ -1,0 +1,66 @@
+// A typed BPF hash map over a descriptor that it owns.
+#pragma once
+
+#include <bpf/bpf.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace sockmesh {
+
+template <typename Key, typename Value>
+class BpfHash {
+ public:
+  BpfHash() = default;
+  explicit BpfHash(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  int fd() const { return fd_.get(); }
+
+  std::optional<Value> find(const Key& key) const {
+    Value value{};
+    if (bpf_map_lookup_elem(fd_.get(), &key, &value) != 0) return std::nullopt;
+    return value;
+  }
+  // Adds a key that is not there (BPF_NOEXIST). A full map is E2BIG, in errnum().
+  Status insert(const Key& key, const Value& value) {
+    if (bpf_map_update_elem(fd_.get(), &key, &value, BPF_NOEXIST) != 0) {
+      return Error::fromErrno("bpf_map_update_elem", errno);
+    }
+    return {};
+  }
+  // Removes a key; one that is not there is no error.
+  Status erase(const Key& key) {
+    if (bpf_map_delete_elem(fd_.get(), &key) != 0 && errno != ENOENT) {
+      return Error::fromErrno("bpf_map_delete_elem", errno);
+    }
+    return {};
+  }
+
+  // All entries. While others change the map, an entry that stays may be seen twice (a deleted
+  // cursor starts the walk over), never missed; the caller's container drops the repetition.
+  Result<std::vector<std::pair<Key, Value>>> entries() const {
+    std::vector<std::pair<Key, Value>> all;
+    Key next{};
+    const Key* cursor = nullptr;
+    Key current{};
+    while (bpf_map_get_next_key(fd_.get(), cursor, &next) == 0) {
+      if (const auto value = find(next)) all.emplace_back(next, *value);
+      current = next;
+      cursor = &current;
+    }
+    if (errno != ENOENT) return Error::fromErrno("bpf_map_get_next_key", errno);
+    return all;
+  }
+
+ private:
+  UniqueFd fd_;
+};
+
+}  // namespace sockmesh

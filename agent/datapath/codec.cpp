@@ -1,0 +1,94 @@
+#include "datapath/codec.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace sockmesh {
+
+void encodeAddress(const IpAddress& ip, __be32 (&out)[4]) {
+  static_assert(sizeof(out) == 16);
+  std::memcpy(out, ip.bytes().data(), sizeof(out));
+}
+
+IpAddress decodeAddress(const __be32 (&address)[4]) {
+  std::array<std::uint8_t, 16> bytes{};
+  std::memcpy(bytes.data(), address, bytes.size());
+  return IpAddress::v6(bytes);
+}
+
+__be16 encodePort(std::uint16_t port) { return htons(port); }
+std::uint16_t decodePort(__be16 port) { return ntohs(port); }
+
+sm_frontend4_key encodeFrontend4(const VipKey& key) {
+  __be32 address[4];
+  encodeAddress(key.vip.ip, address);
+  sm_frontend4_key out{};
+  out.addr_be = address[3];
+  out.port_be = encodePort(key.vip.port);
+  out.protocol = static_cast<__u8>(key.protocol);
+  return out;
+}
+
+sm_frontend6_key encodeFrontend6(const VipKey& key) {
+  sm_frontend6_key out{};
+  encodeAddress(key.vip.ip, out.addr_be);
+  out.port_be = encodePort(key.vip.port);
+  out.protocol = static_cast<__u8>(key.protocol);
+  return out;
+}
+
+VipKey decodeFrontend(const sm_frontend4_key& key) {
+  std::array<std::uint8_t, 4> bytes{};
+  std::memcpy(bytes.data(), &key.addr_be, bytes.size());
+  return {{IpAddress::v4(bytes), decodePort(key.port_be)}, static_cast<Protocol>(key.protocol)};
+}
+
+VipKey decodeFrontend(const sm_frontend6_key& key) {
+  return {{decodeAddress(key.addr_be), decodePort(key.port_be)},
+          static_cast<Protocol>(key.protocol)};
+}
+
+std::uint32_t tableCellCount(std::uint32_t policy, std::uint32_t flags, std::uint32_t tableSize,
+                             std::uint32_t ringShift) {
+  const auto wordCells = [](std::uint64_t words) {
+    return static_cast<std::uint32_t>((words + 3) / 4);
+  };
+  switch (policy) {
+    case SM_POLICY_RANDOM:
+      return tableSize;
+    case SM_POLICY_LEAST_REQUEST:
+      return (flags & SM_GROUP_WEIGHTED) != 0 ? tableSize : 0;
+    case SM_POLICY_ROUND_ROBIN:
+    case SM_POLICY_MAGLEV:
+    case SM_POLICY_BY_HASH:
+      return wordCells(tableSize);
+    case SM_POLICY_RING_HASH:
+      return wordCells(1ULL << (64 - ringShift)) + tableSize;
+    default:
+      return 0;
+  }
+}
+
+std::vector<sm_cell> encodeHosts(const std::vector<std::uint32_t>& ids) {
+  std::vector<sm_cell> cells((ids.size() + 3) / 4);
+  for (std::size_t i = 0; i < ids.size(); ++i) cells[i / 4].words[i % 4] = ids[i];
+  return cells;
+}
+
+std::vector<sm_name> encodeName(const std::string& name) {
+  const std::size_t parts = std::max<std::size_t>(1, (name.size() + SM_NAME_PART - 1) / SM_NAME_PART);
+  std::vector<sm_name> out(parts);
+  for (std::size_t part = 0; part < parts; ++part) {
+    const std::size_t from = part * SM_NAME_PART;
+    const std::size_t length = std::min<std::size_t>(SM_NAME_PART, name.size() - from);
+    out[part].length = static_cast<__u16>(length);
+    out[part].parts = static_cast<__u16>(parts);
+    std::memcpy(out[part].text, name.data() + from, length);
+  }
+  return out;
+}
+
+}  // namespace sockmesh

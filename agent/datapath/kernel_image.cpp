@@ -1,0 +1,191 @@
+#include "datapath/kernel_image.h"
+
+#include <atomic>
+#include <optional>
+
+#include "datapath/codec.h"
+
+namespace sockmesh {
+namespace {
+
+using Names = std::map<std::uint32_t, std::string>;
+
+// Joins the parts of every name of each kind; a name that lacks a part (a crash) is left out.
+Status readNames(const KernelMaps& maps, KernelImage& image) {
+  auto entries = maps.names.entries();
+  if (!entries) return entries.error().in("names");
+  std::map<std::pair<std::uint16_t, std::uint32_t>, std::map<std::uint16_t, sm_name>> byId;
+  for (const auto& [key, value] : *entries) byId[{key.kind, key.id}][key.part] = value;
+  for (const auto& [kindAndId, parts] : byId) {
+    if (parts.size() != parts.begin()->second.parts) continue;
+    std::string name;
+    for (const auto& [part, value] : parts) {
+      name.append(value.text, std::min<std::size_t>(value.length, SM_NAME_PART));
+    }
+    const auto [kind, id] = kindAndId;
+    if (kind == SM_NAME_SERVICE) image.serviceNames[id] = name;
+    if (kind == SM_NAME_CLUSTER) image.clusterNames[id] = name;
+    if (kind == SM_NAME_LOCALITY) image.localityNames[id] = name;
+  }
+  return {};
+}
+
+std::string nameOf(const Names& names, std::uint32_t id) {
+  const auto found = names.find(id);
+  return found == names.end() ? "" : found->second;
+}
+
+Locality parseLocality(const std::string& text) {
+  Locality locality;
+  const std::size_t first = text.find('/');
+  locality.region = text.substr(0, first);
+  if (first == std::string::npos) return locality;
+  const std::size_t second = text.find('/', first + 1);
+  locality.zone = text.substr(first + 1, second == std::string::npos ? second : second - first - 1);
+  if (second != std::string::npos) locality.subZone = text.substr(second + 1);
+  return locality;
+}
+
+void readEndpoints(const KernelMaps& maps, KernelImage& image) {
+  for (const auto& [number, page] : maps.endpoints.pages()) {
+    for (std::uint32_t i = 0; i < page.size(); ++i) {
+      const sm_endpoint& raw = page[i];
+      if (raw.family == 0) continue;
+      ImageEndpoint endpoint;
+      endpoint.id = (number << SM_ENDPOINT_PAGE_BITS) | i;
+      endpoint.cluster = nameOf(image.clusterNames, raw.cluster_id);
+      endpoint.endpoint.address = {decodeAddress(raw.addr_be), decodePort(raw.port_be)};
+      endpoint.endpoint.locality = parseLocality(nameOf(image.localityNames, raw.locality_id));
+      endpoint.endpoint.priority = raw.priority;
+      endpoint.endpoint.weight = raw.weight;
+      endpoint.endpoint.health = static_cast<EdsHealth>(raw.eds_health);
+      image.endpoints.emplace(endpoint.id, std::move(endpoint));
+    }
+  }
+}
+
+std::uint64_t hashCells(const std::vector<sm_cell>& cells) {
+  std::uint64_t hash = 1469598103934665603ULL;  // FNV-1a
+  for (const sm_cell& cell : cells) {
+    for (const std::uint32_t word : cell.words) hash = (hash ^ word) * 1099511628211ULL;
+  }
+  return hash;
+}
+
+// The cells [first, first + count), or null where a page is missing.
+std::shared_ptr<const CellTable> readTable(const KernelMaps& maps, std::uint32_t first,
+                                           std::uint32_t count, std::uint32_t size) {
+  auto table = std::make_shared<CellTable>();
+  table->size = size;
+  table->cells.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const sm_cell* cell = maps.cells.at(first + i);
+    if (cell == nullptr) return nullptr;
+    table->cells.push_back(*cell);
+  }
+  table->contentHash = hashCells(table->cells);
+  return table;
+}
+
+class Reader {
+ public:
+  Reader(const KernelMaps& maps, KernelImage& image) : maps_(maps), image_(image) {}
+
+  void service(const VipKey& key, std::uint32_t id) {
+    auto read = readService(key, id);
+    if (read) {
+      image_.services[key] = std::move(read).value();
+    } else {
+      image_.broken.push_back(read.error().in(key.vip.toString()).message());
+    }
+  }
+
+ private:
+  Result<ImageService> readService(const VipKey& key, std::uint32_t id) {
+    ImageService out;
+    out.id = id;
+    if (id >= maps_.heads.size()) return Error("service id " + std::to_string(id));
+    out.descriptorIndex =
+        std::atomic_ref<std::uint32_t>(maps_.heads[id]).load(std::memory_order_acquire);
+    const sm_descriptor* descriptor = maps_.descriptors.at(out.descriptorIndex);
+    if (descriptor == nullptr) {
+      return Error("descriptor " + std::to_string(out.descriptorIndex) + " has no page");
+    }
+    out.descriptor = *descriptor;
+    if (decodeAddress(descriptor->addr_be) != key.vip.ip ||
+        decodePort(descriptor->port_be) != key.vip.port) {
+      return Error("descriptor " + std::to_string(out.descriptorIndex) + " is of another VIP");
+    }
+    auto service = std::make_shared<LbService>();
+    service->name = nameOf(image_.serviceNames, id);
+    service->vip = key.vip;
+    service->protocol = key.protocol;
+    service->pickSize = descriptor->pick_size;
+    service->flags = descriptor->flags;
+    service->affinitySeconds = descriptor->affinity_s;
+    if (descriptor->pick_size > 1) {
+      service->pick =
+          readTable(maps_, descriptor->pick_cell, descriptor->pick_size, descriptor->pick_size);
+      if (!service->pick) return Error("pick cells without a page");
+    }
+    for (std::uint32_t i = 0; i < descriptor->group_count; ++i) {
+      const sm_group* group = maps_.groups.at(descriptor->group_first + i);
+      if (group == nullptr) return Error("group without a page");
+      out.groups.push_back(*group);
+      auto decoded = readGroup(*group);
+      if (!decoded) return decoded.error();
+      service->groups.push_back(std::move(decoded).value());
+    }
+    out.service = std::move(service);
+    return out;
+  }
+
+  Result<std::shared_ptr<const LbGroup>> readGroup(const sm_group& raw) {
+    auto group = std::make_shared<LbGroup>();
+    group->policy = static_cast<sm_policy>(raw.policy);
+    group->reason = static_cast<sm_reason>(raw.reason);
+    group->cluster = nameOf(image_.clusterNames, raw.cluster_id);
+    group->flags = raw.flags;
+    group->priority = raw.priority;
+    group->locality = parseLocality(nameOf(image_.localityNames, raw.locality_id));
+    group->choiceCount = raw.choice_count;
+    group->biasQ16 = raw.bias_q16;
+    group->balancePercent = raw.balance_percent;
+    group->ringShift = raw.ring_shift;
+    for (std::uint32_t i = 0; i < raw.host_count; ++i) {
+      const sm_cell* cell = maps_.cells.at(raw.host_cell + i / 4);
+      const auto found =
+          cell == nullptr ? image_.endpoints.end() : image_.endpoints.find(cell->words[i % 4]);
+      if (found == image_.endpoints.end()) return Error("host " + std::to_string(i) + " of a group");
+      group->hosts.push_back(found->second.endpoint.address);
+    }
+    const std::uint32_t cells =
+        tableCellCount(raw.policy, raw.flags, raw.table_size, raw.ring_shift);
+    if (cells > 0) {
+      group->table = readTable(maps_, raw.table_cell, cells, raw.table_size);
+      if (!group->table) return Error("table cells without a page");
+    }
+    return std::shared_ptr<const LbGroup>(std::move(group));
+  }
+
+  const KernelMaps& maps_;
+  KernelImage& image_;
+};
+
+}  // namespace
+
+Result<KernelImage> KernelImage::read(const KernelMaps& maps) {
+  KernelImage image;
+  if (auto names = readNames(maps, image); !names) return names.error();
+  readEndpoints(maps, image);
+  Reader reader(maps, image);
+  auto four = maps.frontends4.entries();
+  if (!four) return four.error().in("frontends4");
+  for (const auto& [key, id] : *four) reader.service(decodeFrontend(key), id);
+  auto six = maps.frontends6.entries();
+  if (!six) return six.error().in("frontends6");
+  for (const auto& [key, id] : *six) reader.service(decodeFrontend(key), id);
+  return image;
+}
+
+}  // namespace sockmesh

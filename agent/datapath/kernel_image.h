@@ -1,0 +1,44 @@
+// What the kernel holds, read back from the maps and decoded: where a restarted agent starts from
+// and what the CLI shows, also with the agent dead.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "datapath/kernel_maps.h"
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+struct ImageService {
+  std::uint32_t id = 0;
+  std::uint32_t descriptorIndex = 0;
+  sm_descriptor descriptor{};
+  std::vector<sm_group> groups;  // as in the kernel, with ids and cell numbers
+  std::shared_ptr<const LbService> service;  // the same, decoded
+};
+
+struct ImageEndpoint {
+  std::uint32_t id = 0;
+  std::string cluster;  // "" where its name is not known
+  LbEndpoint endpoint;
+};
+
+struct KernelImage {
+  std::map<VipKey, ImageService> services;
+  std::map<std::uint32_t, ImageEndpoint> endpoints;  // by id
+  std::map<std::uint32_t, std::string> clusterNames;  // by cluster id
+  std::map<std::uint32_t, std::string> serviceNames;  // by service id
+  std::map<std::uint32_t, std::string> localityNames;  // by name id
+  // Frontends whose id, descriptor, group or cell leads nowhere, one line each: broken by a crash
+  // or by somebody else's hand. The programs leave such an address alone.
+  std::vector<std::string> broken;
+
+  static Result<KernelImage> read(const KernelMaps& maps);
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,166 @@
+#include "datapath/kernel_maps.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <atomic>
+#include <cerrno>
+
+namespace sockmesh {
+
+const std::vector<std::string> kMapNames = {
+    "frontends4",     "frontends6",    "heads",         "descriptors", "groups",
+    "cells",          "endpoints",     "endpoint_state", "endpoint_stats", "cluster_state",
+    "cluster_stats",  "conn_tags",     "connections",   "conn_overflow", "names",
+    "events",         "counters",      "globals"};
+
+namespace {
+
+// Opens one map after the other and remembers the first error, so that open() below reads as a
+// list.
+class Opener {
+ public:
+  Opener(const std::string& directory, MapAccess access, const bpf_object* object)
+      : directory_(directory), access_(access), object_(object) {}
+
+  UniqueFd fd(const std::string& name) {
+    const std::string path = directory_ + "/" + name;
+    LIBBPF_OPTS(bpf_obj_get_opts, options);
+    UniqueFd opened(bpf_obj_get_opts(path.c_str(), &options));
+    if (!opened.valid()) fail(Error::fromErrno(path, errno));
+    return opened;
+  }
+
+  std::uint32_t entriesOf(int fd) {
+    bpf_map_info info{};
+    std::uint32_t length = sizeof(info);
+    if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &length) != 0) {
+      fail(Error::fromErrno("bpf_obj_get_info_by_fd", errno));
+    }
+    return info.max_entries;
+  }
+
+  template <typename T>
+  void array(MappedArray<T>& out, const std::string& name) {
+    const UniqueFd opened = fd(name);
+    if (!opened.valid()) return;
+    auto mapped = MappedArray<T>::map(opened.get(), entriesOf(opened.get()), access_);
+    if (!mapped) {
+      fail(mapped.error().in(name));
+      return;
+    }
+    out = std::move(mapped).value();
+  }
+
+  template <typename Table>
+  void paged(Table& out, const std::string& name) {
+    UniqueFd outer = fd(name);
+    if (!outer.valid()) return;
+    auto table = Table::open(directory_, name, std::move(outer), access_, format(name));
+    if (!table) {
+      fail(table.error());
+      return;
+    }
+    out = std::move(table).value();
+  }
+
+  const std::optional<Error>& error() const { return error_; }
+
+ private:
+  PageFormat format(const std::string& name) {
+    PageFormat format;
+    if (object_ == nullptr) return format;
+    const bpf_map* outer = bpf_object__find_map_by_name(object_, name.c_str());
+    const bpf_map* inner =
+        outer == nullptr ? nullptr : bpf_map__inner_map(const_cast<bpf_map*>(outer));
+    if (inner == nullptr) return format;
+    format.btfFd = bpf_object__btf_fd(object_);
+    format.btfKeyTypeId = bpf_map__btf_key_type_id(inner);
+    format.btfValueTypeId = bpf_map__btf_value_type_id(inner);
+    return format;
+  }
+
+  void fail(Error error) {
+    if (!error_) error_ = std::move(error);
+  }
+
+  const std::string& directory_;
+  MapAccess access_;
+  const bpf_object* object_;
+  std::optional<Error> error_;
+};
+
+// Adds `from` to `to`, field by field; both are arrays of words that the programs add to.
+template <typename Word>
+void addWords(void* to, const void* from, std::size_t words) {
+  auto* sum = static_cast<Word*>(to);
+  auto* part = static_cast<const Word*>(from);
+  for (std::size_t i = 0; i < words; ++i) {
+    sum[i] += std::atomic_ref<Word>(const_cast<Word&>(part[i])).load(std::memory_order_relaxed);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& directory,
+                                                     MapAccess access, const bpf_object* object) {
+  auto maps = std::make_unique<KernelMaps>();
+  Opener opener(directory, access, object);
+  maps->frontends4 = BpfHash<sm_frontend4_key, std::uint32_t>(opener.fd("frontends4"));
+  maps->frontends6 = BpfHash<sm_frontend6_key, std::uint32_t>(opener.fd("frontends6"));
+  opener.array(maps->heads, "heads");
+  opener.paged(maps->descriptors, "descriptors");
+  opener.paged(maps->groups, "groups");
+  opener.paged(maps->cells, "cells");
+  opener.paged(maps->endpoints, "endpoints");
+  opener.paged(maps->endpointState, "endpoint_state");
+  opener.paged(maps->endpointStats, "endpoint_stats");
+  opener.paged(maps->clusterState, "cluster_state");
+  opener.paged(maps->clusterStats, "cluster_stats");
+  opener.array(maps->connTags, "conn_tags");
+  opener.array(maps->connections, "connections");
+  maps->names = BpfHash<sm_name_key, sm_name>(opener.fd("names"));
+  opener.array(maps->globals, "globals");
+  maps->counters = opener.fd("counters");
+  maps->events = opener.fd("events");
+  maps->maxServices = opener.entriesOf(maps->frontends4.fd());
+  if (opener.error()) return *opener.error();
+  return maps;
+}
+
+sm_endpoint_stats sumEndpointStats(const KernelMaps& maps, std::uint32_t endpointId) {
+  sm_endpoint_stats sum{};
+  constexpr std::size_t kWords = offsetof(sm_endpoint_stats, connect_us) / sizeof(std::uint64_t);
+  for (std::uint32_t shard = 0; shard < SM_STATS_SHARDS; ++shard) {
+    const auto* part = maps.endpointStats.at((endpointId << SM_STATS_SHARD_BITS) | shard);
+    if (part == nullptr) continue;
+    addWords<std::uint64_t>(&sum, part, kWords);
+    addWords<std::uint32_t>(sum.connect_us, part->connect_us, SM_HISTOGRAM_BUCKETS);
+    addWords<std::uint32_t>(sum.rtt_us, part->rtt_us, SM_HISTOGRAM_BUCKETS);
+  }
+  return sum;
+}
+
+sm_cluster_stats sumClusterStats(const KernelMaps& maps, std::uint32_t clusterId) {
+  sm_cluster_stats sum{};
+  for (std::uint32_t shard = 0; shard < SM_STATS_SHARDS; ++shard) {
+    const auto* part = maps.clusterStats.at((clusterId << SM_STATS_SHARD_BITS) | shard);
+    if (part != nullptr) addWords<std::uint64_t>(&sum, part, sizeof(sum) / sizeof(std::uint64_t));
+  }
+  return sum;
+}
+
+Result<std::uint64_t> readCounter(const KernelMaps& maps, sm_counter counter) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return Error::fromErrno("number of CPUs", -cpus);
+  std::vector<std::uint64_t> values(static_cast<std::size_t>(cpus));
+  const std::uint32_t key = counter;
+  if (bpf_map_lookup_elem(maps.counters.get(), &key, values.data()) != 0) {
+    return Error::fromErrno("counters", errno);
+  }
+  std::uint64_t sum = 0;
+  for (const std::uint64_t value : values) sum += value;
+  return sum;
+}
+
+}  // namespace sockmesh

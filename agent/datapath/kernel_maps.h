@@ -1,0 +1,55 @@
+// All of the datapath's maps, opened: by the agent for writing, by the CLI and the metrics for
+// reading. The programs write counters and records concurrently with any reader.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "datapath/bpf_hash.h"
+#include "datapath/mapped_memory.h"
+#include "datapath/paged_table.h"
+#include "sockmesh_abi.h"
+
+struct bpf_object;
+
+namespace sockmesh {
+
+// Names of the maps as pinned, in one place.
+extern const std::vector<std::string> kMapNames;
+
+struct KernelMaps {
+  BpfHash<sm_frontend4_key, std::uint32_t> frontends4;
+  BpfHash<sm_frontend6_key, std::uint32_t> frontends6;
+  MappedArray<std::uint32_t> heads;
+  PagedTable<sm_descriptor, SM_DESCRIPTOR_PAGE_BITS> descriptors;
+  PagedTable<sm_group, SM_GROUP_PAGE_BITS> groups;
+  PagedTable<sm_cell, SM_CELL_PAGE_BITS> cells;
+  PagedTable<sm_endpoint, SM_ENDPOINT_PAGE_BITS> endpoints;
+  PagedTable<sm_endpoint_state, SM_ENDPOINT_PAGE_BITS> endpointState;
+  PagedTable<sm_endpoint_stats, SM_ENDPOINT_PAGE_BITS + SM_STATS_SHARD_BITS> endpointStats;
+  PagedTable<sm_cluster_state, SM_CLUSTER_PAGE_BITS> clusterState;
+  PagedTable<sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS> clusterStats;
+  MappedArray<sm_conn_tags> connTags;
+  MappedArray<sm_connection> connections;
+  BpfHash<sm_name_key, sm_name> names;
+  MappedArray<sm_globals> globals;
+  UniqueFd counters;
+  UniqueFd events;
+  std::uint32_t maxServices = 0;  // capacity of each of frontends4, frontends6 and of heads - 1
+
+  // Opens the maps pinned in `directory` (".../maps"). `object`, the loaded BPF object or null,
+  // gives the BTF of pages made later; it must outlive the result.
+  static Result<std::unique_ptr<KernelMaps>> open(const std::string& directory, MapAccess access,
+                                                  const bpf_object* object = nullptr);
+};
+
+// Sums of the shards of one endpoint or cluster; zeros where there is no page.
+sm_endpoint_stats sumEndpointStats(const KernelMaps& maps, std::uint32_t endpointId);
+sm_cluster_stats sumClusterStats(const KernelMaps& maps, std::uint32_t clusterId);
+// Sum over CPUs of one of enum sm_counter.
+Result<std::uint64_t> readCounter(const KernelMaps& maps, sm_counter counter);
+
+}  // namespace sockmesh
