@@ -73,23 +73,7 @@ SM_PAGED_TABLE(cluster_state, struct sm_cluster_state, SM_CLUSTER_PAGE_BITS, SM_
 SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats,
 	       SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS, SM_CLUSTER_PAGES)
 
-/*
- * Set before loading. The empty arrays anchor the tables' value types: clang describes a type that
- * only an inner map points to as a mere forward declaration, which libbpf refuses.
- */
-struct sm_settings {
-	__u32 conn_bucket_mask; /* buckets - 1, from the size of the (perhaps adopted) maps */
-	__u32 pad;
-	struct sm_descriptor descriptor[0];
-	struct sm_group group[0];
-	union sm_cell cell[0];
-	struct sm_endpoint endpoint[0];
-	struct sm_endpoint_state endpoint_state[0];
-	struct sm_endpoint_stats endpoint_stats[0];
-	struct sm_cluster_state cluster_state[0];
-	struct sm_cluster_stats cluster_stats[0];
-};
-
+/* Set before loading. */
 const volatile struct sm_settings settings __weak = {.conn_bucket_mask = 32767};
 
 /* Connection records; conn.h alone touches these three. */

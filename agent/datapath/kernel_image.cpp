@@ -97,6 +97,7 @@ class Reader {
       image_.services[key] = std::move(read).value();
     } else {
       image_.broken.push_back(read.error().in(key.vip.toString()).message());
+      image_.brokenFrontends.push_back(key);
     }
   }
 
@@ -177,6 +178,10 @@ class Reader {
 Result<KernelImage> KernelImage::read(const KernelMaps& maps) {
   KernelImage image;
   if (auto names = readNames(maps, image); !names) return names.error();
+  for (const auto& [id, name] : image.clusterNames) {
+    const sm_cluster_state* state = maps.clusterState.at(id);
+    if (state != nullptr) image.clusterStates[id] = *state;
+  }
   readEndpoints(maps, image);
   Reader reader(maps, image);
   auto four = maps.frontends4.entries();

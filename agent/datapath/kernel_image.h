@@ -32,11 +32,13 @@ struct KernelImage {
   std::map<VipKey, ImageService> services;
   std::map<std::uint32_t, ImageEndpoint> endpoints;  // by id
   std::map<std::uint32_t, std::string> clusterNames;  // by cluster id
+  std::map<std::uint32_t, sm_cluster_state> clusterStates;  // of the named clusters, by id
   std::map<std::uint32_t, std::string> serviceNames;  // by service id
   std::map<std::uint32_t, std::string> localityNames;  // by name id
   // Frontends whose id, descriptor, group or cell leads nowhere, one line each: broken by a crash
   // or by somebody else's hand. The programs leave such an address alone.
   std::vector<std::string> broken;
+  std::vector<VipKey> brokenFrontends;  // their keys, in the same order
 
   static Result<KernelImage> read(const KernelMaps& maps);
 };

@@ -335,6 +335,23 @@ struct sm_globals {
 	__u32 conn_overflow_live; /* records in socket storage now; 0 spares the lookup */
 };
 
+/*
+ * What the agent sets in read-only data before loading. The empty arrays anchor the tables' value types: clang describes a type that
+ * only an inner map points to as a mere forward declaration, which libbpf refuses.
+ */
+struct sm_settings {
+	__u32 conn_bucket_mask; /* buckets - 1, from the size of the (perhaps adopted) maps */
+	__u32 pad;
+	struct sm_descriptor descriptor[0];
+	struct sm_group group[0];
+	union sm_cell cell[0];
+	struct sm_endpoint endpoint[0];
+	struct sm_endpoint_state endpoint_state[0];
+	struct sm_endpoint_stats endpoint_stats[0];
+	struct sm_cluster_state cluster_state[0];
+	struct sm_cluster_stats cluster_stats[0];
+};
+
 #define SM_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
 #define SM_ASSERT_AT(type, field, at) \
 	_Static_assert(__builtin_offsetof(type, field) == (at), #type "." #field)
@@ -406,5 +423,6 @@ SM_ASSERT_AT(struct sm_name, text, 8);
 SM_ASSERT_SIZE(struct sm_event, 48);
 SM_ASSERT_AT(struct sm_event, at_ns, 16);
 SM_ASSERT_SIZE(struct sm_globals, 16);
+SM_ASSERT_SIZE(struct sm_settings, 8);
 
 #endif /* SOCKMESH_ABI_H */

@@ -1,0 +1,255 @@
+#include "datapath/datapath.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "sockmesh.skel.h"
+
+namespace sockmesh {
+namespace {
+
+// In the order of attaching: outcomes before connects, so that no record goes unseen; detached in
+// the opposite order.
+constexpr std::array kPrograms = {"sm_sock_ops",     "sm_sock_release", "sm_getpeername4",
+                                  "sm_getpeername6", "sm_connect6",     "sm_connect4"};
+
+constexpr std::uint32_t kMinConnections = 64;
+
+// Keeps libbpf's own messages (the verifier's log among them) for the error that follows.
+class LibbpfLog {
+ public:
+  static int print(libbpf_print_level level, const char* format, va_list args) {
+    if (level == LIBBPF_DEBUG) return 0;
+    std::array<char, 4096> line{};
+    const int length = std::vsnprintf(line.data(), line.size(), format, args);
+    std::string text(line.data());
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    logger("libbpf")->debug(text);
+    return length;
+  }
+};
+
+bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+Status checkPrivileges() {
+  if (geteuid() == 0) return {};
+  return Error("not root: loading BPF programs needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+}
+
+Status checkKernel() {
+  if (!exists("/sys/kernel/btf/vmlinux")) {
+    return Error("this kernel has no BTF (/sys/kernel/btf/vmlinux); it needs CONFIG_DEBUG_INFO_BTF");
+  }
+  // bpf_set_retval() in connect4 (Linux 5.18): tried by loading, since libbpf's probes of helpers
+  // answer wrongly on new kernels.
+  const std::array<bpf_insn, 4> program = {{
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .src_reg = 0, .off = 0, .imm = -111},
+      {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_set_retval},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  }};
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+  const UniqueFd probe(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "sm_probe", "GPL",
+                                     program.data(), program.size(), &options));
+  if (probe.valid()) return {};
+  if (errno == EPERM) return Error::fromErrno("loading a BPF program", errno);
+  return Error("this kernel is too old: bpf_set_retval() in connect4 needs Linux 5.18");
+}
+
+std::uint32_t maxEntries(int fd) {
+  bpf_map_info info{};
+  std::uint32_t length = sizeof(info);
+  return bpf_obj_get_info_by_fd(fd, &info, &length) == 0 ? info.max_entries : 0;
+}
+
+std::uint64_t cgroupOf(bpf_link* link) {
+  bpf_link_info info{};
+  std::uint32_t length = sizeof(info);
+  if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &length) != 0) return 0;
+  return info.cgroup.cgroup_id;
+}
+
+using Link = std::unique_ptr<bpf_link, decltype([](bpf_link* link) { bpf_link__destroy(link); })>;
+
+// Puts our program behind the pinned link, in one step; false where there is no usable link: it is
+// gone, or on another cgroup.
+bool updateLink(const std::string& path, const bpf_program* program, std::uint64_t cgroup) {
+  if (!exists(path)) return false;
+  const Link link(bpf_link__open(path.c_str()));
+  if (!link || cgroupOf(link.get()) != cgroup) return false;
+  return bpf_link__update_program(link.get(), const_cast<bpf_program*>(program)) == 0;
+}
+
+// Attaches anew, and only then lets go of a link that was there.
+Status replaceLink(const std::string& path, const bpf_program* program, int cgroupFd) {
+  const Link link(bpf_program__attach_cgroup(program, cgroupFd));
+  const std::string name = bpf_program__name(program);
+  if (!link) return Error::fromErrno("attaching " + name, errno);
+  const std::string fresh = path + ".new";
+  unlink(fresh.c_str());
+  if (bpf_link__pin(link.get(), fresh.c_str()) != 0) return Error::fromErrno("pinning " + name, errno);
+  if (exists(path)) unlink(path.c_str());
+  if (rename(fresh.c_str(), path.c_str()) != 0) return Error::fromErrno("pinning " + name, errno);
+  return {};
+}
+
+Status makeFolder(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  return Error::fromErrno(path, errno);
+}
+
+// Mounted by ensureBpffs(), and nothing else in it: ours to unmount.
+void unmountOwnBpffs(const std::string& root) {
+  std::ifstream mounts("/proc/self/mounts");
+  std::error_code failed;
+  for (std::string source, point, rest; mounts >> source >> point && std::getline(mounts, rest);) {
+    if (point != root || source != kBpffsSource) continue;
+    if (std::filesystem::is_empty(root, failed) && !failed) umount(root.c_str());
+    return;
+  }
+}
+
+}  // namespace
+
+struct Datapath::Skeleton {
+  sockmesh_bpf* bpf = nullptr;
+  ~Skeleton() { sockmesh_bpf::destroy(bpf); }
+};
+
+Datapath::Datapath() = default;
+Datapath::~Datapath() = default;
+
+Result<std::unique_ptr<Datapath>> Datapath::open(const DatapathOptions& options) {
+  libbpf_set_print(&LibbpfLog::print);
+  if (auto ok = checkPrivileges(); !ok) return ok.error();
+  if (auto ok = checkKernel(); !ok) return ok.error();
+  std::unique_ptr<Datapath> datapath(new Datapath());
+  auto cgroup = openCgroupRoot(options.cgroupRoot);
+  if (!cgroup) return cgroup.error();
+  datapath->cgroup_ = std::move(cgroup).value();
+  if (auto ok = ensureBpffs(options.bpffsRoot); !ok) return ok.error();
+  const PinPath pins(options.bpffsRoot);
+  if (auto ok = datapath->load(options, pins); !ok) {
+    // Maps alone do nothing; without links they are of no use to anyone.
+    if (!datapath->adopted_) {
+      [[maybe_unused]] const Status cleaned = cleanup(options.bpffsRoot);
+    }
+    return ok.error();
+  }
+  if (auto ok = datapath->attach(pins); !ok) {
+    if (!datapath->adopted_) {
+      datapath->maps_.reset();
+      [[maybe_unused]] const Status cleaned = cleanup(options.bpffsRoot);
+    }
+    return ok.error();
+  }
+  return datapath;
+}
+
+Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
+  skeleton_ = std::make_unique<Skeleton>();
+  skeleton_->bpf = sockmesh_bpf::open();
+  if (skeleton_->bpf == nullptr) return Error::fromErrno("opening the BPF object", errno);
+  bpf_object* object = skeleton_->bpf->obj;
+
+  std::size_t pinned = 0;
+  for (const std::string& name : kMapNames) pinned += exists(pins.maps() + "/" + name) ? 1 : 0;
+  if (pinned > 0 && pinned < kMapNames.size()) {
+    // An agent was ended while it pinned its first maps: nothing was attached to them yet.
+    logger("datapath")->warn("{} holds {} of {} maps: starting afresh", pins.maps(), pinned,
+                             kMapNames.size());
+    if (auto cleaned = cleanup(options.bpffsRoot); !cleaned) return cleaned.error();
+    pinned = 0;
+  }
+  adopted_ = pinned > 0;
+
+  auto& maps = skeleton_->bpf->maps;
+  const std::uint32_t records = std::bit_ceil(std::max(options.maxConnections, kMinConnections));
+  bpf_map__set_max_entries(maps.frontends4, options.maxServices);
+  bpf_map__set_max_entries(maps.frontends6, options.maxServices);
+  bpf_map__set_max_entries(maps.heads, options.maxServices + 1);
+  bpf_map__set_max_entries(maps.connections, records);
+  bpf_map__set_max_entries(maps.conn_tags, records / SM_CONN_WAYS);
+  bpf_map__set_max_entries(maps.names, options.maxNames);
+  std::uint32_t buckets = records / SM_CONN_WAYS;
+  for (const std::string& name : kMapNames) {
+    if (!adopted_) break;
+    const std::string path = pins.maps() + "/" + name;
+    const UniqueFd fd(bpf_obj_get(path.c_str()));
+    bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
+    if (!fd.valid() || map == nullptr || bpf_map__reuse_fd(map, fd.get()) != 0) {
+      return Error::fromErrno("adopting " + path, errno);
+    }
+    if (name == "conn_tags") buckets = maxEntries(fd.get());
+  }
+  // Sizes are those of the maps that are there; others take effect after --cleanup.
+  skeleton_->bpf->rodata->settings.conn_bucket_mask = buckets - 1;
+
+  if (sockmesh_bpf::load(skeleton_->bpf) != 0) {
+    return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
+                            errno);
+  }
+  for (const std::string& folder : {pins.folder, pins.maps(), pins.links()}) {
+    if (auto made = makeFolder(folder); !made) return made.error();
+  }
+  for (const std::string& name : kMapNames) {
+    if (adopted_) break;
+    const std::string path = pins.maps() + "/" + name;
+    bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
+    if (map == nullptr || bpf_obj_pin(bpf_map__fd(map), path.c_str()) != 0) {
+      return Error::fromErrno("pinning " + path, errno);
+    }
+  }
+  auto opened = KernelMaps::open(pins.maps(), MapAccess::kReadWrite, object);
+  if (!opened) return opened.error();
+  maps_ = std::move(opened).value();
+  return {};
+}
+
+Status Datapath::attach(const PinPath& pins) {
+  for (const char* name : kPrograms) {
+    const bpf_program* program = bpf_object__find_program_by_name(skeleton_->bpf->obj, name);
+    if (program == nullptr) return Error(std::string("no program ") + name);
+    const std::string path = pins.links() + "/" + name;
+    if (updateLink(path, program, cgroup_.id)) continue;
+    if (auto done = replaceLink(path, program, cgroup_.fd.get()); !done) return done.error();
+  }
+  return {};
+}
+
+Status Datapath::registerAgent() {
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  const int fd = bpf_program__fd(skeleton_->bpf->progs.sm_register_agent);
+  if (bpf_prog_test_run_opts(fd, &options) != 0) {
+    return Error::fromErrno("registering the agent's process", errno);
+  }
+  return options.retval == 0 ? Status() : Status(Error("registering the agent's process failed"));
+}
+
+Status Datapath::cleanup(const std::string& bpffsRoot) {
+  const PinPath pins(bpffsRoot);
+  for (auto program = kPrograms.rbegin(); program != kPrograms.rend(); ++program) {
+    const std::string path = pins.links() + "/" + *program;
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) return Error::fromErrno(path, errno);
+  }
+  std::error_code failed;
+  std::filesystem::remove_all(pins.folder, failed);
+  if (failed) return Error(pins.folder + ": " + failed.message());
+  unmountOwnBpffs(bpffsRoot);
+  return {};
+}
+
+}  // namespace sockmesh

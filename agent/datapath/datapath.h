@@ -1,0 +1,58 @@
+// The programs in the kernel: loaded, their maps and links pinned, attached to the cgroup root.
+// They and their maps outlive this process; a later one adopts them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "datapath/cgroup_root.h"
+#include "datapath/kernel_maps.h"
+#include "datapath/pin_path.h"
+
+namespace sockmesh {
+
+struct DatapathOptions {
+  std::string cgroupRoot;  // empty: find the true root
+  std::string bpffsRoot = kDefaultBpffsRoot;
+  std::uint32_t maxServices = 131072;     // of each family
+  std::uint32_t maxConnections = 131072;  // records; rounded up to a power of two
+  std::uint32_t maxNames = 262144;        // parts of names
+};
+
+class Datapath {
+ public:
+  // Loads the programs, adopting pinned maps where there are any, and attaches them: whatever goes
+  // wrong, nothing is left half attached that was not there before. Needs root (CAP_BPF,
+  // CAP_NET_ADMIN, CAP_PERFMON).
+  static Result<std::unique_ptr<Datapath>> open(const DatapathOptions& options);
+  ~Datapath();
+  Datapath(const Datapath&) = delete;
+  Datapath& operator=(const Datapath&) = delete;
+
+  KernelMaps& maps() { return *maps_; }
+  // The maps were pinned already, by an earlier agent.
+  bool adopted() const { return adopted_; }
+  const std::string& cgroupPath() const { return cgroup_.path; }
+  std::uint64_t cgroupId() const { return cgroup_.id; }
+
+  // This process' sockets are not rewritten from now on (until another process registers).
+  Status registerAgent();
+
+  // Detaches the programs and removes pins, maps and the folder; what is not there is no error.
+  static Status cleanup(const std::string& bpffsRoot);
+
+ private:
+  struct Skeleton;
+  Datapath();
+  Status load(const DatapathOptions& options, const PinPath& pins);
+  Status attach(const PinPath& pins);
+
+  std::unique_ptr<Skeleton> skeleton_;
+  std::unique_ptr<KernelMaps> maps_;
+  CgroupRoot cgroup_;
+  bool adopted_ = false;
+};
+
+}  // namespace sockmesh

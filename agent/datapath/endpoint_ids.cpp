@@ -1,0 +1,282 @@
+#include "datapath/endpoint_ids.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "datapath/codec.h"
+
+namespace sockmesh {
+namespace {
+
+constexpr std::uint32_t kMaxEndpoints = SM_ENDPOINT_PAGES << SM_ENDPOINT_PAGE_BITS;
+constexpr std::uint32_t kMaxClusters = SM_CLUSTER_PAGES << SM_CLUSTER_PAGE_BITS;
+
+sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
+                           std::uint32_t localityId) {
+  sm_endpoint out{};
+  encodeAddress(endpoint.address.ip, out.addr_be);
+  out.port_be = encodePort(endpoint.address.port);
+  out.family = endpoint.address.ip.isV4() ? SM_FAMILY_V4 : SM_FAMILY_V6;
+  out.eds_health = static_cast<__u8>(endpoint.health);
+  out.cluster_id = clusterId;
+  out.locality_id = localityId;
+  out.weight = endpoint.weight;
+  out.priority = endpoint.priority;
+  return out;
+}
+
+bool sameLimits(const LbCluster& a, const LbCluster& b) {
+  return a.maxConnections == b.maxConnections && a.connectTimeout == b.connectTimeout &&
+         a.consecutiveThreshold == b.consecutiveThreshold && a.ejectionLimit == b.ejectionLimit;
+}
+
+LbCluster decodeLimits(const sm_cluster_state& state) {
+  LbCluster cluster;
+  cluster.maxConnections = state.max_connections;
+  cluster.connectTimeout = Nanos(state.connect_timeout_ns);
+  cluster.consecutiveThreshold = state.consecutive_threshold;
+  cluster.ejectionLimit = state.ejection_limit;
+  return cluster;
+}
+
+bool sameInKernel(const LbEndpoint& a, const LbEndpoint& b) {
+  return a.weight == b.weight && a.health == b.health && a.priority == b.priority &&
+         a.locality.toString() == b.locality.toString();
+}
+
+}  // namespace
+
+EndpointIds::EndpointIds(TableStore& store)
+    : store_(store),
+      endpointIds_(1, kMaxEndpoints),
+      clusterIds_(1, kMaxClusters),
+      localityIds_(1, UINT32_MAX) {}
+
+void EndpointIds::adopt(const KernelImage& image) {
+  for (const auto& [id, name] : image.localityNames) {
+    if (localityIds_.take(id)) localities_.emplace(name, id);
+  }
+  for (const auto& [id, name] : image.clusterNames) {
+    if (!clusterIds_.take(id)) continue;
+    clusterOfId_[id] = name;
+    KnownCluster& cluster = clusters_[name];
+    cluster.id = id;
+    cluster.listed = true;
+    if (const auto state = image.clusterStates.find(id); state != image.clusterStates.end()) {
+      cluster.written = decodeLimits(state->second);
+      cluster.limitsKnown = true;
+    }
+  }
+  for (const auto& [id, adopted] : image.endpoints) {
+    endpointIds_.take(id);
+    const auto cluster = clusters_.find(adopted.cluster);
+    const SocketAddress& address = adopted.endpoint.address;
+    if (cluster == clusters_.end() || cluster->second.endpoints.contains(address)) {
+      orphans_.insert(id);
+      retired_.endpoints.push_back(id);
+      continue;
+    }
+    cluster->second.endpoints[address] = Known{id, adopted.endpoint, true};
+    endpointOfId_[id] = {adopted.cluster, address};
+  }
+}
+
+Result<std::uint32_t> EndpointIds::ensureLocality(const Locality& locality,
+                                                  std::uint64_t& writes) {
+  if (locality.empty()) return SM_NONE;
+  const std::string name = locality.toString();
+  if (const auto known = localities_.find(name); known != localities_.end()) return known->second;
+  const auto id = localityIds_.allocate();
+  if (!id) return Error::fromErrno("locality ids", ENOSPC);
+  if (auto written = store_.writeName(SM_NAME_LOCALITY, *id, name); !written) {
+    localityIds_.release(*id);
+    return written.error();
+  }
+  ++writes;
+  localities_.emplace(name, *id);
+  return *id;
+}
+
+Status EndpointIds::ensureCluster(const LbCluster& wanted, KnownCluster*& out,
+                                  std::uint64_t& writes) {
+  auto found = clusters_.find(wanted.name);
+  if (found == clusters_.end()) {
+    const auto id = clusterIds_.allocate();
+    if (!id) return Error::fromErrno("cluster ids", ENOSPC);
+    auto done = store_.resetCluster(*id);
+    if (done) done = store_.writeName(SM_NAME_CLUSTER, *id, wanted.name);
+    if (!done) {
+      clusterIds_.release(*id);
+      return done.error();
+    }
+    writes += 2;
+    found = clusters_.emplace(wanted.name, KnownCluster{}).first;
+    found->second.id = *id;
+    clusterOfId_[*id] = wanted.name;
+  }
+  KnownCluster& cluster = found->second;
+  cluster.listed = true;
+  if (!cluster.limitsKnown || !sameLimits(cluster.written, wanted)) {
+    if (auto done = store_.writeClusterLimits(cluster.id, wanted); !done) return done.error();
+    ++writes;
+    cluster.written = wanted;
+    cluster.written.endpoints.clear();
+    cluster.limitsKnown = true;
+  }
+  out = &cluster;
+  return {};
+}
+
+Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& wanted,
+                                   std::uint64_t& writes) {
+  const auto locality = ensureLocality(wanted.locality, writes);
+  if (!locality) return locality.error();
+  if (const auto known = cluster.endpoints.find(wanted.address); known != cluster.endpoints.end()) {
+    known->second.listed = true;
+    if (sameInKernel(known->second.endpoint, wanted)) return {};
+    auto done = store_.writeEndpoint(known->second.id,
+                                     encodeEndpoint(wanted, cluster.id, *locality));
+    if (!done) return done.error();
+    ++writes;
+    known->second.endpoint = wanted;
+    return {};
+  }
+  const auto id = endpointIds_.allocate();
+  if (!id) return Error::fromErrno("endpoint ids", ENOSPC);
+  auto done = store_.resetEndpoint(*id);
+  if (done) done = store_.writeEndpoint(*id, encodeEndpoint(wanted, cluster.id, *locality));
+  if (!done) {
+    endpointIds_.release(*id);
+    return done.error();
+  }
+  writes += 2;
+  cluster.endpoints[wanted.address] = Known{*id, wanted, true};
+  endpointOfId_[*id] = {clusterOfId_[cluster.id], wanted.address};
+  return {};
+}
+
+Status EndpointIds::update(const LbCluster& wanted, std::uint64_t& writes) {
+  KnownCluster* cluster = nullptr;
+  if (auto done = ensureCluster(wanted, cluster, writes); !done) {
+    return done.error().in("cluster " + wanted.name);
+  }
+  std::set<SocketAddress> listed;
+  for (const LbEndpoint& endpoint : wanted.endpoints) {
+    if (auto done = ensureEndpoint(*cluster, endpoint, writes); !done) {
+      return done.error().in("cluster " + wanted.name + ", endpoint " +
+                             endpoint.address.toString());
+    }
+    listed.insert(endpoint.address);
+  }
+  for (auto& [address, known] : cluster->endpoints) {
+    if (!known.listed || listed.contains(address)) continue;
+    known.listed = false;
+    retired_.endpoints.push_back(known.id);
+  }
+  return {};
+}
+
+void EndpointIds::retire(const std::string& name) {
+  const auto found = clusters_.find(name);
+  if (found == clusters_.end()) return;
+  found->second.listed = false;
+  retired_.clusters.push_back(found->second.id);
+  for (auto& [address, known] : found->second.endpoints) {
+    if (known.listed) retired_.endpoints.push_back(known.id);
+    known.listed = false;
+  }
+}
+
+std::uint32_t EndpointIds::clusterId(const std::string& cluster) const {
+  const auto found = clusters_.find(cluster);
+  return found == clusters_.end() ? SM_NONE : found->second.id;
+}
+
+std::uint32_t EndpointIds::endpointId(const std::string& cluster,
+                                      const SocketAddress& address) const {
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return SM_NONE;
+  const auto known = found->second.endpoints.find(address);
+  return known == found->second.endpoints.end() ? SM_NONE : known->second.id;
+}
+
+std::uint32_t EndpointIds::localityId(const Locality& locality) const {
+  const auto found = localities_.find(locality.toString());
+  return found == localities_.end() ? SM_NONE : found->second;
+}
+
+EndpointIds::Retired EndpointIds::takeRetired() { return std::exchange(retired_, {}); }
+
+Status EndpointIds::freeEndpoint(std::uint32_t id, std::uint64_t& writes) {
+  const auto owner = endpointOfId_.find(id);
+  if (owner != endpointOfId_.end()) {
+    auto& endpoints = clusters_[owner->second.first].endpoints;
+    const auto known = endpoints.find(owner->second.second);
+    if (known != endpoints.end() && known->second.listed) return {};  // came back meanwhile
+  } else if (!orphans_.contains(id)) {
+    return {};
+  }
+  if (store_.activeConnections(id) > 0) {
+    lingering_.insert(id);
+    return {};
+  }
+  if (auto done = store_.writeEndpoint(id, sm_endpoint{}); !done) return done.error();
+  ++writes;
+  if (owner != endpointOfId_.end()) {
+    clusters_[owner->second.first].endpoints.erase(owner->second.second);
+    endpointOfId_.erase(owner);
+  }
+  orphans_.erase(id);
+  lingering_.erase(id);
+  endpointIds_.release(id);
+  return {};
+}
+
+Status EndpointIds::freeCluster(std::uint32_t id, std::uint64_t& writes) {
+  const auto name = clusterOfId_.find(id);
+  if (name == clusterOfId_.end()) return {};
+  const auto cluster = clusters_.find(name->second);
+  // Records of lingering endpoints still count on the cluster's line.
+  if (cluster->second.listed || !cluster->second.endpoints.empty()) return {};
+  if (auto done = store_.eraseName(SM_NAME_CLUSTER, id); !done) return done.error();
+  ++writes;
+  clusters_.erase(cluster);
+  clusterOfId_.erase(name);
+  clusterIds_.release(id);
+  return {};
+}
+
+Status EndpointIds::release(const Retired& retired, std::uint64_t& writes) {
+  for (const std::uint32_t id : retired.endpoints) {
+    if (auto done = freeEndpoint(id, writes); !done) return done.error();
+  }
+  for (const std::uint32_t id : retired.clusters) {
+    if (auto done = freeCluster(id, writes); !done) return done.error();
+  }
+  return {};
+}
+
+Status EndpointIds::reap(std::uint64_t& writes) {
+  const std::set<std::uint32_t> again = lingering_;
+  for (const std::uint32_t id : again) {
+    const auto owner = endpointOfId_.find(id);
+    const std::uint32_t cluster =
+        owner == endpointOfId_.end() ? SM_NONE : clusterId(owner->second.first);
+    lingering_.erase(id);
+    if (auto done = freeEndpoint(id, writes); !done) return done.error();
+    if (cluster != SM_NONE) {
+      if (auto done = freeCluster(cluster, writes); !done) return done.error();
+    }
+  }
+  return {};
+}
+
+std::set<std::string> EndpointIds::clusters() const {
+  std::set<std::string> names;
+  for (const auto& [name, cluster] : clusters_) {
+    if (cluster.listed) names.insert(name);
+  }
+  return names;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,84 @@
+// Ids of clusters, endpoints and localities: given when first needed, kept while anything can refer
+// to them, reused after. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "datapath/allocators.h"
+#include "datapath/kernel_image.h"
+#include "datapath/table_store.h"
+
+namespace sockmesh {
+
+class EndpointIds {
+ public:
+  explicit EndpointIds(TableStore& store);
+
+  void adopt(const KernelImage& image);
+
+  // Brings the kernel's endpoints of `cluster` to what it lists: new ids are written, changed
+  // weights and health noted, those no longer listed become `retired`. The count of writes is
+  // added to `writes`.
+  Status update(const LbCluster& cluster, std::uint64_t& writes);
+  // All endpoints of a cluster that is gone, and its own id, become retired.
+  void retire(const std::string& cluster);
+
+  // SM_NONE where not known.
+  std::uint32_t clusterId(const std::string& cluster) const;
+  std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;
+  std::uint32_t localityId(const Locality& locality) const;
+
+  // What became unlisted since the last call; hand it to release() after a grace period, once no
+  // published table names it.
+  struct Retired {
+    std::vector<std::uint32_t> endpoints;
+    std::vector<std::uint32_t> clusters;
+    bool empty() const { return endpoints.empty() && clusters.empty(); }
+  };
+  Retired takeRetired();
+  // Frees the ids that are still unlisted and have no connections; the others linger, and reap()
+  // tries them again.
+  Status release(const Retired& retired, std::uint64_t& writes);
+  Status reap(std::uint64_t& writes);
+  std::size_t lingering() const { return lingering_.size(); }
+
+  std::set<std::string> clusters() const;
+
+ private:
+  struct Known {
+    std::uint32_t id = 0;
+    LbEndpoint endpoint;
+    bool listed = false;
+  };
+  struct KnownCluster {
+    std::uint32_t id = 0;
+    bool listed = false;
+    LbCluster written;  // limits as last written
+    bool limitsKnown = false;
+    std::map<SocketAddress, Known> endpoints;
+  };
+
+  Status ensureCluster(const LbCluster& cluster, KnownCluster*& out, std::uint64_t& writes);
+  Status ensureEndpoint(KnownCluster& cluster, const LbEndpoint& wanted, std::uint64_t& writes);
+  Result<std::uint32_t> ensureLocality(const Locality& locality, std::uint64_t& writes);
+  Status freeEndpoint(std::uint32_t id, std::uint64_t& writes);
+  Status freeCluster(std::uint32_t id, std::uint64_t& writes);
+
+  TableStore& store_;
+  IdAllocator endpointIds_;
+  IdAllocator clusterIds_;
+  IdAllocator localityIds_;
+  std::map<std::string, KnownCluster> clusters_;
+  std::map<std::uint32_t, std::string> clusterOfId_;
+  std::map<std::uint32_t, std::pair<std::string, SocketAddress>> endpointOfId_;
+  std::map<std::string, std::uint32_t> localities_;
+  std::set<std::uint32_t> orphans_;  // adopted ids whose cluster's name is not known
+  Retired retired_;
+  std::set<std::uint32_t> lingering_;  // unlisted endpoints with connections
+};
+
+}  // namespace sockmesh

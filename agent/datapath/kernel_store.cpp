@@ -1,0 +1,123 @@
+#include "datapath/kernel_store.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "datapath/codec.h"
+
+namespace sockmesh {
+namespace {
+
+// Copies into the consecutive entries of a paged table, making pages as needed.
+template <typename Table, typename T>
+Status writeRun(Table& table, std::uint32_t first, std::span<const T> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto index = first + static_cast<std::uint32_t>(i);
+    T* entry = table.at(index);
+    if (entry == nullptr) {
+      if (auto made = table.ensure(index); !made) return made.error();
+      entry = table.at(index);
+    }
+    *entry = values[i];
+  }
+  return {};
+}
+
+template <typename Table>
+Status zeroRun(Table& table, std::uint32_t first, std::uint32_t count) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (auto made = table.ensure(first + i); !made) return made.error();
+    *table.at(first + i) = {};
+  }
+  return {};
+}
+
+template <typename Word>
+void store(Word& word, Word value) {
+  std::atomic_ref<Word>(word).store(value, std::memory_order_release);
+}
+
+}  // namespace
+
+Status KernelStore::writeCells(std::uint32_t first, std::span<const sm_cell> cells) {
+  return writeRun(maps_.cells, first, cells);
+}
+
+Status KernelStore::writeGroups(std::uint32_t first, std::span<const sm_group> groups) {
+  return writeRun(maps_.groups, first, groups);
+}
+
+Status KernelStore::writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) {
+  return writeRun(maps_.descriptors, index, std::span(&descriptor, 1));
+}
+
+Status KernelStore::resetEndpoint(std::uint32_t id) {
+  if (auto done = zeroRun(maps_.endpointState, id, 1); !done) return done.error();
+  return zeroRun(maps_.endpointStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
+}
+
+Status KernelStore::resetCluster(std::uint32_t id) {
+  if (auto done = zeroRun(maps_.clusterState, id, 1); !done) return done.error();
+  return zeroRun(maps_.clusterStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
+}
+
+Status KernelStore::publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) {
+  if (serviceId >= maps_.heads.size()) return Error::fromErrno("heads", E2BIG);
+  // Release: whoever sees the new index sees the descriptor, groups and cells behind it.
+  store(maps_.heads[serviceId], descriptorIndex);
+  return {};
+}
+
+Status KernelStore::insertFrontend(const VipKey& key, std::uint32_t serviceId) {
+  return key.vip.ip.isV4() ? maps_.frontends4.insert(encodeFrontend4(key), serviceId)
+                           : maps_.frontends6.insert(encodeFrontend6(key), serviceId);
+}
+
+Status KernelStore::eraseFrontend(const VipKey& key) {
+  return key.vip.ip.isV4() ? maps_.frontends4.erase(encodeFrontend4(key))
+                           : maps_.frontends6.erase(encodeFrontend6(key));
+}
+
+Status KernelStore::writeEndpoint(std::uint32_t id, const sm_endpoint& endpoint) {
+  return writeRun(maps_.endpoints, id, std::span(&endpoint, 1));
+}
+
+Status KernelStore::writeClusterLimits(std::uint32_t id, const LbCluster& cluster) {
+  if (auto made = maps_.clusterState.ensure(id); !made) return made.error();
+  sm_cluster_state& state = *maps_.clusterState.at(id);
+  store(state.max_connections, cluster.maxConnections);
+  store(state.ejection_limit, cluster.ejectionLimit);
+  store(state.connect_timeout_ns, static_cast<__u64>(cluster.connectTimeout.count()));
+  store(state.consecutive_threshold, cluster.consecutiveThreshold);
+  return {};
+}
+
+Status KernelStore::writeName(sm_name_kind kind, std::uint32_t id, const std::string& name) {
+  const auto parts = encodeName(name);
+  // Backwards: part 0 says how many there are, so a name is whole once it is there.
+  for (std::size_t part = parts.size(); part-- > 0;) {
+    const sm_name_key key{id, static_cast<__u16>(kind), static_cast<__u16>(part)};
+    if (auto erased = maps_.names.erase(key); !erased) return erased.error().in("names");
+    if (auto done = maps_.names.insert(key, parts[part]); !done) return done.error().in("names");
+  }
+  return {};
+}
+
+Status KernelStore::eraseName(sm_name_kind kind, std::uint32_t id) {
+  sm_name_key key{id, static_cast<__u16>(kind), 0};
+  const auto first = maps_.names.find(key);
+  const std::uint16_t parts = first ? first->parts : 1;
+  for (; key.part < parts; ++key.part) {
+    if (auto erased = maps_.names.erase(key); !erased) return erased.error().in("names");
+  }
+  return {};
+}
+
+std::uint32_t KernelStore::activeConnections(std::uint32_t endpointId) const {
+  sm_endpoint_state* state = maps_.endpointState.at(endpointId);
+  if (state == nullptr) return 0;
+  return std::atomic_ref<std::uint32_t>(state->active).load(std::memory_order_acquire);
+}
+
+}  // namespace sockmesh

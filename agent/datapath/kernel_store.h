@@ -1,0 +1,35 @@
+// TableStore on the pinned maps.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "datapath/kernel_maps.h"
+#include "datapath/table_store.h"
+
+namespace sockmesh {
+
+class KernelStore final : public TableStore {
+ public:
+  // `maps` is opened for writing and outlives the store.
+  explicit KernelStore(KernelMaps& maps) : maps_(maps) {}
+
+  Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;
+  Status writeGroups(std::uint32_t first, std::span<const sm_group> groups) override;
+  Status writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) override;
+  Status resetEndpoint(std::uint32_t id) override;
+  Status resetCluster(std::uint32_t id) override;
+  Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) override;
+  Status insertFrontend(const VipKey& key, std::uint32_t serviceId) override;
+  Status eraseFrontend(const VipKey& key) override;
+  Status writeEndpoint(std::uint32_t id, const sm_endpoint& endpoint) override;
+  Status writeClusterLimits(std::uint32_t id, const LbCluster& cluster) override;
+  Status writeName(sm_name_kind kind, std::uint32_t id, const std::string& name) override;
+  Status eraseName(sm_name_kind kind, std::uint32_t id) override;
+  std::uint32_t activeConnections(std::uint32_t endpointId) const override;
+
+ private:
+  KernelMaps& maps_;
+};
+
+}  // namespace sockmesh

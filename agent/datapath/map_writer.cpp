@@ -1,0 +1,372 @@
+#include "datapath/map_writer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "datapath/codec.h"
+
+namespace sockmesh {
+namespace {
+
+// Index 0 is never handed out: descriptor 0 stays all zero and matches no key.
+constexpr std::uint32_t kMaxDescriptors = SM_DESCRIPTOR_PAGES << SM_DESCRIPTOR_PAGE_BITS;
+constexpr std::uint32_t kMaxGroups = SM_GROUP_PAGES << SM_GROUP_PAGE_BITS;
+constexpr std::uint32_t kMaxCells = SM_CELL_PAGES << SM_CELL_PAGE_BITS;
+
+bool sameTable(const std::shared_ptr<const CellTable>& a, const std::shared_ptr<const CellTable>& b) {
+  if (a == b) return true;
+  if (!a || !b || a->size != b->size || a->cells.size() != b->cells.size()) return false;
+  return std::memcmp(a->cells.data(), b->cells.data(), a->cells.size() * sizeof(sm_cell)) == 0;
+}
+
+// Equality as the kernel can tell it: localities by their names.
+bool sameGroup(const LbGroup& a, const LbGroup& b) {
+  return a.policy == b.policy && a.reason == b.reason && a.cluster == b.cluster &&
+         a.flags == b.flags && a.priority == b.priority &&
+         a.locality.toString() == b.locality.toString() && a.hosts == b.hosts &&
+         a.choiceCount == b.choiceCount && a.biasQ16 == b.biasQ16 &&
+         a.balancePercent == b.balancePercent && a.ringShift == b.ringShift &&
+         sameTable(a.table, b.table);
+}
+
+// Round robin starts anywhere, as Envoy does: nodes that start together do not march in step.
+void seedCursors(std::vector<sm_group>& groups) {
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  for (sm_group& group : groups) {
+    if (group.policy == SM_POLICY_ROUND_ROBIN) group.cursor = random();
+  }
+}
+
+}  // namespace
+
+MapWriter::MapWriter(TableStore& store, GracePeriod& grace, std::uint32_t maxServices)
+    : store_(store),
+      grace_(grace),
+      ids_(store),
+      serviceIds_(1, maxServices + 1),
+      descriptorIds_(1, kMaxDescriptors),
+      cells_(1, kMaxCells,
+             [this](std::uint32_t first, const std::vector<sm_cell>& run) {
+               ++writes_;
+               return store_.writeCells(first, run);
+             }),
+      groups_(1, kMaxGroups,
+              [this](std::uint32_t first, const std::vector<sm_group>& run) {
+                ++writes_;
+                auto seeded = run;
+                seedCursors(seeded);
+                return store_.writeGroups(first, seeded);
+              }),
+      self_(std::make_shared<MapWriter*>(this)) {}
+
+MapWriter::~MapWriter() { *self_ = nullptr; }
+
+void MapWriter::note(const Status& status, WriteReport& report) {
+  if (!status) report.errors.push_back(status.error().message());
+}
+
+Result<sm_group> MapWriter::buildGroup(const LbGroup& group) {
+  sm_group out{};
+  out.policy = group.policy;
+  out.reason = group.reason;
+  out.cluster_id = ids_.clusterId(group.cluster);
+  out.flags = group.flags;
+  out.choice_count = group.choiceCount;
+  out.bias_q16 = group.biasQ16;
+  out.balance_percent = group.balancePercent;
+  out.ring_shift = group.ringShift;
+  out.priority = group.priority;
+  out.locality_id = ids_.localityId(group.locality);
+  std::vector<std::uint32_t> hosts;
+  for (const SocketAddress& host : group.hosts) {
+    hosts.push_back(ids_.endpointId(group.cluster, host));
+    if (hosts.back() == SM_NONE) return Error("endpoint " + host.toString() + " has no id");
+  }
+  const auto hostCell = cells_.acquire(encodeHosts(hosts));
+  if (!hostCell) return hostCell.error();
+  out.host_cell = *hostCell;
+  out.host_count = static_cast<__u32>(hosts.size());
+  if (group.table) {
+    const auto tableCell = cells_.acquire(group.table->cells);
+    if (!tableCell) {
+      cells_.release(*hostCell);
+      return tableCell.error();
+    }
+    out.table_cell = *tableCell;
+    out.table_size = group.table->size;
+  }
+  return out;
+}
+
+Result<std::uint32_t> MapWriter::buildGroups(const LbService& service) {
+  std::vector<sm_group> run;
+  const auto undo = [&] {
+    for (const sm_group& group : run) {
+      cells_.release(group.host_cell);
+      cells_.release(group.table_cell);
+    }
+  };
+  for (const auto& group : service.groups) {
+    auto built = buildGroup(*group);
+    if (!built) {
+      undo();
+      return built.error();
+    }
+    run.push_back(*built);
+  }
+  const auto first = groups_.acquire(run);
+  // A run that was there already holds its own references to the cells.
+  if (!first || groups_.references(*first) > 1) undo();
+  return first;
+}
+
+Result<MapWriter::Installed> MapWriter::build(std::uint32_t id, const LbService& service) {
+  Installed built;
+  built.id = id;
+  const auto groupFirst = buildGroups(service);
+  if (!groupFirst) return groupFirst.error();
+  built.groupFirst = *groupFirst;
+  if (service.pick) {
+    const auto pickCell = cells_.acquire(service.pick->cells);
+    if (!pickCell) {
+      releaseGroups(built.groupFirst);
+      return pickCell.error();
+    }
+    built.pickCell = *pickCell;
+  }
+  const auto index = descriptorIds_.allocate();
+  sm_descriptor descriptor{};
+  encodeAddress(service.vip.ip, descriptor.addr_be);
+  descriptor.port_be = encodePort(service.vip.port);
+  descriptor.protocol = static_cast<__u8>(service.protocol);
+  descriptor.family = service.vip.ip.isV4() ? SM_FAMILY_V4 : SM_FAMILY_V6;
+  descriptor.service_id = id;
+  descriptor.group_first = built.groupFirst;
+  descriptor.group_count = static_cast<__u32>(service.groups.size());
+  descriptor.pick_cell = built.pickCell;
+  descriptor.pick_size = service.pickSize;
+  descriptor.flags = service.flags;
+  descriptor.affinity_s = service.affinitySeconds;
+  Status written = index ? store_.writeDescriptor(*index, descriptor)
+                         : Status(Error::fromErrno("descriptors", ENOSPC));
+  ++writes_;
+  if (index) built.descriptorIndex = *index;
+  if (!written) {
+    freeBuilt(built);
+    return written.error();
+  }
+  return built;
+}
+
+void MapWriter::releaseGroups(std::uint32_t groupFirst) {
+  const auto freed = groups_.release(groupFirst);
+  if (!freed) return;
+  for (const sm_group& group : *freed) {
+    cells_.release(group.host_cell);
+    cells_.release(group.table_cell);
+  }
+}
+
+void MapWriter::freeBuilt(const Installed& built) {
+  releaseGroups(built.groupFirst);
+  cells_.release(built.pickCell);
+  if (built.descriptorIndex != 0) descriptorIds_.release(built.descriptorIndex);
+}
+
+bool MapWriter::unchanged(const Installed& installed, const LbService& wanted) const {
+  const LbService& have = *installed.service;
+  if (&have == &wanted) return true;
+  return have.name == wanted.name && have.pickSize == wanted.pickSize &&
+         have.flags == wanted.flags && have.affinitySeconds == wanted.affinitySeconds &&
+         sameTable(have.pick, wanted.pick) &&
+         std::equal(have.groups.begin(), have.groups.end(), wanted.groups.begin(),
+                    wanted.groups.end(), [](const auto& a, const auto& b) {
+                      return a == b || sameGroup(*a, *b);
+                    });
+}
+
+// A new VIP: its name, its head, and last the key that makes it reachable.
+Status MapWriter::enter(const VipKey& key, Installed& built) {
+  auto done = store_.writeName(SM_NAME_SERVICE, built.id, built.service->name);
+  if (done) done = store_.publish(built.id, built.descriptorIndex);
+  if (done) done = store_.insertFrontend(key, built.id);
+  writes_ += 3;
+  return done;
+}
+
+Status MapWriter::install(const VipKey& key, const std::shared_ptr<const LbService>& service,
+                          WriteReport& report) {
+  const auto found = services_.find(key);
+  if (found != services_.end()) {
+    Installed& installed = found->second;
+    if (unchanged(installed, *service)) {
+      installed.service = service;
+      return {};
+    }
+    auto built = build(installed.id, *service);
+    if (!built) return built.error();
+    built->service = service;
+    Status done;
+    if (installed.service->name != service->name) {
+      done = store_.writeName(SM_NAME_SERVICE, installed.id, service->name);
+      ++writes_;
+    }
+    if (done) done = store_.publish(installed.id, built->descriptorIndex);
+    ++writes_;
+    if (!done) {
+      freeBuilt(*built);
+      return done;
+    }
+    ++report.servicesChanged;
+    retire(std::exchange(installed, std::move(built).value()), false);
+    return {};
+  }
+  const auto id = serviceIds_.allocate();
+  if (!id) return Error::fromErrno("services", ENOSPC);
+  auto built = build(*id, *service);
+  Status done = built ? Status() : Status(built.error());
+  if (built) {
+    built->service = service;
+    done = enter(key, *built);
+    if (!done) {
+      freeBuilt(*built);
+      [[maybe_unused]] const Status ignored = store_.eraseName(SM_NAME_SERVICE, *id);
+    }
+  }
+  if (!done) {
+    serviceIds_.release(*id);
+    return done;
+  }
+  ++report.servicesAdded;
+  services_.emplace(key, std::move(built).value());
+  return {};
+}
+
+void MapWriter::retire(Installed replaced, bool withId) {
+  grace_.after([self = self_, replaced = std::move(replaced), withId] {
+    MapWriter* writer = *self;
+    if (writer == nullptr) return;
+    writer->freeBuilt(replaced);
+    if (!withId) return;
+    [[maybe_unused]] const Status cleared = writer->store_.publish(replaced.id, SM_NONE);
+    [[maybe_unused]] const Status erased = writer->store_.eraseName(SM_NAME_SERVICE, replaced.id);
+    writer->serviceIds_.release(replaced.id);
+  });
+}
+
+void MapWriter::removeGone(const LbTables& tables, WriteReport& report) {
+  for (auto it = services_.begin(); it != services_.end();) {
+    if (tables.services.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    if (auto erased = store_.eraseFrontend(it->first); !erased) {
+      note(erased.error().in(it->first.vip.toString()), report);
+      ++it;
+      continue;
+    }
+    ++writes_;
+    ++report.servicesRemoved;
+    retire(std::move(it->second), true);
+    it = services_.erase(it);
+  }
+}
+
+void MapWriter::retireIds() {
+  auto retired = ids_.takeRetired();
+  if (retired.empty()) return;
+  grace_.after([self = self_, retired = std::move(retired)] {
+    MapWriter* writer = *self;
+    if (writer == nullptr) return;
+    std::uint64_t writes = 0;
+    // What could not be written now stays taken, and is tried again after a restart.
+    [[maybe_unused]] const Status released = writer->ids_.release(retired, writes);
+  });
+}
+
+WriteReport MapWriter::apply(std::shared_ptr<const LbTables> tables) {
+  WriteReport report;
+  writes_ = 0;
+  for (const auto& [name, cluster] : tables->clusters) {
+    const auto before = applied_ ? applied_->clusters.find(name) : tables->clusters.end();
+    if (applied_ && before != applied_->clusters.end() && before->second == cluster) continue;
+    note(ids_.update(*cluster, report.writes), report);
+  }
+  // VIPs that went first: where the tables are full, what is new may need their room.
+  removeGone(*tables, report);
+  for (const auto& [key, service] : tables->services) {
+    if (auto done = install(key, service, report); !done) {
+      note(done.error().in("service " + key.vip.toString() + " (" + service->name + ")"), report);
+    }
+  }
+  for (const std::string& name : ids_.clusters()) {
+    if (!tables->clusters.contains(name)) ids_.retire(name);
+  }
+  // A service that kept its old tables still names the old endpoints: their ids wait for an
+  // apply() in which everything fitted.
+  if (report.errors.empty()) retireIds();
+  // A cluster that failed must be tried again: its pointer alone would say "unchanged".
+  applied_ = report.errors.empty() ? std::move(tables) : nullptr;
+  report.writes += writes_;
+  return report;
+}
+
+WriteReport MapWriter::reap() {
+  WriteReport report;
+  note(ids_.reap(report.writes), report);
+  return report;
+}
+
+void MapWriter::adoptService(const VipKey& key, const ImageService& image, WriteReport& report) {
+  const auto broken = [&](const char* what) {
+    report.errors.push_back(key.vip.toString() + ": " + what + "; removed");
+    note(store_.eraseFrontend(key), report);
+    ++report.writes;
+  };
+  if (!serviceIds_.take(image.id)) return broken("its service id is taken or out of range");
+  if (!descriptorIds_.take(image.descriptorIndex)) return broken("its descriptor is taken");
+  bool sound = true;
+  std::vector<sm_group> run = image.groups;
+  for (std::size_t i = 0; i < run.size(); ++i) run[i].cursor = 0;
+  const bool known = groups_.contains(image.descriptor.group_first);
+  sound = groups_.adopt(image.descriptor.group_first, run);
+  for (std::size_t i = 0; sound && !known && i < run.size(); ++i) {
+    std::vector<std::uint32_t> hosts;
+    const LbGroup& group = *image.service->groups[i];
+    for (const SocketAddress& host : group.hosts) {
+      hosts.push_back(ids_.endpointId(group.cluster, host));
+    }
+    sound = cells_.adopt(run[i].host_cell, encodeHosts(hosts));
+    if (sound && group.table) sound = cells_.adopt(run[i].table_cell, group.table->cells);
+  }
+  if (sound && image.service->pick) {
+    sound = cells_.adopt(image.descriptor.pick_cell, image.service->pick->cells);
+  }
+  if (!sound) return broken("its tables overlap others");
+  services_[key] = Installed{image.id, image.descriptorIndex, image.descriptor.group_first,
+                             image.service->pick ? image.descriptor.pick_cell : 0, image.service};
+}
+
+WriteReport MapWriter::adopt(const KernelImage& image) {
+  WriteReport report;
+  ids_.adopt(image);
+  for (const auto& [key, service] : image.services) adoptService(key, service, report);
+  for (const VipKey& key : image.brokenFrontends) {
+    note(store_.eraseFrontend(key), report);
+    ++report.writes;
+  }
+  std::set<std::uint32_t> used;
+  for (const auto& [key, installed] : services_) used.insert(installed.id);
+  for (const auto& [id, name] : image.serviceNames) {
+    if (used.contains(id)) continue;
+    note(store_.eraseName(SM_NAME_SERVICE, id), report);
+    ++report.writes;
+  }
+  return report;
+}
+
+}  // namespace sockmesh

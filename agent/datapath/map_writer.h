@@ -1,0 +1,98 @@
+// Brings the kernel's tables from what they hold to LbTables, by difference, so that at every
+// instant each VIP resolves to its old or its new endpoint set, whole:
+//
+//   1. endpoints, cells, groups and descriptors of what is new or changed: nobody sees them yet
+//   2. one atomic word (heads[id]) per changed service: the switch; new VIPs enter the hash last
+//   3. VIPs that are gone leave the hash
+//   4. after a grace period: what was replaced is freed, and only then reused
+//
+// A crash between any two writes leaves unreachable memory at worst; adopt() finds what is
+// reachable and frees the rest. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datapath/endpoint_ids.h"
+#include "datapath/grace_period.h"
+#include "datapath/kernel_image.h"
+#include "datapath/shared_runs.h"
+#include "datapath/table_store.h"
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+struct WriteReport {
+  std::uint64_t writes = 0;           // calls of the store that changed something
+  std::uint32_t servicesAdded = 0;
+  std::uint32_t servicesChanged = 0;
+  std::uint32_t servicesRemoved = 0;
+  // One line for each service or cluster that did not fit or was refused by the kernel; it keeps
+  // its old state, and the next apply() tries again.
+  std::vector<std::string> errors;
+};
+
+class MapWriter {
+ public:
+  // `store` and `grace` outlive the writer. `maxServices`: ids 1..maxServices.
+  MapWriter(TableStore& store, GracePeriod& grace, std::uint32_t maxServices);
+  ~MapWriter();
+  MapWriter(const MapWriter&) = delete;
+  MapWriter& operator=(const MapWriter&) = delete;
+
+  // Takes over what the kernel holds; call once, before the first apply() and a grace period after
+  // whoever wrote it ended. Removes frontends that lead nowhere and names that nothing uses.
+  WriteReport adopt(const KernelImage& image);
+
+  WriteReport apply(std::shared_ptr<const LbTables> tables);
+
+  // Frees ids of removed endpoints whose last connection has ended; call it now and then.
+  WriteReport reap();
+
+  const EndpointIds& ids() const { return ids_; }
+  std::size_t services() const { return services_.size(); }
+
+ private:
+  struct Installed {
+    std::uint32_t id = 0;
+    std::uint32_t descriptorIndex = 0;
+    std::uint32_t groupFirst = 0;
+    std::uint32_t pickCell = 0;
+    std::shared_ptr<const LbService> service;
+  };
+
+  Status install(const VipKey& key, const std::shared_ptr<const LbService>& service,
+                 WriteReport& report);
+  Result<Installed> build(std::uint32_t id, const LbService& service);
+  Result<std::uint32_t> buildGroups(const LbService& service);
+  Result<sm_group> buildGroup(const LbGroup& group);
+  Status enter(const VipKey& key, Installed& built);
+  bool unchanged(const Installed& installed, const LbService& wanted) const;
+
+  void freeBuilt(const Installed& built);
+  void releaseGroups(std::uint32_t groupFirst);
+  void removeGone(const LbTables& tables, WriteReport& report);
+  void retire(Installed replaced, bool withId);
+  void retireIds();
+
+  void adoptService(const VipKey& key, const ImageService& image, WriteReport& report);
+  void note(const Status& status, WriteReport& report);
+
+  TableStore& store_;
+  GracePeriod& grace_;
+  std::uint64_t writes_ = 0;  // of the shared runs and descriptors, moved to reports
+  EndpointIds ids_;
+  IdAllocator serviceIds_;
+  IdAllocator descriptorIds_;
+  SharedRuns<sm_cell> cells_;
+  SharedRuns<sm_group> groups_;
+  std::map<VipKey, Installed> services_;
+  std::shared_ptr<const LbTables> applied_;
+  // Continuations that outlive the writer find this gone.
+  std::shared_ptr<MapWriter*> self_;
+};
+
+}  // namespace sockmesh

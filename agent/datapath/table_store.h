@@ -1,0 +1,44 @@
+// The seam between the map writer and the kernel: every write that the writer makes, one call
+// each, so that a test can end the process between any two. Ids and indices are the ABI's.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "lb/tables.h"
+#include "sockmesh_abi.h"
+
+namespace sockmesh {
+
+class TableStore {
+ public:
+  virtual ~TableStore() = default;
+
+  // Unpublished memory: nothing refers to it yet.
+  virtual Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) = 0;
+  virtual Status writeGroups(std::uint32_t first, std::span<const sm_group> groups) = 0;
+  virtual Status writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) = 0;
+  // Clears state and counters of an id that is about to be used for another endpoint (cluster).
+  virtual Status resetEndpoint(std::uint32_t id) = 0;
+  virtual Status resetCluster(std::uint32_t id) = 0;
+
+  // Published with one atomic word each.
+  virtual Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) = 0;
+  virtual Status insertFrontend(const VipKey& key, std::uint32_t serviceId) = 0;
+  virtual Status eraseFrontend(const VipKey& key) = 0;
+
+  // The address of a used id never changes; weight, health, priority are for people.
+  virtual Status writeEndpoint(std::uint32_t id, const sm_endpoint& endpoint) = 0;
+  // The words of sm_cluster_state that the agent owns; the counts are the kernel's.
+  virtual Status writeClusterLimits(std::uint32_t id, const LbCluster& cluster) = 0;
+
+  virtual Status writeName(sm_name_kind kind, std::uint32_t id, const std::string& name) = 0;
+  virtual Status eraseName(sm_name_kind kind, std::uint32_t id) = 0;
+
+  // Connections whose records name this endpoint.
+  virtual std::uint32_t activeConnections(std::uint32_t endpointId) const = 0;
+};
+
+}  // namespace sockmesh
