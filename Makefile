@@ -21,7 +21,7 @@ CXXFLAGS ?= -O2 -g
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 WARN := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
 override CXXFLAGS += -std=c++20 $(WARN) $(SAN_FLAGS)
-CPPFLAGS := -Iagent -Ibpf/include -isystem $(BUILD)/gen -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
+CPPFLAGS := -Iagent -Itests -Ibpf/include -isystem $(BUILD)/gen -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
 LDFLAGS += $(SAN_FLAGS)
 
 include tools/build/proto.mk

@@ -98,7 +98,7 @@ Status replaceLink(const std::string& path, const bpf_program* program, int cgro
   const Link link(bpf_program__attach_cgroup(program, cgroupFd));
   const std::string name = bpf_program__name(program);
   if (!link) return Error::fromErrno("attaching " + name, errno);
-  const std::string fresh = path + ".new";
+  const std::string fresh = path + "-new";  // bpffs reserves dots
   unlink(fresh.c_str());
   if (bpf_link__pin(link.get(), fresh.c_str()) != 0) return Error::fromErrno("pinning " + name, errno);
   if (exists(path)) unlink(path.c_str());

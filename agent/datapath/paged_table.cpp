@@ -39,7 +39,7 @@ Result<UniqueFd> createPage(const std::string& directory, const std::string& nam
   if (!fd.valid()) return Error::fromErrno(where, errno);
   const std::string folder = pagesOf(directory);
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return Error::fromErrno(folder, errno);
-  const std::string path = folder + "/" + name + "." + std::to_string(number);
+  const std::string path = folder + "/" + name + "-" + std::to_string(number);
   if (bpf_obj_pin(fd.get(), path.c_str()) != 0) return Error::fromErrno("pinning " + path, errno);
   if (auto linked = linkPage(outerFd, number, fd.get()); !linked) {
     const Error error = linked.error().in(where);
@@ -55,7 +55,7 @@ Result<std::map<std::uint32_t, UniqueFd>> openPages(const std::string& directory
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(pagesOf(directory), failed)) {
     const std::string file = entry.path().filename();
-    if (!file.starts_with(name + ".")) continue;
+    if (!file.starts_with(name + "-")) continue;
     const char* digits = file.data() + name.size() + 1;
     std::uint32_t number = 0;
     const auto [end, status] = std::from_chars(digits, file.data() + file.size(), number);

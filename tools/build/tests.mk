@@ -1,6 +1,7 @@
 # tests/unit/<room>/*.cpp -> $(BUILD)/tests/unit_<room> (no root needed); tests/bpf/*.cpp ->
 # bpf_tests and tests/integration/*.cpp -> integration_tests (root, real kernel).
-GTEST_LIBS := -lgtest_main -lgmock -lgtest
+GTEST_MAIN := -lgtest_main
+GTEST_LIBS := -lgmock -lgtest
 test_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tests/$(1) -name '*.cpp' 2>/dev/null | sort))
 SUPPORT_OBJS := $(call test_objs,support)
 
@@ -10,7 +11,7 @@ define unit_rule
 $(BUILD)/tests/unit_$(1): $(call test_objs,unit/$(1)) $(2)
 	$$(call say,LINK,$$@)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(GTEST_LIBS) $(3)
+	$$(Q)$$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(GTEST_MAIN) $$(GTEST_LIBS) $(3)
 endef
 $(eval $(call unit_rule,base,$(call lib,base),$(BASE_LIBS)))
 $(eval $(call unit_rule,model,$(call lib,model base),$(BASE_LIBS)))

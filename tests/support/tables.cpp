@@ -1,0 +1,86 @@
+#include "support/tables.h"
+
+#include "support/net.h"
+
+namespace sockmesh::test {
+namespace {
+
+std::vector<SocketAddress> parseAll(const std::vector<std::string>& texts) {
+  std::vector<SocketAddress> addresses;
+  for (const std::string& text : texts) addresses.push_back(at(text));
+  return addresses;
+}
+
+}  // namespace
+
+void TableBuilder::add(const std::string& vip, std::shared_ptr<const LbGroup> group) {
+  auto service = std::make_shared<LbService>();
+  service->name = "listener-" + vip;
+  service->vip = at(vip);
+  service->groups = {std::move(group)};
+  tables_.services[{service->vip, Protocol::kTcp}] = service;
+}
+
+void TableBuilder::cluster(const std::string& name, const std::vector<SocketAddress>& hosts) {
+  auto made = std::make_shared<LbCluster>();
+  made->name = name;
+  for (const SocketAddress& host : hosts) {
+    LbEndpoint endpoint;
+    endpoint.address = host;
+    made->endpoints.push_back(endpoint);
+  }
+  tables_.clusters[name] = made;
+}
+
+TableBuilder& TableBuilder::service(const std::string& vip, const std::string& clusterName,
+                                    const std::vector<std::string>& endpoints) {
+  auto group = std::make_shared<LbGroup>();
+  group->cluster = clusterName;
+  group->hosts = parseAll(endpoints);
+  group->policy = endpoints.empty() ? SM_POLICY_REFUSE : SM_POLICY_ROUND_ROBIN;
+  group->reason = endpoints.empty() ? SM_REASON_NO_ENDPOINTS : SM_REASON_NONE;
+  if (!endpoints.empty()) {
+    auto table = std::make_shared<CellTable>();
+    table->size = static_cast<std::uint32_t>(endpoints.size());
+    table->cells.resize((endpoints.size() + 3) / 4);
+    for (std::uint32_t i = 0; i < table->size; ++i) table->cells[i / 4].words[i % 4] = i;
+    group->table = table;
+  }
+  cluster(clusterName, group->hosts);
+  add(vip, group);
+  return *this;
+}
+
+TableBuilder& TableBuilder::random(const std::string& vip, const std::string& clusterName,
+                                   const std::vector<std::string>& endpoints) {
+  auto group = std::make_shared<LbGroup>();
+  group->cluster = clusterName;
+  group->hosts = parseAll(endpoints);
+  group->policy = SM_POLICY_RANDOM;
+  auto table = std::make_shared<CellTable>();
+  for (std::uint32_t i = 0; i < endpoints.size(); ++i) {
+    sm_cell cell{};
+    cell.alias.threshold = UINT32_MAX;
+    cell.alias.here = i;
+    cell.alias.other = i;
+    table->cells.push_back(cell);
+  }
+  table->size = static_cast<std::uint32_t>(endpoints.size());
+  group->table = table;
+  cluster(clusterName, group->hosts);
+  add(vip, group);
+  return *this;
+}
+
+TableBuilder& TableBuilder::leftAlone(const std::string& vip, const std::string& clusterName,
+                                      sm_reason reason) {
+  auto group = std::make_shared<LbGroup>();
+  group->cluster = clusterName;
+  group->policy = SM_POLICY_LEAVE_ALONE;
+  group->reason = reason;
+  cluster(clusterName, {});
+  add(vip, group);
+  return *this;
+}
+
+}  // namespace sockmesh::test

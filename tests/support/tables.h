@@ -1,0 +1,28 @@
+// LbTables by hand, for tests of the datapath without the compiler.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lb/tables.h"
+
+namespace sockmesh::test {
+
+class TableBuilder {
+ public:
+  // A round robin service over `endpoints`, in order; empty: it refuses.
+  TableBuilder& service(const std::string& vip, const std::string& cluster,
+                        const std::vector<std::string>& endpoints);
+  TableBuilder& random(const std::string& vip, const std::string& cluster,
+                       const std::vector<std::string>& endpoints);
+  TableBuilder& leftAlone(const std::string& vip, const std::string& cluster, sm_reason reason);
+  std::shared_ptr<const LbTables> build() const { return std::make_shared<LbTables>(tables_); }
+
+ private:
+  void add(const std::string& vip, std::shared_ptr<const LbGroup> group);
+  void cluster(const std::string& name, const std::vector<SocketAddress>& hosts);
+  LbTables tables_;
+};
+
+}  // namespace sockmesh::test
