@@ -73,10 +73,10 @@ void EndpointIds::adopt(const KernelImage& image) {
     const SocketAddress& address = adopted.endpoint.address;
     if (cluster == clusters_.end() || cluster->second.endpoints.contains(address)) {
       orphans_.insert(id);
-      retired_.endpoints.push_back(id);
+      retired_.endpoints.push_back({id, 0});
       continue;
     }
-    cluster->second.endpoints[address] = Known{id, adopted.endpoint, true};
+    cluster->second.endpoints[address] = Known{id, adopted.endpoint, true, 0};
     endpointOfId_[id] = {adopted.cluster, address};
   }
 }
@@ -133,6 +133,7 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
   if (!locality) return locality.error();
   if (const auto known = cluster.endpoints.find(wanted.address); known != cluster.endpoints.end()) {
     known->second.listed = true;
+    lingering_.erase(known->second.id);
     if (sameInKernel(known->second.endpoint, wanted)) return {};
     auto done = store_.writeEndpoint(known->second.id,
                                      encodeEndpoint(wanted, cluster.id, *locality));
@@ -150,7 +151,7 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
     return done.error();
   }
   writes += 2;
-  cluster.endpoints[wanted.address] = Known{*id, wanted, true};
+  cluster.endpoints[wanted.address] = Known{*id, wanted, true, 0};
   endpointOfId_[*id] = {clusterOfId_[cluster.id], wanted.address};
   return {};
 }
@@ -169,9 +170,7 @@ Status EndpointIds::update(const LbCluster& wanted, std::uint64_t& writes) {
     listed.insert(endpoint.address);
   }
   for (auto& [address, known] : cluster->endpoints) {
-    if (!known.listed || listed.contains(address)) continue;
-    known.listed = false;
-    retired_.endpoints.push_back(known.id);
+    if (known.listed && !listed.contains(address)) unlist(known);
   }
   return {};
 }
@@ -180,11 +179,23 @@ void EndpointIds::retire(const std::string& name) {
   const auto found = clusters_.find(name);
   if (found == clusters_.end()) return;
   found->second.listed = false;
-  retired_.clusters.push_back(found->second.id);
+  found->second.retirement = ++retirements_;
+  retired_.clusters.push_back({found->second.id, found->second.retirement});
   for (auto& [address, known] : found->second.endpoints) {
-    if (known.listed) retired_.endpoints.push_back(known.id);
-    known.listed = false;
+    if (known.listed) unlist(known);
   }
+}
+
+void EndpointIds::unlist(Known& known) {
+  known.listed = false;
+  known.retirement = ++retirements_;
+  retired_.endpoints.push_back({known.id, known.retirement});
+}
+
+EndpointIds::Known* EndpointIds::knownById(std::uint32_t id) {
+  const auto owner = endpointOfId_.find(id);
+  if (owner == endpointOfId_.end()) return nullptr;
+  return &clusters_.at(owner->second.first).endpoints.at(owner->second.second);
 }
 
 std::uint32_t EndpointIds::clusterId(const std::string& cluster) const {
@@ -207,23 +218,16 @@ std::uint32_t EndpointIds::localityId(const Locality& locality) const {
 
 EndpointIds::Retired EndpointIds::takeRetired() { return std::exchange(retired_, {}); }
 
+// The caller has seen to the grace period.
 Status EndpointIds::freeEndpoint(std::uint32_t id, std::uint64_t& writes) {
-  const auto owner = endpointOfId_.find(id);
-  if (owner != endpointOfId_.end()) {
-    auto& endpoints = clusters_[owner->second.first].endpoints;
-    const auto known = endpoints.find(owner->second.second);
-    if (known != endpoints.end() && known->second.listed) return {};  // came back meanwhile
-  } else if (!orphans_.contains(id)) {
-    return {};
-  }
   if (store_.activeConnections(id) > 0) {
     lingering_.insert(id);
     return {};
   }
   if (auto done = store_.writeEndpoint(id, sm_endpoint{}); !done) return done.error();
   ++writes;
-  if (owner != endpointOfId_.end()) {
-    clusters_[owner->second.first].endpoints.erase(owner->second.second);
+  if (const auto owner = endpointOfId_.find(id); owner != endpointOfId_.end()) {
+    clusters_.at(owner->second.first).endpoints.erase(owner->second.second);
     endpointOfId_.erase(owner);
   }
   orphans_.erase(id);
@@ -247,26 +251,30 @@ Status EndpointIds::freeCluster(std::uint32_t id, std::uint64_t& writes) {
 }
 
 Status EndpointIds::release(const Retired& retired, std::uint64_t& writes) {
-  for (const std::uint32_t id : retired.endpoints) {
-    if (auto done = freeEndpoint(id, writes); !done) return done.error();
+  for (const RetiredId& entry : retired.endpoints) {
+    const Known* known = knownById(entry.id);
+    const bool due = known == nullptr ? orphans_.contains(entry.id)
+                                      : !known->listed && known->retirement == entry.retirement;
+    if (!due) continue;
+    if (auto done = freeEndpoint(entry.id, writes); !done) return done.error();
   }
-  for (const std::uint32_t id : retired.clusters) {
-    if (auto done = freeCluster(id, writes); !done) return done.error();
+  for (const RetiredId& entry : retired.clusters) {
+    const auto name = clusterOfId_.find(entry.id);
+    if (name == clusterOfId_.end()) continue;
+    if (clusters_.at(name->second).retirement != entry.retirement) continue;
+    if (auto done = freeCluster(entry.id, writes); !done) return done.error();
   }
   return {};
 }
 
 Status EndpointIds::reap(std::uint64_t& writes) {
-  const std::set<std::uint32_t> again = lingering_;
-  for (const std::uint32_t id : again) {
+  for (const std::uint32_t id : std::set<std::uint32_t>(lingering_)) {
     const auto owner = endpointOfId_.find(id);
     const std::uint32_t cluster =
         owner == endpointOfId_.end() ? SM_NONE : clusterId(owner->second.first);
-    lingering_.erase(id);
     if (auto done = freeEndpoint(id, writes); !done) return done.error();
-    if (cluster != SM_NONE) {
-      if (auto done = freeCluster(cluster, writes); !done) return done.error();
-    }
+    if (cluster == SM_NONE) continue;
+    if (auto done = freeCluster(cluster, writes); !done) return done.error();
   }
   return {};
 }

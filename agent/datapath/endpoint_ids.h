@@ -34,9 +34,15 @@ class EndpointIds {
 
   // What became unlisted since the last call; hand it to release() after a grace period, once no
   // published table names it.
+  struct RetiredId {
+    std::uint32_t id = 0;
+    // Which retirement this was: an id that came back and left again has a newer one, whose grace
+    // period is not over with this one's.
+    std::uint64_t retirement = 0;
+  };
   struct Retired {
-    std::vector<std::uint32_t> endpoints;
-    std::vector<std::uint32_t> clusters;
+    std::vector<RetiredId> endpoints;
+    std::vector<RetiredId> clusters;
     bool empty() const { return endpoints.empty() && clusters.empty(); }
   };
   Retired takeRetired();
@@ -53,10 +59,12 @@ class EndpointIds {
     std::uint32_t id = 0;
     LbEndpoint endpoint;
     bool listed = false;
+    std::uint64_t retirement = 0;  // the last one
   };
   struct KnownCluster {
     std::uint32_t id = 0;
     bool listed = false;
+    std::uint64_t retirement = 0;
     LbCluster written;  // limits as last written
     bool limitsKnown = false;
     std::map<SocketAddress, Known> endpoints;
@@ -65,8 +73,10 @@ class EndpointIds {
   Status ensureCluster(const LbCluster& cluster, KnownCluster*& out, std::uint64_t& writes);
   Status ensureEndpoint(KnownCluster& cluster, const LbEndpoint& wanted, std::uint64_t& writes);
   Result<std::uint32_t> ensureLocality(const Locality& locality, std::uint64_t& writes);
+  void unlist(Known& known);
   Status freeEndpoint(std::uint32_t id, std::uint64_t& writes);
   Status freeCluster(std::uint32_t id, std::uint64_t& writes);
+  Known* knownById(std::uint32_t id);
 
   TableStore& store_;
   IdAllocator endpointIds_;
@@ -78,7 +88,8 @@ class EndpointIds {
   std::map<std::string, std::uint32_t> localities_;
   std::set<std::uint32_t> orphans_;  // adopted ids whose cluster's name is not known
   Retired retired_;
-  std::set<std::uint32_t> lingering_;  // unlisted endpoints with connections
+  std::uint64_t retirements_ = 0;
+  std::set<std::uint32_t> lingering_;  // unlisted, grace period over, still with connections
 };
 
 }  // namespace sockmesh

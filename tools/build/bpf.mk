@@ -6,7 +6,7 @@ BPF_LINKED := $(BUILD)/bpf/sockmesh.o
 SKELETON := $(GEN)/sockmesh.skel.h
 MULTIARCH := $(shell gcc -print-multiarch)
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Ibpf/include \
-	-I/usr/include/$(MULTIARCH) -Wall -Wextra -Werror -Wno-unused-parameter
+	-Itests/bpf -I/usr/include/$(MULTIARCH) -Wall -Wextra -Werror -Wno-unused-parameter
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)
