@@ -1,0 +1,21 @@
+// Waiting for what the kernel does by itself (a timer, the other end's ACK): checked often, given
+// up after a while. For everything that has an event to wait for, wait for the event.
+#pragma once
+
+#include <chrono>
+#include <thread>
+
+namespace sockmesh::test {
+
+template <typename Condition>
+bool eventually(Condition condition,
+                std::chrono::milliseconds patience = std::chrono::seconds(5)) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+}  // namespace sockmesh::test
