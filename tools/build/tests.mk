@@ -44,3 +44,16 @@ ROOT_TESTS := $(if $(wildcard tests/bpf/*.cpp),$(BUILD)/tests/bpf_tests) \
 test-build: all $(UNIT_TESTS) $(ROOT_TESTS)
 test-unit: $(UNIT_TESTS)  ## unit tests alone (no root needed)
 	$(Q)for t in $(UNIT_TESTS); do $$t --gtest_brief=1 || exit 1; done
+
+# Benchmarks: each tests/bench/NAME_bench.cpp is a program.
+BENCHES := $(patsubst tests/bench/%.cpp,$(BUILD)/tests/%,$(wildcard tests/bench/*_bench.cpp))
+$(call test_objs,bench): | $(SKELETON) $(PROTO_HEADERS)
+BENCH_SUPPORT := $(filter-out %/root_main.o,$(SUPPORT_OBJS))
+$(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(CTL_ROOMS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+
+.PHONY: bench-connect
+bench-connect: $(BUILD)/tests/connect_bench  ## the price of connect(): to a VIP, to no service, without hooks
+	$(Q)$<

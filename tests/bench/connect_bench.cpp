@@ -1,0 +1,168 @@
+// The price of the hooks: connect() of a fresh non-blocking socket to a VIP, to an address that is
+// no service, and with no hook at all; and close(). Paired: in every round, sockets of all kinds
+// are connected in turn, in changing order; the result is the median over rounds of the
+// difference between medians, and its spread says what the machine's noise was.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "datapath/datapath.h"
+#include "datapath/kernel_store.h"
+#include "datapath/map_writer.h"
+#include "support/net.h"
+#include "support/sandbox.h"
+#include "support/tables.h"
+
+namespace sockmesh::test {
+namespace {
+
+constexpr int kSockets = 200;  // of a kind, a round
+
+std::int64_t nowNanos() {
+  timespec ts{};
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return ts.tv_sec * 1'000'000'000LL + ts.tv_nsec;
+}
+
+double quantile(std::vector<double> values, double q) {
+  const auto at = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at), values.end());
+  return values[at];
+}
+
+struct Kind {
+  const char* name;
+  bool hooked;
+  SocketAddress target;
+  std::vector<double> connectRounds, closeRounds;  // medians, ns
+};
+
+void die(const Error& error) {
+  std::fprintf(stderr, "%s\n", error.message().c_str());
+  std::exit(1);
+}
+
+// One round: sockets are made in the cgroup of their kind (it is fixed at socket()), then connected
+// in turn, accepted, and closed in turn.
+void runRound(std::vector<Kind>& kinds, const Sandbox& sandbox, const UniqueFd& listener) {
+  std::vector<std::vector<UniqueFd>> sockets(kinds.size());
+  std::vector<std::vector<double>> connects(kinds.size()), closes(kinds.size());
+  for (std::size_t k = 0; k < kinds.size(); ++k) {
+    if (auto moved = kinds[k].hooked ? sandbox.enter() : sandbox.leave(); !moved) {
+      die(moved.error());
+    }
+    for (int i = 0; i < kSockets; ++i) {
+      sockets[k].push_back(tcpSocket(false, true));
+      const linger reset{1, 0};  // no TIME_WAIT to eat up the ports
+      setsockopt(sockets[k].back().get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    }
+  }
+  std::vector<UniqueFd> accepted;
+  const auto each = [&](auto&& act) {
+    for (int i = 0; i < kSockets; ++i) {
+      for (std::size_t n = 0; n < kinds.size(); ++n) {
+        act((n + static_cast<std::size_t>(i)) % kinds.size(), static_cast<std::size_t>(i));
+      }
+    }
+  };
+  each([&](std::size_t k, std::size_t i) {
+    const auto from = nowNanos();
+    connectErrno(sockets[k][i].get(), kinds[k].target);
+    connects[k].push_back(static_cast<double>(nowNanos() - from));
+    accepted.push_back(acceptOn(listener));
+  });
+  each([&](std::size_t k, std::size_t i) {
+    const auto from = nowNanos();
+    sockets[k][i].reset();
+    closes[k].push_back(static_cast<double>(nowNanos() - from));
+  });
+  for (std::size_t k = 0; k < kinds.size(); ++k) {
+    kinds[k].connectRounds.push_back(quantile(connects[k], 0.5));
+    kinds[k].closeRounds.push_back(quantile(closes[k], 0.5));
+  }
+}
+
+void print(const char* what, const std::vector<Kind>& kinds,
+           const std::vector<double> Kind::*rounds) {
+  const auto& base = kinds[0].*rounds;
+  std::printf("\n%-34s %10s %12s %22s\n", what, "median", "over no hook", "middle half of rounds");
+  for (const Kind& kind : kinds) {
+    std::vector<double> over;
+    for (std::size_t i = 0; i < base.size(); ++i) over.push_back((kind.*rounds)[i] - base[i]);
+    std::printf("  %-32s %7.0f ns %9.0f ns %10.0f .. %.0f ns\n", kind.name,
+                quantile(kind.*rounds, 0.5), quantile(over, 0.5), quantile(over, 0.25),
+                quantile(over, 0.75));
+  }
+}
+
+int run(int rounds) {
+  if (auto entered = enterNamespaces(); !entered) die(entered.error());
+  auto sandbox = Sandbox::create();
+  if (!sandbox) die(sandbox.error());
+  DatapathOptions options;
+  options.cgroupRoot = (*sandbox)->cgroup();
+  options.bpffsRoot = (*sandbox)->bpffs();
+  auto datapath = Datapath::open(options);
+  if (!datapath) die(datapath.error());
+  auto grace = BlockingGracePeriod::create();
+  if (!grace) die(grace.error());
+  KernelStore store((*datapath)->maps());
+  MapWriter writer(store, **grace, (*datapath)->maps().maxServices);
+
+  SocketAddress endpoint = at("127.0.0.2:0");
+  auto listener = listenOn(endpoint, 4096);
+  if (!listener) die(listener.error());
+  TableBuilder tables;
+  tables.random("10.96.0.1:80", "random", {endpoint.toString(), endpoint.toString()});
+  tables.service("10.96.0.2:80", "round robin", {endpoint.toString(), endpoint.toString()});
+  for (int i = 0; i < 1000; ++i) {
+    tables.random("10.97." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1) + ":80",
+                  "other" + std::to_string(i), {endpoint.toString()});
+  }
+  writer.apply(tables.build());
+
+  std::vector<Kind> kinds = {
+      {"no hook", false, endpoint, {}, {}},
+      {"no service", true, endpoint, {}, {}},
+      {"VIP, RANDOM", true, at("10.96.0.1:80"), {}, {}},
+      {"VIP, ROUND_ROBIN", true, at("10.96.0.2:80"), {}, {}},
+  };
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  sched_setaffinity(0, sizeof(one), &one);
+  for (int i = 0; i < rounds + 2; ++i) {
+    runRound(kinds, **sandbox, *listener);
+    if (i >= 2) continue;  // warm up
+    for (Kind& kind : kinds) {
+      kind.connectRounds.clear();
+      kind.closeRounds.clear();
+    }
+  }
+  std::printf("%d rounds of %d sockets of each kind, one CPU, loopback, 1002 services\n", rounds,
+              kSockets);
+  print("connect()", kinds, &Kind::connectRounds);
+  print("close()", kinds, &Kind::closeRounds);
+  return 0;
+}
+
+}  // namespace
+}  // namespace sockmesh::test
+
+int main(int argc, char** argv) {
+  if (!sockmesh::configureLogging("off", false)) return 1;
+  return sockmesh::test::run(argc > 1 ? std::atoi(argv[1]) : 100);
+}
