@@ -19,21 +19,41 @@ struct sm_conn_ref {
 	__u64 *tag; /* NULL: the record is in socket storage */
 };
 
+/* Way by way, not bucket by bucket: the records of sockets made one after the other are
+ * neighbours. */
 static __always_inline struct sm_connection *sm_conn_record(__u32 bucket, __u32 way)
 {
-	__u32 index = bucket * SM_CONN_WAYS + way;
+	__u32 index = way * (settings.conn_bucket_mask + 1) + bucket;
 
 	return bpf_map_lookup_elem(&connections, &index);
+}
+
+static __always_inline struct sm_conn_tags *sm_conn_bucket(__u64 cookie, __u32 *bucket)
+{
+	*bucket = (__u32)cookie & settings.conn_bucket_mask;
+	return bpf_map_lookup_elem(&conn_tags, bucket);
+}
+
+/* The record in socket storage, if this socket has one; mostly no socket has. */
+static __always_inline struct sm_connection *sm_conn_in_storage(struct bpf_sock *sk)
+{
+	struct sm_globals *globals = sm_globals();
+	struct sm_connection *record;
+
+	if (!globals || !READ_ONCE(globals->conn_overflow_live) || !sk)
+		return NULL;
+	record = bpf_sk_storage_get(&conn_overflow, sk, NULL, 0);
+	return record && record->state != SM_CONN_FREE ? record : NULL;
 }
 
 /* The record of this socket; .record is NULL where it has none. `sk` is the context's socket. */
 static __always_inline struct sm_conn_ref sm_conn_find(struct bpf_sock *sk, __u64 cookie)
 {
-	__u32 bucket = (__u32)cookie & settings.conn_bucket_mask;
-	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &bucket);
 	struct sm_conn_ref ref = {};
-	struct sm_globals *globals;
+	struct sm_conn_tags *tags;
+	__u32 bucket;
 
+	tags = sm_conn_bucket(cookie, &bucket);
 	if (!tags)
 		return ref;
 #pragma unroll
@@ -44,23 +64,39 @@ static __always_inline struct sm_conn_ref sm_conn_find(struct bpf_sock *sk, __u6
 		ref.record = sm_conn_record(bucket, way);
 		return ref;
 	}
-	globals = sm_globals();
-	if (globals && READ_ONCE(globals->conn_overflow_live) && sk) {
-		ref.record = bpf_sk_storage_get(&conn_overflow, sk, NULL, 0);
-		if (ref.record && ref.record->state == SM_CONN_FREE)
-			ref.record = NULL;
-	}
+	ref.record = sm_conn_in_storage(sk);
 	return ref;
 }
 
-/* A free record for this socket, which has none; .record is NULL where there is no memory. */
+static __always_inline struct sm_conn_ref sm_conn_overflow(struct bpf_sock *sk)
+{
+	struct sm_globals *globals = sm_globals();
+	struct sm_conn_ref ref = {};
+
+	sm_count(SM_COUNTER_CONN_OVERFLOW);
+	if (sk && globals)
+		ref.record = bpf_sk_storage_get(&conn_overflow, sk, NULL,
+						BPF_SK_STORAGE_GET_F_CREATE);
+	if (!ref.record)
+		sm_count(SM_COUNTER_CONN_LOST);
+	else if (ref.record->state == SM_CONN_FREE)
+		__sync_fetch_and_add(&globals->conn_overflow_live, 1);
+	return ref;
+}
+
+/*
+ * A record for this socket: a new one, whose state is SM_CONN_FREE until the caller fills it in,
+ * or the one that it has already, whose state says so. .record is NULL where there is no memory.
+ */
 static __always_inline struct sm_conn_ref sm_conn_claim(struct bpf_sock *sk, __u64 cookie)
 {
-	__u32 bucket = (__u32)cookie & settings.conn_bucket_mask;
-	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &bucket);
-	struct sm_conn_ref ref = {};
-	struct sm_globals *globals;
+	struct sm_conn_ref ref = sm_conn_find(sk, cookie);
+	struct sm_conn_tags *tags;
+	__u32 bucket;
 
+	if (ref.record)
+		return ref;
+	tags = sm_conn_bucket(cookie, &bucket);
 	if (!tags)
 		return ref;
 #pragma unroll
@@ -73,16 +109,7 @@ static __always_inline struct sm_conn_ref sm_conn_claim(struct bpf_sock *sk, __u
 		ref.record = sm_conn_record(bucket, way);
 		return ref;
 	}
-	sm_count(SM_COUNTER_CONN_OVERFLOW);
-	globals = sm_globals();
-	if (sk && globals)
-		ref.record = bpf_sk_storage_get(&conn_overflow, sk, NULL,
-						BPF_SK_STORAGE_GET_F_CREATE);
-	if (ref.record)
-		__sync_fetch_and_add(&globals->conn_overflow_live, 1);
-	else
-		sm_count(SM_COUNTER_CONN_LOST);
-	return ref;
+	return sm_conn_overflow(sk);
 }
 
 /* Gives the record back. Socket storage itself goes with the socket. */

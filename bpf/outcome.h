@@ -6,26 +6,34 @@
 #include "conn.h"
 #include "stats.h"
 
-/* Takes the connection off its endpoint's and cluster's active counts and frees the record. */
+/* Takes the record's connection off its endpoint. */
+static __always_inline void sm_conn_leave(const struct sm_connection *record)
+{
+	struct sm_endpoint_state *state = endpoint_state_at(record->endpoint_id);
+
+	if (state)
+		__sync_fetch_and_add(&state->active, -1);
+}
+
 static __always_inline void sm_conn_end(struct sm_conn_ref ref)
 {
-	struct sm_endpoint_state *endpoint = endpoint_state_at(ref.record->endpoint_id);
-	struct sm_cluster_state *cluster = cluster_state_at(ref.record->cluster_id);
-
-	if (endpoint)
-		__sync_fetch_and_add(&endpoint->active, -1);
-	if (cluster)
-		__sync_fetch_and_add(&cluster->active, -1);
+	sm_conn_leave(ref.record);
 	sm_conn_free(ref);
+}
+
+static __always_inline void sm_count_failure(const struct sm_connection *record,
+					     enum sm_failure failure)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
+
+	if (stats && failure < SM_FAILURES)
+		SM_ADD(stats->failed[failure], 1);
 }
 
 /* Ends a record whose attempt came to nothing. */
 static __always_inline void sm_conn_failed(struct sm_conn_ref ref, enum sm_failure failure)
 {
-	struct sm_endpoint_stats *stats = sm_endpoint_stats(ref.record->endpoint_id);
-
-	if (stats && failure < SM_FAILURES)
-		SM_ADD(stats->failed[failure], 1);
+	sm_count_failure(ref.record, failure);
 	sm_conn_end(ref);
 }
 

@@ -50,31 +50,28 @@ static __always_inline void sm_leave_alone(__u32 cluster_id)
 static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
 				      const struct sm_choice *choice, __u8 family)
 {
-	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(choice->endpoint_id);
-	struct sm_cluster_state *cluster = cluster_state_at(choice->cluster_id);
-	struct bpf_sock *sk = ctx->sk;
-	struct sm_conn_ref ref = sm_conn_find(sk, cookie);
+	struct sm_conn_ref ref = sm_conn_claim(ctx->sk, bpf_get_socket_cookie(ctx));
+	struct sm_connection *record = ref.record;
 
-	/* A second connect() on one socket whose first never reached TCP. */
-	if (ref.record)
-		sm_conn_failed(ref, SM_FAILURE_LOCAL);
 	if (stats)
 		SM_ADD(stats->selected, 1);
-	ref = sm_conn_claim(sk, cookie);
-	if (!ref.record)
+	if (!record)
 		return;
-	__builtin_memcpy(ref.record->vip_be, d->addr_be, sizeof(d->addr_be));
-	ref.record->vip_port_be = d->port_be;
-	ref.record->family = family;
-	ref.record->state = SM_CONN_PENDING;
-	ref.record->endpoint_id = choice->endpoint_id;
-	ref.record->cluster_id = choice->cluster_id;
-	ref.record->connect_at_ns = bpf_ktime_get_ns();
-	ref.record->netns_cookie = bpf_get_netns_cookie(ctx);
+	if (record->state != SM_CONN_FREE) {
+		/* A second connect() on one socket, whose first never reached TCP. */
+		sm_count_failure(record, SM_FAILURE_LOCAL);
+		sm_conn_leave(record);
+	}
+	__builtin_memcpy(record->vip_be, d->addr_be, sizeof(d->addr_be));
+	record->vip_port_be = d->port_be;
+	record->family = family;
+	record->state = SM_CONN_PENDING;
+	record->endpoint_id = choice->endpoint_id;
+	record->cluster_id = choice->cluster_id;
+	record->connect_at_ns = bpf_ktime_get_ns();
+	record->netns_cookie = bpf_get_netns_cookie(ctx);
 	__sync_fetch_and_add(&choice->state->active, 1);
-	if (cluster)
-		__sync_fetch_and_add(&cluster->active, 1);
 }
 
 /* A hash for the hash policies. */

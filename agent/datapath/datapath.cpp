@@ -243,6 +243,9 @@ Status Datapath::cleanup(const std::string& bpffsRoot) {
   const PinPath pins(bpffsRoot);
   for (auto program = kPrograms.rbegin(); program != kPrograms.rend(); ++program) {
     const std::string path = pins.links() + "/" + *program;
+    if (!exists(path)) continue;
+    // Detached here and now: the kernel frees an unpinned link at its leisure.
+    if (const Link link(bpf_link__open(path.c_str())); link) bpf_link__detach(link.get());
     if (unlink(path.c_str()) != 0 && errno != ENOENT) return Error::fromErrno(path, errno);
   }
   std::error_code failed;

@@ -221,8 +221,8 @@ struct sm_endpoint_stats {
 
 /* One line, shared by all CPUs. */
 struct sm_cluster_state {
-	__u32 active;
-	__u32 max_connections; /* room for the limits; 0: none enforced */
+	__u32 active; /* room for the limits: nobody counts it yet */
+	__u32 max_connections; /* likewise; 0: none enforced */
 	__u32 ejected; /* endpoints ejected now, as the kernel counts */
 	__u32 ejection_limit; /* ejections allowed at once; the agent maintains it */
 	__u32 consecutive_threshold; /* failures in a row that eject; 0: never */
@@ -264,7 +264,8 @@ struct sm_connection {
 	__u64 pad2[2];
 };
 
-/* Four ways a bucket: the tags in a line of their own, so that a miss reads 32 bytes. */
+/* Four ways a bucket: the tags in a line of their own, so that a miss reads 32 bytes. The record of
+ * bucket b and way w is at w * buckets + b. */
 #define SM_CONN_WAYS 4
 
 struct sm_conn_tags {
