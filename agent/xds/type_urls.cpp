@@ -1,0 +1,12 @@
+#include "xds/type_urls.h"
+
+namespace sockmesh {
+
+std::string shortTypeName(std::string_view typeUrl) {
+  if (typeUrl == kClusterType) return "CDS";
+  if (typeUrl == kAssignmentType) return "EDS";
+  if (typeUrl == kListenerType) return "LDS";
+  return std::string(typeUrl);
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,19 @@
+// Type URLs of the resources we subscribe to, and the short names that people use for them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sockmesh {
+
+inline constexpr std::string_view kClusterType =
+    "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+inline constexpr std::string_view kAssignmentType =
+    "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+inline constexpr std::string_view kListenerType =
+    "type.googleapis.com/envoy.config.listener.v3.Listener";
+
+// "CDS", "EDS", "LDS"; the URL itself for any other.
+std::string shortTypeName(std::string_view typeUrl);
+
+}  // namespace sockmesh

@@ -1,0 +1,22 @@
+// YAML or JSON text into protobuf messages, by the rules of proto3 JSON (field names in snake_case
+// or lowerCamelCase). Errors name the line and the field's path. Unknown fields are errors.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <google/protobuf/message.h>
+
+#include "base/result.h"
+
+namespace sockmesh {
+
+// The documents of a YAML stream (or one JSON text), each as JSON text. Quoted scalars stay
+// strings; plain ones are numbers, booleans or null where they look like it (YAML 1.2 core).
+Result<std::vector<std::string>> yamlToJson(const std::string& text);
+
+// One document into `message`. `text` is YAML or JSON.
+Status parseYamlOrJson(const std::string& text, google::protobuf::Message& message);
+Status parseJson(const std::string& json, google::protobuf::Message& message);
+
+}  // namespace sockmesh
