@@ -1,0 +1,119 @@
+#include "daemon/config.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+
+#include "xds/field_errors.h"
+#include "xds/yaml_json.h"
+
+namespace sockmesh {
+namespace {
+
+constexpr const char* kDefaultAdminAddress = "127.0.0.1:15077";
+constexpr std::array kLogLevels = {"trace", "debug", "info", "warn", "error", "off"};
+
+Result<sockmesh::config::v1::AgentConfig> readFile(const std::string& path) {
+  sockmesh::config::v1::AgentConfig proto;
+  if (path.empty()) return proto;
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return Error::fromErrno(path, errno == 0 ? EIO : errno);
+  if (auto parsed = parseYamlOrJson(text.str(), proto); !parsed) return parsed.error().in(path);
+  return proto;
+}
+
+// HOST:PORT with a host name or an address; gRPC resolves it.
+bool isHostPort(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) return false;
+  if (text.find_first_not_of("0123456789", colon + 1) != std::string::npos) return false;
+  const unsigned long port = std::strtoul(text.c_str() + colon + 1, nullptr, 10);
+  return port >= 1 && port <= 65535;
+}
+
+std::string hostName() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+}
+
+void takeDatapath(const sockmesh::config::v1::Datapath& proto, DatapathOptions& out,
+                  FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "datapath");
+  out.cgroupRoot = proto.cgroup_root();
+  if (!proto.bpffs_root().empty()) out.bpffsRoot = proto.bpffs_root();
+  if (proto.has_max_services()) {
+    out.maxServices = proto.max_services().value();
+    if (out.maxServices == 0) errors.add("max_services", "must be at least 1");
+  }
+  if (proto.has_max_connections()) {
+    out.maxConnections = proto.max_connections().value();
+    if (out.maxConnections == 0 || out.maxConnections > (1U << 30)) {
+      errors.add("max_connections", "must be between 1 and 1073741824");
+    }
+  }
+}
+
+void applyFlags(const Flags& flags, sockmesh::config::v1::AgentConfig& proto) {
+  if (flags.xdsAddress) proto.mutable_ads()->set_address(*flags.xdsAddress);
+  if (flags.nodeId) proto.mutable_node()->set_id(*flags.nodeId);
+  if (flags.cgroupRoot) proto.mutable_datapath()->set_cgroup_root(*flags.cgroupRoot);
+  if (flags.bpffsRoot) proto.mutable_datapath()->set_bpffs_root(*flags.bpffsRoot);
+  if (flags.adminAddress) proto.mutable_admin()->set_address(*flags.adminAddress);
+  if (flags.logLevel) proto.mutable_logging()->set_level(*flags.logLevel);
+}
+
+}  // namespace
+
+Locality Config::locality() const {
+  return {node.locality().region(), node.locality().zone(), node.locality().sub_zone()};
+}
+
+Result<Config> loadConfig(const Flags& flags) {
+  auto read = readFile(flags.configFile);
+  if (!read) return read.error();
+  sockmesh::config::v1::AgentConfig& proto = *read;
+  applyFlags(flags, proto);
+
+  Config config;
+  FieldErrors errors;
+  config.node = proto.node();
+  if (config.node.id().empty()) config.node.set_id(hostName());
+  config.xdsAddress = proto.ads().address();
+  if (!flags.cleanup && !isHostPort(config.xdsAddress)) {
+    const FieldErrors::Scope scope(errors, "ads");
+    errors.add("address", config.xdsAddress.empty()
+                              ? "the control plane's HOST:PORT is needed (or --xds-address)"
+                              : "\"" + config.xdsAddress + "\" is not HOST:PORT");
+  }
+  takeDatapath(proto.datapath(), config.datapath, errors);
+  const std::string admin =
+      proto.admin().address().empty() ? kDefaultAdminAddress : proto.admin().address();
+  if (auto address = SocketAddress::parse(admin)) {
+    config.adminAddress = *address;
+  } else {
+    const FieldErrors::Scope scope(errors, "admin");
+    errors.add("address", address.error().message());
+  }
+  config.logJson = proto.logging().json();
+  if (!proto.logging().level().empty()) config.logLevel = proto.logging().level();
+  if (std::find(kLogLevels.begin(), kLogLevels.end(), config.logLevel) == kLogLevels.end()) {
+    const FieldErrors::Scope scope(errors, "logging");
+    errors.add("level", "\"" + config.logLevel + "\" is not one of trace, debug, info, warn, error, off");
+  }
+  config.localCluster = proto.load_balancing().local_cluster();
+  if (proto.metrics().has_endpoint_label()) {
+    config.endpointLabel = proto.metrics().endpoint_label().value();
+  }
+  if (!errors.empty()) {
+    return flags.configFile.empty() ? errors.error() : errors.error().in(flags.configFile);
+  }
+  return config;
+}
+
+}  // namespace sockmesh

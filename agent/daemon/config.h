@@ -1,0 +1,45 @@
+// The agent's settings: defaults, then the file, then flags.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "datapath/datapath.h"
+#include "envoy/config/core/v3/core.pb.h"
+#include "model/address.h"
+#include "model/assignment.h"
+#include "sockmesh/config/v1/config.pb.h"
+
+namespace sockmesh {
+
+// What the command line says; absent flags leave the file's word.
+struct Flags {
+  std::string configFile;
+  std::optional<std::string> xdsAddress;
+  std::optional<std::string> nodeId;
+  std::optional<std::string> cgroupRoot;
+  std::optional<std::string> bpffsRoot;
+  std::optional<std::string> adminAddress;
+  std::optional<std::string> logLevel;
+  bool cleanup = false;
+};
+
+struct Config {
+  envoy::config::core::v3::Node node;
+  std::string xdsAddress;  // HOST:PORT
+  DatapathOptions datapath;
+  SocketAddress adminAddress;
+  std::string logLevel = "info";
+  bool logJson = false;
+  std::string localCluster;
+  bool endpointLabel = true;
+
+  Locality locality() const;
+};
+
+// Reads `flags.configFile` where one is named, applies the flags and checks the whole. An error
+// names file, line and the field's path.
+Result<Config> loadConfig(const Flags& flags);
+
+}  // namespace sockmesh
