@@ -5,6 +5,10 @@ GTEST_LIBS := -lgmock -lgtest
 test_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tests/$(1) -name '*.cpp' 2>/dev/null | sort))
 SUPPORT_OBJS := $(call test_objs,support)
 
+# The CLI but for its main(), under test.
+CTL_TEST_OBJS := $(filter-out %/main.o,$(call tool_objs,sockmeshctl))
+$(call test_objs,unit/ctl): CPPFLAGS += -Itools/sockmeshctl
+
 UNIT_ROOMS := $(notdir $(wildcard tests/unit/*))
 UNIT_TESTS := $(UNIT_ROOMS:%=$(BUILD)/tests/unit_%)
 define unit_rule
@@ -20,6 +24,8 @@ $(eval $(call unit_rule,xds,$(XDS_ROOMS),$(XDS_LIBS)))
 $(eval $(call unit_rule,health,$(call lib,health stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
 $(eval $(call unit_rule,stats,$(call lib,stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
 $(eval $(call unit_rule,datapath,$(call lib,datapath lb stats model base),$(CTL_LIBS)))
+$(eval $(call unit_rule,ctl,$(CTL_TEST_OBJS) $(CTL_ROOMS),$(CTL_LIBS)))
+$(eval $(call unit_rule,admin,$(call lib,admin stats model base),-lprometheus-cpp-core -lcivetweb $(BASE_LIBS)))
 $(eval $(call unit_rule,daemon,$(AGENT_ROOMS),$(AGENT_LIBS)))
 
 $(call test_objs,unit/xds) $(call test_objs,unit/daemon): | $(PROTO_HEADERS)

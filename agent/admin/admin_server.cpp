@@ -1,0 +1,100 @@
+#include "admin/admin_server.h"
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "admin/json_views.h"
+#include "admin/logging_handler.h"
+
+namespace sockmesh {
+namespace {
+
+struct Route {
+  std::string path;
+  std::string help;
+  bool mutates = false;  // takes POST too
+  HttpServer::Handler handle;
+};
+
+HttpResponse json(const AdminJson& body, int status = 200) {
+  return {status, "application/json", dumpJson(body), ""};
+}
+
+HttpResponse text(int status, std::string body) {
+  return {status, "text/plain; charset=utf-8", std::move(body), ""};
+}
+
+HttpResponse configDump(const AdminState& state) {
+  const auto snapshot = state.snapshot.load();
+  const auto conflicts = state.conflicts.load();
+  return json(configDumpJson(snapshot.get(), conflicts ? *conflicts : std::vector<LeftAlone>{}));
+}
+
+std::vector<Route> makeRoutes(const AdminState& state, const Collectables& metrics) {
+  const auto exposed = [metrics](const HttpRequest&) {
+    return HttpResponse{200, kExpositionContentType, expose(metrics), ""};
+  };
+  const auto ready = [&state](const HttpRequest&) {
+    const AdminJson readiness = readinessJson(state);
+    return json(readiness, readiness["ready"].get<bool>() ? 200 : 503);
+  };
+  return {
+      {"/healthz", "200 while the agent answers", false,
+       [](const HttpRequest&) { return text(200, "ok\n"); }},
+      {"/readyz", "200, or 503 with the reasons", false, ready},
+      {"/metrics", "metrics in Prometheus' text format", false, exposed},
+      {"/stats/prometheus", "the same", false, exposed},
+      {"/version", "the agent's version", false,
+       [](const HttpRequest&) { return json(versionJson()); }},
+      {"/status", "control plane and map writer", false,
+       [&state](const HttpRequest&) { return json(statusJson(state)); }},
+      {"/config_dump", "what the control plane configured", false,
+       [&state](const HttpRequest&) { return configDump(state); }},
+      {"/logging", "log levels; POST ?level=LEVEL or ?SCOPE:LEVEL", true, handleLogging},
+  };
+}
+
+std::string index(const std::vector<Route>& routes) {
+  std::string body = "sockmesh admin\n\n";
+  for (const Route& route : routes) {
+    body += route.path + std::string(20 - route.path.size(), ' ') + route.help + "\n";
+  }
+  return body;
+}
+
+HttpResponse refuseMethod(const Route& route) {
+  HttpResponse response = text(405, "not that method\n");
+  response.allow = route.mutates ? "GET, HEAD, POST" : "GET, HEAD";
+  return response;
+}
+
+HttpResponse dispatch(const std::vector<Route>& routes, const HttpRequest& request) {
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (request.path == "/" && reads) return text(200, index(routes));
+  for (const Route& route : routes) {
+    if (route.path != request.path) continue;
+    if (!reads && !(route.mutates && request.method == "POST")) return refuseMethod(route);
+    // A page in somebody's browser can send such a POST to loopback; a tool sends no Origin.
+    if (!reads && request.fromBrowserPage) return text(403, "not from a web page\n");
+    return route.handle(request);
+  }
+  return text(404, "no " + request.path + " here; / lists what there is\n");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AdminServer>> AdminServer::start(const SocketAddress& address,
+                                                        const AdminState& state,
+                                                        Collectables metrics) {
+  auto http =
+      HttpServer::start(address, [routes = makeRoutes(state, metrics)](const HttpRequest& request) {
+        return dispatch(routes, request);
+      });
+  if (!http) return http.error();
+  std::unique_ptr<AdminServer> server(new AdminServer());
+  server->http_ = std::move(http).value();
+  return server;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,28 @@
+// What the admin server shows, as JSON. "schemaVersion" is raised when a field's meaning changes.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "admin/admin_state.h"
+#include "model/snapshot.h"
+
+namespace sockmesh {
+
+using AdminJson = nlohmann::ordered_json;
+
+inline constexpr int kAdminSchemaVersion = 1;
+
+AdminJson statusJson(const AdminState& state);
+AdminJson readinessJson(const AdminState& state);
+AdminJson versionJson();
+// `snapshot` may be null: nothing has arrived.
+AdminJson configDumpJson(const Snapshot* snapshot, const std::vector<LeftAlone>& conflicts);
+AdminJson clusterJson(const Cluster& cluster);
+
+// RFC 3339 in UTC with milliseconds; `time` is CLOCK_REALTIME.
+std::string timeText(Nanos time);
+
+// Text of any bytes: what is not UTF-8 is replaced, so that dumping never throws.
+std::string dumpJson(const AdminJson& json);
+
+}  // namespace sockmesh

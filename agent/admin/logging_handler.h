@@ -1,0 +1,10 @@
+// GET and POST /logging.
+#pragma once
+
+#include "admin/http_server.h"
+
+namespace sockmesh {
+
+HttpResponse handleLogging(const HttpRequest& request);
+
+}  // namespace sockmesh

@@ -1,0 +1,99 @@
+#include <array>
+#include <ctime>
+
+#include "admin/json_views.h"
+#include "base/version.h"
+
+namespace sockmesh {
+namespace {
+
+AdminJson timeOrNull(const std::optional<Nanos>& time) {
+  return time ? AdminJson(timeText(*time)) : AdminJson(nullptr);
+}
+
+AdminJson typeJson(const XdsTypeStats& type) {
+  AdminJson rejection = nullptr;
+  if (type.lastRejection) {
+    rejection = {{"at", timeText(type.lastRejection->at)},
+                 {"message", type.lastRejection->message}};
+  }
+  return {{"type", type.type},
+          {"version", type.version},
+          {"resources", type.resources},
+          {"accepted", type.accepted},
+          {"rejected", type.rejected},
+          {"lastUpdateAt", timeOrNull(type.lastUpdateAt)},
+          {"rejectedResources", type.rejectedResources},
+          {"lastRejection", rejection}};
+}
+
+AdminJson xdsJson(const XdsStats& xds) {
+  AdminJson types = AdminJson::array();
+  for (const XdsTypeStats& type : xds.types) types.push_back(typeJson(type));
+  return {{"address", xds.address},
+          {"connected", xds.connected},
+          {xds.connected ? "connectedAt" : "disconnectedAt", timeOrNull(xds.changedAt)},
+          {"lastError", xds.lastError},
+          {"connections", xds.connections},
+          {"types", types}};
+}
+
+AdminJson countsJson(const WriterStats::ByMap& counts) {
+  AdminJson json = AdminJson::object();
+  for (const auto& [map, count] : counts) json[map] = count;
+  return json;
+}
+
+AdminJson writerJson(const WriterStats& writer) {
+  return {{"writes", countsJson(writer.writes)},
+          {"errors", countsJson(writer.errors)},
+          {"pending", writer.pending},
+          {"lastWriteAt", timeOrNull(writer.lastWriteAt)}};
+}
+
+}  // namespace
+
+std::string timeText(Nanos time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(time - seconds);
+  const auto clock = static_cast<std::time_t>(seconds.count());
+  std::tm broken{};
+  gmtime_r(&clock, &broken);
+  std::array<char, 40> text{};
+  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &broken);
+  std::string fraction = std::to_string(1000 + millis.count()).substr(1);
+  return std::string(text.data(), length) + "." + fraction + "Z";
+}
+
+std::string dumpJson(const AdminJson& json) {
+  return json.dump(2, ' ', false, AdminJson::error_handler_t::replace) + "\n";
+}
+
+AdminJson readinessJson(const AdminState& state) {
+  const auto readiness = state.readiness.load();
+  AdminJson reasons = AdminJson::array();
+  if (!readiness) reasons.push_back("starting");
+  if (readiness) reasons = readiness->reasons;
+  return {{"ready", readiness && readiness->ready}, {"reasons", reasons}};
+}
+
+AdminJson versionJson() {
+  return {{"version", version()}};
+}
+
+AdminJson statusJson(const AdminState& state) {
+  const AdminJson readiness = readinessJson(state);
+  AdminJson json = {{"schemaVersion", kAdminSchemaVersion},
+                    {"kind", "AgentStatus"},
+                    {"version", version()},
+                    {"nodeId", state.nodeId},
+                    {"startedAt", timeText(state.startedAt)},
+                    {"ready", readiness["ready"]},
+                    {"notReadyReasons", readiness["reasons"]}};
+  const auto stats = state.stats.load();
+  json["xds"] = stats ? xdsJson(stats->xds) : AdminJson(nullptr);
+  json["writer"] = stats ? writerJson(stats->writer) : AdminJson(nullptr);
+  return json;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,53 @@
+// What the programs have counted so far, summed over shards and CPUs: the half of the maps that
+// changes without the agent. A reading is not atomic: counters move while it is taken.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "datapath/kernel_image.h"
+#include "datapath/kernel_maps.h"
+#include "sockmesh_abi.h"
+#include "stats/datapath_stats.h"
+
+namespace sockmesh {
+
+struct LiveEndpoint {
+  sm_endpoint_state state{};
+  sm_endpoint_stats stats{};
+};
+
+struct LiveCluster {
+  sm_cluster_state state{};
+  sm_cluster_stats stats{};
+};
+
+struct LiveState {
+  std::uint64_t nowNs = 0;  // CLOCK_MONOTONIC when it was read; what *_ns fields compare with
+  std::map<std::uint32_t, LiveEndpoint> endpoints;  // by id, of the image's endpoints
+  std::map<std::uint32_t, LiveCluster> clusters;    // by id, of the image's clusters
+  std::array<std::uint64_t, SM_COUNTERS> counters{};
+  std::vector<MapUsage> maps;  // in the order of kMapNames
+
+  // `image` says which ids are in use.
+  static Result<LiveState> read(const KernelMaps& maps, const KernelImage& image,
+                                const std::string& mapsDirectory);
+};
+
+// An endpoint is out of rotation until then, as the programs see it.
+inline bool isEjected(const sm_endpoint_state& state, std::uint64_t nowNs) {
+  return state.ejected_until_ns > nowNs;
+}
+
+// The same for the metrics room: names instead of numbers.
+DatapathStats datapathStats(const KernelImage& image, const LiveState& live);
+
+// Opens what is pinned under `bpffsRoot` for reading, reads and closes it. For any thread: nothing
+// is shared with whoever writes the maps, so pages that were added meanwhile are seen.
+Result<DatapathStats> readDatapathStats(const std::string& bpffsRoot);
+
+}  // namespace sockmesh

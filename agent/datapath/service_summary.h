@@ -1,0 +1,37 @@
+// What a service's tables amount to: the state a person asks for, and how connections are split.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+enum class ServiceState { kBalanced, kRefused, kLeftAlone, kMixed };
+
+struct ClusterSplit {
+  std::string cluster;
+  double percent = 0;
+};
+
+struct ServiceSummary {
+  ServiceState state = ServiceState::kBalanced;
+  // Of groups that refuse or leave alone and that connections reach; ascending, unique.
+  std::vector<sm_reason> reasons;
+  std::vector<std::string> policies;   // of groups that balance, unique, by group order
+  std::vector<ClusterSplit> clusters;  // by descending share, then by name
+  std::uint32_t hosts = 0;             // distinct addresses that connections can reach
+};
+
+std::string serviceStateName(ServiceState state);  // "LeftAlone"
+
+// Each group's share of new connections, 0 to 1, from the alias table of the pick and the words of
+// BY_HASH groups (every hash equally likely). A BY_HASH group itself has what it does not pass on.
+std::vector<double> groupShares(const LbService& service);
+
+ServiceSummary summarize(const LbService& service);
+
+}  // namespace sockmesh

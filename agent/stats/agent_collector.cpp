@@ -1,0 +1,86 @@
+#include "stats/agent_collector.h"
+
+#include "base/version.h"
+#include "stats/families.h"
+
+namespace sockmesh {
+namespace {
+
+using Families = std::vector<prometheus::MetricFamily>;
+
+double toSeconds(Nanos time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+void collectXds(const XdsStats& xds, Families& out) {
+  Family updates = counterFamily("sockmesh_xds_updates_total",
+                                 "Responses of the control plane, by type and result.");
+  Family last = gaugeFamily("sockmesh_xds_last_update_timestamp_seconds",
+                            "When the last response of a type was accepted (Unix time).");
+  Family rejected =
+      gaugeFamily("sockmesh_xds_rejected_resources",
+                  "Resources whose last update was rejected; they keep their last good version.");
+  Family resources = gaugeFamily("sockmesh_xds_resources", "Resources held, by type.");
+  for (const XdsTypeStats& type : xds.types) {
+    const Labels labels = {{"type", type.type}};
+    updates.add({{"type", type.type}, {"result", "accepted"}}, static_cast<double>(type.accepted));
+    updates.add({{"type", type.type}, {"result", "rejected"}}, static_cast<double>(type.rejected));
+    if (type.lastUpdateAt) last.add(labels, toSeconds(*type.lastUpdateAt));
+    rejected.add(labels, static_cast<double>(type.rejectedResources.size()));
+    resources.add(labels, static_cast<double>(type.resources));
+  }
+  out.push_back(
+      gaugeFamily("sockmesh_xds_connected", "1 while a stream to the control plane is up.")
+          .add({}, xds.connected ? 1 : 0)
+          .take());
+  out.push_back(counterFamily("sockmesh_xds_connections_total",
+                              "Streams to the control plane that were established.")
+                    .add({}, static_cast<double>(xds.connections))
+                    .take());
+  for (Family* family : {&updates, &last, &rejected, &resources}) out.push_back(family->take());
+}
+
+void collectWriter(const WriterStats& writer, Families& out) {
+  Family writes = counterFamily("sockmesh_map_writes_total", "Writes to a map by the agent.");
+  Family errors =
+      counterFamily("sockmesh_map_errors_total", "Writes to a map that failed; they are retried.");
+  for (const auto& [map, count] : writer.writes) {
+    writes.add({{"map", map}}, static_cast<double>(count));
+  }
+  for (const auto& [map, count] : writer.errors) {
+    errors.add({{"map", map}}, static_cast<double>(count));
+  }
+  out.push_back(writes.take());
+  out.push_back(errors.take());
+  out.push_back(gaugeFamily("sockmesh_map_writes_pending",
+                            "Services and clusters whose last write failed and is retried.")
+                    .add({}, static_cast<double>(writer.pending.size()))
+                    .take());
+  out.push_back(histogramFamily("sockmesh_convergence_duration_seconds",
+                                "Time from an accepted response to its last map write.")
+                    .add({}, DurationHistogram::bounds(), writer.convergence.counts(),
+                         writer.convergence.sumSeconds())
+                    .take());
+  if (writer.lastWriteAt) {
+    out.push_back(gaugeFamily("sockmesh_map_last_write_timestamp_seconds",
+                              "When the agent last wrote to a map (Unix time).")
+                      .add({}, toSeconds(*writer.lastWriteAt))
+                      .take());
+  }
+}
+
+}  // namespace
+
+std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
+  Families out;
+  out.push_back(gaugeFamily("sockmesh_build_info", "1, with the agent's version as label.")
+                    .add({{"version", version()}}, 1)
+                    .take());
+  const std::shared_ptr<const AgentStats> stats = source_();
+  if (!stats) return out;
+  collectXds(stats->xds, out);
+  collectWriter(stats->writer, out);
+  return out;
+}
+
+}  // namespace sockmesh

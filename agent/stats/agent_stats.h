@@ -1,0 +1,72 @@
+// What the agent knows of its own work: the control plane's stream and the map writer. Plain
+// values; the control thread publishes a new one now and then, metrics and admin read it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace sockmesh {
+
+struct XdsRejection {
+  Nanos at{0};  // CLOCK_REALTIME
+  std::string message;
+};
+
+// One resource type's subscription.
+struct XdsTypeStats {
+  std::string type;                   // "CDS", "EDS", "LDS", "RDS", "NDS"
+  std::string version;                // as the server gave it, last accepted
+  std::uint64_t resources = 0;        // held
+  std::uint64_t accepted = 0;         // responses answered with ACK
+  std::uint64_t rejected = 0;         // responses answered with NACK
+  std::optional<Nanos> lastUpdateAt;  // CLOCK_REALTIME of the last accepted response
+  // Resources whose last update was rejected and that keep their last good version, by name.
+  std::vector<std::string> rejectedResources;
+  std::optional<XdsRejection> lastRejection;
+};
+
+struct XdsStats {
+  std::string address;  // of the control plane
+  bool connected = false;
+  std::optional<Nanos> changedAt;  // CLOCK_REALTIME when `connected` became what it is
+  std::string lastError;           // of the last stream that ended, "" where none did
+  std::uint64_t connections = 0;   // streams that were established
+  std::vector<XdsTypeStats> types;
+};
+
+// Durations in fixed buckets, cumulative only when collected.
+class DurationHistogram {
+ public:
+  // Upper bounds in seconds, ascending.
+  static const std::vector<double>& bounds();
+
+  void observe(double seconds);
+  // One more than bounds(): the last counts what is beyond.
+  const std::vector<std::uint64_t>& counts() const { return counts_; }
+  double sumSeconds() const { return sumSeconds_; }
+
+ private:
+  std::vector<std::uint64_t> counts_ = std::vector<std::uint64_t>(bounds().size() + 1);
+  double sumSeconds_ = 0;
+};
+
+struct WriterStats {
+  using ByMap = std::vector<std::pair<std::string, std::uint64_t>>;
+  ByMap writes;
+  ByMap errors;
+  std::vector<std::string> pending;  // what did not fit or was refused, retried; one line each
+  DurationHistogram convergence;     // from an accepted response to its last map write
+  std::optional<Nanos> lastWriteAt;  // CLOCK_REALTIME
+};
+
+struct AgentStats {
+  XdsStats xds;
+  WriterStats writer;
+};
+
+}  // namespace sockmesh

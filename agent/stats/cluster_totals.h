@@ -1,0 +1,30 @@
+// Sums over a cluster's endpoints that never go down. The kernel forgets an endpoint's counters
+// with the endpoint; a cluster's sum of what is there would fall, and rate() would take the fall
+// for a restart and count everything anew. So what each endpoint added since the last reading is
+// added up here. What an endpoint counted between the last reading and its removal is lost.
+//
+// The buckets of the kernel's histograms are 32-bit words; increments are taken modulo 2^32, so
+// that a wrap between two readings does not show either. One thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "stats/datapath_stats.h"
+
+namespace sockmesh {
+
+class ClusterTotals {
+ public:
+  void update(const DatapathStats& stats);
+  // By cluster; those that `stats` no longer lists are gone.
+  const std::map<std::string, ConnectionStats>& totals() const { return totals_; }
+
+ private:
+  using Identity = std::tuple<std::string, std::uint32_t, std::string>;  // cluster, id, address
+  std::map<Identity, ConnectionStats> last_;
+  std::map<std::string, ConnectionStats> totals_;
+};
+
+}  // namespace sockmesh

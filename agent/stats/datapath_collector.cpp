@@ -1,0 +1,205 @@
+#include "stats/datapath_collector.h"
+
+#include <map>
+
+#include "stats/families.h"
+#include "stats/log_histogram.h"
+
+namespace sockmesh {
+namespace {
+
+using Families = std::vector<prometheus::MetricFamily>;
+
+// The counters of connections, whatever their labels are.
+class ConnectionFamilies {
+ public:
+  void add(const Labels& labels, const ConnectionStats& stats) {
+    selected_.add(labels, static_cast<double>(stats.selected));
+    established_.add(labels, static_cast<double>(stats.established));
+    addByReason(failed_, labels, stats.failed);
+    addByReason(closed_, labels, stats.closed);
+    sent_.add(labels, static_cast<double>(stats.sentBytes));
+    received_.add(labels, static_cast<double>(stats.receivedBytes));
+    retransmits_.add(labels, static_cast<double>(stats.retransmits));
+  }
+
+  void take(Families& out) {
+    for (Family* family :
+         {&selected_, &established_, &failed_, &closed_, &sent_, &received_, &retransmits_}) {
+      out.push_back(family->take());
+    }
+  }
+
+  static void addByReason(Family& family, const Labels& labels, const NamedCounts& counts) {
+    for (const auto& [reason, count] : counts) {
+      Labels with = labels;
+      with.emplace_back("reason", reason);
+      family.add(with, static_cast<double>(count));
+    }
+  }
+
+ private:
+  Family selected_ = counterFamily("sockmesh_connections_selected_total",
+                                   "Connections that connect() sent to an endpoint.");
+  Family established_ =
+      counterFamily("sockmesh_connections_established_total", "Connections that TCP established.");
+  Family failed_ = counterFamily(
+      "sockmesh_connections_failed_total",
+      "Connections that were not established, by reason; local and abandoned are not the "
+      "endpoint's fault.");
+  Family closed_ = counterFamily("sockmesh_connections_closed_total",
+                                 "Established connections that ended, by reason.");
+  Family sent_ = counterFamily("sockmesh_sent_bytes_total",
+                               "Bytes that peers acknowledged, counted when a connection ends.");
+  Family received_ = counterFamily("sockmesh_received_bytes_total",
+                                   "Bytes received, counted when a connection ends.");
+  Family retransmits_ = counterFamily("sockmesh_retransmits_total",
+                                      "TCP segments sent again, counted when a connection ends.");
+};
+
+// Values lie within a factor of two of their bucket's bound; the sum takes its middle.
+double estimatedSum(const LogHistogram& histogram) {
+  double sum = 0;
+  for (std::size_t i = 0; i < histogram.buckets.size(); ++i) {
+    sum += static_cast<double>(histogram.buckets[i]) * 0.75 * upperBoundSeconds(histogram, i);
+  }
+  return sum;
+}
+
+void addHistogram(Family& family, const std::string& cluster, const LogHistogram& histogram) {
+  if (histogram.buckets.empty()) return;
+  std::vector<double> bounds;
+  for (std::size_t i = 0; i + 1 < histogram.buckets.size(); ++i) {
+    bounds.push_back(upperBoundSeconds(histogram, i));
+  }
+  family.add({{"cluster", cluster}}, bounds, histogram.buckets, estimatedSum(histogram));
+}
+
+void collectHistograms(const std::map<std::string, ConnectionStats>& totals, Families& out) {
+  Family connect = histogramFamily(
+      "sockmesh_connect_duration_seconds",
+      "Time from connect() to an established connection. The sum is estimated from the buckets.");
+  Family rtt = histogramFamily(
+      "sockmesh_rtt_seconds",
+      "TCP's smoothed round trip time when a connection ended. The sum is estimated from the "
+      "buckets.");
+  for (const auto& [cluster, stats] : totals) {
+    addHistogram(connect, cluster, stats.connectDuration);
+    addHistogram(rtt, cluster, stats.rtt);
+  }
+  out.push_back(connect.take());
+  out.push_back(rtt.take());
+}
+
+void collectActive(const DatapathStats& stats, bool endpointLabel, Families& out) {
+  Family active = gaugeFamily("sockmesh_connections_active",
+                              "Connections that are established or being established.");
+  Family ejected =
+      gaugeFamily("sockmesh_endpoint_ejected", "1 while the endpoint is out of rotation.");
+  for (const EndpointStats& endpoint : stats.endpoints) {
+    const Labels labels = {{"cluster", endpoint.cluster}, {"endpoint", endpoint.address}};
+    if (!endpointLabel) break;
+    active.add(labels, static_cast<double>(endpoint.active));
+    ejected.add(labels, endpoint.ejected ? 1 : 0);
+  }
+  for (const ClusterStats& cluster : stats.clusters) {
+    if (endpointLabel) break;
+    active.add({{"cluster", cluster.cluster}}, static_cast<double>(cluster.active));
+  }
+  out.push_back(active.take());
+  if (endpointLabel) out.push_back(ejected.take());
+}
+
+void collectClusters(const DatapathStats& stats, Families& out) {
+  Family refused = counterFamily("sockmesh_connections_refused_total",
+                                 "Connections refused by sockmesh itself, by reason.");
+  Family leftAlone = counterFamily("sockmesh_connections_left_alone_total",
+                                   "Connections to a known VIP that were not rewritten.");
+  Family reselected = counterFamily("sockmesh_connections_reselected_total",
+                                    "Choices made again because the first was ejected.");
+  Family fallback = counterFamily("sockmesh_hash_fallback_total",
+                                  "Choices of a hash policy made without a usable hash.");
+  Family ejections =
+      counterFamily("sockmesh_ejections_total", "Endpoints ejected by the programs.");
+  Family overflow = counterFamily("sockmesh_ejections_overflow_total",
+                                  "Ejections not made because too many were ejected already.");
+  Family ejected = gaugeFamily("sockmesh_cluster_ejected_endpoints",
+                               "Endpoints of the cluster that are out of rotation.");
+  for (const ClusterStats& cluster : stats.clusters) {
+    const Labels labels = {{"cluster", cluster.cluster}};
+    ConnectionFamilies::addByReason(refused, labels, cluster.refused);
+    leftAlone.add(labels, static_cast<double>(cluster.leftAlone));
+    reselected.add(labels, static_cast<double>(cluster.reselected));
+    fallback.add(labels, static_cast<double>(cluster.hashFallback));
+    ejections.add(labels, static_cast<double>(cluster.ejections));
+    overflow.add(labels, static_cast<double>(cluster.ejectionsOverflow));
+    ejected.add(labels, static_cast<double>(cluster.ejectedEndpoints));
+  }
+  for (Family* family :
+       {&refused, &leftAlone, &reselected, &fallback, &ejections, &overflow, &ejected}) {
+    out.push_back(family->take());
+  }
+}
+
+void collectMaps(const DatapathStats& stats, Families& out) {
+  Family entries = gaugeFamily("sockmesh_map_entries", "Entries in use, by map.");
+  Family capacity = gaugeFamily("sockmesh_map_capacity", "Entries that fit, by map.");
+  Family memory = gaugeFamily("sockmesh_map_memory_bytes", "Memory of a map and of its pages.");
+  for (const MapUsage& map : stats.maps) {
+    const Labels labels = {{"map", map.name}};
+    if (map.countable) entries.add(labels, static_cast<double>(map.entries));
+    if (map.capacity > 0) capacity.add(labels, static_cast<double>(map.capacity));
+    memory.add(labels, static_cast<double>(map.memoryBytes));
+  }
+  for (Family* family : {&entries, &capacity, &memory}) out.push_back(family->take());
+}
+
+void collectNamed(Family family, const std::string& label, const NamedCounts& counts,
+                  Families& out) {
+  for (const auto& [name, count] : counts) {
+    family.add({{label, std::string(name)}}, static_cast<double>(count));
+  }
+  out.push_back(family.take());
+}
+
+}  // namespace
+
+DatapathCollector::DatapathCollector(Source source, DatapathMetricsOptions options)
+    : source_(std::move(source)), options_(options) {}
+
+std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
+  Families out;
+  const std::lock_guard lock(mutex_);
+  const Result<DatapathStats> read = source_();
+  out.push_back(gaugeFamily("sockmesh_datapath_readable", "1 while the pinned maps can be read.")
+                    .add({}, read ? 1 : 0)
+                    .take());
+  if (!read) return out;
+  const DatapathStats& stats = *read;
+  totals_.update(stats);
+
+  ConnectionFamilies connections;
+  if (options_.endpointLabel) {
+    for (const EndpointStats& endpoint : stats.endpoints) {
+      connections.add({{"cluster", endpoint.cluster}, {"endpoint", endpoint.address}},
+                      endpoint.connections);
+    }
+  } else {
+    for (const auto& [cluster, total] : totals_.totals()) {
+      connections.add({{"cluster", cluster}}, total);
+    }
+  }
+  connections.take(out);
+  collectActive(stats, options_.endpointLabel, out);
+  collectHistograms(totals_.totals(), out);
+  collectClusters(stats, out);
+  collectNamed(counterFamily("sockmesh_datapath_events_total",
+                             "Rare events in the programs themselves; see sockmeshctl status."),
+               "event", stats.events, out);
+  collectNamed(gaugeFamily("sockmesh_services", "Services (VIP, port, protocol), by state."),
+               "state", stats.services, out);
+  collectMaps(stats, out);
+  return out;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,38 @@
+// The datapath's counters as metrics.
+#pragma once
+
+#include <prometheus/collectable.h>
+
+#include <functional>
+#include <mutex>
+
+#include "base/result.h"
+#include "stats/cluster_totals.h"
+#include "stats/datapath_stats.h"
+
+namespace sockmesh {
+
+struct DatapathMetricsOptions {
+  // Label connection counters with `endpoint`. A series ends with its endpoint. Without, counters
+  // are by cluster and outlive endpoints (see cluster_totals.h).
+  bool endpointLabel = true;
+};
+
+class DatapathCollector final : public prometheus::Collectable {
+ public:
+  using Source = std::function<Result<DatapathStats>()>;
+
+  // `source` is called at each collection, on the collecting thread.
+  DatapathCollector(Source source, DatapathMetricsOptions options);
+
+  // Any thread. Where the source fails: sockmesh_datapath_readable 0 and nothing else.
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  Source source_;
+  DatapathMetricsOptions options_;
+  mutable std::mutex mutex_;  // guards totals_
+  mutable ClusterTotals totals_;
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,74 @@
+// What the datapath counted, in words: filled by datapath/live_state, turned into metrics here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sockmesh {
+
+// Names are string literals.
+using NamedCounts = std::vector<std::pair<std::string_view, std::uint64_t>>;
+
+// A log2 histogram as the kernel keeps it: bucket i counts values up to firstBoundSeconds * 2^i,
+// the last bucket those beyond. Each bucket is a 32-bit word that wraps after 4,294,967,296 values.
+struct LogHistogram {
+  double firstBoundSeconds = 0;
+  std::vector<std::uint64_t> buckets;
+};
+
+struct ConnectionStats {
+  std::uint64_t selected = 0;
+  std::uint64_t established = 0;
+  NamedCounts failed;  // by reason
+  NamedCounts closed;  // by reason
+  std::uint64_t sentBytes = 0;
+  std::uint64_t receivedBytes = 0;
+  std::uint64_t retransmits = 0;  // segments
+  LogHistogram connectDuration;
+  LogHistogram rtt;  // smoothed, at close
+};
+
+struct EndpointStats {
+  std::uint32_t id = 0;  // told apart from a later endpoint of the same address
+  std::string cluster;
+  std::string address;  // "10.0.0.1:80"
+  std::uint64_t active = 0;
+  bool ejected = false;
+  ConnectionStats connections;
+};
+
+struct ClusterStats {
+  std::string cluster;
+  std::uint64_t active = 0;
+  std::uint64_t maxConnections = 0;  // 0: no limit
+  std::uint64_t ejectedEndpoints = 0;
+  NamedCounts refused;  // by reason
+  std::uint64_t leftAlone = 0;
+  std::uint64_t reselected = 0;
+  std::uint64_t hashFallback = 0;
+  std::uint64_t ejections = 0;
+  std::uint64_t ejectionsOverflow = 0;
+};
+
+struct MapUsage {
+  std::string name;
+  std::string kind;            // as `bpftool map` says it: "hash", "array", "array_of_maps", ...
+  bool countable = false;      // `entries` is known
+  std::uint64_t entries = 0;   // in use
+  std::uint64_t capacity = 0;  // entries; 0: unbounded
+  std::uint64_t pages = 0;     // of paged tables
+  std::uint64_t memoryBytes = 0;
+};
+
+struct DatapathStats {
+  std::vector<EndpointStats> endpoints;  // by cluster, then address
+  std::vector<ClusterStats> clusters;    // by name
+  NamedCounts events;                    // the datapath's own counters
+  std::vector<MapUsage> maps;
+  NamedCounts services;  // by state
+};
+
+}  // namespace sockmesh

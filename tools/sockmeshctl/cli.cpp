@@ -1,0 +1,221 @@
+#include "cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <ostream>
+
+#include "commands.h"
+#include "datapath/pin_path.h"
+#include "http_client.h"
+#include "output.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+constexpr auto kAgentTimeout = std::chrono::seconds(2);
+
+struct GlobalOptions {
+  std::string bpffsRoot = kDefaultBpffsRoot;
+  std::string adminAddress = "127.0.0.1:15077";
+  std::string format = "table";
+  bool noHeaders = false;
+};
+
+struct CommandOptions {
+  std::string vip;
+  std::uint16_t port = 0;
+  std::string name;
+  std::string cluster;
+  std::string service;
+  bool ejected = false;
+  std::string map;
+};
+
+AgentReport askAgent(const std::string& address) {
+  AgentReport report;
+  report.address = address;
+  const auto server = SocketAddress::parse(address);  // checked when the line was parsed
+  if (!server) return report;
+  const auto response = httpGet(*server, "/status", kAgentTimeout);
+  if (!response) {
+    report.problem = response.error().message();
+    return report;
+  }
+  Json json = Json::parse(response->body, nullptr, false);
+  if (response->status != 200 || !json.is_object()) {
+    report.problem = "answered /status with HTTP " + std::to_string(response->status);
+    return report;
+  }
+  report.status = std::move(json);
+  return report;
+}
+
+Outcome withNode(const GlobalOptions& global,
+                 const std::function<Outcome(const NodeView&)>& command) {
+  const auto node = readNode(global.bpffsRoot);
+  if (const auto* failure = std::get_if<Failure>(&node)) return *failure;
+  return command(std::get<NodeView>(node));
+}
+
+std::string checkAddress(const std::string& text) {
+  const auto parsed = SocketAddress::parse(text);
+  return parsed ? "" : parsed.error().message();
+}
+
+std::string checkIp(const std::string& text) {
+  const auto parsed = IpAddress::parse(text);
+  return parsed ? "" : parsed.error().message();
+}
+
+class CommandLine {
+ public:
+  CommandLine()
+      : app_("Looks into sockmesh on this node, also while its agent is down.", "sockmeshctl") {
+    addGlobals();
+    addServiceCommands();
+    addEndpointCommands();
+    addMapCommands();
+    addNodeCommands();
+    app_.require_subcommand(1);
+    app_.fallthrough();
+  }
+
+  // Parses; afterwards run() is the chosen command.
+  void parse(std::vector<std::string> arguments) {
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    app_.parse(std::move(arguments));
+  }
+
+  CLI::App& app() { return app_; }
+  const GlobalOptions& global() const { return global_; }
+  Outcome run() const { return command_(); }
+
+ private:
+  void addGlobals() {
+    app_.add_option("--bpffs-root", global_.bpffsRoot, "where bpffs is mounted")
+        ->capture_default_str();
+    app_.add_option("--admin-address", global_.adminAddress, "the agent's admin HOST:PORT")
+        ->check(CLI::Validator(checkAddress, "IP:PORT"))
+        ->capture_default_str();
+    app_.add_option("-o,--output", global_.format, "how to print")
+        ->check(CLI::IsMember({"table", "wide", "json", "yaml"}))
+        ->capture_default_str();
+    app_.add_flag("--no-headers", global_.noHeaders, "tables without column titles");
+  }
+
+  CLI::App* group(const std::string& name, const std::string& help) {
+    CLI::App* app = app_.add_subcommand(name, help);
+    app->require_subcommand(1);
+    app->fallthrough();
+    return app;
+  }
+
+  void addServiceCommands() {
+    CLI::App* service = group("service", "virtual addresses and where they lead");
+    CLI::App* list = service->add_subcommand("list", "list services");
+    list->fallthrough();
+    list->add_option("--vip", options_.vip, "only this address")
+        ->check(CLI::Validator(checkIp, "IP"));
+    list->add_option("--port", options_.port, "only this port")->check(CLI::Range(1, 65535));
+    list->add_option("--name", options_.name, "only names that contain this");
+    list->callback([this, list] {
+      ServiceFilter filter;
+      if (list->count("--vip") > 0) filter.vip = IpAddress::parse(options_.vip).value();
+      if (list->count("--port") > 0) filter.port = options_.port;
+      filter.name = options_.name;
+      command_ = [this, filter] {
+        return withNode(global_, [&](const NodeView& view) { return serviceList(view, filter); });
+      };
+    });
+  }
+
+  void addEndpointCommands() {
+    CLI::App* endpoint = group("endpoint", "the endpoints behind services");
+    CLI::App* list = endpoint->add_subcommand("list", "list endpoints and how they do");
+    list->fallthrough();
+    list->add_option("--cluster", options_.cluster, "only this cluster's");
+    list->add_option("--service", options_.service, "only those that VIP:PORT may choose")
+        ->check(CLI::Validator(checkAddress, "VIP:PORT"));
+    list->add_flag("--ejected", options_.ejected, "only those out of rotation");
+    list->callback([this, list] {
+      EndpointFilter filter;
+      filter.cluster = options_.cluster;
+      filter.ejected = options_.ejected;
+      if (list->count("--service") > 0) {
+        filter.service = SocketAddress::parse(options_.service).value();
+      }
+      command_ = [this, filter] {
+        return withNode(global_, [&](const NodeView& view) { return endpointList(view, filter); });
+      };
+    });
+  }
+
+  void addMapCommands() {
+    CLI::App* map = group("map", "the maps as they are in the kernel");
+    CLI::App* list = map->add_subcommand("list", "list maps: kind, entries, memory");
+    list->fallthrough();
+    list->callback([this] { command_ = [this] { return withNode(global_, mapList); }; });
+    CLI::App* dump = map->add_subcommand("dump", "show a map's entries, decoded");
+    dump->fallthrough();
+    dump->add_option("NAME", options_.map, "a name from `map list`")->required();
+    dump->callback([this] {
+      command_ = [this] {
+        return withNode(global_, [&](const NodeView& view) { return mapDump(view, options_.map); });
+      };
+    });
+  }
+
+  void addNodeCommands() {
+    CLI::App* status = app_.add_subcommand("status", "programs, services, agent: is all well?");
+    status->fallthrough();
+    status->callback([this] {
+      command_ = [this] {
+        return withNode(global_, [&](const NodeView& view) {
+          return ctl::status(view, askAgent(global_.adminAddress));
+        });
+      };
+    });
+    CLI::App* version = app_.add_subcommand("version", "versions of this tool and of the agent");
+    version->fallthrough();
+    version->callback(
+        [this] { command_ = [this] { return versionOf(askAgent(global_.adminAddress)); }; });
+  }
+
+  CLI::App app_;
+  GlobalOptions global_;
+  CommandOptions options_;
+  std::function<Outcome()> command_;
+};
+
+std::string firstLine(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+int runCli(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  CommandLine line;
+  try {
+    line.parse(arguments);
+  } catch (const CLI::Success& help) {
+    return line.app().exit(help, out, err);
+  } catch (const CLI::ParseError& error) {
+    err << "sockmeshctl: " << firstLine(error.what()) << " (see sockmeshctl --help)\n";
+    return kExitUsage;
+  }
+  const Outcome outcome = line.run();
+  if (const auto* failure = std::get_if<Failure>(&outcome)) {
+    err << "sockmeshctl: " << failure->message << "\n";
+    return failure->exitCode;
+  }
+  const Format format = parseFormat(line.global().format).value_or(Format::kTable);
+  out << render(std::get<Document>(outcome), format, !line.global().noHeaders) << std::flush;
+  if (!out) {
+    err << "sockmeshctl: writing the output failed\n";
+    return kExitFailure;
+  }
+  return kExitOk;
+}
+
+}  // namespace sockmesh::ctl

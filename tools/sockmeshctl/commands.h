@@ -1,0 +1,44 @@
+// The commands: each makes a Document of a NodeView. None reads the kernel or prints.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "document.h"
+#include "model/address.h"
+#include "node_view.h"
+
+namespace sockmesh::ctl {
+
+// Filters narrow each other; one that is absent (or empty) lets everything pass.
+struct ServiceFilter {
+  std::optional<IpAddress> vip;
+  std::optional<std::uint16_t> port;
+  std::string name;  // part of the listener's name
+};
+Outcome serviceList(const NodeView& view, const ServiceFilter& filter);
+
+struct EndpointFilter {
+  std::string cluster;
+  std::optional<SocketAddress> service;  // endpoints that its connections may reach; a Failure
+                                         // where there is no such service
+  bool ejected = false;
+};
+Outcome endpointList(const NodeView& view, const EndpointFilter& filter);
+
+Outcome mapList(const NodeView& view);
+// A Failure where `name` is no map, or one that cannot be shown.
+Outcome mapDump(const NodeView& view, const std::string& name);
+
+// What the agent's admin server said to GET /status, or why it did not.
+struct AgentReport {
+  std::string address;
+  std::optional<Json> status;
+  std::string problem;  // "connection refused"; empty where `status` is set
+};
+Outcome status(const NodeView& view, const AgentReport& agent);
+
+Outcome versionOf(const AgentReport& agent);
+
+}  // namespace sockmesh::ctl

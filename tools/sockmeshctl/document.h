@@ -1,0 +1,55 @@
+// What a command has to say, independent of how it is printed: typed data for machines, tables for
+// people. Commands make Documents out of a NodeView; output.h prints them.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace sockmesh::ctl {
+
+using Json = nlohmann::ordered_json;
+
+// Exit codes, after sysexits.h.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailure = 1,
+  kExitUsage = 64,
+  kExitBadData = 65,
+  kExitUnavailable = 69,
+};
+
+struct Column {
+  std::string title;
+  bool wide = false;   // only with -o wide
+  bool right = false;  // numbers
+};
+
+struct Table {
+  std::vector<Column> columns;
+  std::vector<std::vector<std::string>> rows;  // as many cells as columns; "" prints as "-"
+};
+
+// A table under a heading ("" for none), or a line where it has no columns.
+struct Section {
+  std::string heading;
+  Table table;
+};
+
+struct Document {
+  std::string kind;  // "ServiceList"; with the schema's version at the head of JSON and YAML
+  Json data;         // an object
+  std::vector<Section> sections;
+};
+
+struct Failure {
+  ExitCode exitCode = kExitFailure;
+  std::string message;  // one line
+};
+
+// A command's end.
+using Outcome = std::variant<Document, Failure>;
+
+}  // namespace sockmesh::ctl

@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <set>
+
+#include "commands.h"
+#include "datapath/abi_names.h"
+#include "datapath/service_summary.h"
+#include "stats/log_histogram.h"
+#include "text.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+using Identity = std::pair<std::string, SocketAddress>;  // cluster, address
+
+struct Row {
+  const ImageEndpoint* image = nullptr;
+  bool ejected = false;
+  double ejectedSeconds = 0;  // left
+  EndpointStats stats;
+};
+
+// The hosts that connections to `service` can reach.
+std::set<Identity> hostsOf(const LbService& service) {
+  std::set<Identity> hosts;
+  const std::vector<double> shares = groupShares(service);
+  for (std::size_t i = 0; i < service.groups.size(); ++i) {
+    if (shares[i] <= 0) continue;
+    const LbGroup& group = *service.groups[i];
+    for (const SocketAddress& host : group.hosts) hosts.emplace(group.cluster, host);
+  }
+  return hosts;
+}
+
+std::optional<std::set<Identity>> hostsAt(const NodeView& view, const SocketAddress& vip) {
+  std::optional<std::set<Identity>> hosts;
+  for (const auto& [key, service] : view.image.services) {
+    if (key.vip != vip) continue;
+    if (!hosts) hosts.emplace();
+    hosts->merge(hostsOf(*service.service));
+  }
+  return hosts;
+}
+
+std::vector<Row> rowsOf(const NodeView& view) {
+  std::vector<Row> rows;
+  for (EndpointStats& stats : datapathStats(view.image, view.live).endpoints) {
+    Row row;
+    row.image = &view.image.endpoints.at(stats.id);
+    const sm_endpoint_state& state = view.live.endpoints.at(stats.id).state;
+    row.ejected = stats.ejected;
+    if (row.ejected) {
+      row.ejectedSeconds = static_cast<double>(state.ejected_until_ns - view.live.nowNs) / 1e9;
+    }
+    row.stats = std::move(stats);
+    rows.push_back(std::move(row));
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    const LbEndpoint& x = a.image->endpoint;
+    const LbEndpoint& y = b.image->endpoint;
+    return std::tie(a.image->cluster, x.priority, x.locality, x.address) <
+           std::tie(b.image->cluster, y.priority, y.locality, y.address);
+  });
+  return rows;
+}
+
+std::uint64_t total(const NamedCounts& counts) {
+  std::uint64_t sum = 0;
+  for (const auto& [name, count] : counts) sum += count;
+  return sum;
+}
+
+std::string byReason(const NamedCounts& counts) {
+  std::vector<std::string> parts;
+  for (const auto& [name, count] : counts) {
+    if (count > 0) parts.push_back(std::string(name) + "=" + std::to_string(count));
+  }
+  return join(parts, ",");
+}
+
+std::string quantilesText(const LogHistogram& histogram) {
+  std::vector<std::string> parts;
+  for (const double q : {0.5, 0.9, 0.99}) {
+    if (const auto seconds = quantileSeconds(histogram, q)) parts.push_back(secondsText(*seconds));
+  }
+  return join(parts, "/");
+}
+
+Json toJson(const NamedCounts& counts) {
+  Json json = Json::object();
+  for (const auto& [name, count] : counts) json[std::string(name)] = count;
+  return json;
+}
+
+Json toJson(const LogHistogram& histogram) {
+  Json json = {{"count", sampleCount(histogram)}};
+  for (const auto& [name, q] : {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}}) {
+    const auto seconds = quantileSeconds(histogram, q);
+    json[name] = seconds ? Json(*seconds) : Json(nullptr);
+  }
+  return json;
+}
+
+Json toJson(const Row& row, const sm_endpoint_state& state) {
+  const LbEndpoint& endpoint = row.image->endpoint;
+  const ConnectionStats& connections = row.stats.connections;
+  return {{"id", row.image->id},
+          {"address", endpoint.address.ip.toString()},
+          {"port", endpoint.address.port},
+          {"cluster", row.image->cluster},
+          {"locality",
+           {{"region", endpoint.locality.region},
+            {"zone", endpoint.locality.zone},
+            {"subZone", endpoint.locality.subZone}}},
+          {"priority", endpoint.priority},
+          {"weight", endpoint.weight},
+          {"health", edsHealthName(static_cast<std::uint32_t>(endpoint.health))},
+          {"active", row.stats.active},
+          {"selected", connections.selected},
+          {"established", connections.established},
+          {"failed", total(connections.failed)},
+          {"failedByReason", toJson(connections.failed)},
+          {"closedByReason", toJson(connections.closed)},
+          {"consecutiveFailures", state.consecutive_failures},
+          {"ejected", row.ejected},
+          {"ejectedForSeconds", row.ejected ? Json(row.ejectedSeconds) : Json(nullptr)},
+          {"sentBytes", connections.sentBytes},
+          {"receivedBytes", connections.receivedBytes},
+          {"retransmits", connections.retransmits},
+          {"connectSeconds", toJson(connections.connectDuration)},
+          {"rttSeconds", toJson(connections.rtt)}};
+}
+
+std::vector<Column> columns() {
+  return {{"ADDRESS"},
+          {"CLUSTER"},
+          {"LOCALITY"},
+          {"PRIORITY", false, true},
+          {"WEIGHT", false, true},
+          {"HEALTH"},
+          {"ACTIVE", false, true},
+          {"SELECTED", false, true},
+          {"ESTABLISHED", false, true},
+          {"FAILED", false, true},
+          {"EJECTED"},
+          {"FAILED-BY", true},
+          {"CLOSED-BY", true},
+          {"SENT", true, true},
+          {"RECEIVED", true, true},
+          {"RETRANSMITS", true, true},
+          {"CONNECT-P50/P90/P99", true},
+          {"RTT-P50/P90/P99", true}};
+}
+
+std::vector<std::string> toRow(const Row& row) {
+  const LbEndpoint& endpoint = row.image->endpoint;
+  const ConnectionStats& connections = row.stats.connections;
+  return {endpoint.address.toString(),
+          row.image->cluster,
+          endpoint.locality.toString(),
+          std::to_string(endpoint.priority),
+          std::to_string(endpoint.weight),
+          std::string(edsHealthName(static_cast<std::uint32_t>(endpoint.health))),
+          std::to_string(row.stats.active),
+          std::to_string(connections.selected),
+          std::to_string(connections.established),
+          std::to_string(total(connections.failed)),
+          row.ejected ? "for " + secondsText(row.ejectedSeconds) : "",
+          byReason(connections.failed),
+          byReason(connections.closed),
+          bytesText(connections.sentBytes),
+          bytesText(connections.receivedBytes),
+          std::to_string(connections.retransmits),
+          quantilesText(connections.connectDuration),
+          quantilesText(connections.rtt)};
+}
+
+}  // namespace
+
+Outcome endpointList(const NodeView& view, const EndpointFilter& filter) {
+  std::optional<std::set<Identity>> wanted;
+  if (filter.service) {
+    wanted = hostsAt(view, *filter.service);
+    if (!wanted) return Failure{kExitFailure, "no service " + filter.service->toString()};
+  }
+  Table table;
+  table.columns = columns();
+  Json items = Json::array();
+  for (const Row& row : rowsOf(view)) {
+    if (!filter.cluster.empty() && row.image->cluster != filter.cluster) continue;
+    if (filter.ejected && !row.ejected) continue;
+    if (wanted && !wanted->contains({row.image->cluster, row.image->endpoint.address})) continue;
+    table.rows.push_back(toRow(row));
+    items.push_back(toJson(row, view.live.endpoints.at(row.image->id).state));
+  }
+  return Document{"EndpointList", {{"items", items}}, {{"", table}}};
+}
+
+}  // namespace sockmesh::ctl

@@ -1,0 +1,30 @@
+// Rows of each map, decoded: addresses as text, ports in host order, numbers with a name by name,
+// ids with what they stand for beside them. Every row of a map has the same fields in one order.
+#pragma once
+
+#include "document.h"
+#include "node_view.h"
+
+namespace sockmesh::ctl {
+
+Json dumpFrontends(const NodeView& view, bool v4);
+Json dumpHeads(const NodeView& view);
+Json dumpDescriptors(const NodeView& view);
+Json dumpGroups(const NodeView& view);
+// Cells have no type of their own: they are walked from the services that refer to them, each
+// range once, under its first use.
+Json dumpCells(const NodeView& view);
+
+Json dumpEndpoints(const NodeView& view);
+Json dumpEndpointState(const NodeView& view);
+Json dumpEndpointStats(const NodeView& view);  // sums of the shards
+Json dumpClusterState(const NodeView& view);
+Json dumpClusterStats(const NodeView& view);  // sums of the shards
+
+Json dumpConnTags(const NodeView& view);
+Json dumpConnections(const NodeView& view);
+Json dumpNames(const NodeView& view);
+Json dumpCounters(const NodeView& view);  // sums over CPUs
+Json dumpGlobals(const NodeView& view);
+
+}  // namespace sockmesh::ctl

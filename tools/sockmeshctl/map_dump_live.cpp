@@ -1,0 +1,177 @@
+// The maps that the programs write, endpoints and names.
+#include "datapath/abi_names.h"
+#include "datapath/codec.h"
+#include "map_dump.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+template <std::size_t N, typename Word, typename NameOf>
+Json named(const Word (&values)[N], NameOf nameOf) {
+  Json out = Json::object();
+  for (std::uint32_t i = 0; i < N; ++i) out[std::string(nameOf(i))] = values[i];
+  return out;
+}
+
+// The head of every row about an endpoint.
+Json endpointRow(const NodeView& view, std::uint32_t id) {
+  const auto found = view.image.endpoints.find(id);
+  const bool known = found != view.image.endpoints.end();
+  return {{"endpointId", id},
+          {"endpoint", known ? found->second.endpoint.address.toString() : ""},
+          {"cluster", known ? found->second.cluster : ""}};
+}
+
+Json clusterRow(const NodeView& view, std::uint32_t id) {
+  const auto found = view.image.clusterNames.find(id);
+  return {{"clusterId", id},
+          {"cluster", found == view.image.clusterNames.end() ? "" : found->second}};
+}
+
+Json extended(Json row, const Json& more) {
+  row.update(more);
+  return row;
+}
+
+}  // namespace
+
+Json dumpEndpoints(const NodeView& view) {
+  Json rows = Json::array();
+  for (const auto& [id, endpoint] : view.image.endpoints) {
+    const LbEndpoint& e = endpoint.endpoint;
+    rows.push_back({{"endpointId", id},
+                    {"address", e.address.ip.toString()},
+                    {"port", e.address.port},
+                    {"cluster", endpoint.cluster},
+                    {"locality", e.locality.toString()},
+                    {"priority", e.priority},
+                    {"weight", e.weight},
+                    {"health", edsHealthName(static_cast<std::uint32_t>(e.health))}});
+  }
+  return rows;
+}
+
+Json dumpEndpointState(const NodeView& view) {
+  Json rows = Json::array();
+  for (const auto& [id, live] : view.live.endpoints) {
+    const sm_endpoint_state& state = live.state;
+    rows.push_back(
+        extended(endpointRow(view, id), {{"active", state.active},
+                                         {"consecutiveFailures", state.consecutive_failures},
+                                         {"ejected", isEjected(state, view.live.nowNs)},
+                                         {"ejectedUntilNs", state.ejected_until_ns},
+                                         {"nextEjectionNs", state.next_ejection_ns},
+                                         {"successNetns", state.success_netns},
+                                         {"successAtNs", state.success_at_ns},
+                                         {"otherSuccessAtNs", state.other_success_at_ns},
+                                         {"failingNetns", state.failing_netns},
+                                         {"generation", state.generation}}));
+  }
+  return rows;
+}
+
+Json dumpEndpointStats(const NodeView& view) {
+  Json rows = Json::array();
+  for (const auto& [id, live] : view.live.endpoints) {
+    const sm_endpoint_stats& stats = live.stats;
+    rows.push_back(extended(endpointRow(view, id), {{"selected", stats.selected},
+                                                    {"established", stats.established},
+                                                    {"failed", named(stats.failed, failureName)},
+                                                    {"closed", named(stats.closed, closeName)},
+                                                    {"sentBytes", stats.sent_bytes},
+                                                    {"receivedBytes", stats.received_bytes},
+                                                    {"retransmits", stats.retransmits},
+                                                    {"connectUs", stats.connect_us},
+                                                    {"rttUs", stats.rtt_us}}));
+  }
+  return rows;
+}
+
+Json dumpClusterState(const NodeView& view) {
+  Json rows = Json::array();
+  for (const auto& [id, live] : view.live.clusters) {
+    const sm_cluster_state& state = live.state;
+    rows.push_back(
+        extended(clusterRow(view, id), {{"active", state.active},
+                                        {"maxConnections", state.max_connections},
+                                        {"ejected", state.ejected},
+                                        {"ejectionLimit", state.ejection_limit},
+                                        {"consecutiveThreshold", state.consecutive_threshold},
+                                        {"connectTimeoutNs", state.connect_timeout_ns}}));
+  }
+  return rows;
+}
+
+Json dumpClusterStats(const NodeView& view) {
+  Json rows = Json::array();
+  for (const auto& [id, live] : view.live.clusters) {
+    const sm_cluster_stats& stats = live.stats;
+    rows.push_back(
+        extended(clusterRow(view, id), {{"refusedNoEndpoints", stats.refused_no_endpoints},
+                                        {"leftAlone", stats.left_alone},
+                                        {"overflow", stats.overflow},
+                                        {"reselected", stats.reselected},
+                                        {"hashFallback", stats.hash_fallback},
+                                        {"ejections", stats.ejections},
+                                        {"ejectionsOverflow", stats.ejections_overflow}}));
+  }
+  return rows;
+}
+
+Json dumpConnTags(const NodeView& view) {
+  Json rows = Json::array();
+  for (const ConnectionRecord& record : view.connections) {
+    rows.push_back({{"bucket", record.bucket}, {"way", record.way}, {"cookie", record.cookie}});
+  }
+  return rows;
+}
+
+Json dumpConnections(const NodeView& view) {
+  Json rows = Json::array();
+  for (const ConnectionRecord& record : view.connections) {
+    const sm_connection& connection = record.connection;
+    const SocketAddress vip{decodeAddress(connection.vip_be), decodePort(connection.vip_port_be)};
+    const bool begun = connection.connect_at_ns > 0 && connection.connect_at_ns <= view.live.nowNs;
+    const double age = static_cast<double>(view.live.nowNs - connection.connect_at_ns) / 1e9;
+    Json row = {{"cookie", record.cookie},
+                {"vip", vip.toString()},
+                {"state", connectionStateName(connection.state)}};
+    row.update(endpointRow(view, connection.endpoint_id));
+    rows.push_back(extended(std::move(row), {{"ageSeconds", begun ? Json(age) : Json(nullptr)},
+                                             {"netnsCookie", connection.netns_cookie}}));
+  }
+  return rows;
+}
+
+Json dumpNames(const NodeView& view) {
+  Json rows = Json::array();
+  const auto add = [&rows](std::uint32_t kind, const std::map<std::uint32_t, std::string>& names) {
+    for (const auto& [id, name] : names) {
+      rows.push_back({{"kind", nameKindName(kind)}, {"id", id}, {"name", name}});
+    }
+  };
+  add(SM_NAME_SERVICE, view.image.serviceNames);
+  add(SM_NAME_CLUSTER, view.image.clusterNames);
+  add(SM_NAME_LOCALITY, view.image.localityNames);
+  return rows;
+}
+
+Json dumpCounters(const NodeView& view) {
+  Json rows = Json::array();
+  for (std::uint32_t i = 0; i < SM_COUNTERS; ++i) {
+    const Word word = counterWord(i);
+    rows.push_back(
+        {{"counter", word.name}, {"value", view.live.counters[i]}, {"meaning", word.meaning}});
+  }
+  return rows;
+}
+
+Json dumpGlobals(const NodeView& view) {
+  Json rows = Json::array();
+  rows.push_back({{"agentTgid", view.globals.agent_tgid},
+                  {"agentStartNs", view.globals.agent_start_ns},
+                  {"connOverflowLive", view.globals.conn_overflow_live}});
+  return rows;
+}
+
+}  // namespace sockmesh::ctl

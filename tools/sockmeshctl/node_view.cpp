@@ -1,0 +1,85 @@
+#include "node_view.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "datapath/pin_path.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+std::optional<Failure> checkReachable(const std::string& bpffsRoot) {
+  const PinPath pins(bpffsRoot);
+  struct stat status {};
+  if (stat(pins.maps().c_str(), &status) == 0) {
+    if (access(pins.maps().c_str(), R_OK | X_OK) == 0) return std::nullopt;
+    errno = EACCES;
+  }
+  if (errno == EACCES || errno == EPERM) {
+    return Failure{kExitUnavailable, geteuid() == 0
+                                         ? "no access to " + pins.maps()
+                                         : "not root: reading the maps under " + pins.folder +
+                                               " needs root (CAP_BPF and access to the folder)"};
+  }
+  std::string message = "no sockmesh maps under " + pins.folder;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(bpffsRoot, failed)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("sockmesh-v") && entry.path() != pins.folder) {
+      return Failure{kExitUnavailable,
+                     message + ", but under " + entry.path().string() +
+                         ": they have another layout, use that version's sockmeshctl"};
+    }
+  }
+  return Failure{kExitUnavailable, message + ", is sockmeshd installed on this node?"};
+}
+
+Failure unreadable(const Error& error) {
+  const bool denied = error.errnum() == EPERM || error.errnum() == EACCES;
+  return {denied ? kExitUnavailable : kExitBadData,
+          (denied && geteuid() != 0 ? "not root: " : "") + error.message()};
+}
+
+std::vector<ConnectionRecord> readConnections(const KernelMaps& maps) {
+  std::vector<ConnectionRecord> records;
+  for (std::uint32_t bucket = 0; bucket < maps.connTags.size(); ++bucket) {
+    for (std::uint32_t way = 0; way < SM_CONN_WAYS; ++way) {
+      const std::uint64_t cookie = maps.connTags[bucket].cookie[way];
+      const std::uint32_t index = bucket * SM_CONN_WAYS + way;
+      if (cookie == 0 || index >= maps.connections.size()) continue;
+      records.push_back({bucket, way, cookie, maps.connections[index]});
+    }
+  }
+  return records;
+}
+
+}  // namespace
+
+std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
+  if (auto failure = checkReachable(bpffsRoot)) return *failure;
+  const PinPath pins(bpffsRoot);
+  NodeView view;
+  view.pinFolder = pins.folder;
+  auto maps = KernelMaps::open(pins.maps(), MapAccess::kReadOnly);
+  if (!maps) return unreadable(maps.error());
+  auto image = KernelImage::read(**maps);
+  if (!image) return unreadable(image.error());
+  view.image = std::move(image).value();
+  auto live = LiveState::read(**maps, view.image, pins.maps());
+  if (!live) return unreadable(live.error());
+  view.live = std::move(live).value();
+  view.connections = readConnections(**maps);
+  view.globals = (*maps)->globals[0];
+  auto attachments = readAttachments(bpffsRoot);
+  if (attachments) {
+    view.attachments = std::move(attachments).value();
+  } else {
+    view.attachmentsProblem = attachments.error().message();
+  }
+  return view;
+}
+
+}  // namespace sockmesh::ctl

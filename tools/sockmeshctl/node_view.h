@@ -1,0 +1,39 @@
+// Everything that commands show of this node, read from the pins at once. Plain values, so that
+// commands are tested without a kernel.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "datapath/attachment_info.h"
+#include "datapath/kernel_image.h"
+#include "datapath/live_state.h"
+#include "document.h"
+
+namespace sockmesh::ctl {
+
+// A record of the four-way array, as conn.h keeps it.
+struct ConnectionRecord {
+  std::uint32_t bucket = 0;
+  std::uint32_t way = 0;
+  std::uint64_t cookie = 0;
+  sm_connection connection{};
+};
+
+struct NodeView {
+  std::string pinFolder;  // ".../sockmesh-v1"
+  KernelImage image;
+  LiveState live;
+  std::vector<ConnectionRecord> connections;  // in use
+  sm_globals globals{};
+  std::vector<Attachment> attachments;
+  std::string attachmentsProblem;  // why they are not known
+};
+
+// What is pinned under `bpffsRoot`; a Failure says in one line why that cannot be read.
+std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot);
+
+}  // namespace sockmesh::ctl

@@ -1,0 +1,25 @@
+// Documents as text.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "document.h"
+
+namespace sockmesh::ctl {
+
+// Raised when the meaning of a JSON field changes; new fields do not raise it.
+inline constexpr int kSchemaVersion = 1;
+
+enum class Format { kTable, kWide, kJson, kYaml };
+
+std::optional<Format> parseFormat(std::string_view name);
+
+// Ends with a newline. `headers`: column titles and headings of tables.
+std::string render(const Document& document, Format format, bool headers);
+
+// YAML 1.2 of the same data: strings that could be read as something else are quoted as in JSON.
+std::string toYaml(const Json& json);
+
+}  // namespace sockmesh::ctl

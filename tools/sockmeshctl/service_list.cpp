@@ -1,0 +1,121 @@
+#include <algorithm>
+
+#include "commands.h"
+#include "datapath/abi_names.h"
+#include "datapath/service_summary.h"
+#include "text.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+bool passes(const VipKey& key, const LbService& service, const ServiceFilter& filter) {
+  if (filter.vip && key.vip.ip != *filter.vip) return false;
+  if (filter.port && key.vip.port != *filter.port) return false;
+  return service.name.find(filter.name) != std::string::npos;
+}
+
+std::vector<std::string> reasonNames(const ServiceSummary& summary) {
+  std::vector<std::string> names;
+  for (const sm_reason reason : summary.reasons) names.emplace_back(reasonWord(reason).name);
+  return names;
+}
+
+std::string stateText(const ServiceSummary& summary) {
+  const std::string name = serviceStateName(summary.state);
+  return summary.reasons.empty() ? name : name + "(" + join(reasonNames(summary), ",") + ")";
+}
+
+std::string clustersText(const ServiceSummary& summary) {
+  if (summary.clusters.size() == 1) return summary.clusters.front().cluster;
+  std::vector<std::string> parts;
+  for (const ClusterSplit& split : summary.clusters) {
+    parts.push_back(split.cluster + " " + percentText(split.percent));
+  }
+  return join(parts, ", ");
+}
+
+struct Note {
+  std::string name;
+  std::string meaning;
+};
+
+std::vector<Note> notesOf(const LbService& service) {
+  std::vector<Note> notes;
+  if ((service.flags & SM_DESCRIPTOR_NEEDS_L7) != 0) {
+    notes.push_back({"NeedsLayer7",
+                     "a hash policy of this service needs a request (header or "
+                     "cookie); connections are balanced without it"});
+  }
+  if ((service.flags & SM_DESCRIPTOR_AUTO_TLS) != 0) {
+    notes.push_back({"AutomaticTls",
+                     "a sidecar would speak TLS to some endpoints; connections "
+                     "are rewritten in plaintext"});
+  }
+  return notes;
+}
+
+Json toJson(const VipKey& key, const LbService& service, const ServiceSummary& summary) {
+  Json clusters = Json::array();
+  for (const ClusterSplit& split : summary.clusters) {
+    clusters.push_back({{"name", split.cluster}, {"percent", split.percent}});
+  }
+  Json reasons = Json::array();
+  for (const sm_reason reason : summary.reasons) {
+    const Word word = reasonWord(reason);
+    reasons.push_back({{"name", word.name}, {"meaning", word.meaning}});
+  }
+  Json notes = Json::array();
+  for (const Note& note : notesOf(service)) {
+    notes.push_back({{"name", note.name}, {"meaning", note.meaning}});
+  }
+  return {{"vip", key.vip.ip.toString()},
+          {"port", key.vip.port},
+          {"protocol", protocolName(static_cast<std::uint32_t>(key.protocol))},
+          {"service", service.name},
+          {"state", serviceStateName(summary.state)},
+          {"reasons", reasons},
+          {"policies", summary.policies},
+          {"clusters", clusters},
+          {"endpoints", summary.hosts},
+          {"hashSourceIp", (service.flags & SM_DESCRIPTOR_HASH_SOURCE) != 0},
+          {"affinitySeconds", service.affinitySeconds},
+          {"notes", notes}};
+}
+
+std::vector<std::string> toRow(const VipKey& key, const LbService& service,
+                               const ServiceSummary& summary) {
+  std::vector<std::string> notes;
+  for (const Note& note : notesOf(service)) notes.push_back(note.name);
+  return {key.vip.toString(),
+          std::string(protocolName(static_cast<std::uint32_t>(key.protocol))),
+          service.name,
+          stateText(summary),
+          join(summary.policies, ","),
+          clustersText(summary),
+          std::to_string(summary.hosts),
+          join(notes, ",")};
+}
+
+}  // namespace
+
+Outcome serviceList(const NodeView& view, const ServiceFilter& filter) {
+  Table table;
+  table.columns = {{"VIP"},
+                   {"PROTOCOL"},
+                   {"SERVICE"},
+                   {"STATE"},
+                   {"POLICY"},
+                   {"CLUSTERS"},
+                   {"ENDPOINTS", false, true},
+                   {"NOTES", true}};
+  Json items = Json::array();
+  for (const auto& [key, service] : view.image.services) {
+    if (!passes(key, *service.service, filter)) continue;
+    const ServiceSummary summary = summarize(*service.service);
+    table.rows.push_back(toRow(key, *service.service, summary));
+    items.push_back(toJson(key, *service.service, summary));
+  }
+  return Document{"ServiceList", {{"items", items}}, {{"", table}}};
+}
+
+}  // namespace sockmesh::ctl

@@ -1,0 +1,172 @@
+#include "commands.h"
+#include "datapath/abi_names.h"
+#include "datapath/service_summary.h"
+#include "status_agent.h"
+#include "text.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+std::string programText(const ProgramInfo& program) {
+  if (program.ours) return "sockmesh";
+  return (program.name.empty() ? "program" : program.name) + "#" + std::to_string(program.id);
+}
+
+Json programJson(const ProgramInfo& program) {
+  return {{"id", program.id}, {"name", program.name}, {"tag", program.tag}, {"ours", program.ours}};
+}
+
+std::string orderText(const Attachment& attachment) {
+  std::vector<std::string> names;
+  for (const ProgramInfo& program : attachment.order) names.push_back(programText(program));
+  return names.size() > 1 ? join(names, " > ") : "";
+}
+
+bool isAttached(const Attachment& attachment) {
+  return attachment.problem.empty() && attachment.cgroupId != 0;
+}
+
+void addPrograms(const NodeView& view, Document& out) {
+  Table table;
+  table.columns = {{"PROGRAM"}, {"STATE"},    {"HOOK"},      {"CGROUP"},
+                   {"ORDER"},   {"ID", true}, {"TAG", true}, {"LINK", true}};
+  Json programs = Json::array();
+  std::size_t attached = 0;
+  for (const Attachment& attachment : view.attachments) {
+    const bool works = isAttached(attachment);
+    attached += works ? 1 : 0;
+    const std::string cgroup = attachment.cgroupPath.empty() && attachment.cgroupId != 0
+                                   ? "id " + std::to_string(attachment.cgroupId)
+                                   : attachment.cgroupPath;
+    table.rows.push_back({attachment.link, works ? "attached" : attachment.problem, attachment.hook,
+                          cgroup, orderText(attachment), std::to_string(attachment.program.id),
+                          attachment.program.tag, std::to_string(attachment.linkId)});
+    Json order = Json::array();
+    for (const ProgramInfo& program : attachment.order) order.push_back(programJson(program));
+    programs.push_back({{"name", attachment.link},
+                        {"attached", works},
+                        {"problem", attachment.problem},
+                        {"hook", attachment.hook},
+                        {"cgroupId", attachment.cgroupId},
+                        {"cgroupPath", attachment.cgroupPath},
+                        {"linkId", attachment.linkId},
+                        {"program", programJson(attachment.program)},
+                        {"order", order}});
+  }
+  std::string heading = "Programs: " + std::to_string(attached) + " of " +
+                        std::to_string(programNames().size()) + " attached";
+  if (!view.attachmentsProblem.empty()) heading += " (" + view.attachmentsProblem + ")";
+  out.data["programs"] = programs;
+  out.data["programsProblem"] = view.attachmentsProblem;
+  out.sections.push_back({heading, table});
+}
+
+// Services that do not balance, or do so with a reservation, each with its reason.
+void addServices(const NodeView& view, Document& out) {
+  NamedCounts counts = datapathStats(view.image, view.live).services;
+  Json byState = Json::object();
+  std::vector<std::string> parts;
+  for (const auto& [name, count] : counts) {
+    byState[std::string(name)] = count;
+    if (count > 0) parts.push_back(std::to_string(count) + " " + std::string(name));
+  }
+  Table table;
+  table.columns = {{""}, {""}, {""}, {""}};
+  Json notBalanced = Json::array();
+  for (const auto& [key, service] : view.image.services) {
+    const ServiceSummary summary = summarize(*service.service);
+    for (const sm_reason reason : summary.reasons) {
+      const Word word = reasonWord(reason);
+      const std::string state = serviceStateName(summary.state);
+      table.rows.push_back({"  " + key.vip.toString(), service.service->name,
+                            state + "(" + std::string(word.name) + ")", std::string(word.meaning)});
+      notBalanced.push_back({{"vip", key.vip.toString()},
+                             {"service", service.service->name},
+                             {"state", state},
+                             {"reason", word.name},
+                             {"meaning", word.meaning}});
+    }
+  }
+  for (const std::string& line : view.image.broken) table.rows.push_back({"  " + line, "", "", ""});
+  out.data["services"] = {{"total", view.image.services.size()},
+                          {"byState", byState},
+                          {"notBalanced", notBalanced},
+                          {"broken", view.image.broken}};
+  out.sections.push_back({"Services: " + std::to_string(view.image.services.size()) +
+                              (parts.empty() ? "" : " (" + join(parts, ", ") + ")"),
+                          table});
+}
+
+void addEndpoints(const NodeView& view, Document& out) {
+  std::size_t ejected = 0;
+  for (const auto& [id, live] : view.live.endpoints) {
+    ejected += isEjected(live.state, view.live.nowNs) ? 1 : 0;
+  }
+  out.data["endpoints"] = {{"total", view.image.endpoints.size()}, {"ejected", ejected}};
+  out.data["clusters"] = view.image.clusterNames.size();
+  out.data["connections"] = view.connections.size();
+  out.sections.push_back({"Endpoints: " + std::to_string(view.image.endpoints.size()) + " of " +
+                              std::to_string(view.image.clusterNames.size()) + " clusters, " +
+                              std::to_string(ejected) + " ejected; " +
+                              std::to_string(view.connections.size()) + " connections",
+                          {}});
+}
+
+void addCounters(const NodeView& view, Document& out) {
+  Table table;
+  table.columns = {{""}, {"", false, true}, {""}};
+  Json counters = Json::object();
+  for (std::uint32_t i = 0; i < SM_COUNTERS; ++i) {
+    const Word word = counterWord(i);
+    const std::uint64_t value = view.live.counters[i];
+    counters[std::string(word.name)] = value;
+    if (value == 0) continue;
+    table.rows.push_back(
+        {"  " + std::string(word.name), std::to_string(value), std::string(word.meaning)});
+  }
+  out.data["datapathEvents"] = counters;
+  const bool quiet = table.rows.empty();
+  out.sections.push_back(
+      {quiet ? "Datapath events: none" : "Datapath events:", quiet ? Table{} : table});
+}
+
+void addMaps(const NodeView& view, Document& out) {
+  constexpr double kPressurePercent = 80;
+  Table table;
+  table.columns = {{""}, {"", false, true}, {""}};
+  std::uint64_t memory = 0;
+  Json pressure = Json::array();
+  for (const MapUsage& map : view.live.maps) {
+    memory += map.memoryBytes;
+    // Maps of one fixed word or line are always "full".
+    if (!map.countable || map.capacity <= SM_COUNTERS) continue;
+    const double percent =
+        100.0 * static_cast<double>(map.entries) / static_cast<double>(map.capacity);
+    if (percent < kPressurePercent) continue;
+    table.rows.push_back({"  " + map.name, percentText(percent),
+                          std::to_string(map.entries) + " of " + std::to_string(map.capacity)});
+    pressure.push_back({{"map", map.name}, {"percent", percent}});
+  }
+  out.data["maps"] = {{"memoryBytes", memory}, {"underPressure", pressure}};
+  out.sections.push_back({"Maps: " + bytesText(memory) + ", " +
+                              (table.rows.empty() ? "none is nearly full" : "nearly full:"),
+                          table.rows.empty() ? Table{} : table});
+}
+
+}  // namespace
+
+Outcome status(const NodeView& view, const AgentReport& agent) {
+  Document out;
+  out.kind = "NodeStatus";
+  out.data = Json::object();
+  out.data["pinFolder"] = view.pinFolder;
+  addAgent(view.globals, agent, out);
+  addPrograms(view, out);
+  addServices(view, out);
+  addEndpoints(view, out);
+  addCounters(view, out);
+  addMaps(view, out);
+  return out;
+}
+
+}  // namespace sockmesh::ctl

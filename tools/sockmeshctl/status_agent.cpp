@@ -1,0 +1,94 @@
+#include "status_agent.h"
+
+#include "base/version.h"
+#include "text.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+// A field of a JSON that another version of the agent may have written, as text.
+std::string text(const Json& json, const char* field) {
+  const auto found = json.find(field);
+  if (found == json.end() || found->is_null()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+Json child(const Json& json, const char* field, Json::value_t type) {
+  const auto found = json.is_object() ? json.find(field) : json.end();
+  return found != json.end() && found->type() == type ? *found : Json(type);
+}
+
+Table typesTable(const Json& types) {
+  Table table;
+  table.columns = {
+      {"  TYPE"},      {"VERSION"},       {"ACCEPTED", false, true}, {"REJECTED", false, true},
+      {"LAST-UPDATE"}, {"LAST-REJECTION"}};
+  for (const Json& type : types) {
+    const Json rejection = child(type, "lastRejection", Json::value_t::object);
+    table.rows.push_back({"  " + text(type, "type"), text(type, "version"), text(type, "accepted"),
+                          text(type, "rejected"), text(type, "lastUpdateAt"),
+                          text(rejection, "message")});
+  }
+  return table;
+}
+
+std::string headline(const Json& status) {
+  std::string line = "Agent: " + text(status, "version");
+  if (const std::string since = text(status, "startedAt"); !since.empty()) {
+    line += ", up since " + since;
+  }
+  const bool ready = text(status, "ready") == "true";
+  line += ready ? ", ready" : ", not ready";
+  std::vector<std::string> reasons;
+  for (const Json& reason : child(status, "notReadyReasons", Json::value_t::array)) {
+    if (reason.is_string()) reasons.push_back(reason.get<std::string>());
+  }
+  return reasons.empty() ? line : line + " (" + join(reasons, "; ") + ")";
+}
+
+std::string controlPlaneLine(const Json& xds) {
+  const bool connected = text(xds, "connected") == "true";
+  std::string line = "Control plane: " + text(xds, "address");
+  line += connected ? ", connected" : ", not connected";
+  const std::string since = text(xds, connected ? "connectedAt" : "disconnectedAt");
+  if (!since.empty()) line += " since " + since;
+  const std::string problem = text(xds, "lastError");
+  return connected || problem.empty() ? line : line + " (" + problem + ")";
+}
+
+}  // namespace
+
+void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out) {
+  Json json = {{"address", agent.address},
+               {"reachable", agent.status.has_value()},
+               {"problem", agent.problem},
+               {"registeredTgid", globals.agent_tgid},
+               {"status", agent.status ? *agent.status : Json(nullptr)}};
+  out.data["agent"] = std::move(json);
+  if (!agent.status) {
+    out.sections.push_back(
+        {"Agent: not reachable at " + agent.address + " (" + agent.problem +
+             "); what follows is what the kernel holds and keeps doing without it",
+         {}});
+    return;
+  }
+  out.sections.push_back({headline(*agent.status), {}});
+  const Json xds = child(*agent.status, "xds", Json::value_t::object);
+  const Table types = typesTable(child(xds, "types", Json::value_t::array));
+  out.sections.push_back({controlPlaneLine(xds), types.rows.empty() ? Table{} : types});
+}
+
+Outcome versionOf(const AgentReport& agent) {
+  const std::string agentVersion = agent.status ? text(*agent.status, "version") : "";
+  Table table;
+  table.columns = {{""}, {""}};
+  table.rows = {{"sockmeshctl", version()},
+                {"abi", std::to_string(SM_ABI_VERSION)},
+                {"sockmeshd", agent.status ? agentVersion : "not reachable: " + agent.problem}};
+  Json data = {{"sockmeshctl", version()},
+               {"abi", SM_ABI_VERSION},
+               {"sockmeshd", agent.status ? Json(agentVersion) : Json(nullptr)}};
+  return Document{"Version", data, {{"", table}}};
+}
+
+}  // namespace sockmesh::ctl

@@ -1,0 +1,15 @@
+// Numbers for people. Machines get them unformatted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sockmesh::ctl {
+
+std::string percentText(double percent);     // "33.3%", "100%"
+std::string secondsText(double seconds);     // "640us", "1.5ms", "12s", "3m20s", "5h2m"
+std::string bytesText(std::uint64_t bytes);  // "512B", "1.5KiB"
+std::string join(const std::vector<std::string>& parts, const std::string& separator);
+
+}  // namespace sockmesh::ctl
