@@ -1,0 +1,92 @@
+// sockmeshd: flags, configuration, and the Agent's life.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "daemon/agent.h"
+#include "daemon/config.h"
+
+namespace sockmesh {
+namespace {
+
+// BSD's sysexits, as istioctl has them.
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 64;
+constexpr int kExitBadData = 65;
+
+// Signals are read from a descriptor by the control thread; blocked before any thread starts.
+void blockSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void describe(CLI::App& app, Flags& flags, bool& version) {
+  app.add_option("--config", flags.configFile, "configuration, YAML or JSON")->type_name("FILE");
+  app.add_option("--xds-address", flags.xdsAddress, "control plane (ADS)")->type_name("HOST:PORT");
+  app.add_option("--node-id", flags.nodeId, "xDS node id; default: the host's name")
+      ->type_name("ID");
+  app.add_option("--cgroup-root", flags.cgroupRoot,
+                 "cgroup v2 directory to attach to; default: the hierarchy's root")
+      ->type_name("DIR");
+  app.add_option("--bpffs-root", flags.bpffsRoot, "where links and maps are pinned")
+      ->type_name("DIR");
+  app.add_option("--admin-address", flags.adminAddress, "probes, metrics and dumps")
+      ->type_name("HOST:PORT");
+  app.add_option("--log-level", flags.logLevel, "trace, debug, info, warn, error or off")
+      ->type_name("LEVEL");
+  app.add_flag("--cleanup", flags.cleanup, "detach the programs, remove maps and pins, and exit");
+  app.add_flag("--version", version, "print the version and exit");
+}
+
+int fail(int code, const Error& error) {
+  std::fprintf(stderr, "sockmeshd: %s\n", error.message().c_str());
+  return code;
+}
+
+int run(const Flags& flags) {
+  auto config = loadConfig(flags);
+  if (!config) return fail(kExitBadData, config.error());
+  if (auto ok = configureLogging(config->logLevel, config->logJson); !ok) {
+    return fail(kExitBadData, ok.error());
+  }
+  if (flags.cleanup) {
+    if (auto done = Datapath::cleanup(config->datapath.bpffsRoot); !done) {
+      return fail(kExitFailure, done.error());
+    }
+    return 0;
+  }
+  blockSignals();
+  auto agent = Agent::create(*config);
+  if (!agent) return fail(kExitFailure, agent.error());
+  (*agent)->run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace sockmesh
+
+int main(int argc, char** argv) {
+  CLI::App app("sockmeshd: the sockmesh node agent. It balances connect() to service addresses in\n"
+               "the kernel, from what an xDS control plane says. SIGTERM ends the agent and leaves\n"
+               "the datapath in place; --cleanup removes it.");
+  sockmesh::Flags flags;
+  bool version = false;
+  sockmesh::describe(app, flags, version);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : sockmesh::kExitUsage;
+  }
+  if (version) {
+    std::printf("sockmeshd %s\n", sockmesh::version());
+    return 0;
+  }
+  return sockmesh::run(flags);
+}

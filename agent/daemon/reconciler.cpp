@@ -1,0 +1,117 @@
+#include "daemon/reconciler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace sockmesh {
+namespace {
+
+constexpr Nanos kFirstRetry = std::chrono::seconds(1);
+constexpr Nanos kLastRetry = std::chrono::seconds(30);
+constexpr Nanos kReapInterval = std::chrono::seconds(10);
+
+double seconds(Nanos nanos) { return std::chrono::duration<double>(nanos).count(); }
+
+}  // namespace
+
+Reconciler::Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace,
+                       std::uint32_t maxServices, CompilerOptions options, OnPass onPass)
+    : loop_(loop),
+      store_(store),
+      writer_(store_, grace, maxServices),
+      compiler_(std::move(options)),
+      onPass_(std::move(onPass)),
+      retryDelay_(kFirstRetry),
+      self_(std::make_shared<Reconciler*>(this)) {
+  keepTime();
+}
+
+Reconciler::~Reconciler() {
+  *self_ = nullptr;
+  loop_.cancel(retryTimer_);
+  loop_.cancel(timeTimer_);
+  loop_.cancel(reapTimer_);
+}
+
+// Ids of removed endpoints come back when their last connection has ended; nothing tells us when.
+void Reconciler::keepTime() {
+  reapTimer_ = loop_.after(kReapInterval, [this] {
+    writer_.reap();
+    keepTime();
+  });
+}
+
+void Reconciler::adopt(const KernelImage& image) {
+  for (const std::string& line : image.broken) logger("datapath")->warn("broken: {}", line);
+  const WriteReport report = writer_.adopt(image);
+  for (const std::string& line : report.errors) logger("datapath")->warn("adopting: {}", line);
+  serving_ = writer_.services() > 0;
+  if (!image.services.empty()) {
+    logger("datapath")->info("adopted {} services and {} endpoints, {} writes",
+                             writer_.services(), image.endpoints.size(), report.writes);
+  }
+  publish();
+}
+
+void Reconciler::setSnapshot(std::shared_ptr<const Snapshot> snapshot) {
+  snapshot_ = std::move(snapshot);
+  if (snapshot_->complete) schedule();
+}
+
+void Reconciler::setOverlay(std::shared_ptr<const HealthOverlay> overlay) {
+  overlay_ = std::move(overlay);
+  schedule();
+}
+
+// Several changes in one turn of the loop are one pass.
+void Reconciler::schedule() {
+  if (!changedAt_) changedAt_ = clock_.monotonic();
+  if (std::exchange(scheduled_, true)) return;
+  loop_.post([self = self_] {
+    if (*self == nullptr) return;
+    (*self)->scheduled_ = false;
+    (*self)->pass();
+  });
+}
+
+void Reconciler::pass() {
+  if (!snapshot_ || !snapshot_->complete) return;
+  const Nanos now = clock_.monotonic();
+  const auto tables = compiler_.compile(*snapshot_, *overlay_, now);
+  conflicts_ = tables->conflicts;
+  const WriteReport report = writer_.apply(tables);
+  const Nanos done = clock_.monotonic();
+  if (report.writes > 0) {
+    logger("datapath")->info("{} services added, {} changed, {} removed; {} writes in {:.1f} ms",
+                             report.servicesAdded, report.servicesChanged, report.servicesRemoved,
+                             report.writes, seconds(done - now) * 1000);
+    stats_.lastWriteAt = clock_.wall();
+  }
+  loop_.cancel(std::exchange(retryTimer_, 0));
+  stats_.pending = report.errors;
+  if (report.errors.empty()) {
+    serving_ = true;
+    retryDelay_ = kFirstRetry;
+    if (changedAt_) stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, {})));
+  } else {
+    logger("datapath")->error("{} changes are not in the kernel, next try in {} s; the first: {}",
+                              report.errors.size(), seconds(retryDelay_), report.errors.front());
+    retryTimer_ = loop_.after(retryDelay_, [this] { pass(); });
+    retryDelay_ = std::min(retryDelay_ * 2, kLastRetry);
+  }
+  loop_.cancel(std::exchange(timeTimer_, 0));
+  if (const auto next = compiler_.nextChange()) {
+    timeTimer_ = loop_.after(std::max(*next - done, Nanos(0)), [this] { pass(); });
+  }
+  publish();
+}
+
+void Reconciler::publish() {
+  stats_.writes = store_.writes();
+  stats_.errors = store_.errors();
+  onPass_(stats_, conflicts_);
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,71 @@
+// Keeps the kernel at what the control plane wants: Snapshot + HealthOverlay -> LbTables -> maps,
+// again when either changes, when time alone changes the result, and after a failed write.
+// Control thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/event_loop.h"
+#include "datapath/counting_store.h"
+#include "datapath/map_writer.h"
+#include "lb/compiler.h"
+#include "model/health_overlay.h"
+#include "model/snapshot.h"
+#include "stats/agent_stats.h"
+
+namespace sockmesh {
+
+class Reconciler {
+ public:
+  // After each pass over the tables; `stats` and `conflicts` are the state to show.
+  using OnPass = std::function<void(const WriterStats& stats,
+                                    const std::vector<LeftAlone>& conflicts)>;
+
+  // `loop` and `store` outlive the reconciler.
+  Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace, std::uint32_t maxServices,
+             CompilerOptions options, OnPass onPass);
+  ~Reconciler();
+  Reconciler(const Reconciler&) = delete;
+  Reconciler& operator=(const Reconciler&) = delete;
+
+  // Takes over what an earlier agent left; before anything else, a grace period after its end.
+  void adopt(const KernelImage& image);
+
+  // A snapshot that is not complete() changes nothing: what is missing from it is unknown.
+  void setSnapshot(std::shared_ptr<const Snapshot> snapshot);
+  void setOverlay(std::shared_ptr<const HealthOverlay> overlay);
+
+  // A first complete snapshot is in the kernel, or maps were adopted.
+  bool serving() const { return serving_; }
+  const MapWriter& writer() const { return writer_; }
+
+ private:
+  void schedule();
+  void pass();
+  void publish();
+  void keepTime();
+
+  EventLoop& loop_;
+  SystemClock clock_;
+  CountingStore store_;
+  MapWriter writer_;
+  Compiler compiler_;
+  OnPass onPass_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::shared_ptr<const HealthOverlay> overlay_ = std::make_shared<HealthOverlay>();
+  std::vector<LeftAlone> conflicts_;
+  WriterStats stats_;
+  std::optional<Nanos> changedAt_;  // the oldest change that is not in the kernel yet
+  Nanos retryDelay_;
+  bool scheduled_ = false;
+  bool serving_ = false;
+  EventLoop::TimerId retryTimer_ = 0;
+  EventLoop::TimerId timeTimer_ = 0;
+  EventLoop::TimerId reapTimer_ = 0;
+  std::shared_ptr<Reconciler*> self_;  // for posted tasks that outlive this
+};
+
+}  // namespace sockmesh
