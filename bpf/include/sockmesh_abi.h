@@ -128,17 +128,27 @@ struct sm_group {
 	__u32 choice_count; /* LEAST_REQUEST */
 	__u32 bias_q16; /* LEAST_REQUEST: active_request_bias * 65536 */
 	__u32 balance_percent; /* hash policies: hash_balance_factor; 0: off */
-	__u32 ring_shift; /* RING_HASH: 64 - log2(buckets); buckets precede the ring */
+	__u32 ring_shift; /* RING_HASH: 64 - log2(buckets); see SM_RING_MAX_WALK */
 	__u32 priority;
 	__u32 locality_id; /* name id; SM_NONE: several or none */
 	__u64 cursor; /* ROUND_ROBIN: next entry; the only field that changes */
 };
 
+/*
+ * A RING_HASH table has buckets = 1 << (64 - ring_shift), at least 4. First come the bucket words,
+ * four a cell, at table_cell; then, at table_cell + buckets / 4, table_size ring cells in strictly
+ * ascending order of hash. Word hash >> ring_shift is the index of the first ring cell whose hash
+ * is not below the start of that bucket, or table_size where there is none. From there the first
+ * cell with cell.hash >= hash is the choice; past the last cell it is cell 0. No walk looks at more
+ * than SM_RING_MAX_WALK cells, the wrapped-to cell 0 not counted.
+ */
+#define SM_RING_MAX_WALK 32
+
 /* ---- cells: the selection tables, in ranges that userspace allocates. ---- */
 
 union sm_cell {
 	/* Alias table (Vose): entry i is `here` when the fraction is below `threshold`, else
-	 * `other`; threshold 0xffffffff means always `here`. */
+	 * `other`. An entry that is always `here` has threshold 0xffffffff and other == here. */
 	struct {
 		__u32 threshold;
 		__u32 here;
