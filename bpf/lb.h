@@ -109,6 +109,21 @@ static __always_inline struct sm_group *sm_pick_group(const struct sm_descriptor
 	return index == SM_BROKEN ? NULL : groups_at(group_first + index);
 }
 
+/* The policies that take a walk. A global function: verified once, not once for every caller. */
+__noinline __u32 sm_pick_host_walking(const struct sm_group *group, __u64 hash)
+{
+	__u32 entry;
+
+	if (!group)
+		return SM_BROKEN;
+	if (group->policy == SM_POLICY_LEAST_REQUEST)
+		return sm_least_request(group);
+	if (group->policy != SM_POLICY_RING_HASH)
+		return SM_BROKEN;
+	entry = sm_ring_entry(group, hash);
+	return entry == SM_BROKEN ? SM_BROKEN : sm_ring_host(group, entry);
+}
+
 /* The host index that the group's policy chooses; `hash` matters to the hash policies. */
 static __always_inline __u32 sm_pick_host(struct sm_group *group, __u64 hash)
 {
@@ -126,15 +141,8 @@ static __always_inline __u32 sm_pick_host(struct sm_group *group, __u64 hash)
 		if (!size)
 			return SM_BROKEN;
 		return sm_word(group->table_cell, (__u32)(hash % size));
-	case SM_POLICY_LEAST_REQUEST:
-		return sm_least_request(group);
-	case SM_POLICY_RING_HASH: {
-		__u32 entry = sm_ring_entry(group, hash);
-
-		return entry == SM_BROKEN ? SM_BROKEN : sm_ring_host(group, entry);
-	}
 	default:
-		return SM_BROKEN;
+		return sm_pick_host_walking(group, hash);
 	}
 }
 

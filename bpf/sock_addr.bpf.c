@@ -85,13 +85,13 @@ static __always_inline __u64 sm_connection_hash(struct bpf_sock_addr *ctx,
 
 	if ((d->flags & SM_DESCRIPTOR_HASH_SOURCE) && sk) {
 		if (v6 || mapped) {
-			__be32 source[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2],
-					    sk->src_ip6[3]};
+			struct sm_ip source = {.word = {sk->src_ip6[0], sk->src_ip6[1],
+							sk->src_ip6[2], sk->src_ip6[3]}};
 
-			if (mapped && source[3])
-				hash = sm_hash4(source[3]);
-			else if (v6 && (source[0] || source[1] || source[2] || source[3]))
-				hash = sm_hash6(source);
+			if (mapped && source.word[3])
+				hash = sm_hash4(source.word[3]);
+			else if (v6 && sm_any(&source))
+				hash = sm_hash6(&source);
 		} else if (sk->src_ip4) {
 			hash = sm_hash4(sk->src_ip4);
 		}

@@ -43,12 +43,12 @@ struct in_device {
 	struct in_ifaddr *ifa_list;
 } SM_KERNEL_STRUCT;
 
-struct in6_addr___sm {
-	__be32 word[4];
+struct in6_addr {
+	__u8 bytes[16];
 };
 
 struct inet6_ifaddr {
-	struct in6_addr___sm addr;
+	struct in6_addr addr;
 	struct list_head if_list;
 } SM_KERNEL_STRUCT;
 
@@ -76,7 +76,15 @@ struct {
 	__type(value, struct sm_source);
 } source_cache SEC(".maps") __weak;
 
-/* ---- addresses as text ---- */
+/* ---- addresses as text ----
+ *
+ * Global functions: the verifier looks at each once, with any argument, instead of once for every
+ * way that leads to it; a text's many shapes would otherwise be as many states.
+ */
+
+struct sm_ip {
+	__be32 word[4]; /* IPv4: word[3] */
+};
 
 static __always_inline void sm_put(struct sm_text *text, char c)
 {
@@ -86,72 +94,108 @@ static __always_inline void sm_put(struct sm_text *text, char c)
 	text->length = at + 1;
 }
 
-static __noinline int sm_text4(struct sm_text *text, __u32 address)
+__noinline int sm_put_byte(struct sm_text *text, __u32 byte)
 {
-	for (int shift = 24; shift >= 0; shift -= 8) {
-		__u32 byte = (address >> shift) & 0xff;
+	if (!text)
+		return 0;
+	byte &= 0xff;
+	if (byte >= 100)
+		sm_put(text, '0' + byte / 100);
+	if (byte >= 10)
+		sm_put(text, '0' + byte / 10 % 10);
+	sm_put(text, '0' + byte % 10);
+	return 0;
+}
 
-		if (byte >= 100)
-			sm_put(text, '0' + byte / 100);
-		if (byte >= 10)
-			sm_put(text, '0' + byte / 10 % 10);
-		sm_put(text, '0' + byte % 10);
-		if (shift)
-			sm_put(text, '.');
+/* Up to four hexadecimal digits, without leading zeros. */
+__noinline int sm_put_group(struct sm_text *text, __u32 value)
+{
+	__u32 started = 0;
+
+	if (!text)
+		return 0;
+	for (int shift = 12; shift >= 0; shift -= 4) {
+		__u32 digit = (value >> shift) & 0xf;
+
+		started |= digit;
+		if (started || !shift)
+			sm_put(text, digit < 10 ? '0' + digit : 'a' + digit - 10);
 	}
 	return 0;
 }
 
-static __always_inline __u32 sm_group16(const __be32 addr_be[4], int i)
+__noinline int sm_put_char(struct sm_text *text, __u32 c)
 {
-	__u32 word = bpf_ntohl(addr_be[(i >> 1) & 3]);
+	if (text)
+		sm_put(text, (char)c);
+	return 0;
+}
+
+/* The longest run of two or more set bits of eight, the first of equals: start | length << 8. */
+__noinline int sm_longest_run(__u32 bits)
+{
+	__u32 runs = bits & 0xff, length = 0, start = 0;
+
+	for (__u32 n = 2; n <= 8; n++) {
+		runs &= (bits & 0xff) >> (n - 1);
+		if (!runs)
+			break;
+		length = n;
+		start = 0;
+		for (__u32 i = 0; i < 8; i++) {
+			if (runs & (1U << i)) {
+				start = i;
+				break;
+			}
+		}
+	}
+	return (int)(start | length << 8);
+}
+
+static __always_inline __u32 sm_group16(const struct sm_ip *ip, int i)
+{
+	__u32 word = bpf_ntohl(ip->word[i >> 1]);
 
 	return i & 1 ? word & 0xffff : word >> 16;
 }
 
-static __always_inline void sm_put_hex(struct sm_text *text, __u32 value)
+__noinline int sm_text4(struct sm_text *text, __u32 address)
 {
-	int started = 0;
-
-#pragma unroll
-	for (int shift = 12; shift >= 0; shift -= 4) {
-		__u32 digit = (value >> shift) & 0xf;
-
-		if (digit || started || !shift) {
-			sm_put(text, digit < 10 ? '0' + digit : 'a' + digit - 10);
-			started = 1;
-		}
-	}
+	if (!text)
+		return 0;
+	sm_put_byte(text, address >> 24);
+	sm_put(text, '.');
+	sm_put_byte(text, address >> 16);
+	sm_put(text, '.');
+	sm_put_byte(text, address >> 8);
+	sm_put(text, '.');
+	sm_put_byte(text, address);
+	return 0;
 }
 
 /* As inet_ntop() writes it: the longest run of two or more zero groups is "::". */
-static __noinline int sm_text6(struct sm_text *text, const __be32 addr_be[4])
+__noinline int sm_text6(struct sm_text *text, const struct sm_ip *ip)
 {
-	int best = -1, best_length = 1, run = -1;
+	__u32 zeros = 0, run, start, end;
 
-	for (int i = 0; i < 8; i++) {
-		if (sm_group16(addr_be, i)) {
-			run = -1;
-			continue;
-		}
-		if (run < 0)
-			run = i;
-		if (i - run + 1 > best_length) {
-			best = run;
-			best_length = i - run + 1;
-		}
-	}
-	for (int i = 0; i < 8; i++) {
-		if (best >= 0 && i >= best && i < best + best_length) {
-			if (i == best)
-				sm_put(text, ':');
-			if (i == 7)
-				sm_put(text, ':');
+	if (!text || !ip)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		zeros |= (__u32)!sm_group16(ip, i) << i;
+	run = (__u32)sm_longest_run(zeros);
+	start = run & 0xff;
+	end = start + (run >> 8);
+#pragma unroll
+	for (__u32 i = 0; i < 8; i++) {
+		if (i >= start && i < end) {
+			if (i == start || i == 7)
+				sm_put_char(text, ':');
 			continue;
 		}
 		if (i)
-			sm_put(text, ':');
-		sm_put_hex(text, sm_group16(addr_be, i));
+			sm_put_char(text, ':');
+		sm_put_group(text, sm_group16(ip, i));
 	}
 	return 0;
 }
@@ -164,11 +208,11 @@ static __always_inline __u64 sm_hash4(__be32 addr_be)
 	return sm_xxh64(&text);
 }
 
-static __always_inline __u64 sm_hash6(const __be32 addr_be[4])
+static __always_inline __u64 sm_hash6(const struct sm_ip *ip)
 {
 	struct sm_text text = {};
 
-	sm_text6(&text, addr_be);
+	sm_text6(&text, ip);
 	return sm_xxh64(&text);
 }
 
@@ -176,11 +220,16 @@ static __always_inline __u64 sm_hash6(const __be32 addr_be[4])
 
 struct sm_addresses {
 	__be32 four;
-	__be32 six[4];
+	struct sm_ip six;
 	__be32 loopback_four;
 	struct list_head *head;
 	struct list_head *at;
 };
+
+static __always_inline int sm_any(const struct sm_ip *ip)
+{
+	return ip->word[0] || ip->word[1] || ip->word[2] || ip->word[3];
+}
 
 static __always_inline void sm_device_six(const struct net_device *device,
 					  struct sm_addresses *found)
@@ -195,12 +244,12 @@ static __always_inline void sm_device_six(const struct net_device *device,
 	for (int i = 0; i < SM_SOURCE_MAX_ADDRESSES && at && at != head; i++) {
 		struct inet6_ifaddr *address =
 			(void *)at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
-		struct in6_addr___sm value;
+		struct sm_ip value = {};
 
 		bpf_core_read(&value, sizeof(value), &address->addr);
 		/* fe80::/10 is link-local. */
 		if ((bpf_ntohl(value.word[0]) & 0xffc00000) != 0xfe800000) {
-			__builtin_memcpy(found->six, value.word, sizeof(found->six));
+			found->six = value;
 			return;
 		}
 		at = BPF_CORE_READ(at, next);
@@ -212,12 +261,13 @@ static long sm_look_at_device(__u64 i, struct sm_addresses *found)
 	struct net_device *device;
 	struct in_device *four;
 	struct in_ifaddr *address;
+	struct list_head *at = found->at;
 	__u32 flags;
 
-	if (!found->at || found->at == found->head)
+	if (!at || at == found->head)
 		return 1;
-	device = (void *)found->at - bpf_core_field_offset(struct net_device, dev_list);
-	found->at = BPF_CORE_READ(found->at, next);
+	device = (void *)at - bpf_core_field_offset(struct net_device, dev_list);
+	found->at = BPF_CORE_READ(at, next);
 	flags = BPF_CORE_READ(device, flags);
 	if (!(flags & SM_IFF_UP))
 		return 0;
@@ -233,31 +283,29 @@ static long sm_look_at_device(__u64 i, struct sm_addresses *found)
 			found->four = BPF_CORE_READ(address, ifa_local);
 		address = BPF_CORE_READ(address, ifa_next);
 	}
-	if (!found->six[0] && !found->six[1] && !found->six[2] && !found->six[3])
+	if (!sm_any(&found->six))
 		sm_device_six(device, found);
 	return 0;
 }
 
-static __noinline int sm_find_source(struct bpf_sock *sk, struct sm_source *source)
+/* `net` is the address of a struct net. */
+__noinline int sm_find_source(__u64 net, struct sm_source *source)
 {
-	const __be32 loopback_six[4] = {0, 0, 0, bpf_htonl(1)};
 	struct sm_addresses found = {};
-	struct sock *sock = (struct sock *)bpf_skc_to_tcp_sock(sk);
-	struct net *net;
+	struct list_head *at;
 
-	if (!sock)
+	if (!source)
 		return 0;
-	net = BPF_CORE_READ(sock, __sk_common.skc_net.net);
 	found.head = (void *)net + bpf_core_field_offset(struct net, dev_base_head);
-	found.at = BPF_CORE_READ(found.head, next);
+	at = found.head;
+	found.at = BPF_CORE_READ(at, next);
 	bpf_loop(SM_SOURCE_MAX_DEVICES, sm_look_at_device, &found, 0);
 	if (!found.four)
 		found.four = found.loopback_four;
 	source->hash4 = found.four ? sm_hash4(found.four) : 0;
-	if (found.six[0] || found.six[1] || found.six[2] || found.six[3])
-		source->hash6 = sm_hash6(found.six);
-	else
-		source->hash6 = sm_hash6(loopback_six);
+	if (!sm_any(&found.six))
+		found.six.word[3] = bpf_htonl(1); /* ::1 */
+	source->hash6 = sm_hash6(&found.six);
 	return 0;
 }
 
@@ -268,6 +316,7 @@ static __always_inline __u64 sm_source_of_netns(struct bpf_sock *sk, __u64 netns
 	struct sm_source *cached = bpf_map_lookup_elem(&source_cache, &slot);
 	__u64 now = bpf_ktime_get_ns();
 	struct sm_source fresh = {};
+	struct sock *sock;
 	__u64 hash;
 
 	if (!cached)
@@ -278,7 +327,10 @@ static __always_inline __u64 sm_source_of_netns(struct bpf_sock *sk, __u64 netns
 		if (READ_ONCE(cached->netns_cookie) == netns_cookie)
 			return hash;
 	}
-	sm_find_source(sk, &fresh);
+	sock = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (!sock)
+		return 0;
+	sm_find_source((__u64)BPF_CORE_READ(sock, __sk_common.skc_net.net), &fresh);
 	WRITE_ONCE(cached->netns_cookie, 0);
 	cached->hash4 = fresh.hash4;
 	cached->hash6 = fresh.hash6;

@@ -37,11 +37,14 @@ static __always_inline __u64 sm_xxh64_merge(__u64 hash, __u64 acc)
 	return (hash ^ sm_xxh64_round(0, acc)) * SM_PRIME64_1 + SM_PRIME64_4;
 }
 
-static __noinline __u64 sm_xxh64(const struct sm_text *text)
+__noinline __u64 sm_xxh64(const struct sm_text *text)
 {
-	__u32 length = text->length & (SM_TEXT_MAX - 1), at = 0;
 	__u64 hash = SM_PRIME64_5, word;
+	__u32 length, at = 0;
 
+	if (!text)
+		return 0;
+	length = text->length & (SM_TEXT_MAX - 1);
 	if (length >= 32) { /* one stripe: lengths are below 64 */
 		__u64 v1 = sm_xxh64_round(SM_PRIME64_1 + SM_PRIME64_2, text->words[0]);
 		__u64 v2 = sm_xxh64_round(SM_PRIME64_2, text->words[1]);

@@ -118,9 +118,9 @@ TEST_F(SourceHash, Ipv6TextIsCanonical) {
     inet_pton(AF_INET6, source, &name.sin6_addr);
     ASSERT_EQ(bind(client.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0) << source;
     // From a global address to a v4 endpoint there is no way: what counts is the choice.
+    const auto before = statsOf("maglev", host(2)).selected;
     connectErrno(client.get(), at("[fd00::1]:80"));
-    EXPECT_EQ(statsOf("maglev", host(2)).selected, 1u) << source;
-    ASSERT_TRUE(writer_->apply(std::make_shared<LbTables>()).errors.empty());
+    EXPECT_EQ(statsOf("maglev", host(2)).selected, before + 1) << source;
   }
 }
 
