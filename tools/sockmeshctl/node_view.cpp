@@ -43,19 +43,6 @@ Failure unreadable(const Error& error) {
           (denied && geteuid() != 0 ? "not root: " : "") + error.message()};
 }
 
-std::vector<ConnectionRecord> readConnections(const KernelMaps& maps) {
-  std::vector<ConnectionRecord> records;
-  for (std::uint32_t bucket = 0; bucket < maps.connTags.size(); ++bucket) {
-    for (std::uint32_t way = 0; way < SM_CONN_WAYS; ++way) {
-      const std::uint64_t cookie = maps.connTags[bucket].cookie[way];
-      const std::uint32_t index = bucket * SM_CONN_WAYS + way;
-      if (cookie == 0 || index >= maps.connections.size()) continue;
-      records.push_back({bucket, way, cookie, maps.connections[index]});
-    }
-  }
-  return records;
-}
-
 }  // namespace
 
 std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
@@ -71,7 +58,7 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   auto live = LiveState::read(**maps, view.image, pins.maps());
   if (!live) return unreadable(live.error());
   view.live = std::move(live).value();
-  view.connections = readConnections(**maps);
+  view.connections = sockmesh::readConnections(**maps);
   view.globals = (*maps)->globals[0];
   auto attachments = readAttachments(bpffsRoot);
   if (attachments) {
