@@ -61,6 +61,7 @@ TEST_F(CliTest, WrongUsageIs64AndOneLine) {
            {"service", "list", "--vip", "10.0.0.256"},
            {"endpoint", "list", "--service", "10.0.0.1"},
            {"map", "dump"},
+           {"map", "dump", "frontend"},
            {"status", "--admin-address", "localhost"},
        }) {
     const Ran wrong = run(arguments);
