@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "datapath/pin_path.h"
+#include "datapath/table_check.h"
 
 namespace sockmesh::ctl {
 namespace {
@@ -43,6 +44,29 @@ Failure unreadable(const Error& error) {
           (denied && geteuid() != 0 ? "not root: " : "") + error.message()};
 }
 
+// Moves services whose tables lead nowhere to `broken`.
+void checkServices(KernelImage& image) {
+  for (auto it = image.services.begin(); it != image.services.end();) {
+    const Status checked = checkTables(*it->second.service);
+    if (!checked) {
+      image.broken.push_back(checked.error().in(it->first.vip.toString()).message());
+    }
+    it = checked ? std::next(it) : image.services.erase(it);
+  }
+}
+
+// The agent may write while this reads, and then what it replaced looks broken: what is broken
+// several times in a row is.
+Result<KernelImage> readImage(const KernelMaps& maps) {
+  constexpr int kTries = 3;
+  for (int tries = 1;; ++tries) {
+    auto image = KernelImage::read(maps);
+    if (!image) return image;
+    checkServices(*image);
+    if (image->broken.empty() || tries == kTries) return image;
+  }
+}
+
 }  // namespace
 
 std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
@@ -52,7 +76,7 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   view.pinFolder = pins.folder;
   auto maps = KernelMaps::open(pins.maps(), MapAccess::kReadOnly);
   if (!maps) return unreadable(maps.error());
-  auto image = KernelImage::read(**maps);
+  auto image = readImage(**maps);
   if (!image) return unreadable(image.error());
   view.image = std::move(image).value();
   auto live = LiveState::read(**maps, view.image, pins.maps());
