@@ -65,6 +65,19 @@ TEST(DatapathCollector, CountersByClusterNeverFall) {
   EXPECT_EQ(scraped.text().find("endpoint="), std::string::npos);
 }
 
+TEST(DatapathCollector, WhatNobodyConnectedToHasNoSeries) {
+  for (const bool endpointLabel : {true, false}) {
+    Scraped scraped(endpointLabel);
+    EndpointStats idle;
+    idle.cluster = "reviews";
+    idle.address = "10.0.0.1:80";
+    idle.connections.connectDuration = {64e-6, {0, 0, 0}};
+    scraped.now = stats({idle});
+    scraped.now.clusters[0].refused[0].second = 0;
+    EXPECT_EQ(scraped.text().find("reviews"), std::string::npos) << scraped.text();
+  }
+}
+
 TEST(DatapathCollector, HistogramsAreCumulative) {
   Scraped scraped(true);
   scraped.now = stats({endpoint(1, "10.0.0.1:80", 7)});
