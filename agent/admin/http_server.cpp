@@ -1,12 +1,18 @@
 #include "admin/http_server.h"
 
+#include <arpa/inet.h>
 #include <civetweb.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
+#include <future>
 #include <string_view>
 
 #include "base/log.h"
+#include "base/unique_fd.h"
 
 namespace sockmesh {
 namespace {
@@ -59,14 +65,42 @@ void writeResponse(mg_connection* connection, const HttpResponse& response, bool
   if (withBody) mg_write(connection, response.body.data(), response.body.size());
 }
 
+// Connects and hangs up.
+void knock(const SocketAddress& to) {
+  const int family = to.ip.isV4() ? AF_INET : AF_INET6;
+  const UniqueFd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_storage storage{};
+  storage.ss_family = static_cast<sa_family_t>(family);
+  if (to.ip.isV4()) {
+    auto* four = reinterpret_cast<sockaddr_in*>(&storage);
+    four->sin_port = htons(to.port);
+    std::memcpy(&four->sin_addr, to.ip.bytes().data() + 12, sizeof(four->sin_addr));
+  } else {
+    auto* six = reinterpret_cast<sockaddr_in6*>(&storage);
+    six->sin6_port = htons(to.port);
+    std::memcpy(&six->sin6_addr, to.ip.bytes().data(), sizeof(six->sin6_addr));
+  }
+  // Whether it gets through does not matter: whoever waits knocks again.
+  [[maybe_unused]] const int result =
+      connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), sizeof(storage));
+}
+
 }  // namespace
 
 struct HttpServer::Context {
   Handler handler;
   mg_context* server = nullptr;
 
+  SocketAddress address;
+
   ~Context() {
-    if (server != nullptr) mg_stop(server);
+    if (server == nullptr) return;
+    // civetweb's accepting thread sleeps for up to 2 s before it looks whether it is to stop; a
+    // connection wakes it.
+    const auto stopped = std::async(std::launch::async, [this] { mg_stop(server); });
+    while (stopped.wait_for(std::chrono::milliseconds(2)) != std::future_status::ready) {
+      knock(address);
+    }
   }
 
   static int onRequest(mg_connection* connection) {
@@ -108,6 +142,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const SocketAddress& addre
   }
   std::unique_ptr<HttpServer> server(new HttpServer());
   server->address_ = {address.ip, static_cast<std::uint16_t>(bound.port)};
+  context->address = server->address_;
   server->context_ = std::move(context);
   return server;
 }

@@ -65,8 +65,6 @@ EndpointStats endpointStats(const ImageEndpoint& endpoint, const LiveEndpoint& l
 ClusterStats clusterStats(const std::string& name, const LiveCluster& live) {
   ClusterStats out;
   out.cluster = name;
-  out.active = live.state.active;
-  out.maxConnections = live.state.max_connections;
   out.ejectedEndpoints = live.state.ejected;
   out.refused = {{"no_endpoints", live.stats.refused_no_endpoints},
                  {"overflow", live.stats.overflow}};
@@ -123,9 +121,13 @@ DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   std::sort(out.endpoints.begin(), out.endpoints.end(), [](const auto& a, const auto& b) {
     return std::tie(a.cluster, a.address, a.id) < std::tie(b.cluster, b.address, b.id);
   });
+  std::map<std::string, std::uint64_t> active;
+  for (const EndpointStats& endpoint : out.endpoints) active[endpoint.cluster] += endpoint.active;
   for (const auto& [id, name] : image.clusterNames) {
     const auto found = live.clusters.find(id);
-    if (found != live.clusters.end()) out.clusters.push_back(clusterStats(name, found->second));
+    if (found == live.clusters.end()) continue;
+    out.clusters.push_back(clusterStats(name, found->second));
+    out.clusters.back().active = active[name];
   }
   std::sort(out.clusters.begin(), out.clusters.end(),
             [](const auto& a, const auto& b) { return a.cluster < b.cluster; });

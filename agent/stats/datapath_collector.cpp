@@ -10,6 +10,19 @@ namespace {
 
 using Families = std::vector<prometheus::MetricFamily>;
 
+// A node talks to few of the endpoints and clusters that it knows. Those that nobody connected to
+// yet have no series: thousands of services would make hundreds of thousands of zeros.
+bool isUsed(const ConnectionStats& stats) {
+  return stats.selected > 0;
+}
+
+bool isUsed(const ClusterStats& cluster) {
+  std::uint64_t sum = cluster.leftAlone + cluster.reselected + cluster.hashFallback +
+                      cluster.ejections + cluster.ejectionsOverflow + cluster.ejectedEndpoints;
+  for (const auto& [reason, count] : cluster.refused) sum += count;
+  return sum > 0;
+}
+
 // The counters of connections, whatever their labels are.
 class ConnectionFamilies {
  public:
@@ -67,7 +80,7 @@ double estimatedSum(const LogHistogram& histogram) {
 }
 
 void addHistogram(Family& family, const std::string& cluster, const LogHistogram& histogram) {
-  if (histogram.buckets.empty()) return;
+  if (sampleCount(histogram) == 0) return;
   std::vector<double> bounds;
   for (std::size_t i = 0; i + 1 < histogram.buckets.size(); ++i) {
     bounds.push_back(upperBoundSeconds(histogram, i));
@@ -91,7 +104,8 @@ void collectHistograms(const std::map<std::string, ConnectionStats>& totals, Fam
   out.push_back(rtt.take());
 }
 
-void collectActive(const DatapathStats& stats, bool endpointLabel, Families& out) {
+void collectActive(const DatapathStats& stats, bool endpointLabel,
+                   const std::map<std::string, ConnectionStats>& totals, Families& out) {
   Family active = gaugeFamily("sockmesh_connections_active",
                               "Connections that are established or being established.");
   Family ejected =
@@ -99,11 +113,14 @@ void collectActive(const DatapathStats& stats, bool endpointLabel, Families& out
   for (const EndpointStats& endpoint : stats.endpoints) {
     const Labels labels = {{"cluster", endpoint.cluster}, {"endpoint", endpoint.address}};
     if (!endpointLabel) break;
+    if (!isUsed(endpoint.connections) && endpoint.active == 0 && !endpoint.ejected) continue;
     active.add(labels, static_cast<double>(endpoint.active));
     ejected.add(labels, endpoint.ejected ? 1 : 0);
   }
   for (const ClusterStats& cluster : stats.clusters) {
     if (endpointLabel) break;
+    const auto total = totals.find(cluster.cluster);
+    if (total == totals.end() || !isUsed(total->second)) continue;
     active.add({{"cluster", cluster.cluster}}, static_cast<double>(cluster.active));
   }
   out.push_back(active.take());
@@ -126,6 +143,7 @@ void collectClusters(const DatapathStats& stats, Families& out) {
   Family ejected = gaugeFamily("sockmesh_cluster_ejected_endpoints",
                                "Endpoints of the cluster that are out of rotation.");
   for (const ClusterStats& cluster : stats.clusters) {
+    if (!isUsed(cluster)) continue;
     const Labels labels = {{"cluster", cluster.cluster}};
     ConnectionFamilies::addByReason(refused, labels, cluster.refused);
     leftAlone.add(labels, static_cast<double>(cluster.leftAlone));
@@ -181,16 +199,17 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   ConnectionFamilies connections;
   if (options_.endpointLabel) {
     for (const EndpointStats& endpoint : stats.endpoints) {
+      if (!isUsed(endpoint.connections)) continue;
       connections.add({{"cluster", endpoint.cluster}, {"endpoint", endpoint.address}},
                       endpoint.connections);
     }
   } else {
     for (const auto& [cluster, total] : totals_.totals()) {
-      connections.add({{"cluster", cluster}}, total);
+      if (isUsed(total)) connections.add({{"cluster", cluster}}, total);
     }
   }
   connections.take(out);
-  collectActive(stats, options_.endpointLabel, out);
+  collectActive(stats, options_.endpointLabel, totals_.totals(), out);
   collectHistograms(totals_.totals(), out);
   collectClusters(stats, out);
   collectNamed(counterFamily("sockmesh_datapath_events_total",

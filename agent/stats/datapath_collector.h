@@ -13,7 +13,8 @@
 namespace sockmesh {
 
 struct DatapathMetricsOptions {
-  // Label connection counters with `endpoint`. A series ends with its endpoint. Without, counters
+  // Label connection counters with `endpoint`. A series begins with the first connection to its
+  // endpoint and ends with the endpoint. Without, counters
   // are by cluster and outlive endpoints (see cluster_totals.h).
   bool endpointLabel = true;
 };

@@ -42,8 +42,7 @@ struct EndpointStats {
 
 struct ClusterStats {
   std::string cluster;
-  std::uint64_t active = 0;
-  std::uint64_t maxConnections = 0;  // 0: no limit
+  std::uint64_t active = 0;  // of its endpoints
   std::uint64_t ejectedEndpoints = 0;
   NamedCounts refused;  // by reason
   std::uint64_t leftAlone = 0;

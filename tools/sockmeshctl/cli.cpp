@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "commands.h"
+#include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
 #include "http_client.h"
 #include "output.h"
@@ -158,7 +159,9 @@ class CommandLine {
     list->callback([this] { command_ = [this] { return withNode(global_, mapList); }; });
     CLI::App* dump = map->add_subcommand("dump", "show a map's entries, decoded");
     dump->fallthrough();
-    dump->add_option("NAME", options_.map, "a name from `map list`")->required();
+    dump->add_option("NAME", options_.map, "a name from `map list`")
+        ->required()
+        ->check(CLI::IsMember(kMapNames));
     dump->callback([this] {
       command_ = [this] {
         return withNode(global_, [&](const NodeView& view) { return mapDump(view, options_.map); });

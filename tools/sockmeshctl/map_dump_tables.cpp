@@ -57,8 +57,11 @@ class CellDump {
   void alias(const std::string& use, std::uint32_t cell, const std::vector<sm_cell>& cells) {
     for (std::uint32_t i = 0; i < cells.size(); ++i) {
       const auto& entry = cells[i].alias;
-      std::string text = std::to_string(entry.here) + " below " + std::to_string(entry.threshold) +
-                         ", else " + std::to_string(entry.other);
+      std::string text = std::to_string(entry.here);
+      if (entry.threshold != UINT32_MAX) {
+        text +=
+            " below " + std::to_string(entry.threshold) + ", else " + std::to_string(entry.other);
+      }
       if (entry.weight != 0) text += ", weight " + std::to_string(entry.weight);
       add(cell + i, use, i, text);
     }

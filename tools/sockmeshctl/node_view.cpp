@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "datapath/pin_path.h"
+#include "datapath/table_check.h"
 
 namespace sockmesh::ctl {
 namespace {
@@ -43,17 +44,27 @@ Failure unreadable(const Error& error) {
           (denied && geteuid() != 0 ? "not root: " : "") + error.message()};
 }
 
-std::vector<ConnectionRecord> readConnections(const KernelMaps& maps) {
-  std::vector<ConnectionRecord> records;
-  for (std::uint32_t bucket = 0; bucket < maps.connTags.size(); ++bucket) {
-    for (std::uint32_t way = 0; way < SM_CONN_WAYS; ++way) {
-      const std::uint64_t cookie = maps.connTags[bucket].cookie[way];
-      const std::uint32_t index = bucket * SM_CONN_WAYS + way;
-      if (cookie == 0 || index >= maps.connections.size()) continue;
-      records.push_back({bucket, way, cookie, maps.connections[index]});
+// Moves services whose tables lead nowhere to `broken`.
+void checkServices(KernelImage& image) {
+  for (auto it = image.services.begin(); it != image.services.end();) {
+    const Status checked = checkTables(*it->second.service);
+    if (!checked) {
+      image.broken.push_back(checked.error().in(it->first.vip.toString()).message());
     }
+    it = checked ? std::next(it) : image.services.erase(it);
   }
-  return records;
+}
+
+// The agent may write while this reads, and then what it replaced looks broken: what is broken
+// several times in a row is.
+Result<KernelImage> readImage(const KernelMaps& maps) {
+  constexpr int kTries = 3;
+  for (int tries = 1;; ++tries) {
+    auto image = KernelImage::read(maps);
+    if (!image) return image;
+    checkServices(*image);
+    if (image->broken.empty() || tries == kTries) return image;
+  }
 }
 
 }  // namespace
@@ -65,13 +76,13 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   view.pinFolder = pins.folder;
   auto maps = KernelMaps::open(pins.maps(), MapAccess::kReadOnly);
   if (!maps) return unreadable(maps.error());
-  auto image = KernelImage::read(**maps);
+  auto image = readImage(**maps);
   if (!image) return unreadable(image.error());
   view.image = std::move(image).value();
   auto live = LiveState::read(**maps, view.image, pins.maps());
   if (!live) return unreadable(live.error());
   view.live = std::move(live).value();
-  view.connections = readConnections(**maps);
+  view.connections = sockmesh::readConnections(**maps);
   view.globals = (*maps)->globals[0];
   auto attachments = readAttachments(bpffsRoot);
   if (attachments) {

@@ -9,19 +9,12 @@
 #include <vector>
 
 #include "datapath/attachment_info.h"
+#include "datapath/connection_records.h"
 #include "datapath/kernel_image.h"
 #include "datapath/live_state.h"
 #include "document.h"
 
 namespace sockmesh::ctl {
-
-// A record of the four-way array, as conn.h keeps it.
-struct ConnectionRecord {
-  std::uint32_t bucket = 0;
-  std::uint32_t way = 0;
-  std::uint64_t cookie = 0;
-  sm_connection connection{};
-};
 
 struct NodeView {
   std::string pinFolder;  // ".../sockmesh-v1"

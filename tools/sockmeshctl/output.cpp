@@ -56,18 +56,21 @@ void appendTable(const Table& table, bool wide, bool headers, std::string& out) 
   }
 }
 
+// Headings and titles go together: without them only rows are left, for scripts.
 std::string renderTables(const Document& document, bool wide, bool headers) {
   std::string out;
+  bool afterTable = false;
   for (const Section& section : document.sections) {
-    if (!section.heading.empty() && (headers || section.table.columns.empty())) {
-      if (!out.empty() && !section.table.columns.empty()) out += "\n";
+    const Table& table = section.table;
+    const bool hasTable = !table.columns.empty();
+    if (headers && !section.heading.empty()) {
+      if (!out.empty() && (hasTable || afterTable)) out += "\n";
       out += section.heading + "\n";
     }
-    // Sections under a heading are lists of facts; their columns need no titles of their own.
-    const bool titles =
-        headers && std::any_of(section.table.columns.begin(), section.table.columns.end(),
-                               [](const Column& c) { return !c.title.empty(); });
-    if (!section.table.columns.empty()) appendTable(section.table, wide, titles, out);
+    const bool titled = std::any_of(table.columns.begin(), table.columns.end(),
+                                    [](const Column& column) { return !column.title.empty(); });
+    if (hasTable) appendTable(table, wide, headers && titled, out);
+    afterTable = hasTable;
   }
   return out;
 }

@@ -105,10 +105,10 @@ void addEndpoints(const NodeView& view, Document& out) {
   out.data["endpoints"] = {{"total", view.image.endpoints.size()}, {"ejected", ejected}};
   out.data["clusters"] = view.image.clusterNames.size();
   out.data["connections"] = view.connections.size();
-  out.sections.push_back({"Endpoints: " + std::to_string(view.image.endpoints.size()) + " of " +
+  out.sections.push_back({"Endpoints: " + std::to_string(view.image.endpoints.size()) + " in " +
                               std::to_string(view.image.clusterNames.size()) + " clusters, " +
                               std::to_string(ejected) + " ejected; " +
-                              std::to_string(view.connections.size()) + " connections",
+                              std::to_string(view.connections.size()) + " connections tracked",
                           {}});
 }
 

@@ -1,0 +1,22 @@
+#include "datapath/connection_records.h"
+
+#include <atomic>
+
+namespace sockmesh {
+
+std::vector<ConnectionRecord> readConnections(const KernelMaps& maps) {
+  std::vector<ConnectionRecord> records;
+  const std::uint32_t buckets = maps.connTags.size();
+  for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+    for (std::uint32_t way = 0; way < SM_CONN_WAYS; ++way) {
+      const std::uint64_t cookie =
+          std::atomic_ref<__u64>(maps.connTags[bucket].cookie[way]).load(std::memory_order_acquire);
+      const std::uint32_t index = way * buckets + bucket;
+      if (cookie == 0 || index >= maps.connections.size()) continue;
+      records.push_back({bucket, way, cookie, maps.connections[index]});
+    }
+  }
+  return records;
+}
+
+}  // namespace sockmesh

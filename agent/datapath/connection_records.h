@@ -1,0 +1,23 @@
+// The connection records in the four-way array (conn.h), read for people. Those in socket storage
+// are out of reach; sm_globals counts them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "datapath/kernel_maps.h"
+#include "sockmesh_abi.h"
+
+namespace sockmesh {
+
+struct ConnectionRecord {
+  std::uint32_t bucket = 0;
+  std::uint32_t way = 0;
+  std::uint64_t cookie = 0;  // the socket's
+  sm_connection connection{};
+};
+
+// Those in use, by bucket and way. A record that is claimed or freed meanwhile may be half written.
+std::vector<ConnectionRecord> readConnections(const KernelMaps& maps);
+
+}  // namespace sockmesh

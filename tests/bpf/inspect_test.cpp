@@ -1,0 +1,161 @@
+// What readers see of the real maps and programs: counters, map usage, attachments, and the CLI's
+// whole command lines over them, with no agent running.
+#include <bpf/bpf.h>
+#include <fcntl.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "datapath/attachment_info.h"
+#include "datapath/live_state.h"
+#include "support/datapath_test.h"
+#include "support/eventually.h"
+#include "tools/sockmeshctl/cli.h"
+
+namespace sockmesh::test {
+namespace {
+
+using nlohmann::json;
+
+class Inspect : public DatapathTest {
+ protected:
+  // One connection that is established and stays; one that is refused.
+  void makeTraffic() {
+    backend_ = at("127.0.0.2:0");
+    listener_ = std::move(listenOn(backend_)).value();
+    SocketAddress closed = at("127.0.0.3:0");
+    listenOn(closed).value();  // closed again: its port is free and refuses
+    apply(TableBuilder()
+              .service("10.96.0.1:80", "good", {backend_.toString()})
+              .service("10.96.0.2:80", "bad", {closed.toString()})
+              .service("[fd00::1]:80", "empty", {})
+              .leftAlone("10.96.0.3:443", "tls", SM_REASON_TLS));
+    client_ = std::move(connectTo(at("10.96.0.1:80"))).value();
+    EXPECT_FALSE(connectTo(at("10.96.0.2:80")));
+    EXPECT_FALSE(connectTo(at("[fd00::1]:80")));
+  }
+
+  // Runs sockmeshctl; its JSON.
+  json ctl(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--bpffs-root", sandbox_->bpffs(), "--admin-address",
+                                       "127.0.0.1:1", "-o", "json"});
+    std::ostringstream out;
+    std::ostringstream err;
+    EXPECT_EQ(ctl::runCli(arguments, out, err), 0) << err.str();
+    return json::parse(out.str(), nullptr, false);
+  }
+
+  SocketAddress backend_;
+  UniqueFd listener_;
+  UniqueFd client_;
+};
+
+TEST_F(Inspect, CountersAreReadWithoutTheWriter) {
+  makeTraffic();
+  const auto stats = readDatapathStats(sandbox_->bpffs());
+  ASSERT_TRUE(stats) << stats.error().message();
+  ASSERT_EQ(stats->endpoints.size(), 2U);
+  EXPECT_EQ(stats->endpoints[0].cluster, "bad");
+  EXPECT_EQ(stats->endpoints[0].connections.failed[SM_FAILURE_REFUSED].second, 1U);
+  EXPECT_EQ(stats->endpoints[1].address, backend_.toString());
+  EXPECT_EQ(stats->endpoints[1].connections.established, 1U);
+  EXPECT_EQ(stats->endpoints[1].active, 1U);
+  for (const ClusterStats& cluster : stats->clusters) {
+    EXPECT_EQ(cluster.refused[0].second, cluster.cluster == "empty" ? 1U : 0U);
+  }
+}
+
+TEST_F(Inspect, MapUsageCountsWhatIsInUse) {
+  makeTraffic();
+  const auto stats = readDatapathStats(sandbox_->bpffs());
+  ASSERT_TRUE(stats) << stats.error().message();
+  std::map<std::string, MapUsage> maps;
+  for (const MapUsage& map : stats->maps) maps[map.name] = map;
+  EXPECT_EQ(maps.size(), kMapNames.size());
+  EXPECT_EQ(maps["frontends4"].entries, 3U);
+  EXPECT_EQ(maps["frontends6"].entries, 1U);
+  EXPECT_EQ(maps["frontends4"].capacity, 4096U);
+  EXPECT_EQ(maps["connections"].entries, 1U);
+  EXPECT_EQ(maps["endpoints"].pages, 1U);
+  EXPECT_GE(maps["endpoints"].memoryBytes, (64U << SM_ENDPOINT_PAGE_BITS));
+  EXPECT_GT(maps["cells"].entries, 0U);
+}
+
+TEST_F(Inspect, AttachmentsSayWhereAndInWhoseCompany) {
+  const auto alone = readAttachments(sandbox_->bpffs());
+  ASSERT_TRUE(alone) << alone.error().message();
+  ASSERT_EQ(alone->size(), programNames().size());
+  for (const Attachment& attachment : *alone) {
+    EXPECT_EQ(attachment.problem, "") << attachment.link;
+    EXPECT_EQ(attachment.cgroupId, datapath_->cgroupId());
+    EXPECT_EQ(attachment.cgroupPath, sandbox_->cgroup());
+    EXPECT_EQ(attachment.program.name, attachment.link);
+    EXPECT_EQ(attachment.program.tag.size(), 16U);
+  }
+  EXPECT_EQ(alone->back().hook, "connect4");
+}
+
+TEST_F(Inspect, AForeignProgramOnTheHookShowsInTheOrder) {
+  const std::array<bpf_insn, 2> proceed = {{
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  }};
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+  const UniqueFd foreign(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "foreign", "GPL",
+                                       proceed.data(), proceed.size(), &options));
+  ASSERT_TRUE(foreign.valid());
+  const UniqueFd cgroup(::open(sandbox_->cgroup().c_str(), O_RDONLY | O_DIRECTORY));
+  LIBBPF_OPTS(bpf_link_create_opts, nothing);
+  const UniqueFd link(
+      bpf_link_create(foreign.get(), cgroup.get(), BPF_CGROUP_INET4_CONNECT, &nothing));
+  ASSERT_TRUE(link.valid());
+  const auto attachments = readAttachments(sandbox_->bpffs());
+  ASSERT_TRUE(attachments);
+  const auto& order = attachments->back().order;
+  EXPECT_TRUE(std::any_of(order.begin(), order.end(), [](const ProgramInfo& program) {
+    return program.name == "foreign" && !program.ours;
+  }));
+}
+
+TEST_F(Inspect, AMissingPinIsReportedByName) {
+  ASSERT_EQ(unlink((PinPath(sandbox_->bpffs()).links() + "/sm_connect6").c_str()), 0);
+  const auto attachments = readAttachments(sandbox_->bpffs());
+  ASSERT_TRUE(attachments);
+  for (const Attachment& attachment : *attachments) {
+    EXPECT_EQ(attachment.problem, attachment.link == "sm_connect6" ? "not pinned" : "");
+  }
+}
+
+TEST_F(Inspect, TheCliShowsTheNodeWithTheAgentDead) {
+  makeTraffic();
+  const json status = ctl({"status"});
+  EXPECT_EQ(status["agent"]["reachable"], false);
+  EXPECT_EQ(status["services"]["byState"]["balanced"], 2);
+  EXPECT_EQ(status["services"]["notBalanced"].size(), 2U);
+  EXPECT_EQ(status["connections"], 1);
+
+  const json services = ctl({"service", "list", "--vip", "10.96.0.3"});
+  ASSERT_EQ(services["items"].size(), 1U);
+  EXPECT_EQ(services["items"][0]["state"], "LeftAlone");
+  const json endpoints = ctl({"endpoint", "list", "--service", "10.96.0.1:80"});
+  ASSERT_EQ(endpoints["items"].size(), 1U);
+  EXPECT_EQ(endpoints["items"][0]["active"], 1);
+
+  const json connections = ctl({"map", "dump", "connections"});
+  ASSERT_EQ(connections["items"].size(), 1U);
+  EXPECT_EQ(connections["items"][0]["vip"], "10.96.0.1:80");
+  EXPECT_EQ(connections["items"][0]["endpoint"], backend_.toString());
+  EXPECT_EQ(connections["items"][0]["state"], "established");
+}
+
+TEST_F(Inspect, EveryMapCanBeDumped) {
+  makeTraffic();
+  for (const std::string& name : kMapNames) {
+    if (name == "conn_overflow" || name == "events") continue;
+    const json dump = ctl({"map", "dump", name});
+    EXPECT_FALSE(dump["items"].empty()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace sockmesh::test

@@ -1,0 +1,111 @@
+// Exit codes and streams of whole command lines, without maps and without an agent.
+#include "cli.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace sockmesh::ctl::test {
+namespace {
+
+struct Ran {
+  int exitCode = 0;
+  std::string out;
+  std::string err;
+};
+
+Ran run(const std::vector<std::string>& arguments) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const int exitCode = runCli(arguments, out, err);
+  return {exitCode, out.str(), err.str()};
+}
+
+class CliTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "ctl-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  // Port 1 of loopback: nobody listens there.
+  Ran onNode(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--bpffs-root", root_, "--admin-address", "127.0.0.1:1"});
+    return run(arguments);
+  }
+
+  std::string root_;
+};
+
+TEST_F(CliTest, HelpIsData) {
+  const Ran help = run({"--help"});
+  EXPECT_EQ(help.exitCode, 0);
+  EXPECT_NE(help.out.find("endpoint"), std::string::npos);
+  EXPECT_EQ(help.err, "");
+  EXPECT_EQ(run({"service", "list", "--help"}).exitCode, 0);
+}
+
+TEST_F(CliTest, WrongUsageIs64AndOneLine) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {},
+           {"servce"},
+           {"service"},
+           {"service", "list", "-o", "xml"},
+           {"service", "list", "--port", "70000"},
+           {"service", "list", "--vip", "10.0.0.256"},
+           {"endpoint", "list", "--service", "10.0.0.1"},
+           {"map", "dump"},
+           {"map", "dump", "frontend"},
+           {"status", "--admin-address", "localhost"},
+       }) {
+    const Ran wrong = run(arguments);
+    EXPECT_EQ(wrong.exitCode, 64) << ::testing::PrintToString(arguments);
+    EXPECT_EQ(wrong.out, "");
+    EXPECT_EQ(std::count(wrong.err.begin(), wrong.err.end(), '\n'), 1) << wrong.err;
+  }
+}
+
+TEST_F(CliTest, NothingPinnedIs69AndSaysWhereItLooked) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"status"},
+                                             {"service", "list"},
+                                             {"endpoint", "list"},
+                                             {"map", "list"},
+                                             {"map", "dump", "names"}}) {
+    const Ran nothing = onNode(arguments);
+    EXPECT_EQ(nothing.exitCode, 69);
+    EXPECT_EQ(nothing.out, "");
+    EXPECT_EQ(nothing.err, "sockmeshctl: no sockmesh maps under " + root_ +
+                               "/sockmesh-v1, is sockmeshd installed on this node?\n");
+  }
+}
+
+TEST_F(CliTest, MapsOfAnotherAbiAreNamed) {
+  std::filesystem::create_directories(root_ + "/sockmesh-v999/maps");
+  const Ran other = onNode({"status"});
+  EXPECT_EQ(other.exitCode, 69);
+  EXPECT_NE(other.err.find("sockmesh-v999"), std::string::npos) << other.err;
+}
+
+TEST_F(CliTest, VersionWorksWithoutAnAgent) {
+  const Ran version = onNode({"version", "-o", "json"});
+  EXPECT_EQ(version.exitCode, 0);
+  const auto json = nlohmann::json::parse(version.out, nullptr, false);
+  ASSERT_TRUE(json.is_object()) << version.out;
+  EXPECT_EQ(json["kind"], "Version");
+  EXPECT_EQ(json["schemaVersion"], 1);
+  EXPECT_TRUE(json["sockmeshd"].is_null());
+}
+
+TEST_F(CliTest, GlobalFlagsMayStandBeforeTheCommand) {
+  EXPECT_EQ(run({"--bpffs-root", root_, "-o", "yaml", "service", "list"}).exitCode, 69);
+}
+
+}  // namespace
+}  // namespace sockmesh::ctl::test

@@ -1,0 +1,195 @@
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "datapath/kernel_maps.h"
+#include "node_fixture.h"
+
+namespace sockmesh::ctl::test {
+namespace {
+
+const std::map<std::string, std::string> kTables = {
+    {"frontends4", R"(ADDRESS      PORT   PROTOCOL   SERVICE-ID   SERVICE
+10.96.0.10     80   TCP                 1   reviews:80
+10.96.0.11    443   TCP                 2   vault
+)"},
+    {"frontends6", R"(ADDRESS   PORT   PROTOCOL   SERVICE-ID   SERVICE
+fd00::1     80   TCP                 3   ratings
+)"},
+    {"heads", R"(SERVICE-ID   SERVICE      DESCRIPTOR
+         1   reviews:80           11
+         2   vault                12
+         3   ratings              13
+)"},
+    {"descriptors",
+     R"(DESCRIPTOR   ADDRESS      PORT   PROTOCOL   SERVICE-ID   GROUP-FIRST   GROUP-COUNT   PICK-CELL   PICK-SIZE   AFFINITY-SECONDS   FLAGS
+        11   10.96.0.10     80   TCP                 1           100             2         500           2                  0   -
+        12   10.96.0.11    443   TCP                 2           200             1           0           1                  0   -
+        13   fd00::1        80   TCP                 3           300             1           0           1                  0   NEEDS_L7,AUTO_TLS
+)"},
+    {"groups",
+     R"(GROUP   POLICY          REASON        CLUSTER-ID   CLUSTER      LOCALITY   PRIORITY   HOST-CELL   HOST-COUNT   TABLE-CELL   TABLE-SIZE   CHOICE-COUNT   ACTIVE-REQUEST-BIAS   BALANCE-PERCENT   RING-SHIFT   CURSOR   FLAGS
+  100   ROUND_ROBIN     None                   1   reviews-v1   -                 0         520            2          510            3              0                   0.0                 0            0        0   -
+  101   LEAST_REQUEST   None                   2   reviews-v2   -                 0         530            1            0            0              2                   1.0                 0            0        0   -
+  200   LEAVE_ALONE     Tls                    0   -            -                 0           0            0            0            0              0                   0.0                 0            0        0   -
+  300   REFUSE          NoEndpoints            0   -            -                 0           0            0            0            0              0                   0.0                 0            0        0   -
+)"},
+    {"cells", R"(CELL   USE                     INDEX   VALUE
+ 500   pick of 10.96.0.10:80       0   0
+ 501   pick of 10.96.0.10:80       1   1 below 2147483648, else 0
+ 510   table of group 100          0   0
+ 510   table of group 100          1   1
+ 510   table of group 100          2   0
+ 520   hosts of group 100          0   10.0.0.1:9080
+ 520   hosts of group 100          1   10.0.0.2:9080
+ 530   hosts of group 101          0   10.0.0.3:9080
+)"},
+    {"endpoints",
+     R"(ENDPOINT-ID   ADDRESS    PORT   CLUSTER      LOCALITY    PRIORITY   WEIGHT   HEALTH
+          1   10.0.0.1   9080   reviews-v1   eu-west/a          0        2   HEALTHY
+          2   10.0.0.2   9080   reviews-v1   eu-west/a          0        1   UNKNOWN
+          3   10.0.0.3   9080   reviews-v2   eu-west/a          0        1   HEALTHY
+)"},
+    {"endpoint_state",
+     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      ACTIVE   CONSECUTIVE-FAILURES   EJECTED   EJECTED-UNTIL-NS   NEXT-EJECTION-NS   SUCCESS-NETNS   SUCCESS-AT-NS   OTHER-SUCCESS-AT-NS   FAILING-NETNS   GENERATION
+          1   10.0.0.1:9080   reviews-v1        3                      0   no                       0                  0               0               0                     0               0            0
+          2   10.0.0.2:9080   reviews-v1        0                      5   yes          1030000000000                  0               0               0                     0               0            0
+          3   10.0.0.3:9080   reviews-v2        0                      0   no                       0                  0               0               0                     0               0            0
+)"},
+    {"endpoint_stats",
+     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      SELECTED   ESTABLISHED   FAILED                                                            CLOSED                                               SENT-BYTES   RECEIVED-BYTES   RETRANSMITS   CONNECT-US                         RTT-US
+          1   10.0.0.1:9080   reviews-v1         20            18   refused=0,timed_out=1,unreachable=0,reset=0,local=1,abandoned=0   clean=15,reset_by_peer=0,reset_by_us=0,timed_out=0         2048              100             4   10,0,0,0,8,0,0,0,0,0,0,0,0,0,0,0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
+          2   10.0.0.2:9080   reviews-v1          5             0   refused=5,timed_out=0,unreachable=0,reset=0,local=0,abandoned=0   clean=0,reset_by_peer=0,reset_by_us=0,timed_out=0             0                0             0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0    0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
+          3   10.0.0.3:9080   reviews-v2          0             0   refused=0,timed_out=0,unreachable=0,reset=0,local=0,abandoned=0   clean=0,reset_by_peer=0,reset_by_us=0,timed_out=0             0                0             0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0    0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
+)"},
+    {"cluster_state",
+     R"(CLUSTER-ID   CLUSTER      ACTIVE   MAX-CONNECTIONS   EJECTED   EJECTION-LIMIT   CONSECUTIVE-THRESHOLD   CONNECT-TIMEOUT-NS
+         1   reviews-v1        0                 0         0                0                       0                    0
+         2   reviews-v2        0                 0         0                0                       0                    0
+)"},
+    {"cluster_stats",
+     R"(CLUSTER-ID   CLUSTER      REFUSED-NO-ENDPOINTS   LEFT-ALONE   OVERFLOW   RESELECTED   HASH-FALLBACK   EJECTIONS   EJECTIONS-OVERFLOW
+         1   reviews-v1                      0            2          0            0               0           0                    0
+         2   reviews-v2                      0            0          0            0               0           0                    0
+)"},
+    {"conn_tags", R"(BUCKET   WAY   COOKIE
+    17     2     4113
+)"},
+    {"connections",
+     R"(COOKIE   VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   NETNS-COOKIE
+  4113   10.96.0.10:80   established             1   10.0.0.1:9080   reviews-v1           2.0              4
+)"},
+    {"names", R"(KIND       ID   NAME
+service     1   reviews:80
+service     2   vault
+service     3   ratings
+cluster     1   reviews-v1
+cluster     2   reviews-v2
+locality    1   eu-west/a
+)"},
+    {"counters", R"(COUNTER            VALUE   MEANING
+lookup_retry           0   a lookup met a recycled hash element and started over (harmless)
+lookup_exhausted       0   a lookup met recycled hash elements too often; address left alone
+conn_overflow          7   a full bucket of connection records; socket storage took the record
+conn_lost              0   no memory for a connection record; balanced, but its outcome is not counted
+table_broken           0   an index in the tables led nowhere; the address was left alone
+events_dropped         0   the ring of events was full; the sums are not affected
+family_mismatch        0   an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT
+)"},
+    {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE
+      4242                0                    0
+)"},
+};
+
+constexpr const char* kConnectionsJson = R"({
+  "schemaVersion": 1,
+  "kind": "MapDump",
+  "map": "connections",
+  "items": [
+    {
+      "cookie": 4113,
+      "vip": "10.96.0.10:80",
+      "state": "established",
+      "endpointId": 1,
+      "endpoint": "10.0.0.1:9080",
+      "cluster": "reviews-v1",
+      "ageSeconds": 2.0,
+      "netnsCookie": 4
+    }
+  ]
+}
+)";
+
+constexpr const char* kMapList = R"(NAME         KIND            ENTRIES       MAX   PAGES   MEMORY
+frontends4   hash                  2    131072       -     8KiB
+endpoints    array_of_maps         3   4194304       1    96KiB
+names        hash                900      1000       -   128KiB
+events       ringbuf               -    262144       -   264KiB
+)";
+
+constexpr const char* kMapListJson = R"({
+  "schemaVersion": 1,
+  "kind": "MapList",
+  "items": [
+    {
+      "name": "frontends4",
+      "kind": "hash",
+      "entries": 2,
+      "maxEntries": 131072,
+      "pages": null,
+      "memoryBytes": 8192
+    },
+    {
+      "name": "endpoints",
+      "kind": "array_of_maps",
+      "entries": 3,
+      "maxEntries": 4194304,
+      "pages": 1,
+      "memoryBytes": 98304
+    },
+    {
+      "name": "names",
+      "kind": "hash",
+      "entries": 900,
+      "maxEntries": 1000,
+      "pages": null,
+      "memoryBytes": 131072
+    },
+    {
+      "name": "events",
+      "kind": "ringbuf",
+      "entries": null,
+      "maxEntries": 262144,
+      "pages": null,
+      "memoryBytes": 270336
+    }
+  ]
+}
+)";
+
+TEST(MapDump, EveryMapAsATable) {
+  for (const auto& [name, expected] : kTables) {
+    EXPECT_EQ(shown(mapDump(makeNode(), name), Format::kTable), expected) << name;
+  }
+}
+
+TEST(MapDump, JsonIsTyped) {
+  EXPECT_EQ(shown(mapDump(makeNode(), "connections"), Format::kJson), kConnectionsJson);
+}
+
+TEST(MapDump, EveryMapIsShownOrSaysWhyNot) {
+  for (const std::string& name : kMapNames) {
+    const std::string text = shown(mapDump(makeNode(), name), Format::kTable);
+    EXPECT_EQ(text.starts_with("exit 1: " + name + " is "), !kTables.contains(name)) << text;
+  }
+  EXPECT_TRUE(
+      shown(mapDump(makeNode(), "frontend"), Format::kTable).starts_with("exit 64: no map"));
+}
+
+TEST(MapList, TableAndJson) {
+  EXPECT_EQ(shown(mapList(makeNode()), Format::kTable), kMapList);
+  EXPECT_EQ(shown(mapList(makeNode()), Format::kJson), kMapListJson);
+}
+
+}  // namespace
+}  // namespace sockmesh::ctl::test

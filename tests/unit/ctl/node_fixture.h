@@ -1,0 +1,20 @@
+// A node by hand: two clusters behind one split VIP, one VIP left alone, one that refuses.
+#pragma once
+
+#include <string>
+
+#include "commands.h"
+#include "node_view.h"
+#include "output.h"
+
+namespace sockmesh::ctl::test {
+
+NodeView makeNode();
+
+// The document as text; a Failure as "exit CODE: message".
+std::string shown(const Outcome& outcome, Format format, bool headers = true);
+
+// An attachment of one of our programs at `hook` of the root cgroup, alone there.
+Attachment attached(const std::string& program, const std::string& hook, std::uint32_t id);
+
+}  // namespace sockmesh::ctl::test

@@ -1,0 +1,107 @@
+#include <gtest/gtest.h>
+
+#include "node_fixture.h"
+
+namespace sockmesh::ctl::test {
+namespace {
+
+constexpr const char* kTable =
+    R"(VIP              PROTOCOL   SERVICE      STATE                  POLICY                      CLUSTERS                         ENDPOINTS
+10.96.0.10:80    TCP        reviews:80   Balanced               ROUND_ROBIN,LEAST_REQUEST   reviews-v1 75%, reviews-v2 25%           3
+10.96.0.11:443   TCP        vault        LeftAlone(Tls)         -                           vault-cluster                            0
+[fd00::1]:80     TCP        ratings      Refused(NoEndpoints)   -                           ratings-cluster                          0
+)";
+
+constexpr const char* kWide =
+    R"(VIP              PROTOCOL   SERVICE      STATE                  POLICY                      CLUSTERS                         ENDPOINTS   NOTES
+10.96.0.10:80    TCP        reviews:80   Balanced               ROUND_ROBIN,LEAST_REQUEST   reviews-v1 75%, reviews-v2 25%           3   -
+10.96.0.11:443   TCP        vault        LeftAlone(Tls)         -                           vault-cluster                            0   -
+[fd00::1]:80     TCP        ratings      Refused(NoEndpoints)   -                           ratings-cluster                          0   NeedsLayer7,AutomaticTls
+)";
+
+constexpr const char* kJson = R"({
+  "schemaVersion": 1,
+  "kind": "ServiceList",
+  "items": [
+    {
+      "vip": "10.96.0.11",
+      "port": 443,
+      "protocol": "TCP",
+      "service": "vault",
+      "state": "LeftAlone",
+      "reasons": [
+        {
+          "name": "Tls",
+          "meaning": "the cluster asks for TLS, which a connect() cannot originate"
+        }
+      ],
+      "policies": [],
+      "clusters": [
+        {
+          "name": "vault-cluster",
+          "percent": 100.0
+        }
+      ],
+      "endpoints": 0,
+      "hashSourceIp": false,
+      "affinitySeconds": 0,
+      "notes": []
+    }
+  ]
+}
+)";
+
+constexpr const char* kYaml = R"(schemaVersion: 1
+kind: ServiceList
+items:
+- vip: "10.96.0.11"
+  port: 443
+  protocol: TCP
+  service: vault
+  state: LeftAlone
+  reasons:
+  - name: Tls
+    meaning: "the cluster asks for TLS, which a connect() cannot originate"
+  policies: []
+  clusters:
+  - name: vault-cluster
+    percent: 100.0
+  endpoints: 0
+  hashSourceIp: false
+  affinitySeconds: 0
+  notes: []
+)";
+
+TEST(ServiceList, TableAndWide) {
+  EXPECT_EQ(shown(serviceList(makeNode(), {}), Format::kTable), kTable);
+  EXPECT_EQ(shown(serviceList(makeNode(), {}), Format::kWide), kWide);
+}
+
+TEST(ServiceList, JsonAndYamlSayTheSame) {
+  const ServiceFilter vault{std::nullopt, 443, ""};
+  EXPECT_EQ(shown(serviceList(makeNode(), vault), Format::kJson), kJson);
+  EXPECT_EQ(shown(serviceList(makeNode(), vault), Format::kYaml), kYaml);
+}
+
+TEST(ServiceList, FiltersNarrowEachOther) {
+  const auto names = [](const ServiceFilter& filter) {
+    std::string all;
+    const Outcome outcome = serviceList(makeNode(), filter);
+    for (const Json& item : std::get<Document>(outcome).data["items"]) {
+      all += item["service"].get<std::string>() + " ";
+    }
+    return all;
+  };
+  EXPECT_EQ(names({std::nullopt, 80, ""}), "reviews:80 ratings ");
+  EXPECT_EQ(names({IpAddress::parse("fd00::1").value(), 80, ""}), "ratings ");
+  EXPECT_EQ(names({std::nullopt, 80, "rev"}), "reviews:80 ");
+  EXPECT_EQ(names({std::nullopt, std::nullopt, "nothing"}), "");
+}
+
+TEST(ServiceList, WithoutHeadersOnlyRowsAreLeft) {
+  const std::string rows = shown(serviceList(makeNode(), {}), Format::kTable, false);
+  EXPECT_TRUE(rows.starts_with("10.96.0.10:80 ")) << rows;
+}
+
+}  // namespace
+}  // namespace sockmesh::ctl::test

@@ -1,0 +1,183 @@
+#include <gtest/gtest.h>
+
+#include "agent_fixture.h"
+#include "node_fixture.h"
+
+namespace sockmesh::ctl::test {
+namespace {
+
+constexpr const char* kAgentDead =
+    R"(Agent: not reachable at 127.0.0.1:15077 (Connection refused); what follows is what the kernel holds and keeps doing without it
+
+Programs: 1 of 6 attached
+PROGRAM       STATE      HOOK       CGROUP           ORDER
+sm_connect4   attached   connect4   /sys/fs/cgroup   -
+
+Services: 3 (1 balanced, 1 refused, 1 left_alone)
+  10.96.0.11:443   vault     LeftAlone(Tls)         the cluster asks for TLS, which a connect() cannot originate
+  [fd00::1]:80     ratings   Refused(NoEndpoints)   the cluster has no endpoints
+
+Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
+
+Datapath events:
+  conn_overflow   7   a full bucket of connection records; socket storage took the record
+
+Maps: 496KiB, nearly full:
+  names   90%   900 of 1000
+)";
+
+constexpr const char* kAgentAlive =
+    R"(Agent: v1.2.3, up since 2026-01-02T03:04:05.000Z, not ready (endpoints of 2 clusters have not arrived)
+
+Control plane: istiod:15010, connected since 2026-01-02T03:04:06.000Z
+  TYPE   VERSION   ACCEPTED   REJECTED   LAST-UPDATE                LAST-REJECTION
+  CDS    7                7          1   2026-01-02T03:05:00.000Z   clusters[0].name: empty
+  EDS    9                9          0   -                          -
+
+Programs: 1 of 6 attached
+PROGRAM       STATE      HOOK       CGROUP           ORDER
+sm_connect4   attached   connect4   /sys/fs/cgroup   -
+
+Services: 3 (1 balanced, 1 refused, 1 left_alone)
+  10.96.0.11:443   vault     LeftAlone(Tls)         the cluster asks for TLS, which a connect() cannot originate
+  [fd00::1]:80     ratings   Refused(NoEndpoints)   the cluster has no endpoints
+
+Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
+
+Datapath events:
+  conn_overflow   7   a full bucket of connection records; socket storage took the record
+
+Maps: 496KiB, nearly full:
+  names   90%   900 of 1000
+)";
+
+constexpr const char* kJson = R"({
+  "schemaVersion": 1,
+  "kind": "NodeStatus",
+  "pinFolder": "/sys/fs/bpf/sockmesh-v1",
+  "agent": {
+    "address": "127.0.0.1:15077",
+    "reachable": false,
+    "problem": "Connection refused",
+    "registeredTgid": 4242,
+    "status": null
+  },
+  "programs": [
+    {
+      "name": "sm_connect4",
+      "attached": true,
+      "problem": "",
+      "hook": "connect4",
+      "cgroupId": 1,
+      "cgroupPath": "/sys/fs/cgroup",
+      "linkId": 61,
+      "program": {
+        "id": 11,
+        "name": "sm_connect4",
+        "tag": "0123456789abcdef",
+        "ours": true
+      },
+      "order": [
+        {
+          "id": 11,
+          "name": "sm_connect4",
+          "tag": "0123456789abcdef",
+          "ours": true
+        }
+      ]
+    }
+  ],
+  "programsProblem": "",
+  "services": {
+    "total": 3,
+    "byState": {
+      "balanced": 1,
+      "refused": 1,
+      "left_alone": 1,
+      "mixed": 0,
+      "broken": 0
+    },
+    "notBalanced": [
+      {
+        "vip": "10.96.0.11:443",
+        "service": "vault",
+        "state": "LeftAlone",
+        "reason": "Tls",
+        "meaning": "the cluster asks for TLS, which a connect() cannot originate"
+      },
+      {
+        "vip": "[fd00::1]:80",
+        "service": "ratings",
+        "state": "Refused",
+        "reason": "NoEndpoints",
+        "meaning": "the cluster has no endpoints"
+      }
+    ],
+    "broken": []
+  },
+  "endpoints": {
+    "total": 3,
+    "ejected": 1
+  },
+  "clusters": 2,
+  "connections": 1,
+  "datapathEvents": {
+    "lookup_retry": 0,
+    "lookup_exhausted": 0,
+    "conn_overflow": 7,
+    "conn_lost": 0,
+    "table_broken": 0,
+    "events_dropped": 0,
+    "family_mismatch": 0
+  },
+  "maps": {
+    "memoryBytes": 507904,
+    "underPressure": [
+      {
+        "map": "names",
+        "percent": 90.0
+      }
+    ]
+  }
+}
+)";
+
+TEST(Status, WithTheAgentDeadTellsWhatTheKernelHolds) {
+  EXPECT_EQ(shown(status(makeNode(), deadAgent()), Format::kTable), kAgentDead);
+  EXPECT_EQ(shown(status(makeNode(), deadAgent()), Format::kJson), kJson);
+}
+
+TEST(Status, WithTheAgentAliveTellsOfTheControlPlane) {
+  EXPECT_EQ(shown(status(makeNode(), liveAgent()), Format::kTable), kAgentAlive);
+}
+
+TEST(Status, NoticesAForeignProgramThatRunsFirst) {
+  NodeView node = makeNode();
+  node.attachments[0].order.insert(node.attachments[0].order.begin(),
+                                   ProgramInfo{7, "cil_sock4", "aa", false});
+  const std::string text = shown(status(node, deadAgent()), Format::kTable);
+  EXPECT_NE(text.find("cil_sock4#7 > sockmesh"), std::string::npos) << text;
+}
+
+TEST(Status, AMissingProgramIsNotCountedAsAttached) {
+  NodeView node = makeNode();
+  Attachment missing;
+  missing.link = "sm_connect6";
+  missing.problem = "not pinned";
+  node.attachments.push_back(missing);
+  const std::string text = shown(status(node, deadAgent()), Format::kTable);
+  EXPECT_NE(text.find("Programs: 1 of 6 attached"), std::string::npos) << text;
+  EXPECT_NE(text.find("sm_connect6   not pinned"), std::string::npos) << text;
+}
+
+// Another version of the agent may leave fields out or give them another type.
+TEST(Status, AStrangeAnswerOfTheAgentDoesNotBreakIt) {
+  for (const char* answer : {"{}", R"({"xds": 3, "version": null})",
+                             R"({"xds": {"types": [1, {"lastRejection": "x"}]}})"}) {
+    const AgentReport agent{"127.0.0.1:1", Json::parse(answer), ""};
+    EXPECT_NE(shown(status(makeNode(), agent), Format::kTable).find("Agent:"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace sockmesh::ctl::test

@@ -1,0 +1,90 @@
+#include "stats/agent_collector.h"
+
+#include <gtest/gtest.h>
+#include <prometheus/metric_family.h>
+
+#include <cctype>
+#include <set>
+#include <sstream>
+
+#include "stats/datapath_collector.h"
+#include "stats/exposition.h"
+#include "stats/log_histogram.h"
+#include "stats/process_collector.h"
+
+namespace sockmesh {
+namespace {
+
+std::shared_ptr<const AgentStats> someStats() {
+  auto stats = std::make_shared<AgentStats>();
+  stats->xds.connected = true;
+  stats->xds.types.push_back(
+      {"EDS", "3", 10, 4, 2, std::chrono::milliseconds(1500), {"a", "b"}, std::nullopt});
+  stats->writer.writes = {{"cells", 9}};
+  stats->writer.errors = {{"cells", 1}};
+  stats->writer.convergence.observe(0.003);
+  stats->writer.convergence.observe(60);
+  return stats;
+}
+
+TEST(AgentCollector, TellsOfTheControlPlaneAndTheWriter) {
+  const auto collector = std::make_shared<AgentCollector>(someStats);
+  const std::string text = expose({collector});
+  for (const char* line : {
+           "sockmesh_xds_connected 1\n",
+           "sockmesh_xds_updates_total{type=\"EDS\",result=\"accepted\"} 4\n",
+           "sockmesh_xds_updates_total{type=\"EDS\",result=\"rejected\"} 2\n",
+           "sockmesh_xds_last_update_timestamp_seconds{type=\"EDS\"} 1.5\n",
+           "sockmesh_xds_rejected_resources{type=\"EDS\"} 2\n",
+           "sockmesh_map_writes_total{map=\"cells\"} 9\n",
+           "sockmesh_map_errors_total{map=\"cells\"} 1\n",
+           "sockmesh_convergence_duration_seconds_bucket{le=\"0.005\"} 1\n",
+           "sockmesh_convergence_duration_seconds_bucket{le=\"10\"} 1\n",
+           "sockmesh_convergence_duration_seconds_bucket{le=\"+Inf\"} 2\n",
+       }) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
+TEST(AgentCollector, BeforeAnythingIsKnownThereIsTheBuild) {
+  const auto collector = std::make_shared<AgentCollector>([] { return nullptr; });
+  EXPECT_EQ(collector->Collect().size(), 1U);
+}
+
+TEST(ProcessCollector, KnowsThisProcess) {
+  const std::string text = expose({std::make_shared<ProcessCollector>()});
+  for (const char* name :
+       {"process_cpu_seconds_total ", "process_resident_memory_bytes ", "process_open_fds ",
+        "process_max_fds ", "process_start_time_seconds 1"}) {
+    EXPECT_NE(text.find("\n" + std::string(name)), std::string::npos) << name << text;
+  }
+}
+
+// What `promtool check metrics` insists on, for all families together.
+TEST(Metrics, FamiliesHaveHelpGoodNamesAndOneOwner) {
+  const auto datapath = std::make_shared<DatapathCollector>(
+      []() -> Result<DatapathStats> { return DatapathStats{}; }, DatapathMetricsOptions{});
+  const auto agent = std::make_shared<AgentCollector>(someStats);
+  const Collectables all = {datapath, agent, std::make_shared<ProcessCollector>()};
+  std::set<std::string> seen;
+  for (const auto& collectable : all) {
+    for (const auto& family : collectable->Collect()) {
+      EXPECT_TRUE(seen.insert(family.name).second) << family.name << " twice";
+      EXPECT_FALSE(family.help.empty()) << family.name;
+      const bool counter = family.type == prometheus::MetricType::Counter;
+      EXPECT_EQ(family.name.ends_with("_total"), counter) << family.name;
+    }
+  }
+}
+
+TEST(LogHistogram, QuantilesLieWithinTheirBucket) {
+  const LogHistogram histogram{1.0, {0, 10, 0, 0}};
+  EXPECT_DOUBLE_EQ(quantileSeconds(histogram, 0.5).value(), 1.5);
+  EXPECT_DOUBLE_EQ(quantileSeconds(histogram, 1.0).value(), 2.0);
+  EXPECT_FALSE(quantileSeconds({1.0, {0, 0, 0, 0}}, 0.5));
+  const LogHistogram beyond{1.0, {0, 0, 0, 3}};
+  EXPECT_DOUBLE_EQ(quantileSeconds(beyond, 0.5).value(), 4.0);
+}
+
+}  // namespace
+}  // namespace sockmesh

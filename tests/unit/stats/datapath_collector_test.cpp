@@ -1,0 +1,126 @@
+#include "stats/datapath_collector.h"
+
+#include <gtest/gtest.h>
+
+#include "stats/exposition.h"
+
+namespace sockmesh {
+namespace {
+
+EndpointStats endpoint(std::uint32_t id, const std::string& address, std::uint64_t selected) {
+  EndpointStats out;
+  out.id = id;
+  out.cluster = "reviews";
+  out.address = address;
+  out.active = 2;
+  out.connections.selected = selected;
+  out.connections.failed = {{"refused", 1}, {"timed_out", 0}};
+  out.connections.connectDuration = {64e-6, {4, 1, 2}};
+  return out;
+}
+
+DatapathStats stats(std::vector<EndpointStats> endpoints) {
+  DatapathStats out;
+  out.endpoints = std::move(endpoints);
+  ClusterStats cluster;
+  cluster.cluster = "reviews";
+  cluster.refused = {{"no_endpoints", 3}, {"overflow", 0}};
+  out.clusters = {cluster};
+  out.services = {{"balanced", 5}};
+  return out;
+}
+
+struct Scraped {
+  DatapathStats now;
+  std::shared_ptr<DatapathCollector> collector;
+
+  explicit Scraped(bool endpointLabel)
+      : collector(
+            std::make_shared<DatapathCollector>([this]() -> Result<DatapathStats> { return now; },
+                                                DatapathMetricsOptions{endpointLabel})) {}
+  std::string text() const { return expose({collector}); }
+};
+
+TEST(DatapathCollector, CountersByEndpointVanishWithIt) {
+  Scraped scraped(true);
+  scraped.now = stats({endpoint(1, "10.0.0.1:80", 7), endpoint(2, "10.0.0.2:80", 8)});
+  EXPECT_NE(scraped.text().find("sockmesh_connections_selected_total{cluster=\"reviews\","
+                                "endpoint=\"10.0.0.2:80\"} 8\n"),
+            std::string::npos)
+      << scraped.text();
+  EXPECT_NE(scraped.text().find("sockmesh_connections_failed_total{cluster=\"reviews\","
+                                "endpoint=\"10.0.0.1:80\",reason=\"refused\"} 1\n"),
+            std::string::npos);
+  scraped.now = stats({endpoint(1, "10.0.0.1:80", 7)});
+  EXPECT_EQ(scraped.text().find("10.0.0.2:80"), std::string::npos);
+}
+
+TEST(DatapathCollector, CountersByClusterNeverFall) {
+  Scraped scraped(false);
+  const std::string series = "sockmesh_connections_selected_total{cluster=\"reviews\"} ";
+  scraped.now = stats({endpoint(1, "10.0.0.1:80", 7), endpoint(2, "10.0.0.2:80", 8)});
+  EXPECT_NE(scraped.text().find(series + "15\n"), std::string::npos) << scraped.text();
+  scraped.now = stats({endpoint(1, "10.0.0.1:80", 9)});
+  EXPECT_NE(scraped.text().find(series + "17\n"), std::string::npos) << scraped.text();
+  EXPECT_EQ(scraped.text().find("endpoint="), std::string::npos);
+}
+
+TEST(DatapathCollector, WhatNobodyConnectedToHasNoSeries) {
+  for (const bool endpointLabel : {true, false}) {
+    Scraped scraped(endpointLabel);
+    EndpointStats idle;
+    idle.cluster = "reviews";
+    idle.address = "10.0.0.1:80";
+    idle.connections.connectDuration = {64e-6, {0, 0, 0}};
+    scraped.now = stats({idle});
+    scraped.now.clusters[0].refused[0].second = 0;
+    EXPECT_EQ(scraped.text().find("reviews"), std::string::npos) << scraped.text();
+  }
+}
+
+TEST(DatapathCollector, HistogramsAreCumulative) {
+  Scraped scraped(true);
+  scraped.now = stats({endpoint(1, "10.0.0.1:80", 7)});
+  const std::string text = scraped.text();
+  const std::string name = "sockmesh_connect_duration_seconds";
+  EXPECT_NE(text.find(name + "_bucket{cluster=\"reviews\",le=\"6.4"), std::string::npos) << text;
+  EXPECT_NE(text.find(name + "_bucket{cluster=\"reviews\",le=\"+Inf\"} 7\n"), std::string::npos);
+  EXPECT_NE(text.find(name + "_count{cluster=\"reviews\"} 7\n"), std::string::npos);
+}
+
+TEST(DatapathCollector, UnreadableMapsAreOneGauge) {
+  const auto collector = std::make_shared<DatapathCollector>(
+      []() -> Result<DatapathStats> { return Error("gone"); }, DatapathMetricsOptions{});
+  EXPECT_EQ(expose({collector}),
+            "# HELP sockmesh_datapath_readable 1 while the pinned maps can be read.\n"
+            "# TYPE sockmesh_datapath_readable gauge\n"
+            "sockmesh_datapath_readable 0\n");
+}
+
+TEST(ClusterTotals, SeeThroughTheWrapOfA32BitBucket) {
+  ClusterTotals totals;
+  EndpointStats one = endpoint(1, "10.0.0.1:80", 7);
+  one.connections.connectDuration.buckets = {0xfffffff0, 0};
+  totals.update(stats({one}));
+  one.connections.connectDuration.buckets = {4, 0};
+  totals.update(stats({one}));
+  EXPECT_EQ(totals.totals().at("reviews").connectDuration.buckets[0], 0x100000004ULL);
+}
+
+TEST(ClusterTotals, AnIdThatIsUsedAgainStartsFromZero) {
+  ClusterTotals totals;
+  totals.update(stats({endpoint(1, "10.0.0.1:80", 100)}));
+  totals.update(stats({endpoint(1, "10.0.0.1:80", 3)}));
+  EXPECT_EQ(totals.totals().at("reviews").selected, 103U);
+  EXPECT_EQ(totals.totals().at("reviews").connectDuration.buckets[0], 8U);
+}
+
+TEST(ClusterTotals, AClusterThatIsGoneIsForgotten) {
+  ClusterTotals totals;
+  totals.update(stats({endpoint(1, "10.0.0.1:80", 1)}));
+  totals.update({});
+  EXPECT_TRUE(totals.totals().empty());
+}
+
+}  // namespace
+}  // namespace sockmesh
