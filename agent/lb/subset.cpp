@@ -48,20 +48,17 @@ bool sameKeys(const MetadataStruct& criteria, const Keys& keys) {
                     [](const auto& pair, const std::string& key) { return pair.first == key; });
 }
 
-// The selectors whose keys the criteria have, exactly or (redundant keys allowed) at least; those
-// with more keys first, else in the order of the configuration.
-std::vector<const SubsetSelector*> candidates(const SubsetConfig& config,
-                                              const MetadataStruct& criteria) {
-  std::vector<const SubsetSelector*> found;
+// The selector whose keys are those of the criteria; where redundant keys are allowed, the first of
+// those with the most keys that the criteria all have. Null: none.
+const SubsetSelector* selectorOf(const SubsetConfig& config, const MetadataStruct& criteria) {
+  const SubsetSelector* found = nullptr;
   for (const SubsetSelector& selector : config.selectors) {
+    if (selector.keys.empty()) continue;
     const bool redundant =
         config.allowRedundantKeys && only(criteria, selector.keys).size() == selector.keys.size();
-    if (!selector.keys.empty() && (redundant || sameKeys(criteria, selector.keys))) {
-      found.push_back(&selector);
-    }
+    if (!redundant && !sameKeys(criteria, selector.keys)) continue;
+    if (found == nullptr || selector.keys.size() > found->keys.size()) found = &selector;
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto* a, const auto* b) { return a->keys.size() > b->keys.size(); });
   return found;
 }
 
@@ -71,14 +68,12 @@ class Chooser {
       : config_(config), assignment_(assignment) {}
 
   SubsetChoice choose(const MetadataStruct& criteria) const {
-    const auto selectors = candidates(config_, criteria);
-    for (const SubsetSelector* selector : selectors) {
-      const MetadataStruct wanted = only(criteria, selector->keys);
-      if (anyHostMatches(assignment_, wanted, config_.listAsAny)) return matching(wanted);
-    }
     using Fallback = SubsetSelector::Fallback;
-    const SubsetSelector* selector = selectors.empty() ? nullptr : selectors.front();
-    switch (selector == nullptr ? Fallback::kNotDefined : selector->fallback) {
+    const SubsetSelector* selector = selectorOf(config_, criteria);
+    if (selector == nullptr) return clusterFallback();
+    const MetadataStruct wanted = only(criteria, selector->keys);
+    if (anyHostMatches(assignment_, wanted, config_.listAsAny)) return matching(wanted);
+    switch (selector->fallback) {
       case Fallback::kNoFallback:
         return {nullptr, true};
       case Fallback::kAnyEndpoint:

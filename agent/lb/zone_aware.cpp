@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace sockmesh {
 namespace {
@@ -96,23 +97,22 @@ std::vector<double> shares(const HostSet& upstream, const LocalityRules& rules) 
 
 std::vector<HostsPart> zoneAwareParts(const HostSet& upstream, const LocalityRules& rules) {
   if (!applies(upstream, rules)) return {};
-  if (belowPanicThreshold(*rules.localCluster, rules.panicThresholdPercent)) {
-    if (rules.zoneAware.failTrafficOnPanic) return {HostsPart{}};
-    return {};
-  }
+  const bool panic = belowPanicThreshold(*rules.localCluster, rules.panicThresholdPercent);
+  if (panic && !rules.zoneAware.failTrafficOnPanic) return {};
   const double enabled = std::clamp(rules.zoneAware.routingEnabledPercent / 100, 0.0, 1.0);
   std::vector<HostsPart> parts;
+  const auto add = [&](double share, const Locality* locality, HostList hosts) {
+    if (share > 0) parts.push_back({share, share, locality, std::move(hosts)});
+  };
+  add(1 - enabled, nullptr, withHealth(allHosts(upstream), HostHealth::kHealthy));
+  if (panic) {
+    add(enabled, nullptr, {});
+    return parts;
+  }
   const auto share = shares(upstream, rules);
   for (std::size_t i = 0; i < share.size(); ++i) {
-    if (share[i] * enabled <= 0) continue;
     const LocalityHosts& locality = upstream.localities[i];
-    const double part = share[i] * enabled;
-    parts.push_back(
-        {part, part, locality.locality, withHealth(locality.hosts, HostHealth::kHealthy)});
-  }
-  if (enabled < 1) {
-    const double flat = 1 - enabled;
-    parts.push_back({flat, flat, nullptr, withHealth(allHosts(upstream), HostHealth::kHealthy)});
+    add(share[i] * enabled, locality.locality, withHealth(locality.hosts, HostHealth::kHealthy));
   }
   return parts;
 }
