@@ -112,7 +112,7 @@ std::optional<std::vector<std::uint32_t>> nestedSchedule(
   for (std::size_t i = 0; i < cycles.size(); ++i) {
     repeat =
         std::lcm(repeat, cycles[i].size() / std::gcd<std::size_t>(cycles[i].size(), (*counts)[i]));
-    if (once * repeat > kMaxSchedule) return std::nullopt;
+    if (once * repeat > kMaxNestedSchedule) return std::nullopt;
   }
   std::vector<std::uint32_t> firstHost;
   std::uint32_t hosts = 0;

@@ -9,8 +9,10 @@
 
 namespace sockmesh {
 
-// The longest schedule that is made.
+// The longest schedule that is made, in picks of four bytes each.
 inline constexpr std::size_t kMaxSchedule = 65536;
+// The longest nested one: above it a group for each locality is smaller, and as exact.
+inline constexpr std::size_t kMaxNestedSchedule = 4096;
 // How far a host's share of a schedule may be from its weight's share, relative to the latter.
 inline constexpr double kScheduleTolerance = 0.001;
 
@@ -39,8 +41,8 @@ struct LocalityWeights {
 };
 
 // One cycle, in which every locality has gone through whole cycles of its own. Indices into the
-// concatenation of the localities' hosts. Nothing where a cycle has more than kMaxSchedule picks or
-// some weights have no cycleCounts. The relative errors of both levels add up.
+// concatenation of the localities' hosts. Nothing where a cycle has more than kMaxNestedSchedule
+// picks or some weights have no cycleCounts. The relative errors of both levels add up.
 std::optional<std::vector<std::uint32_t>> nestedSchedule(
     std::span<const LocalityWeights> localities);
 
