@@ -16,7 +16,7 @@ struct ListenerState {
   std::shared_ptr<const Listener> listener;
   std::uint64_t builtIn = 0;            // run
   std::vector<ClusterState*> clusters;  // of its legs; used in every run, so they stay
-  std::vector<std::shared_ptr<const LbService>> services;  // one for each address
+  std::vector<std::shared_ptr<const LbService>> services;  // one for each VIP
 };
 
 bool sameVips(const Listener* before, const Listener& now) {
@@ -92,10 +92,14 @@ void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Li
   }
   LbService service = buildService(*listener, legs, pool);
   std::vector<std::shared_ptr<const LbService>> services;
-  for (std::size_t i = 0; i < listener->addresses.size(); ++i) {
-    service.vip = listener->addresses[i];
-    const bool same = i < state.services.size() && *state.services[i] == service;
-    services.push_back(same ? state.services[i] : std::make_shared<const LbService>(service));
+  for (const SocketAddress& vip : listener->addresses) {
+    const auto again = [&](const auto& made) { return made->vip == vip; };
+    if (std::any_of(services.begin(), services.end(), again)) continue;
+    service.vip = vip;
+    const auto same = std::find_if(state.services.begin(), state.services.end(),
+                                   [&](const auto& known) { return *known == service; });
+    services.push_back(same != state.services.end() ? *same
+                                                    : std::make_shared<const LbService>(service));
   }
   if (services != state.services) changed.push_back(&state);
   state.services = std::move(services);
