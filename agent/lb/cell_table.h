@@ -1,0 +1,43 @@
+// Making, reading and sharing CellTables.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+// A table of words, four a cell; size is the number of words.
+CellTable wordTable(std::span<const std::uint32_t> words);
+std::uint32_t wordAt(const CellTable& table, std::size_t index);
+
+// Vose's alias table over `weights`: cell i is entry i. Weights are finite and >= 0, their sum is
+// > 0, at least one of them. They are first rounded to multiples of sum / (n * 2^32), the largest
+// taking up the rest, and then met exactly: an entry's share is wrong by less than 1 / (n * 2^32)
+// (the largest's by less than 2^-33), and an entry of weight 0 is never chosen.
+CellTable aliasTable(std::span<const double> weights);
+
+// The share of each entry of an alias table; `entries` is one more than the highest index in it.
+std::vector<double> aliasShares(const CellTable& table, std::size_t entries);
+
+// One object for equal content. Holds no table alive.
+class CellPool {
+ public:
+  std::shared_ptr<const CellTable> share(CellTable table);
+
+ private:
+  void dropExpired();
+
+  std::unordered_multimap<std::uint64_t, std::weak_ptr<const CellTable>> byHash_;
+  std::size_t dropAt_ = 1024;
+};
+
+// Whether two tables hold the same; either may be null.
+bool sameContent(const std::shared_ptr<const CellTable>& a,
+                 const std::shared_ptr<const CellTable>& b);
+
+}  // namespace sockmesh

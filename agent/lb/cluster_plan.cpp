@@ -1,0 +1,166 @@
+#include "lb/cluster_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "lb/subset.h"
+
+namespace sockmesh {
+namespace {
+
+sm_reason reasonOf(LeaveAloneReason reason) {
+  switch (reason) {
+    case LeaveAloneReason::kTls:
+      return SM_REASON_TLS;
+    case LeaveAloneReason::kOriginalDst:
+      return SM_REASON_ORIGINAL_DST;
+    case LeaveAloneReason::kBlackHole:
+      return SM_REASON_BLACK_HOLE;
+    case LeaveAloneReason::kDns:
+      return SM_REASON_DNS;
+    case LeaveAloneReason::kUnsupportedDiscovery:
+      return SM_REASON_UNSUPPORTED;
+    case LeaveAloneReason::kNone:
+      break;
+  }
+  return SM_REASON_NONE;
+}
+
+bool isHashing(LbPolicy policy) {
+  return policy == LbPolicy::kRingHash || policy == LbPolicy::kMaglev;
+}
+
+// Envoy's walk: r = hash % 100 + 1, the first of the cumulative healthy loads, then of the degraded
+// ones, that is not below r. A degraded connection still uses the table of healthy hosts.
+std::vector<std::uint32_t> prioritiesByHash(const PriorityLoads& loads) {
+  std::vector<std::uint32_t> priorities;
+  for (const auto* part : {&loads.healthy, &loads.degraded}) {
+    for (std::uint32_t p = 0; p < part->size(); ++p) {
+      priorities.insert(priorities.end(), (*part)[p], p);
+    }
+  }
+  return priorities;
+}
+
+void planHash(const GroupContext& context, const PrioritySet& set, const PriorityLoads& loads,
+              bool localityWeighted, ClusterPlan& plan) {
+  const auto priorities = prioritiesByHash(loads);
+  std::vector<std::uint32_t> groupOf(set.size(), 0);
+  for (std::uint32_t p = 0; p < set.size(); ++p) {
+    const std::uint32_t load = loads.healthy[p] + loads.degraded[p];
+    if (load == 0) continue;
+    groupOf[p] = static_cast<std::uint32_t>(plan.groups.size());
+    plan.groups.push_back(
+        {load / 100.0, hashGroup(context, set[p], p, loads.panic[p], localityWeighted)});
+  }
+  if (plan.groups.size() < 2) return;
+  for (const std::uint32_t priority : priorities) plan.byHash.push_back(groupOf[priority]);
+}
+
+// A subset takes part in locality weighting only where it is told to.
+LocalityMode modeOf(const LoadBalancing& lb) {
+  const bool ignores = lb.subset && !lb.subset->localityWeightAware &&
+                       lb.localityMode == LocalityMode::kLocalityWeighted;
+  return ignores ? LocalityMode::kFlat : lb.localityMode;
+}
+
+// locality_weight scaled by the part of the locality's hosts that the subset kept.
+void scaleLocalityWeights(PrioritySet& set) {
+  for (HostSet& level : set) {
+    for (LocalityHosts& locality : level.localities) {
+      const double kept =
+          static_cast<double>(locality.hosts.size()) / static_cast<double>(locality.unfiltered);
+      locality.weight = static_cast<std::uint32_t>(std::round(locality.weight * kept));
+    }
+  }
+}
+
+PrioritySet hostsOf(const PlanInputs& inputs, const SubsetChoice& subset) {
+  const LoadBalancing& lb = inputs.cluster.lb;
+  HostFacts facts;
+  facts.ejected = inputs.ejected;
+  facts.nodeLocality = inputs.nodeLocality;
+  facts.filter = subset.filter;
+  if (lb.slowStart.window > Nanos{0} &&
+      (lb.policy == LbPolicy::kRoundRobin || lb.policy == LbPolicy::kLeastRequest)) {
+    facts.weightFactor = [&inputs](const Endpoint& endpoint) {
+      return inputs.ages.factor(inputs.cluster.lb.slowStart, endpoint.address, inputs.now);
+    };
+  }
+  PrioritySet set = prioritySet(inputs.assignment, facts);
+  if (lb.subset && lb.subset->scaleLocalityWeight) scaleLocalityWeights(set);
+  return set;
+}
+
+bool hasEndpoints(const LoadAssignment& assignment) {
+  return std::any_of(assignment.localities.begin(), assignment.localities.end(),
+                     [](const LocalityEndpoints& one) { return !one.endpoints.empty(); });
+}
+
+void shareGroups(ClusterPlan& plan, const ClusterPlan* before) {
+  if (before == nullptr) return;
+  const std::size_t common = std::min(plan.groups.size(), before->groups.size());
+  for (std::size_t i = 0; i < common; ++i) {
+    if (*plan.groups[i].group == *before->groups[i].group) {
+      plan.groups[i].group = before->groups[i].group;
+    }
+  }
+}
+
+void planPolicy(const PlanInputs& inputs, CellPool& pool, const SubsetChoice& subset,
+                ClusterPlan& plan) {
+  const LoadBalancing& lb = inputs.cluster.lb;
+  const PrioritySet set = hostsOf(inputs, subset);
+  const std::uint32_t factor = inputs.assignment.overprovisioningFactor;
+  const PriorityLoads loads = priorityLoads(
+      set, {factor, inputs.assignment.weightedPriorityHealth, lb.healthyPanicThresholdPercent});
+  const GroupContext context{
+      inputs.cluster, pool,
+      hasEndpoints(inputs.assignment) ? SM_REASON_NO_HEALTHY : SM_REASON_NO_ENDPOINTS};
+  const LocalityMode mode = modeOf(lb);
+  if (plan.hashing) {
+    planHash(context, set, loads, mode == LocalityMode::kLocalityWeighted, plan);
+    return;
+  }
+  const LocalityRules rules{mode, factor, lb.healthyPanicThresholdPercent, lb.zoneAware,
+                            inputs.localCluster};
+  plan.groups = weightGroups(context, hostsSources(set, loads, rules));
+}
+
+}  // namespace
+
+sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignment) {
+  if (cluster == nullptr) return SM_REASON_CLUSTER_UNKNOWN;
+  if (cluster->leaveAlone != LeaveAloneReason::kNone) return reasonOf(cluster->leaveAlone);
+  if (cluster->lb.policy == LbPolicy::kClusterProvided) return SM_REASON_ORIGINAL_DST;
+  return assignment == nullptr ? SM_REASON_ENDPOINTS_UNKNOWN : SM_REASON_NONE;
+}
+
+std::shared_ptr<const ClusterPlan> leaveAlonePlan(const std::string& cluster, sm_reason reason) {
+  auto plan = std::make_shared<ClusterPlan>();
+  plan->groups.push_back({1, verdict(SM_POLICY_LEAVE_ALONE, reason, cluster)});
+  return plan;
+}
+
+std::shared_ptr<const ClusterPlan> planCluster(const PlanInputs& inputs, CellPool& pool,
+                                               const ClusterPlan* before) {
+  auto plan = std::make_shared<ClusterPlan>();
+  plan->hashing = isHashing(inputs.cluster.lb.policy);
+  plan->rewriting = true;
+  SubsetChoice subset;
+  if (inputs.cluster.lb.subset) {
+    subset = chooseSubset(*inputs.cluster.lb.subset, inputs.criteria, inputs.assignment);
+  }
+  if (subset.none) {
+    const sm_reason reason =
+        hasEndpoints(inputs.assignment) ? SM_REASON_NO_SUBSET : SM_REASON_NO_ENDPOINTS;
+    plan->groups.push_back({1, verdict(SM_POLICY_REFUSE, reason, inputs.cluster.name)});
+  } else {
+    planPolicy(inputs, pool, subset, *plan);
+  }
+  shareGroups(*plan, before);
+  return plan;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,49 @@
+// What one cluster (or the subset of it that a leg's metadata names) contributes to the services
+// that lead to it. Shared by all of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lb/group_builder.h"
+#include "lb/slow_start.h"
+#include "model/snapshot.h"
+
+namespace sockmesh {
+
+struct ClusterPlan {
+  // Picked by share (they sum to 1), or with `byHash` by the connection's hash.
+  std::vector<SharedGroup> groups;
+  // With more than one priority under a hash policy: 100 indices into `groups`, by hash mod 100.
+  std::vector<std::uint32_t> byHash;
+  bool hashing = false;    // RING_HASH or MAGLEV
+  bool rewriting = false;  // not left alone
+};
+
+// Everything that a plan depends on.
+struct PlanInputs {
+  const Cluster& cluster;
+  const LoadAssignment& assignment;
+  const MetadataStruct& criteria;  // of the leg; matters with a subset configuration
+  const std::set<SocketAddress>& ejected;
+  const Locality& nodeLocality;
+  const SlowStartAges& ages;
+  const HostSet* localCluster = nullptr;  // of zone-aware routing; null: unknown
+  Nanos now{0};
+};
+
+// Why connections to this cluster are not balanced, or SM_REASON_NONE. `cluster` and `assignment`
+// are null where they have not arrived.
+sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignment);
+
+// A plan that leaves alone for this reason.
+std::shared_ptr<const ClusterPlan> leaveAlonePlan(const std::string& cluster, sm_reason reason);
+
+// Groups equal to those of `before` (may be null) are the same objects.
+std::shared_ptr<const ClusterPlan> planCluster(const PlanInputs& inputs, CellPool& pool,
+                                               const ClusterPlan* before);
+
+}  // namespace sockmesh

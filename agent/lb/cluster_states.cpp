@@ -1,0 +1,175 @@
+#include "lb/cluster_states.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lb/cluster_facts.h"
+
+namespace sockmesh {
+namespace {
+
+using AssignmentPtr = std::shared_ptr<const LoadAssignment>;
+
+// What an expired assignment counts as, and a static cluster without one.
+const AssignmentPtr& emptyAssignment() {
+  static const AssignmentPtr empty = std::make_shared<const LoadAssignment>();
+  return empty;
+}
+
+std::optional<Nanos> earlier(std::optional<Nanos> a, std::optional<Nanos> b) {
+  if (!a || !b) return a ? a : b;
+  return std::min(*a, *b);
+}
+
+std::set<SocketAddress> ejectedOf(const HealthOverlay& overlay, const std::string& cluster) {
+  std::set<SocketAddress> ejected;
+  const auto found = overlay.byCluster.find(cluster);
+  if (found == overlay.byCluster.end()) return ejected;
+  for (const auto& [address, health] : found->second) {
+    if (health.ejected) ejected.insert(address);
+  }
+  return ejected;
+}
+
+// Looks at `next` before it searches; leaves `next` behind what was found.
+template <typename T>
+std::shared_ptr<const T> findNear(const Snapshot::ByName<T>& map, const std::string& name,
+                                  typename Snapshot::ByName<T>::const_iterator& next) {
+  auto found = next;
+  if (found == map.end() || found->first != name) found = map.find(name);
+  if (found == map.end()) return nullptr;
+  next = std::next(found);
+  return found->second;
+}
+
+}  // namespace
+
+void ClusterStates::begin(const Snapshot& snapshot, const HealthOverlay& overlay, Nanos now) {
+  ++run_;
+  snapshot_ = &snapshot;
+  overlay_ = &overlay;
+  now_ = now;
+  nextCluster_ = snapshot.clusters.begin();
+  nextAssignment_ = snapshot.assignments.begin();
+  factsChanged_ = false;
+  callers_ = callersAssignment();
+  callersEjected_ = ejectedOf(overlay, options_.localCluster);
+  for (auto& [name, state] : states_) update(state, inputsOf(name));
+}
+
+AssignmentPtr ClusterStates::callersAssignment() const {
+  if (options_.localCluster.empty()) return nullptr;
+  const auto cluster = snapshot_->clusters.find(options_.localCluster);
+  if (cluster != snapshot_->clusters.end()) return snapshot_->assignmentOf(*cluster->second);
+  const auto found = snapshot_->assignments.find(options_.localCluster);
+  return found == snapshot_->assignments.end() ? nullptr : found->second;
+}
+
+AssignmentPtr ClusterStates::assignmentOf(const Cluster& cluster) {
+  if (cluster.inlineAssignment) return cluster.inlineAssignment;
+  if (cluster.type == DiscoveryType::kStatic) return emptyAssignment();
+  return findNear(snapshot_->assignments, cluster.edsName, nextAssignment_);
+}
+
+ClusterInputs ClusterStates::inputsOf(const std::string& name) {
+  ClusterInputs inputs;
+  inputs.ejected = ejectedOf(*overlay_, name);
+  inputs.cluster = findNear(snapshot_->clusters, name, nextCluster_);
+  if (!inputs.cluster) return inputs;
+  inputs.received = assignmentOf(*inputs.cluster);
+  if (inputs.cluster->lb.localityMode == LocalityMode::kZoneAware) {
+    inputs.callers = callers_;
+    inputs.callersEjected = callersEjected_;
+  }
+  return inputs;
+}
+
+ClusterState& ClusterStates::use(const std::string& name) {
+  const auto [at, made] = states_.try_emplace(name);
+  ClusterState& state = at->second;
+  state.usedIn = run_;
+  if (!made) return state;
+  state.name = name;
+  update(state, inputsOf(name));
+  return state;
+}
+
+void ClusterStates::update(ClusterState& state, ClusterInputs seen) {
+  const bool first = state.changedIn == 0;
+  const bool due = state.nextChange && *state.nextChange <= now_;
+  if (!first && !due && seen == state.inputs) return;
+  if (first || seen.received != state.inputs.received) state.receivedAt = now_;
+  state.inputs = std::move(seen);
+  state.changedIn = run_;
+  changed_.push_back(&state);
+  refresh(state);
+}
+
+// After a change: plans are made anew when they are asked for.
+void ClusterStates::refresh(ClusterState& state) {
+  const ClusterInputs& inputs = state.inputs;
+  state.effective = inputs.received;
+  state.nextChange.reset();
+  if (inputs.received && inputs.received->endpointStaleAfter) {
+    const Nanos expiry = state.receivedAt + *inputs.received->endpointStaleAfter;
+    if (expiry <= now_) {
+      state.effective = emptyAssignment();
+    } else {
+      state.nextChange = expiry;
+    }
+  }
+  if (inputs.cluster && state.effective && inputs.cluster->lb.slowStart.window > Nanos{0}) {
+    const SlowStart& slowStart = inputs.cluster->lb.slowStart;
+    state.ages.observe(*state.effective, now_);
+    state.nextChange = earlier(state.nextChange, state.ages.nextChange(slowStart, now_));
+  }
+  auto facts = clusterFacts(state.name, inputs.cluster.get(), state.effective.get());
+  if (!state.facts || *state.facts != facts) {
+    state.facts = std::make_shared<const LbCluster>(std::move(facts));
+    factsChanged_ = true;
+  }
+  state.plansBefore = std::exchange(state.plans, {});
+}
+
+PlanPtr ClusterStates::plan(ClusterState& state, const MetadataStruct& metadata) {
+  static const MetadataStruct kNoCriteria;
+  const ClusterInputs& inputs = state.inputs;
+  const bool subset = inputs.cluster && inputs.cluster->lb.subset;
+  const MetadataStruct& criteria = subset ? metadata : kNoCriteria;
+  PlanPtr& known = state.plans[criteria];
+  if (known) return known;
+  const sm_reason reason = leftAloneReason(inputs.cluster.get(), state.effective.get());
+  if (reason != SM_REASON_NONE) {
+    known = leaveAlonePlan(state.name, reason);
+    return known;
+  }
+  std::optional<PrioritySet> callers;
+  if (inputs.callers) {
+    HostFacts facts;
+    facts.ejected = inputs.callersEjected;
+    facts.nodeLocality = options_.nodeLocality;
+    callers = prioritySet(*inputs.callers, facts);
+  }
+  const PlanInputs all{*inputs.cluster,
+                       *state.effective,
+                       criteria,
+                       inputs.ejected,
+                       options_.nodeLocality,
+                       state.ages,
+                       callers ? &callers->front() : nullptr,
+                       now_};
+  const auto before = state.plansBefore.find(criteria);
+  known =
+      planCluster(all, pool_, before == state.plansBefore.end() ? nullptr : before->second.get());
+  return known;
+}
+
+void ClusterStates::end() {
+  for (ClusterState* state : changed_) state->plansBefore.clear();
+  changed_.clear();
+  const std::size_t forgotten =
+      std::erase_if(states_, [this](const auto& entry) { return entry.second.usedIn != run_; });
+  factsChanged_ = factsChanged_ || forgotten > 0;
+}
+
+}  // namespace sockmesh

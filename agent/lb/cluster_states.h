@@ -1,0 +1,94 @@
+// Every cluster that a VIP leads to, as it was when it was last looked at, with what was made of
+// it: the memory of the Compiler. What did not change is not made again.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "lb/cluster_plan.h"
+#include "lb/compiler.h"
+#include "lb/slow_start.h"
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+using PlanPtr = std::shared_ptr<const ClusterPlan>;
+
+// What decides about a cluster's tables. Resources are compared by identity: a new object is news.
+struct ClusterInputs {
+  std::shared_ptr<const Cluster> cluster;          // null: unknown
+  std::shared_ptr<const LoadAssignment> received;  // null: not arrived
+  std::set<SocketAddress> ejected;
+  // The callers' own cluster; only with zone-aware routing.
+  std::shared_ptr<const LoadAssignment> callers;
+  std::set<SocketAddress> callersEjected;
+  bool operator==(const ClusterInputs&) const = default;
+};
+
+struct ClusterState {
+  std::string name;
+  std::uint64_t changedIn = 0;  // the run in which the inputs, or time, last changed anything
+  std::uint64_t usedIn = 0;     // the last run in which a VIP led here
+  ClusterInputs inputs;
+  std::shared_ptr<const LoadAssignment> effective;  // as received; empty once it is stale
+  Nanos receivedAt{0};
+  SlowStartAges ages;
+  std::optional<Nanos> nextChange;
+  std::shared_ptr<const LbCluster> facts;
+  // By the criteria of a leg; without a subset configuration all legs share one without criteria.
+  std::map<MetadataStruct, PlanPtr> plans;
+  std::map<MetadataStruct, PlanPtr> plansBefore;  // of the inputs before these, during a run
+};
+
+class ClusterStates {
+ public:
+  using ByName = std::map<std::string, ClusterState>;
+
+  ClusterStates(const CompilerOptions& options, CellPool& pool) : options_(options), pool_(pool) {}
+
+  // Begins a run: brings all known clusters up to date. The arguments outlive the run.
+  void begin(const Snapshot& snapshot, const HealthOverlay& overlay, Nanos now);
+  // The cluster of this name, up to date and in use. Stays where it is while it is used in each
+  // run.
+  ClusterState& use(const std::string& name);
+  void use(ClusterState& state) { state.usedIn = run_; }
+  PlanPtr plan(ClusterState& state, const MetadataStruct& metadata);
+  // Ends a run: forgets clusters that were not used in it.
+  void end();
+
+  std::uint64_t run() const { return run_; }
+  // Whether any cluster's facts changed, came or went in this run. Valid after end().
+  bool factsChanged() const { return factsChanged_; }
+  const ByName& byName() const { return states_; }
+
+ private:
+  ClusterInputs inputsOf(const std::string& name);
+  std::shared_ptr<const LoadAssignment> assignmentOf(const Cluster& cluster);
+  std::shared_ptr<const LoadAssignment> callersAssignment() const;
+  void update(ClusterState& state, ClusterInputs seen);
+  void refresh(ClusterState& state);
+
+  const CompilerOptions& options_;
+  CellPool& pool_;
+  ByName states_;
+  std::vector<ClusterState*> changed_;  // in this run
+  bool factsChanged_ = false;
+
+  std::uint64_t run_ = 0;
+  const Snapshot* snapshot_ = nullptr;
+  const HealthOverlay* overlay_ = nullptr;
+  Nanos now_{0};
+  std::shared_ptr<const LoadAssignment> callers_;
+  std::set<SocketAddress> callersEjected_;
+  // Where the next name is expected: names mostly come in order, and a search costs more.
+  Snapshot::ByName<Cluster>::const_iterator nextCluster_;
+  Snapshot::ByName<LoadAssignment>::const_iterator nextAssignment_;
+};
+
+}  // namespace sockmesh

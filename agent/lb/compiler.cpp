@@ -1,0 +1,174 @@
+#include "lb/compiler.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "lb/cluster_states.h"
+#include "lb/service_builder.h"
+
+namespace sockmesh {
+namespace {
+
+// A listener as it was last built.
+struct ListenerState {
+  std::shared_ptr<const Listener> listener;
+  std::uint64_t builtIn = 0;            // run
+  std::vector<ClusterState*> clusters;  // of its legs; used in every run, so they stay
+  std::vector<std::shared_ptr<const LbService>> services;  // one for each VIP
+};
+
+bool sameVips(const Listener* before, const Listener& now) {
+  return before != nullptr && before->addresses == now.addresses &&
+         before->protocol == now.protocol;
+}
+
+}  // namespace
+
+struct Compiler::State {
+  explicit State(CompilerOptions given)
+      : options(std::move(given)), clusters(options, pool), tables(std::make_shared<LbTables>()) {}
+
+  void updateListeners(const Snapshot& snapshot);
+  void update(ListenerState& state, const std::shared_ptr<const Listener>& listener);
+  void build(ListenerState& state, const std::shared_ptr<const Listener>& listener);
+  void publish();
+  void enterAll(LbTables& made) const;
+  void replaceChanged(LbTables& made) const;
+
+  CompilerOptions options;
+  CellPool pool;
+  ClusterStates clusters;
+  std::map<std::string, ListenerState> listeners;
+  std::shared_ptr<const LbTables> tables;
+
+  // Of the run.
+  bool vipsChanged = false;             // one came, went or may have another owner
+  std::vector<ListenerState*> changed;  // listeners with other services than before
+};
+
+// Both maps are in order of name: one walk over the two.
+void Compiler::State::updateListeners(const Snapshot& snapshot) {
+  auto known = listeners.begin();
+  const auto drop = [&] {
+    known = listeners.erase(known);
+    vipsChanged = true;
+  };
+  for (const auto& [name, listener] : snapshot.listeners) {
+    if (listener->route.clusters.empty()) continue;
+    while (known != listeners.end() && known->first < name) drop();
+    if (known == listeners.end() || known->first != name) {
+      known = listeners.emplace_hint(known, name, ListenerState{});
+    }
+    update(known->second, listener);
+    ++known;
+  }
+  while (known != listeners.end()) drop();
+}
+
+void Compiler::State::update(ListenerState& state,
+                             const std::shared_ptr<const Listener>& listener) {
+  if (state.listener == listener) {
+    bool same = true;
+    for (ClusterState* cluster : state.clusters) {
+      clusters.use(*cluster);
+      same = same && cluster->changedIn <= state.builtIn;
+    }
+    if (same) return;
+  }
+  build(state, listener);
+}
+
+void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Listener>& listener) {
+  vipsChanged = vipsChanged || !sameVips(state.listener.get(), *listener);
+  std::vector<ServiceLeg> legs;
+  state.clusters.clear();
+  for (const WeightedCluster& leg : listener->route.clusters) {
+    ClusterState& cluster = clusters.use(leg.name);
+    state.clusters.push_back(&cluster);
+    legs.push_back(
+        {cluster.inputs.cluster.get(), leg.weight, clusters.plan(cluster, leg.metadataMatch)});
+  }
+  LbService service = buildService(*listener, legs, pool);
+  std::vector<std::shared_ptr<const LbService>> services;
+  for (const SocketAddress& vip : listener->addresses) {
+    const auto again = [&](const auto& made) { return made->vip == vip; };
+    if (std::any_of(services.begin(), services.end(), again)) continue;
+    service.vip = vip;
+    const auto same = std::find_if(state.services.begin(), state.services.end(),
+                                   [&](const auto& known) { return *known == service; });
+    services.push_back(same != state.services.end() ? *same
+                                                    : std::make_shared<const LbService>(service));
+  }
+  if (services != state.services) changed.push_back(&state);
+  state.services = std::move(services);
+  state.listener = listener;
+  state.builtIn = clusters.run();
+}
+
+// The first listener by name owns a VIP.
+void Compiler::State::enterAll(LbTables& made) const {
+  for (const auto& [name, state] : listeners) {
+    for (const auto& service : state.services) {
+      const VipKey key{service->vip, service->protocol};
+      const auto [at, entered] = made.services.emplace(key, service);
+      if (entered) continue;
+      const char* protocol = service->protocol == Protocol::kUdp ? "/udp" : "/tcp";
+      made.conflicts.push_back({name, "VIP " + service->vip.toString() + protocol +
+                                          " belongs to listener " + at->second->name});
+    }
+  }
+}
+
+// All VIPs have their owners as before.
+void Compiler::State::replaceChanged(LbTables& made) const {
+  made.services = tables->services;
+  made.conflicts = tables->conflicts;
+  for (const ListenerState* state : changed) {
+    for (const auto& service : state->services) {
+      auto& current = made.services.at({service->vip, service->protocol});
+      if (current->name == service->name) current = service;
+    }
+  }
+}
+
+void Compiler::State::publish() {
+  if (!vipsChanged && changed.empty() && !clusters.factsChanged()) return;
+  auto made = std::make_shared<LbTables>();
+  if (vipsChanged) {
+    enterAll(*made);
+  } else {
+    replaceChanged(*made);
+  }
+  for (const auto& [name, cluster] : clusters.byName()) {
+    made->clusters.emplace_hint(made->clusters.end(), name, cluster.facts);
+  }
+  tables = std::move(made);
+}
+
+Compiler::Compiler(CompilerOptions options) : state_(std::make_unique<State>(std::move(options))) {}
+Compiler::~Compiler() = default;
+
+std::shared_ptr<const LbTables> Compiler::compile(const Snapshot& snapshot,
+                                                  const HealthOverlay& overlay, Nanos now) {
+  State& state = *state_;
+  state.vipsChanged = false;
+  state.changed.clear();
+  state.clusters.begin(snapshot, overlay, now);
+  state.updateListeners(snapshot);
+  state.clusters.end();
+  state.publish();
+  return state.tables;
+}
+
+std::optional<Nanos> Compiler::nextChange() const {
+  std::optional<Nanos> next;
+  for (const auto& [name, cluster] : state_->clusters.byName()) {
+    if (cluster.nextChange)
+      next = std::min(next.value_or(*cluster.nextChange), *cluster.nextChange);
+  }
+  return next;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,72 @@
+// The hosts of a cluster as Envoy's load balancers see them: by priority and locality, with the
+// health that follows from EDS and from this node's own knowledge.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <vector>
+
+#include "model/assignment.h"
+
+namespace sockmesh {
+
+// Envoy's coarse health.
+enum class HostHealth : std::uint8_t { kHealthy, kDegraded, kUnhealthy };
+
+struct Host {
+  const Endpoint* endpoint = nullptr;  // of the assignment, which outlives the Host
+  const Locality* locality = nullptr;
+  HostHealth health = HostHealth::kHealthy;
+  bool excluded = false;  // left out of denominators: draining
+  double weight = 1;      // load_balancing_weight, in slow start times its factor; > 0
+};
+
+using HostList = std::vector<const Host*>;
+
+// The hosts of one locality at one priority, at least one.
+struct LocalityHosts {
+  const Locality* locality = nullptr;
+  std::uint32_t weight = 0;  // 0: not given
+  // Hosts of this locality in the whole cluster's host set, before a subset filtered them.
+  std::size_t unfiltered = 0;
+  HostList hosts;
+};
+
+// One priority. Move-only: the lists point into `hosts`.
+struct HostSet {
+  HostSet() = default;
+  HostSet(HostSet&&) = default;
+  HostSet& operator=(HostSet&&) = default;
+
+  std::vector<Host> hosts;  // in the order of the assignment
+  // The node's own locality first (where it has hosts), then by region, zone and sub-zone: the
+  // order that Envoy enters into its scheduler.
+  std::vector<LocalityHosts> localities;
+  bool hasLocalLocality = false;  // localities[0] is the node's own
+};
+
+// By priority; levels without hosts are there, empty. At least one.
+using PrioritySet = std::vector<HostSet>;
+
+struct HostFacts {
+  std::set<SocketAddress> ejected;  // FAILED_OUTLIER_CHECK
+  Locality nodeLocality;
+  // Which endpoints take part; null: all.
+  std::function<bool(const Endpoint&)> filter;
+  // What an endpoint's weight is multiplied with (slow start), asked for healthy hosts; null: 1.
+  std::function<double(const Endpoint&)> weightFactor;
+};
+
+// Coarse health from an endpoint's EDS status and its ejection.
+HostHealth coarseHealth(EdsHealth health, bool ejected);
+
+// A locality given twice at one priority is merged, and the last given weight counts.
+PrioritySet prioritySet(const LoadAssignment& assignment, const HostFacts& facts);
+
+// Those of `hosts` with this health, in order.
+HostList withHealth(const HostList& hosts, HostHealth health);
+HostList allHosts(const HostSet& set);
+std::size_t countExcluded(const HostList& hosts);
+
+}  // namespace sockmesh

@@ -1,0 +1,91 @@
+#include "lb/hosts_source.h"
+
+#include <algorithm>
+
+#include "lb/zone_aware.h"
+
+namespace sockmesh {
+namespace {
+
+void normalise(std::vector<HostsPart>& parts) {
+  double sum = 0;
+  for (const HostsPart& part : parts) sum += part.weight;
+  for (HostsPart& part : parts) part.share = part.weight / sum;
+}
+
+// Empty where no locality has any weight: selection is flat then.
+std::vector<HostsPart> weightedParts(const HostSet& set, HostHealth health,
+                                     std::uint32_t overprovisioningFactor) {
+  std::vector<HostsPart> parts;
+  for (const LocalityHosts& locality : set.localities) {
+    const double weight = effectiveLocalityWeight(locality, health, overprovisioningFactor);
+    if (weight <= 0) continue;
+    parts.push_back({weight, weight, locality.locality, withHealth(locality.hosts, health)});
+  }
+  normalise(parts);
+  return parts;
+}
+
+HostsPart flatPart(const HostSet& set, HostHealth health) {
+  return {1, 1, nullptr, withHealth(allHosts(set), health)};
+}
+
+// A priority in panic: all hosts, one flat list.
+HostsSource panicSource(const HostSet& set, const LocalityRules& rules) {
+  HostsSource source;
+  source.panic = true;
+  HostsPart part;
+  const bool fail = rules.mode == LocalityMode::kZoneAware && rules.zoneAware.failTrafficOnPanic;
+  if (!fail) part.hosts = allHosts(set);
+  source.parts.push_back(std::move(part));
+  return source;
+}
+
+HostsSource sourceOf(const HostSet& set, std::uint32_t priority, HostHealth health,
+                     const LocalityRules& rules) {
+  HostsSource source;
+  if (rules.mode == LocalityMode::kLocalityWeighted) {
+    source.parts = weightedParts(set, health, rules.overprovisioningFactor);
+    source.localityWeighted = !source.parts.empty();
+  }
+  // Envoy would send degraded connections to zones by the healthy hosts' distribution, also to
+  // zones without a degraded host, where they fail; here they are spread flat.
+  if (rules.mode == LocalityMode::kZoneAware && priority == 0 && health == HostHealth::kHealthy) {
+    source.parts = zoneAwareParts(set, rules);
+  }
+  if (source.parts.empty()) source.parts.push_back(flatPart(set, health));
+  return source;
+}
+
+}  // namespace
+
+double effectiveLocalityWeight(const LocalityHosts& locality, HostHealth health,
+                               std::uint32_t overprovisioningFactor) {
+  const std::size_t all = locality.hosts.size() - countExcluded(locality.hosts);
+  const std::size_t eligible = withHealth(locality.hosts, health).size();
+  if (all == 0 || eligible == 0) return 0;
+  const double available = static_cast<double>(eligible) / static_cast<double>(all);
+  return locality.weight * std::min(1.0, overprovisioningFactor / 100.0 * available);
+}
+
+std::vector<HostsSource> hostsSources(const PrioritySet& set, const PriorityLoads& loads,
+                                      const LocalityRules& rules) {
+  std::vector<HostsSource> sources;
+  for (std::uint32_t p = 0; p < set.size(); ++p) {
+    for (const bool degraded : {false, true}) {
+      const std::uint32_t load = degraded ? loads.degraded[p] : loads.healthy[p];
+      if (load == 0) continue;
+      HostsSource source =
+          loads.panic[p]
+              ? panicSource(set[p], rules)
+              : sourceOf(set[p], p, degraded ? HostHealth::kDegraded : HostHealth::kHealthy, rules);
+      source.priority = p;
+      source.load = load;
+      source.degraded = degraded && !source.panic;
+      sources.push_back(std::move(source));
+    }
+  }
+  return sources;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,69 @@
+#include "lb/service_builder.h"
+
+#include <utility>
+
+namespace sockmesh {
+namespace {
+
+std::uint32_t flagsOf(const Listener& listener, const ServiceLeg& leg) {
+  std::uint32_t flags = 0;
+  if (leg.cluster == nullptr || !leg.plan->rewriting) return flags;
+  const LoadBalancing& lb = leg.cluster->lb;
+  if (leg.cluster->automaticTls) flags |= SM_DESCRIPTOR_AUTO_TLS;
+  if (!leg.plan->hashing) return flags;
+  // A typed policy's own hash_policy overrides the listener's.
+  if (lb.hashPolicyGiven ? lb.hashSourceIp : listener.route.hashSourceIp) {
+    flags |= SM_DESCRIPTOR_HASH_SOURCE;
+  }
+  if (!lb.hashNeedsLayerSeven.empty()) flags |= SM_DESCRIPTOR_NEEDS_L7;
+  return flags;
+}
+
+// Groups that a SM_POLICY_BY_HASH group leads to: its word table is written once it is known where
+// they lie.
+struct Deferred {
+  std::size_t entry = 0;  // index of the SM_POLICY_BY_HASH group
+  const ClusterPlan* plan = nullptr;
+};
+
+void appendDeferred(const Deferred& deferred, LbService& service, CellPool& pool) {
+  const auto first = static_cast<std::uint32_t>(service.groups.size());
+  LbGroup entry;
+  entry.policy = SM_POLICY_BY_HASH;
+  std::vector<std::uint32_t> words;
+  words.reserve(deferred.plan->byHash.size());
+  for (const std::uint32_t group : deferred.plan->byHash) words.push_back(first + group);
+  entry.table = pool.share(wordTable(words));
+  service.groups[deferred.entry] = std::make_shared<const LbGroup>(std::move(entry));
+  for (const SharedGroup& group : deferred.plan->groups) service.groups.push_back(group.group);
+}
+
+}  // namespace
+
+LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& legs,
+                       CellPool& pool) {
+  LbService service;
+  service.name = listener.name;
+  service.protocol = listener.protocol;
+  std::vector<double> shares;
+  std::vector<Deferred> deferred;
+  for (const ServiceLeg& leg : legs) {
+    service.flags |= flagsOf(listener, leg);
+    if (!leg.plan->byHash.empty()) {
+      deferred.push_back({service.groups.size(), leg.plan.get()});
+      service.groups.push_back(nullptr);
+      shares.push_back(leg.weight);
+      continue;
+    }
+    for (const SharedGroup& group : leg.plan->groups) {
+      service.groups.push_back(group.group);
+      shares.push_back(leg.weight * group.share);
+    }
+  }
+  service.pickSize = static_cast<std::uint32_t>(service.groups.size());
+  if (service.pickSize > 1) service.pick = pool.share(aliasTable(shares));
+  for (const Deferred& one : deferred) appendDeferred(one, service, pool);
+  return service;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,27 @@
+// What share of a VIP's connections each endpoint gets, read from the compiled tables alone: for
+// people, and for tests that compare it with what the control plane asked for.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+struct ServiceShares {
+  // By cluster and endpoint; only what can be chosen. With the other two they sum to 1.
+  std::map<std::pair<std::string, SocketAddress>, double> endpoints;
+  double refused = 0;
+  double leftAlone = 0;
+};
+
+// Of connections whose hashes are spread evenly. LEAST_REQUEST: as if all hosts were equally busy.
+ServiceShares shareOf(const LbService& service);
+
+// The endpoint that a connection with this hash gets in a service that chooses by hash alone (one
+// leg, RING_HASH or MAGLEV); null where it is refused, left alone or other than by hash.
+const SocketAddress* pickByHash(const LbService& service, std::uint64_t hash);
+
+}  // namespace sockmesh

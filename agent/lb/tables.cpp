@@ -1,0 +1,25 @@
+#include "lb/tables.h"
+
+#include <algorithm>
+
+#include "lb/cell_table.h"
+
+namespace sockmesh {
+
+bool LbGroup::operator==(const LbGroup& other) const {
+  return policy == other.policy && reason == other.reason && cluster == other.cluster &&
+         flags == other.flags && priority == other.priority && locality == other.locality &&
+         choiceCount == other.choiceCount && biasQ16 == other.biasQ16 &&
+         balancePercent == other.balancePercent && ringShift == other.ringShift &&
+         hosts == other.hosts && sameContent(table, other.table);
+}
+
+bool LbService::operator==(const LbService& other) const {
+  return name == other.name && vip == other.vip && protocol == other.protocol &&
+         pickSize == other.pickSize && flags == other.flags &&
+         affinitySeconds == other.affinitySeconds && sameContent(pick, other.pick) &&
+         std::equal(groups.begin(), groups.end(), other.groups.begin(), other.groups.end(),
+                    [](const auto& a, const auto& b) { return a == b || *a == *b; });
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,137 @@
+// A compiler that has seen a history gives what a fresh one gives, and keeps what did not change.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "lb/compiler.h"
+#include "unit/lb/build.h"
+#include "unit/lb/random_cluster.h"
+
+namespace sockmesh {
+namespace {
+
+using namespace test;
+
+constexpr Nanos kNow = std::chrono::seconds(1);
+
+bool sameConflicts(const LbTables& a, const LbTables& b) {
+  return std::equal(a.conflicts.begin(), a.conflicts.end(), b.conflicts.begin(), b.conflicts.end(),
+                    [](const LeftAlone& x, const LeftAlone& y) {
+                      return x.name == y.name && x.reason == y.reason;
+                    });
+}
+
+bool sameTables(const LbTables& a, const LbTables& b) {
+  const auto equal = [](const auto& x, const auto& y) {
+    return x.first == y.first && *x.second == *y.second;
+  };
+  return std::equal(a.services.begin(), a.services.end(), b.services.begin(), b.services.end(),
+                    equal) &&
+         std::equal(a.clusters.begin(), a.clusters.end(), b.clusters.begin(), b.clusters.end(),
+                    equal) &&
+         sameConflicts(a, b);
+}
+
+// Clusters c0 to c3 and listeners l0 to l5 that fight over six VIPs, changed at random.
+class History {
+ public:
+  explicit History(std::uint32_t seed) : random_(seed), clusters_(seed) {}
+
+  void step() {
+    switch (random_() % 8) {
+      case 0:
+      case 1:
+        return putCluster();
+      case 2:
+      case 3:
+        return putListener();
+      case 4:
+        snapshot_.listeners.erase(listener());
+        return;
+      case 5:
+        snapshot_.clusters.erase(name());
+        return;
+      case 6:
+        snapshot_.assignments.erase(name());
+        return;
+      default:
+        return eject();
+    }
+  }
+
+  const Snapshot& snapshot() const { return snapshot_; }
+  const HealthOverlay& overlay() const { return overlay_; }
+
+ private:
+  std::string name() { return "c" + std::to_string(random_() % 4); }
+  std::string listener() { return "l" + std::to_string(random_() % 6); }
+
+  void putCluster() {
+    ModelLeg leg = clusters_.legs().front();
+    leg.cluster.name = leg.cluster.edsName = leg.assignment.clusterName = name();
+    snapshot_.clusters[leg.cluster.name] = std::make_shared<Cluster>(leg.cluster);
+    snapshot_.assignments[leg.cluster.name] = std::make_shared<LoadAssignment>(leg.assignment);
+  }
+
+  void putListener() {
+    auto made = std::make_shared<Listener>();
+    made->name = listener();
+    const auto vips = 1 + random_() % 2;
+    for (std::uint32_t i = 0; i < vips; ++i) made->addresses.push_back(host(random_() % 6));
+    const auto legs = 1 + random_() % 3;
+    for (std::uint32_t i = 0; i < legs; ++i) {
+      WeightedCluster leg{name(), 1 + static_cast<std::uint32_t>(random_() % 9), {}};
+      leg.metadataMatch["version"].value = "v" + std::to_string(random_() % 3);
+      made->route.clusters.push_back(leg);
+    }
+    made->route.hashSourceIp = random_() % 2 == 0;
+    snapshot_.listeners[made->name] = made;
+  }
+
+  void eject() {
+    auto& known = overlay_.byCluster[name()];
+    known[host(static_cast<int>(1 + random_() % 20))].ejected = random_() % 2 == 0;
+  }
+
+  std::mt19937 random_;
+  RandomClusters clusters_;
+  Snapshot snapshot_;
+  HealthOverlay overlay_;
+};
+
+TEST(Incremental, AHistoryLeavesNoTraces) {
+  for (std::uint32_t seed = 0; seed < 20; ++seed) {
+    History history(seed);
+    Compiler compiler({});
+    auto before = compiler.compile(history.snapshot(), history.overlay(), kNow);
+    for (int step = 0; step < 100; ++step) {
+      history.step();
+      const auto grown = compiler.compile(history.snapshot(), history.overlay(), kNow);
+      const auto fresh = Compiler({}).compile(history.snapshot(), history.overlay(), kNow);
+      ASSERT_TRUE(sameTables(*grown, *fresh)) << "seed " << seed << " step " << step;
+      for (const auto& [key, service] : grown->services) {
+        const auto old = before->services.find(key);
+        if (old == before->services.end() || !(*old->second == *service)) continue;
+        ASSERT_EQ(old->second, service) << "equal, so the same object";
+      }
+      for (const auto& [key, cluster] : grown->clusters) {
+        const auto old = before->clusters.find(key);
+        if (old == before->clusters.end() || !(*old->second == *cluster)) continue;
+        ASSERT_EQ(old->second, cluster) << "equal, so the same object";
+      }
+      before = grown;
+    }
+  }
+}
+
+TEST(Incremental, NothingChangedGivesTheSameTables) {
+  History history(7);
+  for (int i = 0; i < 50; ++i) history.step();
+  Compiler compiler({});
+  const auto before = compiler.compile(history.snapshot(), history.overlay(), kNow);
+  EXPECT_FALSE(before->services.empty());
+  EXPECT_EQ(compiler.compile(history.snapshot(), history.overlay(), kNow), before);
+}
+
+}  // namespace
+}  // namespace sockmesh

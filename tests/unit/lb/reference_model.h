@@ -1,0 +1,36 @@
+// Each endpoint's exact share of a VIP's connections, worked out slowly and plainly from Envoy's
+// rules. Shares no code with the compiler: where the two agree, both are likely right.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/assignment.h"
+#include "model/cluster.h"
+
+namespace sockmesh::test {
+
+struct ModelLeg {
+  Cluster cluster;
+  LoadAssignment assignment;
+  std::uint32_t weight = 1;
+  MetadataStruct criteria;
+  std::set<SocketAddress> ejected;
+};
+
+struct ModelWorld {
+  Locality nodeLocality;
+  LoadAssignment callers;  // the callers' own cluster; no localities: unknown
+};
+
+struct ModelShares {
+  std::map<std::pair<std::string, SocketAddress>, double> endpoints;
+  double refused = 0;
+};
+
+ModelShares expectedShares(const std::vector<ModelLeg>& legs, const ModelWorld& world);
+
+}  // namespace sockmesh::test
