@@ -126,8 +126,9 @@ void AdsClient::noteConnected(const Response& response) {
   ++stats_.connections;
   stats_.changedAt = clock_.wall();
   failureLogged_ = Nanos(0);
-  log_->info("connected to {} ({})", options_.channel.target,
-             response.control_plane().identifier());
+  const std::string& identifier = response.control_plane().identifier();
+  log_->info("connected to {}{}", options_.channel.target,
+             identifier.empty() ? "" : " (" + identifier + ")");
 }
 
 void AdsClient::noteAccepted(std::size_t type, const Response& response) {
@@ -185,7 +186,7 @@ void AdsClient::onClosed(const grpc::Status& status) {
   const Nanos now = clock_.monotonic();
   ++repeatedFailures_;
   if (!repeated || failureLogged_ == Nanos(0) || now - failureLogged_ >= kRepeatLogInterval) {
-    log_->warn("{} {}: {}; next attempt in {} ms{}", wasConnected ? "lost" : "cannot reach",
+    log_->warn("{} {}: {}; next attempt in {} ms{}", wasConnected ? "lost" : "no answer from",
                options_.channel.target, reason, millis(delay),
                repeatedFailures_ > 1 ? fmt::format(" ({} attempts)", repeatedFailures_) : "");
     failureLogged_ = now;
