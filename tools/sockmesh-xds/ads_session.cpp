@@ -49,8 +49,12 @@ bool isFullSetType(const std::string& typeUrl) {
   return typeUrl != kEds && typeUrl != kRds;
 }
 
-AdsSession::AdsSession(EventLoop& loop, std::shared_ptr<const ResourceSet> resources, Hooks hooks)
-    : loop_(loop), resources_(std::move(resources)), hooks_(std::move(hooks)) {}
+AdsSession::AdsSession(EventLoop& loop, std::shared_ptr<const ResourceSet> resources, Hooks hooks,
+                       Nanos stepTimeout)
+    : loop_(loop),
+      resources_(std::move(resources)),
+      hooks_(std::move(hooks)),
+      stepTimeout_(stepTimeout) {}
 
 AdsSession::~AdsSession() {
   loop_.cancel(stepTimer_);
@@ -152,7 +156,7 @@ void AdsSession::enterStep(Step step) {
   loop_.cancel(std::exchange(stepTimer_, 0));
   if (step == Step::kDone) return;
   for (const std::string& typeUrl : typesOf(step)) sendChanges(typeUrl, step == Step::kClusters);
-  stepTimer_ = loop_.after(kStepTimeout, [this] {
+  stepTimer_ = loop_.after(stepTimeout_, [this] {
     stepTimer_ = 0;
     enterStep(static_cast<Step>(static_cast<int>(step_) + 1));
     advance();

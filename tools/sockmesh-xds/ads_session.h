@@ -31,7 +31,8 @@ class AdsSession {
   // How long a step of a change waits for the client's answer before the next is sent anyway.
   static constexpr Nanos kStepTimeout = std::chrono::seconds(1);
 
-  AdsSession(EventLoop& loop, std::shared_ptr<const ResourceSet> resources, Hooks hooks);
+  AdsSession(EventLoop& loop, std::shared_ptr<const ResourceSet> resources, Hooks hooks,
+             Nanos stepTimeout = kStepTimeout);
   ~AdsSession();
   AdsSession(const AdsSession&) = delete;
   AdsSession& operator=(const AdsSession&) = delete;
@@ -76,6 +77,7 @@ class AdsSession {
   EventLoop& loop_;
   std::shared_ptr<const ResourceSet> resources_;
   Hooks hooks_;
+  Nanos stepTimeout_;
   std::map<std::string, TypeState> types_;  // by type URL, of the types asked for
   std::string nodeId_ = "?";
   std::uint64_t nextNonce_ = 1;
