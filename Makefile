@@ -1,7 +1,7 @@
 # sockmesh. Output only under build/. `make help` lists the targets; V=1 shows the commands.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.SECONDARY:
+
 MAKEFLAGS += --no-builtin-rules
 
 SAN ?=

@@ -14,8 +14,15 @@
 
 #define SM_KERNEL_STRUCT __attribute__((preserve_access_index))
 
+struct net;
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
 	unsigned long skc_flags;
+	possible_net_t skc_net;
 } SM_KERNEL_STRUCT;
 
 struct sock {

@@ -11,7 +11,8 @@
 #ifndef SOCKMESH_LB_H
 #define SOCKMESH_LB_H
 
-#include "maps.h"
+#include "least_request.h"
+#include "tables.h"
 
 /* How often a lookup that met a recycled hash element starts over. */
 #define SM_LOOKUP_TRIES 4
@@ -87,35 +88,6 @@ struct sm_choice {
 	struct sm_endpoint_state *state;
 };
 
-#define SM_BROKEN ((__u32)-1)
-
-/* Word `index` of a table of words that starts at `first_cell`; SM_BROKEN where no page is. */
-static __always_inline __u32 sm_word(__u32 first_cell, __u32 index)
-{
-	union sm_cell *cell = cells_at(first_cell + (index >> 2));
-
-	return cell ? cell->words[index & 3] : SM_BROKEN;
-}
-
-/*
- * One draw from an alias table. The product's high half is a uniform entry, its low half the
- * fraction: one random number, one read, error below size / 2^32.
- */
-static __always_inline __u32 sm_alias(__u32 first_cell, __u32 size)
-{
-	__u64 product = (__u64)bpf_get_prandom_u32() * size;
-	union sm_cell *cell = cells_at(first_cell + (__u32)(product >> 32));
-
-	if (!cell)
-		return SM_BROKEN;
-	return (__u32)product < cell->alias.threshold ? cell->alias.here : cell->alias.other;
-}
-
-static __always_inline __u32 sm_uniform(__u32 size)
-{
-	return (__u32)(((__u64)bpf_get_prandom_u32() * size) >> 32);
-}
-
 /* The group of a connection: traffic split, priority and locality, all in one draw. */
 static __always_inline struct sm_group *sm_pick_group(const struct sm_descriptor *d, __u64 hash)
 {
@@ -137,17 +109,6 @@ static __always_inline struct sm_group *sm_pick_group(const struct sm_descriptor
 	return index == SM_BROKEN ? NULL : groups_at(group_first + index);
 }
 
-/* Endpoint id of a host index; SM_NONE where the index leads nowhere. */
-static __always_inline __u32 sm_host(const struct sm_group *group, __u32 host)
-{
-	__u32 id;
-
-	if (host >= group->host_count)
-		return SM_NONE;
-	id = sm_word(group->host_cell, host);
-	return id == SM_BROKEN ? SM_NONE : id;
-}
-
 /* The host index that the group's policy chooses; `hash` matters to the hash policies. */
 static __always_inline __u32 sm_pick_host(struct sm_group *group, __u64 hash)
 {
@@ -165,6 +126,13 @@ static __always_inline __u32 sm_pick_host(struct sm_group *group, __u64 hash)
 		if (!size)
 			return SM_BROKEN;
 		return sm_word(group->table_cell, (__u32)(hash % size));
+	case SM_POLICY_LEAST_REQUEST:
+		return sm_least_request(group);
+	case SM_POLICY_RING_HASH: {
+		__u32 entry = sm_ring_entry(group, hash);
+
+		return entry == SM_BROKEN ? SM_BROKEN : sm_ring_host(group, entry);
+	}
 	default:
 		return SM_BROKEN;
 	}

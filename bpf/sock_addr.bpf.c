@@ -5,6 +5,7 @@
  */
 #include "lb.h"
 #include "outcome.h"
+#include "source.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -74,10 +75,30 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	__sync_fetch_and_add(&choice->state->active, 1);
 }
 
-/* A hash for the hash policies. */
-static __always_inline __u64 sm_hash(const struct sm_descriptor *d)
+/* What the hash policies hash: the source address where the service says so, else chance. `mapped`:
+ * an IPv6 socket on its way to an IPv4 address. */
+static __always_inline __u64 sm_connection_hash(struct bpf_sock_addr *ctx,
+						const struct sm_descriptor *d, int v6, int mapped)
 {
-	return ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
+	struct bpf_sock *sk = ctx->sk;
+	__u64 hash = 0;
+
+	if ((d->flags & SM_DESCRIPTOR_HASH_SOURCE) && sk) {
+		if (v6 || mapped) {
+			__be32 source[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2],
+					    sk->src_ip6[3]};
+
+			if (mapped && source[3])
+				hash = sm_hash4(source[3]);
+			else if (v6 && (source[0] || source[1] || source[2] || source[3]))
+				hash = sm_hash6(source);
+		} else if (sk->src_ip4) {
+			hash = sm_hash4(sk->src_ip4);
+		}
+		if (!hash)
+			hash = sm_source_of_netns(sk, bpf_get_netns_cookie(ctx), v6);
+	}
+	return hash ? hash : ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
 }
 
 /* IPv4 addresses, also those of IPv6 sockets (v4-mapped). */
@@ -93,7 +114,7 @@ static __always_inline int sm_connect_to_v4(struct bpf_sock_addr *ctx, __be32 ad
 
 	if (!d || sm_is_agent())
 		return SM_PROCEED;
-	sm_select(d, sm_hash(d), &choice);
+	sm_select(d, sm_connection_hash(ctx, d, 0, mapped), &choice);
 	if (choice.policy == SM_POLICY_REFUSE)
 		return sm_refuse(choice.cluster_id);
 	if (choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state) {
@@ -144,7 +165,7 @@ int sm_connect6(struct bpf_sock_addr *ctx)
 	d = sm_lookup6(&key);
 	if (!d || sm_is_agent())
 		return SM_PROCEED;
-	sm_select(d, sm_hash(d), &choice);
+	sm_select(d, sm_connection_hash(ctx, d, 1, 0), &choice);
 	if (choice.policy == SM_POLICY_REFUSE)
 		return sm_refuse(choice.cluster_id);
 	if (choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state) {

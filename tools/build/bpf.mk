@@ -36,3 +36,4 @@ $(GEN)/tests/%.skel.h: $(BUILD)/bpf/tests/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 -include $(BPF_OBJS:.o=.d) $(patsubst tests/bpf/%.bpf.c,$(BUILD)/bpf/tests/%.bpf.d,$(TEST_BPF_SOURCES))
+.PRECIOUS: $(BUILD)/bpf/%.bpf.o $(BUILD)/bpf/tests/%.bpf.o $(GEN)/tests/%.skel.h

@@ -27,3 +27,6 @@ $(BUILD)/obj/gen/%.o: $(GEN)/%.cc $(PROTO_HEADERS)
 $(PROTO_LIB): $(PROTO_OBJS)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
+
+# Made by a chain of pattern rules: kept, or make would remove them and compile anew each time.
+.PRECIOUS: $(GEN)/%.pb.h $(GEN)/%.pb.cc $(GEN)/%.grpc.pb.h $(GEN)/%.grpc.pb.cc

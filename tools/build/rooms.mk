@@ -7,10 +7,11 @@ room_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(call room_sources,$(1)))
 $(call room_objs,xds) $(call room_objs,daemon) $(call room_objs,admin): | $(PROTO_HEADERS)
 $(call room_objs,datapath): | $(SKELETON)
 
+# -MD, not -MMD: generated headers are system headers to the compiler, and must count.
 $(BUILD)/obj/%.o: %.cpp
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(CXXFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(CXXFLAGS) $(CPPFLAGS) -MD -MP -c -o $@ $<
 
 define room_rule
 $(BUILD)/lib/lib$(1).a: $(call room_objs,$(1))

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * LEAST_REQUEST over live connection counts.
+ *
+ * Equal weights, as Envoy: choice_count random hosts, with replacement, the one with strictly fewer
+ * connections wins; or all hosts are compared, ties broken uniformly.
+ *
+ * Unequal weights: Envoy's scheduler picks host i at the rate w / (active + 1)^bias. That rate is
+ * drawn from directly: over all hosts of a small group, and otherwise over a few hosts drawn by
+ * weight, among which 1 / (active + 1)^bias decides (sampling importance resampling).
+ */
+#ifndef SOCKMESH_LEAST_REQUEST_H
+#define SOCKMESH_LEAST_REQUEST_H
+
+#include "tables.h"
+
+#define SM_LR_CANDIDATES   8
+#define SM_LR_MAX_CHOICES  64
+#define SM_LR_MAX_SCAN	   65536
+#define SM_Q16		   (1U << 16)
+
+static __always_inline __u32 sm_active(__u32 endpoint_id)
+{
+	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
+
+	return state ? READ_ONCE(state->active) : 0;
+}
+
+/* log2(x) in 16.16 for x >= 1; error below 0.003. */
+static __always_inline __u32 sm_log2_q16(__u32 x)
+{
+	__u32 whole = 0, fraction;
+
+#pragma unroll
+	for (int shift = 16; shift; shift >>= 1) {
+		if (x >> (whole + shift))
+			whole += shift;
+	}
+	/* x / 2^whole - 1 in 0.16, then log2(1 + f) ~ f + 0.3372 f (1 - f). */
+	fraction = (__u32)(((__u64)x << 16) >> whole) - SM_Q16;
+	fraction += (__u32)(((__u64)fraction * (SM_Q16 - fraction) >> 16) * 22098 >> 16);
+	return (whole << 16) + fraction;
+}
+
+/* 2^-y in 0.32 for y in 16.16; error below 0.3 %. */
+static __always_inline __u64 sm_exp2_minus(__u64 y)
+{
+	__u64 whole = y >> 16, fraction = y & 0xffff, power;
+
+	if (whole > 31)
+		return 1;
+	/* 2^f ~ 1 + f (0.6565 + 0.3435 f), in 16.16. */
+	power = SM_Q16 + (fraction * (43024 + ((fraction * 22512) >> 16)) >> 16);
+	return ((1ULL << 48) / power) >> whole;
+}
+
+/* 1 / (active + 1)^bias in 0.32, at least 1. */
+static __always_inline __u64 sm_lr_factor(__u32 active, __u32 bias_q16)
+{
+	if (bias_q16 == SM_Q16)
+		return (1ULL << 32) / ((__u64)active + 1);
+	if (!bias_q16 || !active)
+		return 1ULL << 32;
+	return sm_exp2_minus((__u64)sm_log2_q16(active + 1) * bias_q16 >> 16);
+}
+
+static __noinline __u32 sm_lr_weighted(const struct sm_group *group)
+{
+	__u64 rate[SM_LR_CANDIDATES] = {}, sum = 0, at;
+	__u32 host[SM_LR_CANDIDATES] = {};
+	__u32 count = group->host_count;
+	int all = count <= SM_LR_CANDIDATES;
+
+	if (!all)
+		count = SM_LR_CANDIDATES;
+	for (__u32 i = 0; i < SM_LR_CANDIDATES; i++) {
+		__u32 index = i, weight = 1;
+
+		if (i >= count)
+			break;
+		if (all) {
+			union sm_cell *cell = cells_at(group->table_cell + i);
+
+			if (!cell)
+				return SM_BROKEN;
+			weight = cell->alias.weight;
+		} else {
+			index = sm_alias(group->table_cell, group->table_size);
+		}
+		host[i] = index;
+		/* weight < 2^32 and factor <= 2^32: halve both, so that eight sum up in 64 bits. */
+		rate[i] = (__u64)(weight) * (sm_lr_factor(sm_active(sm_host(group, index)),
+							  group->bias_q16) >> 4) + 1;
+		sum += rate[i];
+	}
+	/* A uniform number below sum: the top 64 bits of a 64 x 64 product, in halves. */
+	at = (sum >> 32) * (__u64)bpf_get_prandom_u32() +
+	     (((sum & 0xffffffff) * (__u64)bpf_get_prandom_u32()) >> 32);
+	for (__u32 i = 0; i < SM_LR_CANDIDATES; i++) {
+		if (i + 1 >= count || at < rate[i])
+			return host[i];
+		at -= rate[i];
+	}
+	return host[0];
+}
+
+struct sm_lr_scan {
+	const struct sm_group *group;
+	__u32 best;
+	__u32 active;
+	__u32 ties;
+};
+
+static long sm_lr_scan_one(__u64 i, struct sm_lr_scan *scan)
+{
+	__u32 active = sm_active(sm_host(scan->group, (__u32)i));
+
+	if (i && active > scan->active)
+		return 0;
+	if (!i || active < scan->active) {
+		scan->ties = 1;
+	} else {
+		scan->ties++;
+		if (sm_uniform(scan->ties))
+			return 0;
+	}
+	scan->active = active;
+	scan->best = (__u32)i;
+	return 0;
+}
+
+static __noinline __u32 sm_lr_full_scan(const struct sm_group *group)
+{
+	struct sm_lr_scan scan = {.group = group};
+
+	bpf_loop(group->host_count < SM_LR_MAX_SCAN ? group->host_count : SM_LR_MAX_SCAN,
+		 sm_lr_scan_one, &scan, 0);
+	return scan.best;
+}
+
+static __always_inline __u32 sm_least_request(const struct sm_group *group)
+{
+	__u32 count = group->host_count, best, active, choices = group->choice_count;
+
+	if (count <= 1)
+		return 0;
+	if (group->flags & SM_GROUP_WEIGHTED)
+		return sm_lr_weighted(group);
+	if (group->flags & SM_GROUP_FULL_SCAN)
+		return sm_lr_full_scan(group);
+	best = sm_uniform(count);
+	active = sm_active(sm_host(group, best));
+	for (__u32 i = 1; i < SM_LR_MAX_CHOICES && i < choices; i++) {
+		__u32 other = sm_uniform(count);
+		__u32 its = sm_active(sm_host(group, other));
+
+		if (its < active) {
+			best = other;
+			active = its;
+		}
+	}
+	return best;
+}
+
+#endif /* SOCKMESH_LEAST_REQUEST_H */
