@@ -101,6 +101,8 @@ struct LoadBalancing {
   double healthyPanicThresholdPercent = 50.0;  // compare truncated to an integer; 0: off
   bool ignoreNewHostsUntilFirstHc = false;
   std::optional<SubsetConfig> subset;
+  // Like Cluster::notHonoured.
+  std::vector<std::string> notHonoured;
 };
 
 // envoy.config.cluster.v3.OutlierDetection with its defaults; see envoy's outlier detection docs.
@@ -171,6 +173,8 @@ struct Cluster {
   // transport_socket_matches would use TLS to some endpoints (istio's automatic mTLS): rewritten
   // to plaintext all the same, and listed.
   bool automaticTls = false;
+  // Valid fields that have no effect at connect() time, each "field: why"; listed for people.
+  std::vector<std::string> notHonoured;
   // The inline load_assignment of kStatic (and, later, of DNS types); null otherwise.
   std::shared_ptr<const LoadAssignment> inlineAssignment;
   // Hash of the resource's bytes: equal means "nothing changed, keep the detector's state".

@@ -30,6 +30,8 @@ struct Listener {
   std::vector<SocketAddress> addresses;  // its address and additional_addresses, no wildcard
   Protocol protocol = Protocol::kTcp;
   TcpRoute route;
+  // Valid fields that have no effect at connect() time, each "field: why"; listed for people.
+  std::vector<std::string> notHonoured;
   std::uint64_t contentHash = 0;
 };
 

@@ -6,6 +6,7 @@ std::string shortTypeName(std::string_view typeUrl) {
   if (typeUrl == kClusterType) return "CDS";
   if (typeUrl == kAssignmentType) return "EDS";
   if (typeUrl == kListenerType) return "LDS";
+  if (typeUrl == kRouteType) return "RDS";
   return std::string(typeUrl);
 }
 

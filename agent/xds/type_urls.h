@@ -1,4 +1,5 @@
-// Type URLs of the resources we subscribe to, and the short names that people use for them.
+// Type URLs of the resources we subscribe to or serve, and the short names that people use for
+// them.
 #pragma once
 
 #include <string>
@@ -12,8 +13,10 @@ inline constexpr std::string_view kAssignmentType =
     "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 inline constexpr std::string_view kListenerType =
     "type.googleapis.com/envoy.config.listener.v3.Listener";
+inline constexpr std::string_view kRouteType =
+    "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
-// "CDS", "EDS", "LDS"; the URL itself for any other.
+// "CDS", "EDS", "LDS", "RDS"; the URL itself for any other.
 std::string shortTypeName(std::string_view typeUrl);
 
 }  // namespace sockmesh

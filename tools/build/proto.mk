@@ -5,7 +5,8 @@ GEN := $(BUILD)/gen
 PROTO_HEADERS := $(PROTOS:%.proto=$(GEN)/%.pb.h) $(GRPC_PROTOS:%.proto=$(GEN)/%.grpc.pb.h)
 PROTO_OBJS := $(PROTOS:%.proto=$(BUILD)/obj/gen/%.pb.o) $(GRPC_PROTOS:%.proto=$(BUILD)/obj/gen/%.grpc.pb.o)
 PROTO_LIB := $(BUILD)/lib/libproto.a
-GRPC_LIBS := -lgrpc++ -lgrpc -lgpr -lprotobuf
+# gRPC's callback API puts absl::Mutex calls into our objects.
+GRPC_LIBS := -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf
 
 $(GEN)/%.pb.h $(GEN)/%.pb.cc &: proto/%.proto
 	$(call say,PROTO,$<)

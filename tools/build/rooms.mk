@@ -35,6 +35,7 @@ XDS_LIBS := $(GRPC_LIBS) -lyaml-cpp $(BASE_LIBS)
 
 tool_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tools/$(1) -name '*.cpp' 2>/dev/null | sort))
 $(call tool_objs,sockmesh-xds): | $(PROTO_HEADERS)
+$(call tool_objs,sockmesh-xds): CPPFLAGS += -Itools/sockmesh-xds
 $(call tool_objs,sockmeshctl): CPPFLAGS += -Itools/sockmeshctl
 
 BINARIES := $(addprefix $(BUILD)/bin/,sockmeshd sockmeshctl sockmesh-xds)

@@ -8,6 +8,9 @@ SUPPORT_OBJS := $(call test_objs,support)
 # The CLI but for its main(), under test.
 CTL_TEST_OBJS := $(filter-out %/main.o,$(call tool_objs,sockmeshctl))
 $(call test_objs,unit/ctl): CPPFLAGS += -Itools/sockmeshctl
+# The same for the file-backed control plane.
+XDS_TEST_OBJS := $(filter-out %/main.o,$(call tool_objs,sockmesh-xds))
+$(call test_objs,unit/sockmesh_xds): CPPFLAGS += -Itools/sockmesh-xds
 
 UNIT_ROOMS := $(notdir $(wildcard tests/unit/*))
 UNIT_TESTS := $(UNIT_ROOMS:%=$(BUILD)/tests/unit_%)
@@ -24,11 +27,13 @@ $(eval $(call unit_rule,xds,$(XDS_ROOMS),$(XDS_LIBS)))
 $(eval $(call unit_rule,health,$(call lib,health stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
 $(eval $(call unit_rule,stats,$(call lib,stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
 $(eval $(call unit_rule,datapath,$(call lib,datapath lb stats model base),$(CTL_LIBS)))
+$(eval $(call unit_rule,sockmesh_xds,$(XDS_TEST_OBJS) $(XDS_ROOMS),$(XDS_LIBS)))
 $(eval $(call unit_rule,ctl,$(CTL_TEST_OBJS) $(CTL_ROOMS),$(CTL_LIBS)))
 $(eval $(call unit_rule,admin,$(call lib,admin stats model base),-lprometheus-cpp-core -lcivetweb $(BASE_LIBS)))
 $(eval $(call unit_rule,daemon,$(AGENT_ROOMS),$(AGENT_LIBS)))
 
-$(call test_objs,unit/xds) $(call test_objs,unit/daemon): | $(PROTO_HEADERS)
+$(call test_objs,unit/xds) $(call test_objs,unit/sockmesh_xds) $(call test_objs,unit/daemon): \
+	| $(PROTO_HEADERS)
 $(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
 $(call test_objs,bpf) $(call test_objs,integration) $(SUPPORT_OBJS): \
 	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)

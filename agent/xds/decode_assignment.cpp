@@ -1,0 +1,272 @@
+// ClusterLoadAssignment: envoy-semantics 2.5.
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "xds/decode.h"
+#include "xds/decode_common.h"
+
+namespace sockmesh {
+
+namespace endpoint = envoy::config::endpoint::v3;
+
+namespace {
+
+constexpr std::uint64_t kMaxPriority = 128;
+constexpr Bounds kAtLeastOne{1, UINT64_MAX};
+constexpr std::uint64_t kMaxWeightSum = UINT32_MAX;
+
+EdsHealth decodeHealth(int status) {
+  switch (status) {
+    case envoy::config::core::v3::HEALTHY:
+      return EdsHealth::kHealthy;
+    case envoy::config::core::v3::UNHEALTHY:
+      return EdsHealth::kUnhealthy;
+    case envoy::config::core::v3::DRAINING:
+      return EdsHealth::kDraining;
+    case envoy::config::core::v3::TIMEOUT:
+      return EdsHealth::kTimeout;
+    case envoy::config::core::v3::DEGRADED:
+      return EdsHealth::kDegraded;
+    default:  // also numbers that are none of the enum's, as Envoy has it
+      return EdsHealth::kUnknown;
+  }
+}
+
+// istio's ambient mode names the real destination behind its tunnel as "ip:port".
+std::optional<SocketAddress> decodeInternalAddress(
+    const envoy::config::core::v3::EnvoyInternalAddress& proto, FieldErrors& errors) {
+  if (proto.server_listener_name().empty()) errors.add("server_listener_name", "is required");
+  const auto address = SocketAddress::parse(proto.endpoint_id());
+  if (!address.ok() || address->port == 0) {
+    errors.add("endpoint_id", "'" + proto.endpoint_id() + "' is not an IP address and port");
+    return std::nullopt;
+  }
+  return *address;
+}
+
+std::optional<SocketAddress> decodeAddress(const envoy::config::core::v3::Address& proto,
+                                           FieldErrors& errors) {
+  using Address = envoy::config::core::v3::Address;
+  switch (proto.address_case()) {
+    case Address::kSocketAddress: {
+      const FieldErrors::Scope scope(errors, "socket_address");
+      return decodeSocketAddress(proto.socket_address(), 1, errors);
+    }
+    case Address::kEnvoyInternalAddress: {
+      const FieldErrors::Scope scope(errors, "envoy_internal_address");
+      return decodeInternalAddress(proto.envoy_internal_address(), errors);
+    }
+    case Address::kPipe:
+      errors.add("pipe", "a pipe cannot be reached by a TCP connect()");
+      return std::nullopt;
+    case Address::ADDRESS_NOT_SET:
+      break;
+  }
+  errors.add("needs a socket_address");
+  return std::nullopt;
+}
+
+// The addresses that Envoy would try after the first one: only checked.
+void checkAdditionalAddresses(const endpoint::Endpoint& proto, FieldErrors& errors) {
+  for (int i = 0; i < proto.additional_addresses_size(); ++i) {
+    const FieldErrors::Scope scope(errors, "additional_addresses", i);
+    const FieldErrors::Scope address(errors, "address");
+    (void)decodeAddress(proto.additional_addresses(i).address(), errors);
+  }
+}
+
+std::uint32_t decodeWeight(const endpoint::LbEndpoint& proto, FieldErrors& errors) {
+  return wrapped(proto.has_load_balancing_weight(), proto.load_balancing_weight(), 1U,
+                 "load_balancing_weight", errors, kAtLeastOne);
+}
+
+std::optional<Endpoint> decodeEndpoint(const endpoint::LbEndpoint& proto, FieldErrors& errors) {
+  Endpoint decoded;
+  decoded.weight = decodeWeight(proto, errors);
+  decoded.health = decodeHealth(proto.health_status());
+  decoded.lbMetadata = decodeLbMetadata(proto.metadata());
+  if (!proto.has_endpoint()) {
+    errors.add(proto.endpoint_name().empty() ? "endpoint" : "endpoint_name",
+               proto.endpoint_name().empty() ? "is required" : "named endpoints are not supported");
+    return std::nullopt;
+  }
+  const FieldErrors::Scope scope(errors, "endpoint");
+  decoded.hostname = proto.endpoint().hostname();
+  checkAdditionalAddresses(proto.endpoint(), errors);
+  const FieldErrors::Scope field(errors, "address");
+  const auto address = decodeAddress(proto.endpoint().address(), errors);
+  if (!address) return std::nullopt;
+  decoded.address = *address;
+  return decoded;
+}
+
+// What holds for a locality whatever its endpoints' addresses are.
+void checkLocality(const endpoint::LocalityLbEndpoints& proto, FieldErrors& errors) {
+  checkBounds(proto.priority(), {0, kMaxPriority}, "priority", errors);
+  if (proto.has_load_balancing_weight()) {
+    checkBounds(proto.load_balancing_weight().value(), kAtLeastOne, "load_balancing_weight",
+                errors);
+  }
+  if (proto.has_leds_cluster_locality_config()) {
+    errors.add("leds_cluster_locality_config", "endpoints by LEDS are not supported");
+  }
+  if (proto.has_load_balancer_endpoints()) {
+    errors.add("load_balancer_endpoints", "is not supported; use lb_endpoints");
+  }
+  std::uint64_t sum = 0;
+  for (const auto& one : proto.lb_endpoints()) {
+    sum += one.has_load_balancing_weight() ? one.load_balancing_weight().value() : 1;
+  }
+  if (sum > kMaxWeightSum) {
+    errors.add("lb_endpoints", "the sum of their weights exceeds " + std::to_string(kMaxWeightSum));
+  }
+}
+
+void checkDropOverloads(const endpoint::ClusterLoadAssignment::Policy& proto, FieldErrors& errors) {
+  static constexpr std::uint32_t kDenominators[] = {100, 10'000, 1'000'000};
+  if (proto.drop_overloads_size() > 1) {
+    errors.add("drop_overloads", "more than one is not supported");
+  }
+  for (int i = 0; i < proto.drop_overloads_size(); ++i) {
+    const FieldErrors::Scope scope(errors, "drop_overloads", i);
+    const auto& drop = proto.drop_overloads(i);
+    checkNotEmpty(drop.category(), "category", errors);
+    const int denominator = drop.drop_percentage().denominator();
+    if (denominator < 0 || denominator > 2) {
+      errors.add("drop_percentage.denominator",
+                 std::to_string(denominator) + " is none of its values");
+    } else if (drop.drop_percentage().numerator() > kDenominators[denominator]) {
+      errors.add("drop_percentage", "is more than the whole");
+    }
+  }
+}
+
+void decodePolicy(const endpoint::ClusterLoadAssignment::Policy& proto, LoadAssignment& decoded,
+                  FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "policy");
+  checkDropOverloads(proto, errors);  // only Envoy's HTTP router applies them
+  decoded.overprovisioningFactor =
+      wrapped(proto.has_overprovisioning_factor(), proto.overprovisioning_factor(),
+              decoded.overprovisioningFactor, "overprovisioning_factor", errors, kAtLeastOne);
+  decoded.weightedPriorityHealth = proto.weighted_priority_health();
+  if (proto.has_endpoint_stale_after()) {
+    decoded.endpointStaleAfter = duration(true, proto.endpoint_stale_after(), Nanos(0),
+                                          DurationRule::kPositive, "endpoint_stale_after", errors);
+  }
+}
+
+Locality decodeLocality(const envoy::config::core::v3::Locality& proto) {
+  return {proto.region(), proto.zone(), proto.sub_zone()};
+}
+
+// Puts localities together as Envoy does: a (locality, priority) given twice is one, the last
+// weight wins; an address given twice is one endpoint, the first wins.
+class AssignmentBuilder {
+ public:
+  explicit AssignmentBuilder(LoadAssignment& into) : into_(into) {}
+
+  LocalityEndpoints& locality(const endpoint::LocalityLbEndpoints& proto) {
+    const auto key = std::make_pair(decodeLocality(proto.locality()), proto.priority());
+    const auto [found, isNew] = index_.try_emplace(key, into_.localities.size());
+    if (isNew) into_.localities.push_back({key.first, key.second, 0, {}});
+    LocalityEndpoints& group = into_.localities[found->second];
+    if (proto.has_load_balancing_weight()) group.weight = proto.load_balancing_weight().value();
+    return group;
+  }
+
+  void add(LocalityEndpoints& group, Endpoint one) {
+    if (seen_.insert(one.address).second) group.endpoints.push_back(std::move(one));
+  }
+
+ private:
+  LoadAssignment& into_;
+  std::map<std::pair<Locality, std::uint32_t>, std::size_t> index_;
+  std::set<SocketAddress> seen_;
+};
+
+void checkLocalityWeights(const LoadAssignment& decoded, FieldErrors& errors) {
+  std::map<std::uint32_t, std::uint64_t> sums;
+  for (const LocalityEndpoints& group : decoded.localities) sums[group.priority] += group.weight;
+  for (const auto& [priority, sum] : sums) {
+    if (sum > kMaxWeightSum) {
+      errors.add("endpoints", "the sum of the weights of all localities of priority " +
+                                  std::to_string(priority) + " exceeds " +
+                                  std::to_string(kMaxWeightSum));
+    }
+  }
+}
+
+}  // namespace
+
+LoadAssignment decodeAssignmentInto(const endpoint::ClusterLoadAssignment& proto,
+                                    FieldErrors& errors) {
+  LoadAssignment decoded;
+  decoded.clusterName = proto.cluster_name();
+  decoded.contentHash = contentHash(proto);
+  checkNotEmpty(proto.cluster_name(), "cluster_name", errors);
+  AssignmentBuilder builder(decoded);
+  for (int i = 0; i < proto.endpoints_size(); ++i) {
+    const auto& group = proto.endpoints(i);
+    const FieldErrors::Scope scope(errors, "endpoints", i);
+    checkLocality(group, errors);
+    LocalityEndpoints& into = builder.locality(group);
+    for (int j = 0; j < group.lb_endpoints_size(); ++j) {
+      const FieldErrors::Scope inner(errors, "lb_endpoints", j);
+      if (auto one = decodeEndpoint(group.lb_endpoints(j), errors)) {
+        builder.add(into, std::move(*one));
+      }
+    }
+  }
+  checkLocalityWeights(decoded, errors);
+  decodePolicy(proto.policy(), decoded, errors);
+  return decoded;
+}
+
+Result<std::shared_ptr<const LoadAssignment>> decodeAssignment(
+    const endpoint::ClusterLoadAssignment& proto) {
+  FieldErrors errors;
+  auto decoded = std::make_shared<const LoadAssignment>(decodeAssignmentInto(proto, errors));
+  if (!errors.empty()) return errors.error();
+  return decoded;
+}
+
+namespace {
+
+void checkDnsEndpoint(const endpoint::LbEndpoint& proto, FieldErrors& errors) {
+  (void)decodeWeight(proto, errors);
+  const FieldErrors::Scope scope(errors, "endpoint");
+  const FieldErrors::Scope field(errors, "address");
+  if (!proto.endpoint().address().has_socket_address()) {
+    errors.add("needs a socket_address");
+    return;
+  }
+  const FieldErrors::Scope socket(errors, "socket_address");
+  const auto& address = proto.endpoint().address().socket_address();
+  checkNotEmpty(address.address(), "address", errors);
+  if (!address.resolver_name().empty()) {
+    errors.add("resolver_name", "is not allowed in a DNS cluster");
+  }
+  if (!address.has_port_value() || address.port_value() < 1 || address.port_value() > 65535) {
+    errors.add("port_value", std::to_string(address.port_value()) + " is not a port");
+  }
+}
+
+}  // namespace
+
+void checkDnsAssignment(const endpoint::ClusterLoadAssignment& proto, FieldErrors& errors) {
+  checkNotEmpty(proto.cluster_name(), "cluster_name", errors);
+  for (int i = 0; i < proto.endpoints_size(); ++i) {
+    const FieldErrors::Scope scope(errors, "endpoints", i);
+    checkLocality(proto.endpoints(i), errors);
+    for (int j = 0; j < proto.endpoints(i).lb_endpoints_size(); ++j) {
+      const FieldErrors::Scope inner(errors, "lb_endpoints", j);
+      checkDnsEndpoint(proto.endpoints(i).lb_endpoints(j), errors);
+    }
+  }
+  LoadAssignment policyOnly;
+  decodePolicy(proto.policy(), policyOnly, errors);
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,273 @@
+// Cluster: envoy-semantics 3, 4, 7.6; what a connect() cannot do is left alone or listed by name.
+#include <utility>
+
+#include "xds/decode.h"
+#include "xds/decode_common.h"
+
+namespace sockmesh {
+
+namespace core = envoy::config::core::v3;
+using ProtoCluster = envoy::config::cluster::v3::Cluster;
+
+namespace {
+
+constexpr std::string_view kDnsClusterType = "envoy.clusters.dns";
+constexpr std::string_view kDnsClusterConfig = "envoy.extensions.clusters.dns.v3.DnsCluster";
+
+// Where the endpoints of an EDS cluster come from: this stream, and no other.
+void checkEdsSource(const core::ConfigSource& proto, FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "eds_cluster_config.eds_config");
+  switch (proto.config_source_specifier_case()) {
+    case core::ConfigSource::kAds:
+    case core::ConfigSource::kSelf:
+      return;
+    case core::ConfigSource::kPath:
+      errors.add("path", "is not supported; use ads");
+      return;
+    case core::ConfigSource::kPathConfigSource:
+      errors.add("path_config_source", "is not supported; use ads");
+      return;
+    case core::ConfigSource::kApiConfigSource:
+      errors.add("api_config_source", "is not supported; use ads");
+      return;
+    case core::ConfigSource::CONFIG_SOURCE_SPECIFIER_NOT_SET:
+      errors.add("needs a source: ads");
+  }
+}
+
+void decodeEds(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
+  if (!proto.has_eds_cluster_config()) {
+    errors.add("eds_cluster_config", "is required in an EDS cluster");
+    return;
+  }
+  const auto& eds = proto.eds_cluster_config();
+  checkEdsSource(eds.eds_config(), errors);
+  cluster.edsName = eds.service_name().empty() ? proto.name() : eds.service_name();
+  cluster.edsInitialFetchTimeout = duration(
+      eds.eds_config().has_initial_fetch_timeout(), eds.eds_config().initial_fetch_timeout(),
+      cluster.edsInitialFetchTimeout, DurationRule::kNotNegative,
+      "eds_cluster_config.eds_config.initial_fetch_timeout", errors);
+}
+
+void decodeStatic(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
+  bool empty = true;
+  if (proto.has_load_assignment()) {
+    const FieldErrors::Scope scope(errors, "load_assignment");
+    auto inlined = decodeAssignmentInto(proto.load_assignment(), errors);
+    for (const LocalityEndpoints& group : inlined.localities) {
+      empty = empty && group.endpoints.empty();
+    }
+    cluster.inlineAssignment = std::make_shared<const LoadAssignment>(std::move(inlined));
+  }
+  if (empty) cluster.leaveAlone = LeaveAloneReason::kBlackHole;
+}
+
+void decodeDns(const ProtoCluster& proto, bool logical, Cluster& cluster, FieldErrors& errors) {
+  cluster.type = logical ? DiscoveryType::kLogicalDns : DiscoveryType::kStrictDns;
+  cluster.leaveAlone = LeaveAloneReason::kDns;
+  const FieldErrors::Scope scope(errors, "load_assignment");
+  const auto& assignment = proto.load_assignment();
+  if (logical &&
+      (assignment.endpoints_size() != 1 || assignment.endpoints(0).lb_endpoints_size() != 1)) {
+    errors.add("endpoints", "logical DNS needs exactly one locality with one endpoint");
+  }
+  if (proto.has_load_assignment()) checkDnsAssignment(assignment, errors);
+}
+
+void decodeOriginalDst(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
+  cluster.leaveAlone = LeaveAloneReason::kOriginalDst;
+  if (cluster.lb.policy != LbPolicy::kClusterProvided) {
+    errors.add("lb_policy", "an ORIGINAL_DST cluster needs CLUSTER_PROVIDED");
+  }
+  if (proto.has_load_assignment()) {
+    errors.add("load_assignment", "is not allowed in an ORIGINAL_DST cluster");
+  }
+}
+
+void decodeCustomType(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
+  const auto& custom = proto.cluster_type();
+  checkNotEmpty(custom.name(), "cluster_type.name", errors);
+  if (custom.name() == kDnsClusterType || typeName(custom.typed_config()) == kDnsClusterConfig) {
+    // Strict or logical makes no difference to a cluster that is left alone.
+    decodeDns(proto, false, cluster, errors);
+    return;
+  }
+  cluster.type = DiscoveryType::kStatic;
+  cluster.leaveAlone = LeaveAloneReason::kUnsupportedDiscovery;
+}
+
+void decodeDiscovery(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
+  if (proto.has_eds_cluster_config() && proto.type() != ProtoCluster::EDS) {
+    errors.add("eds_cluster_config", "is only for an EDS cluster");
+  }
+  if (proto.has_cluster_type()) return decodeCustomType(proto, cluster, errors);
+  if (cluster.lb.policy == LbPolicy::kClusterProvided &&
+      proto.type() != ProtoCluster::ORIGINAL_DST) {
+    errors.add("lb_policy", "CLUSTER_PROVIDED is only for an ORIGINAL_DST cluster");
+  }
+  switch (proto.type()) {
+    case ProtoCluster::STATIC:
+      cluster.type = DiscoveryType::kStatic;
+      return decodeStatic(proto, cluster, errors);
+    case ProtoCluster::STRICT_DNS:
+      return decodeDns(proto, false, cluster, errors);
+    case ProtoCluster::LOGICAL_DNS:
+      return decodeDns(proto, true, cluster, errors);
+    case ProtoCluster::EDS:
+      cluster.type = DiscoveryType::kEds;
+      return decodeEds(proto, cluster, errors);
+    case ProtoCluster::ORIGINAL_DST:
+      cluster.type = DiscoveryType::kOriginalDst;
+      return decodeOriginalDst(proto, cluster, errors);
+    default:
+      checkEnum(false, proto.type(), "type", errors);
+  }
+}
+
+// An endpoint takes the socket of the first match whose labels it carries; a match without labels
+// is for all, and only where none matches transport_socket counts.
+void decodeTransportSockets(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
+  bool plain = !proto.has_transport_socket() || isPlaintext(proto.transport_socket());
+  bool reachable = true;
+  for (int i = 0; i < proto.transport_socket_matches_size(); ++i) {
+    const FieldErrors::Scope scope(errors, "transport_socket_matches", i);
+    const auto& match = proto.transport_socket_matches(i);
+    checkNotEmpty(match.name(), "name", errors);
+    if (!reachable) continue;
+    const bool plainMatch = isPlaintext(match.transport_socket());
+    if (match.match().fields().empty()) {
+      plain = plainMatch;
+      reachable = false;
+    } else if (!plainMatch) {
+      cluster.automaticTls = true;
+    }
+  }
+  // A matcher chooses sockets by rules that only Envoy knows: TLS cannot be ruled out.
+  if (!plain || proto.has_transport_socket_matcher()) cluster.leaveAlone = LeaveAloneReason::kTls;
+}
+
+using Thresholds = envoy::config::cluster::v3::CircuitBreakers::Thresholds;
+
+// The first entry for priority DEFAULT, the only one that TCP uses; null where there is none.
+const Thresholds* defaultThresholds(const google::protobuf::RepeatedPtrField<Thresholds>& list,
+                                    std::string_view field, FieldErrors& errors) {
+  const Thresholds* found = nullptr;
+  for (int i = 0; i < list.size(); ++i) {
+    const FieldErrors::Scope scope(errors, field, i);
+    const Thresholds& one = list.Get(i);
+    checkEnum(core::RoutingPriority_IsValid(one.priority()), one.priority(), "priority", errors);
+    (void)percent(one.retry_budget().has_budget_percent(), one.retry_budget().budget_percent(), 20,
+                  "retry_budget.budget_percent", errors);
+    if (found == nullptr && one.priority() == core::DEFAULT) found = &one;
+  }
+  return found;
+}
+
+void decodeCircuitBreakers(const envoy::config::cluster::v3::CircuitBreakers& proto,
+                           CircuitBreakers& breakers, FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "circuit_breakers");
+  if (const auto* found = defaultThresholds(proto.thresholds(), "thresholds", errors)) {
+    if (found->has_max_connections()) breakers.maxConnections = found->max_connections().value();
+    if (found->has_max_pending_requests()) {
+      breakers.maxPendingRequests = found->max_pending_requests().value();
+    }
+  }
+  const auto* perHost =
+      defaultThresholds(proto.per_host_thresholds(), "per_host_thresholds", errors);
+  if (perHost != nullptr && perHost->has_max_connections()) {
+    breakers.perHostMaxConnections = perHost->max_connections().value();
+  }
+}
+
+std::optional<std::uint32_t> optionalValue(bool present,
+                                           const google::protobuf::UInt32Value& proto) {
+  if (!present) return std::nullopt;
+  return proto.value();
+}
+
+void decodeConnections(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
+  cluster.connectTimeout =
+      duration(proto.has_connect_timeout(), proto.connect_timeout(), cluster.connectTimeout,
+               DurationRule::kPositive, "connect_timeout", errors);
+  const auto& options = proto.upstream_connection_options();
+  if (options.has_tcp_keepalive()) {
+    const auto& alive = options.tcp_keepalive();
+    cluster.keepalive = TcpKeepalive{
+        .probes = optionalValue(alive.has_keepalive_probes(), alive.keepalive_probes()),
+        .timeSeconds = optionalValue(alive.has_keepalive_time(), alive.keepalive_time()),
+        .intervalSeconds =
+            optionalValue(alive.has_keepalive_interval(), alive.keepalive_interval())};
+  }
+  cluster.closeConnectionsOnHostHealthFailure = proto.close_connections_on_host_health_failure();
+  if (proto.has_circuit_breakers()) {
+    decodeCircuitBreakers(proto.circuit_breakers(), cluster.circuitBreakers, errors);
+  }
+  if (proto.has_outlier_detection()) {
+    const FieldErrors::Scope scope(errors, "outlier_detection");
+    cluster.outlierDetection = decodeOutlierDetection(proto.outlier_detection(), errors);
+  }
+}
+
+void checkHealthChecks(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
+  for (int i = 0; i < proto.health_checks_size(); ++i) {
+    const FieldErrors::Scope scope(errors, "health_checks", i);
+    const auto& check = proto.health_checks(i);
+    const auto required = [&](bool present, const google::protobuf::Duration& value,
+                              std::string_view field) {
+      if (!present) errors.add(field, "is required");
+      (void)duration(present, value, Nanos(0), DurationRule::kPositive, field, errors);
+    };
+    required(check.has_timeout(), check.timeout(), "timeout");
+    required(check.has_interval(), check.interval(), "interval");
+    if (!check.has_unhealthy_threshold()) errors.add("unhealthy_threshold", "is required");
+    if (!check.has_healthy_threshold()) errors.add("healthy_threshold", "is required");
+    if (check.health_checker_case() == core::HealthCheck::HEALTH_CHECKER_NOT_SET) {
+      errors.add("health_checker", "names no checker, or one that is not supported");
+    }
+  }
+  if (proto.health_checks_size() > 0) {
+    cluster.notHonoured.push_back("health_checks: endpoints are not checked actively");
+  }
+}
+
+void checkDnsFields(const ProtoCluster& proto, FieldErrors& errors) {
+  const auto positive = [&](bool present, const google::protobuf::Duration& value,
+                            std::string_view field) {
+    (void)duration(present, value, Nanos(0), DurationRule::kPositive, field, errors);
+  };
+  positive(proto.has_dns_refresh_rate(), proto.dns_refresh_rate(), "dns_refresh_rate");
+  positive(proto.has_cleanup_interval(), proto.cleanup_interval(), "cleanup_interval");
+  (void)duration(proto.has_dns_jitter(), proto.dns_jitter(), Nanos(0), DurationRule::kNotNegative,
+                 "dns_jitter", errors);
+  checkEnum(ProtoCluster::DnsLookupFamily_IsValid(proto.dns_lookup_family()),
+            proto.dns_lookup_family(), "dns_lookup_family", errors);
+}
+
+// Fields that change what Envoy does to a TCP connection and that a connect() cannot follow.
+void listNotHonoured(const ProtoCluster& proto, Cluster& cluster) {
+  for (const std::string& one : cluster.lb.notHonoured) cluster.notHonoured.push_back(one);
+  if (proto.has_upstream_bind_config()) {
+    cluster.notHonoured.push_back("upstream_bind_config: the application's socket stays as bound");
+  }
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Cluster>> decodeCluster(const ProtoCluster& proto) {
+  FieldErrors errors;
+  auto cluster = std::make_shared<Cluster>();
+  cluster->name = proto.name();
+  cluster->contentHash = contentHash(proto);
+  checkNotEmpty(proto.name(), "name", errors);
+  cluster->lb = decodeLoadBalancing(proto, errors);
+  decodeDiscovery(proto, *cluster, errors);
+  decodeTransportSockets(proto, *cluster, errors);
+  decodeConnections(proto, *cluster, errors);
+  checkHealthChecks(proto, *cluster, errors);
+  checkDnsFields(proto, errors);
+  listNotHonoured(proto, *cluster);
+  if (!errors.empty()) return errors.error();
+  return std::shared_ptr<const Cluster>(std::move(cluster));
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,237 @@
+#include "xds/filter_chains.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "xds/decode_common.h"
+
+namespace sockmesh {
+
+namespace listener = envoy::config::listener::v3;
+
+namespace {
+
+constexpr unsigned kAddressBits = 128;
+constexpr unsigned kV4Offset = 96;  // IPv4 sits in the last 32 bits
+constexpr Bounds kPorts{1, 65535};
+constexpr std::string_view kRawBuffer = "raw_buffer";
+
+std::string lowerCase(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+template <typename T>
+void sortUnique(std::vector<T>& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+template <typename T>
+bool intersect(const std::vector<T>& a, const std::vector<T>& b) {
+  auto x = a.begin();
+  auto y = b.begin();
+  while (x != a.end() && y != b.end()) {
+    if (*x == *y) return true;
+    *x < *y ? ++x : ++y;
+  }
+  return false;
+}
+
+IpAddress masked(const IpAddress& ip, unsigned length) {
+  auto bytes = ip.bytes();
+  for (unsigned bit = length; bit < kAddressBits; ++bit) {
+    bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
+  }
+  return IpAddress::v6(bytes);
+}
+
+std::vector<std::string> decodeServerNames(const listener::FilterChainMatch& match,
+                                           FieldErrors& errors) {
+  std::vector<std::string> names;
+  for (int i = 0; i < match.server_names_size(); ++i) {
+    const std::string name = lowerCase(match.server_names(i));
+    const std::string_view rest = std::string_view(name).substr(name.starts_with("*.") ? 2 : 0);
+    if (rest.find('*') != std::string_view::npos) {
+      const FieldErrors::Scope scope(errors, "server_names", i);
+      errors.add("'" + name + "': only a leading \"*.\" is a wildcard");
+    }
+    names.push_back(name);
+  }
+  if (names.empty()) names.emplace_back();
+  sortUnique(names);
+  return names;
+}
+
+std::vector<std::uint32_t> decodeSourcePorts(const listener::FilterChainMatch& match,
+                                             FieldErrors& errors) {
+  std::vector<std::uint32_t> ports;
+  for (int i = 0; i < match.source_ports_size(); ++i) {
+    const FieldErrors::Scope scope(errors, "source_ports", i);
+    if (match.source_ports(i) < kPorts.min || match.source_ports(i) > kPorts.max) {
+      errors.add(std::to_string(match.source_ports(i)) + " is not a port");
+    }
+    ports.push_back(match.source_ports(i));
+  }
+  if (ports.empty()) ports.push_back(0);
+  sortUnique(ports);
+  return ports;
+}
+
+}  // namespace
+
+bool FilterChains::Prefix::contains(const IpAddress& ip) const {
+  if (any) return true;
+  if (address.isV4() != ip.isV4()) return false;
+  return masked(ip, length) == address;
+}
+
+bool FilterChains::Match::overlaps(const Match& other) const {
+  return destinationPort == other.destinationPort && sourceType == other.sourceType &&
+         transportProtocol == other.transportProtocol && intersect(prefixes, other.prefixes) &&
+         intersect(serverNames, other.serverNames) &&
+         intersect(applicationProtocols, other.applicationProtocols) &&
+         intersect(directSourcePrefixes, other.directSourcePrefixes) &&
+         intersect(sourcePrefixes, other.sourcePrefixes) &&
+         intersect(sourcePorts, other.sourcePorts);
+}
+
+bool FilterChains::Match::dependsOnSource() const {
+  return sourceType != listener::FilterChainMatch::ANY || !directSourcePrefixes.front().any ||
+         !sourcePrefixes.front().any || sourcePorts.front() != 0;
+}
+
+std::vector<FilterChains::Prefix> FilterChains::decodePrefixes(
+    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::CidrRange>& ranges,
+    std::string_view field, FieldErrors& errors) {
+  std::vector<Prefix> prefixes;
+  for (int i = 0; i < ranges.size(); ++i) {
+    const FieldErrors::Scope scope(errors, field, i);
+    const auto ip = IpAddress::parse(ranges.Get(i).address_prefix());
+    if (!ip.ok()) {
+      errors.add("address_prefix", "'" + ranges.Get(i).address_prefix() + "' is not an IP address");
+    }
+    const std::uint32_t given = wrapped(ranges.Get(i).has_prefix_len(), ranges.Get(i).prefix_len(),
+                                        0U, "prefix_len", errors, {0, kAddressBits});
+    if (!ip.ok() || given > kAddressBits) continue;
+    // Envoy takes an IPv4 length of more than 32 as 32.
+    const unsigned length = ip->isV4() ? kV4Offset + std::min(given, 32U) : given;
+    prefixes.push_back({false, masked(*ip, length), length});
+  }
+  if (prefixes.empty()) prefixes.emplace_back();
+  sortUnique(prefixes);
+  return prefixes;
+}
+
+FilterChains::Match FilterChains::decodeMatch(const listener::FilterChain& chain, std::size_t index,
+                                              FieldErrors& errors) {
+  const listener::FilterChainMatch& proto = chain.filter_chain_match();
+  const FieldErrors::Scope scope(errors, "filter_chain_match");
+  Match match;
+  match.chain = &chain;
+  match.index = index;
+  match.destinationPort = wrapped(proto.has_destination_port(), proto.destination_port(), 0U,
+                                  "destination_port", errors, kPorts);
+  match.prefixes = decodePrefixes(proto.prefix_ranges(), "prefix_ranges", errors);
+  match.serverNames = decodeServerNames(proto, errors);
+  match.transportProtocol = proto.transport_protocol();
+  match.applicationProtocols.assign(proto.application_protocols().begin(),
+                                    proto.application_protocols().end());
+  if (match.applicationProtocols.empty()) match.applicationProtocols.emplace_back();
+  sortUnique(match.applicationProtocols);
+  match.directSourcePrefixes =
+      decodePrefixes(proto.direct_source_prefix_ranges(), "direct_source_prefix_ranges", errors);
+  checkEnum(listener::FilterChainMatch::ConnectionSourceType_IsValid(proto.source_type()),
+            proto.source_type(), "source_type", errors);
+  match.sourceType = proto.source_type();
+  match.sourcePrefixes =
+      decodePrefixes(proto.source_prefix_ranges(), "source_prefix_ranges", errors);
+  match.sourcePorts = decodeSourcePorts(proto, errors);
+  if (!proto.address_suffix().empty()) errors.add("address_suffix", "is not implemented");
+  if (proto.has_suffix_len()) errors.add("suffix_len", "is not implemented");
+  return match;
+}
+
+FilterChains::FilterChains(const listener::Listener& proto, FieldErrors& errors)
+    : listener_(proto) {
+  // A filter_chain_matcher replaces the matches, which may then be alike.
+  const bool matched = !proto.has_filter_chain_matcher();
+  for (int i = 0; i < proto.filter_chains_size(); ++i) {
+    const FieldErrors::Scope scope(errors, "filter_chains", i);
+    matches_.push_back(decodeMatch(proto.filter_chains(i), i, errors));
+  }
+  if (matched) refuseOverlaps(errors);
+}
+
+void FilterChains::refuseOverlaps(FieldErrors& errors) const {
+  for (std::size_t i = 1; i < matches_.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!matches_[i].overlaps(matches_[j])) continue;
+      const FieldErrors::Scope scope(errors, "filter_chains", i);
+      errors.add("filter_chain_match",
+                 "matches the same connections as filter_chains[" + std::to_string(j) + "]");
+      break;
+    }
+  }
+}
+
+FilterChains::Choice FilterChains::fallBack(const std::string& whyNone) const {
+  if (listener_.has_default_filter_chain()) {
+    return {&listener_.default_filter_chain(), "default_filter_chain", ""};
+  }
+  return {nullptr, "", whyNone};
+}
+
+// Only the chains whose longest range that holds `ip` is the longest of all; Envoy does not come
+// back to a shorter one when the later criteria then match nothing.
+void FilterChains::keepLongestPrefix(Candidates& candidates, const IpAddress& ip) {
+  const auto longest = [&](const Match& match) {
+    int best = -1;
+    for (const Prefix& prefix : match.prefixes) {
+      if (!prefix.contains(ip)) continue;
+      const unsigned floor = ip.isV4() ? kV4Offset : 0;
+      // An explicit range of length 0 comes before none at all.
+      best = std::max(best, prefix.any ? 0 : static_cast<int>(prefix.length - floor) + 1);
+    }
+    return best;
+  };
+  int best = -1;
+  for (const Match* match : candidates) best = std::max(best, longest(*match));
+  std::erase_if(candidates,
+                [&](const Match* match) { return best < 0 || longest(*match) != best; });
+}
+
+FilterChains::Choice FilterChains::choose(const SocketAddress& destination) const {
+  Candidates candidates;
+  const bool portIsNamed = std::any_of(matches_.begin(), matches_.end(), [&](const Match& match) {
+    return match.destinationPort == destination.port;
+  });
+  for (const Match& match : matches_) {
+    if (match.destinationPort == (portIsNamed ? destination.port : 0)) candidates.push_back(&match);
+  }
+  keepLongestPrefix(candidates, destination.ip);
+  // Whoever connects is not asked for SNI.
+  std::erase_if(candidates, [](const Match* match) { return !match->serverNames.front().empty(); });
+  const bool rawIsNamed = std::any_of(candidates.begin(), candidates.end(), [](const Match* match) {
+    return match->transportProtocol == kRawBuffer;
+  });
+  std::erase_if(candidates, [&](const Match* match) {
+    return match->transportProtocol != (rawIsNamed ? kRawBuffer : std::string_view());
+  });
+  std::erase_if(candidates,
+                [](const Match* match) { return !match->applicationProtocols.front().empty(); });
+  if (candidates.empty()) {
+    return fallBack("no filter chain matches a plain TCP connection to " + destination.toString());
+  }
+  for (const Match* match : candidates) {
+    if (match->dependsOnSource()) {
+      return {nullptr, "",
+              "filter_chains[" + std::to_string(match->index) +
+                  "] depends on the source, which is not known in advance"};
+    }
+  }
+  const Match& chosen = *candidates.front();
+  return {chosen.chain, "filter_chains[" + std::to_string(chosen.index) + "]", ""};
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,27 @@
+// The network filters of a filter chain, as far as a connect() can follow them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "model/listener.h"
+#include "xds/field_errors.h"
+
+namespace sockmesh {
+
+// What a chain does to a plain TCP connection.
+struct ChainRoute {
+  TcpRoute route;                        // meaningful where `leftAlone` is empty
+  std::vector<std::string> notHonoured;  // like Listener::notHonoured
+  std::string leftAlone;                 // why a connect() cannot follow the chain
+};
+
+// Reads and checks `chain`, which is at the errors' present path, whether it is used or not.
+ChainRoute decodeChain(const envoy::config::listener::v3::FilterChain& chain, FieldErrors& errors);
+
+// Whether a filter of this name and type decides over connections (RBAC, ext_authz, rate limits,
+// ...), so that it must not be passed over.
+bool decidesOverConnections(const std::string& name, const std::string& type);
+
+}  // namespace sockmesh

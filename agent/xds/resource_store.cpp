@@ -1,0 +1,275 @@
+#include "xds/resource_store.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "xds/decode.h"
+#include "xds/received.h"
+#include "xds/type_urls.h"
+
+namespace sockmesh {
+namespace {
+
+using ClusterProto = envoy::config::cluster::v3::Cluster;
+using AssignmentProto = envoy::config::endpoint::v3::ClusterLoadAssignment;
+using ListenerProto = envoy::config::listener::v3::Listener;
+using envoy::service::discovery::v3::DiscoveryResponse;
+
+constexpr std::size_t kMaxMessage = 4096;  // bytes; it travels in a gRPC message, some in headers
+
+// The last good version of a resource, with the hash of what it was decoded from.
+template <typename Decoded>
+struct Held {
+  std::optional<std::uint64_t> hash;  // none: not from the server, any resource replaces it
+  Decoded value{};
+};
+
+template <typename Decoded>
+using HeldByName = std::map<std::string, Held<Decoded>>;
+
+auto decode(const ClusterProto& proto) {
+  return decodeCluster(proto);
+}
+auto decode(const AssignmentProto& proto) {
+  return decodeAssignment(proto);
+}
+auto decode(const ListenerProto& proto) {
+  return decodeListener(proto);
+}
+
+// Takes `received` into `held` where it is good; what was there before stays otherwise, and also
+// where the same came again. True where that changed `held`.
+template <typename Proto, typename Decoded>
+bool takeOne(const Received<Proto>& received, HeldByName<Decoded>& held, ApplyResult& result) {
+  const auto before = held.find(received.name);
+  if (!received.proto) {
+    if (before == held.end()) {
+      result.rejected.push_back({received.name, "has no content, and none is known of it"});
+    } else {
+      result.accepted.push_back(received.name);
+    }
+    return false;
+  }
+  const std::uint64_t hash = contentHash(*received.proto);
+  if (before != held.end() && before->second.hash == hash) {
+    result.accepted.push_back(received.name);
+    return false;
+  }
+  auto decoded = decode(*received.proto);
+  if (!decoded) {
+    result.rejected.push_back({received.name, decoded.error().message()});
+    return false;
+  }
+  if (received.name.empty()) {
+    result.rejected.push_back({"", "name: is required"});
+    return false;
+  }
+  held[received.name] = {hash, *std::move(decoded)};
+  result.accepted.push_back(received.name);
+  return true;
+}
+
+// The longest prefix of `text` within `size` bytes that does not end inside a UTF-8 character:
+// the message goes into a proto3 string, which some servers refuse otherwise.
+std::string_view utf8Prefix(std::string_view text, std::size_t size) {
+  if (text.size() <= size) return text;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;
+  return text.substr(0, size);
+}
+
+}  // namespace
+
+std::string ApplyResult::message() const {
+  std::string text;
+  for (std::size_t i = 0; i < rejected.size(); ++i) {
+    const RejectedResource& one = rejected[i];
+    const std::string next = one.name.empty() ? one.reason : one.name + ": " + one.reason;
+    if (i > 0 && text.size() + 2 + next.size() > kMaxMessage) {
+      return text + "; and " + std::to_string(rejected.size() - i) + " more";
+    }
+    if (i > 0) text += "; ";
+    text += utf8Prefix(next, kMaxMessage);
+    if (next.size() > kMaxMessage) text += "...";
+  }
+  return text;
+}
+
+struct ResourceStore::State {
+  HeldByName<std::shared_ptr<const Cluster>> clusters;
+  HeldByName<std::shared_ptr<const LoadAssignment>> assignments;  // by EDS name; only wanted ones
+  HeldByName<DecodedListener> listeners;
+  std::map<std::string, Nanos> wanted;  // EDS name -> initial_fetch_timeout
+  std::map<std::string, std::string> versions;
+  std::set<std::string> received;  // types, by short name
+
+  // The present state's, once asked for.
+  mutable std::shared_ptr<const Snapshot> snapshot;
+
+  bool complete() const { return received.contains("CDS") && received.contains("LDS"); }
+  void touch(ApplyResult& result) {
+    snapshot.reset();
+    result.changed = true;
+  }
+
+  template <typename Proto, typename Decoded>
+  ApplyResult applySet(const DiscoveryResponse& response, HeldByName<Decoded>& held);
+  ApplyResult applyAssignments(const DiscoveryResponse& response);
+  void updateWanted();
+  void noteReceived(const DiscoveryResponse& response, ApplyResult& result);
+  std::shared_ptr<const Snapshot> build() const;
+};
+
+// CDS and LDS: the response is everything there is.
+template <typename Proto, typename Decoded>
+ApplyResult ResourceStore::State::applySet(const DiscoveryResponse& response,
+                                           HeldByName<Decoded>& held) {
+  ApplyResult result;
+  auto all = takeApart<Proto>(response);
+  if (!all.unreadable.empty()) {
+    result.rejected = std::move(all.unreadable);
+    return result;
+  }
+  result.rejected = std::move(all.rejected);
+  std::set<std::string> present;
+  for (const RejectedResource& one : result.rejected) present.insert(one.name);
+  std::set<std::string> seen;
+  for (const Received<Proto>& one : all.resources) {
+    present.insert(one.name);
+    if (!one.name.empty() && !seen.insert(one.name).second) {
+      result.rejected.push_back({one.name, "is there more than once; the first one counts"});
+    } else if (takeOne(one, held, result)) {
+      touch(result);
+    }
+  }
+  // A resource whose name cannot be read may be any of those that seem to be absent.
+  if (!present.contains("")) {
+    const auto removed =
+        std::erase_if(held, [&](const auto& entry) { return !present.contains(entry.first); });
+    if (removed > 0) touch(result);
+  }
+  return result;
+}
+
+// EDS: names that are absent stay as they are.
+ApplyResult ResourceStore::State::applyAssignments(const DiscoveryResponse& response) {
+  ApplyResult result;
+  auto all = takeApart<AssignmentProto>(response);
+  if (!all.unreadable.empty()) {
+    result.rejected = std::move(all.unreadable);
+    return result;
+  }
+  result.rejected = std::move(all.rejected);
+  std::set<std::string> seen;
+  for (const Received<AssignmentProto>& one : all.resources) {
+    // The server goes by the name that was asked for, which is the wrapper's where there is one.
+    const std::string& name = one.wrapperName.empty() ? one.name : one.wrapperName;
+    if (!wanted.contains(name)) continue;
+    if (!seen.insert(name).second) {
+      result.rejected.push_back({name, "is there more than once; the first one counts"});
+    } else if (name != one.name) {
+      result.rejected.push_back({name, "cluster_name: is '" + one.name + "', not '" + name + "'"});
+    } else if (takeOne(one, assignments, result)) {
+      touch(result);
+    }
+  }
+  return result;
+}
+
+// Several clusters may share an EDS name: none of them is taken as empty before its own time-out,
+// so the longest counts (0: for ever).
+void ResourceStore::State::updateWanted() {
+  wanted.clear();
+  for (const auto& [name, held] : clusters) {
+    const Cluster& cluster = *held.value;
+    if (cluster.type != DiscoveryType::kEds) continue;
+    const auto [entry, isNew] = wanted.emplace(cluster.edsName, cluster.edsInitialFetchTimeout);
+    if (isNew || entry->second == Nanos(0)) continue;
+    entry->second = cluster.edsInitialFetchTimeout == Nanos(0)
+                        ? Nanos(0)
+                        : std::max(entry->second, cluster.edsInitialFetchTimeout);
+  }
+  std::erase_if(assignments, [&](const auto& entry) { return !wanted.contains(entry.first); });
+}
+
+void ResourceStore::State::noteReceived(const DiscoveryResponse& response, ApplyResult& result) {
+  const std::string type = shortTypeName(response.type_url());
+  // A response of which nothing could be used says as little as none at all.
+  if (result.ok() || !result.accepted.empty()) {
+    const bool before = complete();
+    received.insert(type);
+    if (complete() != before) touch(result);
+  }
+  if (!result.ok()) return;
+  const auto [version, isNew] = versions.emplace(type, response.version_info());
+  if (!isNew && version->second == response.version_info()) return;
+  version->second = response.version_info();
+  touch(result);
+}
+
+std::shared_ptr<const Snapshot> ResourceStore::State::build() const {
+  auto built = std::make_shared<Snapshot>();
+  built->complete = complete();
+  for (const auto& [name, held] : clusters) built->clusters.emplace(name, held.value);
+  for (const auto& [name, held] : assignments) built->assignments.emplace(name, held.value);
+  for (const auto& [name, held] : listeners) {
+    if (held.value.listener) {
+      built->listeners.emplace(name, held.value.listener);
+    } else {
+      built->leftAlone.push_back({name, held.value.leftAlone});
+    }
+  }
+  built->versions = versions;
+  return built;
+}
+
+ResourceStore::ResourceStore() : state_(std::make_unique<State>()) {}
+ResourceStore::~ResourceStore() = default;
+
+ApplyResult ResourceStore::apply(const DiscoveryResponse& response) {
+  ApplyResult result;
+  if (response.type_url() == kClusterType) {
+    result = state_->applySet<ClusterProto>(response, state_->clusters);
+    state_->updateWanted();
+  } else if (response.type_url() == kListenerType) {
+    result = state_->applySet<ListenerProto>(response, state_->listeners);
+  } else if (response.type_url() == kAssignmentType) {
+    result = state_->applyAssignments(response);
+  } else {
+    result.rejected.push_back({"", "type_url: '" + response.type_url() + "' was not asked for"});
+    return result;
+  }
+  state_->noteReceived(response, result);
+  return result;
+}
+
+std::vector<std::string> ResourceStore::wantedAssignments() const {
+  std::vector<std::string> names;
+  names.reserve(state_->wanted.size());
+  for (const auto& [name, timeout] : state_->wanted) names.push_back(name);
+  return names;
+}
+
+std::map<std::string, Nanos> ResourceStore::missingAssignments() const {
+  std::map<std::string, Nanos> missing = state_->wanted;
+  std::erase_if(missing,
+                [&](const auto& entry) { return state_->assignments.contains(entry.first); });
+  return missing;
+}
+
+bool ResourceStore::fetchTimedOut(const std::string& edsName) {
+  if (!state_->wanted.contains(edsName) || state_->assignments.contains(edsName)) return false;
+  auto empty = std::make_shared<LoadAssignment>();
+  empty->clusterName = edsName;
+  state_->assignments[edsName] = {std::nullopt, std::move(empty)};
+  state_->snapshot.reset();
+  return true;
+}
+
+std::shared_ptr<const Snapshot> ResourceStore::snapshot() const {
+  if (!state_->snapshot) state_->snapshot = state_->build();
+  return state_->snapshot;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,59 @@
+#include "xds/sotw_subscription.h"
+
+#include <utility>
+
+#include "google/rpc/status.pb.h"
+
+namespace sockmesh {
+namespace {
+
+// google.rpc.Code INTERNAL, as Envoy sends. Servers look only at whether error_detail is there.
+constexpr int kNackCode = 13;
+
+}  // namespace
+
+void SotwSubscription::setNames(std::vector<std::string> names) {
+  if (names == names_) return;
+  names_ = std::move(names);
+  // An empty first request might be read as a wildcard; once a name was sent, it unsubscribes.
+  due_ = due_ || requested_ || !nothingToAskFor();
+}
+
+void SotwSubscription::onStreamUp() {
+  nonce_.clear();
+  nack_.clear();
+  rejected_ = false;
+  requested_ = false;
+  due_ = !nothingToAskFor();
+}
+
+void SotwSubscription::accept(const std::string& version, const std::string& nonce) {
+  version_ = version;
+  nonce_ = nonce;
+  due_ = true;
+}
+
+void SotwSubscription::reject(const std::string& nonce, const std::string& message) {
+  nonce_ = nonce;
+  nack_ = message;
+  rejected_ = true;
+  due_ = true;
+}
+
+envoy::service::discovery::v3::DiscoveryRequest SotwSubscription::takeRequest() {
+  envoy::service::discovery::v3::DiscoveryRequest request;
+  request.set_type_url(typeUrl_);
+  request.set_version_info(version_);
+  request.set_response_nonce(nonce_);
+  for (const std::string& name : names_) request.add_resource_names(name);
+  if (rejected_) {
+    request.mutable_error_detail()->set_code(kNackCode);
+    request.mutable_error_detail()->set_message(std::exchange(nack_, {}));
+  }
+  rejected_ = false;
+  requested_ = true;
+  due_ = false;
+  return request;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,154 @@
+// sockmesh-xds: serves a folder of xDS resources over ADS, and what changes in it.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "ads_server.h"
+#include "base/event_loop.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "folder_watch.h"
+#include "resource_folder.h"
+
+namespace sockmesh {
+namespace {
+
+struct Options {
+  std::string listen = "127.0.0.1:18000";
+  std::string folder;
+  std::string portFile;
+  std::string logLevel = "info";
+};
+
+int fail(int exitCode, const std::string& message) {
+  fmt::print(stderr, "sockmesh-xds: {}\n", message);
+  return exitCode;
+}
+
+std::string checkListen(const std::string& listen) {
+  const auto colon = listen.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
+  const bool digits = !port.empty() && port.size() <= 5 &&
+                      port.find_first_not_of("0123456789") == std::string::npos;
+  if (colon == 0 || !digits || std::stoi(port) > 65535) return listen + " is not HOST:PORT";
+  return {};
+}
+
+// Whole or not at all: who waits for the file never reads half a number.
+Status writePortFile(const std::string& path, int port) {
+  const std::string temporary = path + ".tmp";
+  std::ofstream file(temporary);
+  file << port << '\n';
+  file.close();
+  std::error_code error;
+  if (file) std::filesystem::rename(temporary, path, error);
+  if (!file || error) return Error(fmt::format("cannot write {}", path));
+  return {};
+}
+
+// SIGINT and SIGTERM as a readable descriptor. Before threads start: they inherit the mask.
+Result<UniqueFd> stopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  if (const int error = pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0) {
+    return Error::fromErrno("pthread_sigmask", error);
+  }
+  UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd.valid()) return Error::fromErrno("signalfd", errno);
+  return fd;
+}
+
+void reload(const Options& options, AdsServer& server, const Status& watched) {
+  const auto log = logger("folder");
+  if (!watched) log->error("cannot watch all of {}: {}", options.folder, watched.error().message());
+  const auto resources = loadFolder(options.folder);
+  if (!resources) {
+    log->error("the last good resources stay served:\n{}", resources.error().message());
+    return;
+  }
+  log->info("{} resources in {}", (*resources)->size(), options.folder);
+  server.publish(*resources);
+}
+
+int serve(const Options& options) {
+  const auto signals = stopSignals();
+  if (!signals) return fail(EX_OSERR, signals.error().message());
+  const auto loop = EventLoop::create();
+  if (!loop) return fail(EX_OSERR, loop.error().message());
+
+  // The watch comes first, so that a change while the files are read is not missed.
+  AdsServer* published = nullptr;
+  const auto watch = FolderWatch::start(**loop, options.folder, [&](const Status& watched) {
+    if (published != nullptr) reload(options, *published, watched);
+  });
+  if (!watch) return fail(EX_DATAERR, watch.error().message());
+  const auto resources = loadFolder(options.folder);
+  if (!resources) return fail(EX_DATAERR, "\n" + resources.error().message());
+
+  const auto log = logger("ads");
+  const auto server = AdsServer::start(
+      **loop, options.listen, *resources, [log](const std::string& line, bool problem) {
+        log->log(problem ? spdlog::level::warn : spdlog::level::info, line);
+      });
+  if (!server) return fail(EX_UNAVAILABLE, server.error().message());
+  published = server->get();
+  const std::string host = options.listen.substr(0, options.listen.rfind(':'));
+  log->info("listening on {}:{}, {} resources", host, (*server)->port(), (*resources)->size());
+  if (!options.portFile.empty()) {
+    const Status written = writePortFile(options.portFile, (*server)->port());
+    if (!written) return fail(EX_CANTCREAT, written.error().message());
+  }
+  const Status watched = (*loop)->watch(signals->get(), [&] { (*loop)->stop(); });
+  if (!watched) return fail(EX_OSERR, watched.error().message());
+  (*loop)->run();
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  CLI::App app("Serves a folder of xDS resources (YAML, JSON, or .pb) over ADS; reloads on change.",
+               "sockmesh-xds");
+  app.set_version_flag("--version", std::string("sockmesh-xds ") + version());
+  app.add_option("--listen", options.listen, "address to listen on; port 0 picks a free one")
+      ->type_name("HOST:PORT")
+      ->check(checkListen)
+      ->capture_default_str();
+  app.add_option("--port-file", options.portFile, "write the port listened on to this file")
+      ->type_name("FILE");
+  app.add_option("--log-level", options.logLevel, "trace, debug, info, warn, error or off")
+      ->type_name("LEVEL")
+      ->capture_default_str();
+  app.add_option("folder", options.folder, "folder to serve, with its subfolders")
+      ->type_name("DIR")
+      ->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return fail(EX_USAGE, std::string(error.what()) + " (see --help)");
+  }
+  if (const Status status = configureLogging(options.logLevel, false); !status) {
+    return fail(EX_USAGE, status.error().message());
+  }
+  spdlog::flush_on(spdlog::level::info);
+  return serve(options);
+}
+
+}  // namespace
+}  // namespace sockmesh
+
+int main(int argc, char** argv) {
+  return sockmesh::run(argc, argv);
+}

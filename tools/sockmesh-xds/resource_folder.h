@@ -1,0 +1,20 @@
+// Reads a folder of resources: YAML or JSON files in the xDS API's JSON form, and .pb files with a
+// serialized DiscoveryResponse.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/result.h"
+#include "resource_set.h"
+
+namespace sockmesh {
+
+// Reads every .yaml, .yml, .json and .pb file below `folder`; names that begin with a dot are
+// passed over (editors' and Kubernetes' own). A document is one resource with its @type, a list of
+// them, or
+// {"resources": [...]} as in a DiscoveryResponse; an empty one holds nothing.
+// The Error lists all that is wrong, a line each: "FILE: resources[2]: ...".
+Result<std::shared_ptr<const ResourceSet>> loadFolder(const std::filesystem::path& folder);
+
+}  // namespace sockmesh
