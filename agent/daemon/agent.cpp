@@ -1,0 +1,137 @@
+#include "daemon/agent.h"
+
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "datapath/live_state.h"
+#include "stats/agent_collector.h"
+#include "stats/datapath_collector.h"
+#include "stats/process_collector.h"
+
+namespace sockmesh {
+
+Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
+  std::unique_ptr<Agent> agent(new Agent(config));
+  auto loop = EventLoop::create();
+  if (!loop) return loop.error();
+  agent->loop_ = std::move(loop).value();
+  if (auto ok = agent->watchSignals(); !ok) return ok.error();
+  if (auto ok = agent->startAdmin(); !ok) return ok.error();
+  if (auto ok = agent->startDatapath(); !ok) return ok.error();
+  agent->startControlPlane();
+  return agent;
+}
+
+Agent::~Agent() {
+  // The client first: nothing may be posted to parts that are gone.
+  if (ads_) ads_->stop();
+}
+
+Status Agent::watchSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_.valid()) return Error::fromErrno("signalfd", errno);
+  return loop_->watch(signals_.get(), [this] {
+    signalfd_siginfo info{};
+    if (read(signals_.get(), &info, sizeof(info)) != sizeof(info)) return;
+    logger("main")->info("{}: ending; the datapath stays in place", strsignal(static_cast<int>(info.ssi_signo)));
+    loop_->stop();
+  });
+}
+
+Status Agent::startAdmin() {
+  state_.nodeId = config_.node.id();
+  state_.startedAt = SystemClock().wall();
+  const std::string bpffs = config_.datapath.bpffsRoot;
+  const Collectables metrics = {
+      std::make_shared<AgentCollector>([this] { return state_.stats.load(); }),
+      std::make_shared<DatapathCollector>([bpffs] { return readDatapathStats(bpffs); },
+                                          DatapathMetricsOptions{config_.endpointLabel}),
+      std::make_shared<ProcessCollector>()};
+  auto admin = AdminServer::start(config_.adminAddress, state_, metrics);
+  if (!admin) return admin.error().in("admin");
+  admin_ = std::move(admin).value();
+  logger("main")->info("sockmeshd {}, node {}, admin on {}", version(), state_.nodeId,
+                       admin_->address().toString());
+  return {};
+}
+
+Status Agent::startDatapath() {
+  auto datapath = Datapath::open(config_.datapath);
+  if (!datapath) return datapath.error();
+  datapath_ = std::move(datapath).value();
+  if (auto ok = datapath_->registerAgent(); !ok) return ok.error();
+  logger("datapath")->info("attached to {} (cgroup {}){}", datapath_->cgroupPath(),
+                           datapath_->cgroupId(), datapath_->adopted() ? ", maps adopted" : "");
+
+  auto grace = BackgroundGracePeriod::create(
+      [this](std::function<void()> then) { loop_->post(std::move(then)); });
+  if (!grace) return grace.error();
+  grace_ = std::move(grace).value();
+  kernel_ = std::make_unique<KernelStore>(datapath_->maps());
+  reconciler_ = std::make_unique<Reconciler>(
+      *loop_, *kernel_, *grace_, datapath_->maps().maxServices,
+      CompilerOptions{config_.locality(), config_.localCluster},
+      [this](const WriterStats& stats, const std::vector<LeftAlone>& conflicts) {
+        stats_.writer = stats;
+        state_.conflicts.store(std::make_shared<const std::vector<LeftAlone>>(conflicts));
+        publishStats();
+      });
+  if (!datapath_->adopted()) return {};
+  // What the agent before us replaced last may still be read.
+  auto wait = BlockingGracePeriod::create();
+  if (!wait) return wait.error();
+  (*wait)->after([] {});
+  auto image = KernelImage::read(datapath_->maps());
+  if (!image) return image.error();
+  reconciler_->adopt(*image);
+  return {};
+}
+
+void Agent::startControlPlane() {
+  AdsClientOptions options;
+  options.channel.target = config_.xdsAddress;
+  options.node = config_.node;
+  AdsClient::Callbacks callbacks;
+  callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
+    state_.snapshot.store(snapshot);
+    reconciler_->setSnapshot(std::move(snapshot));
+  };
+  callbacks.onStats = [this](const XdsStats& stats) {
+    stats_.xds = stats;
+    publishStats();
+  };
+  ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options), std::move(callbacks));
+  ads_->start();
+  publishStats();
+}
+
+void Agent::publishStats() {
+  state_.stats.store(std::make_shared<const AgentStats>(stats_));
+  publishReadiness();
+}
+
+// Ready: the programs are attached, and hold either the first snapshot or adopted services.
+void Agent::publishReadiness() {
+  auto readiness = std::make_shared<Readiness>();
+  readiness->ready = reconciler_ && reconciler_->serving();
+  if (!readiness->ready) {
+    readiness->reasons.push_back(
+        stats_.xds.connected ? "waiting for the first clusters and listeners"
+                             : "no connection to the control plane " + config_.xdsAddress);
+  }
+  state_.readiness.store(std::move(readiness));
+}
+
+void Agent::run() { loop_->run(); }
+
+}  // namespace sockmesh

@@ -1,0 +1,55 @@
+// The composition root: what sockmeshd is made of, and the order in which it starts.
+//
+//   threads: control (the event loop: ADS state, compiler, ids, map writer, timers) runs in run();
+//   gRPC's, civetweb's and the grace period's own threads only post to it or read published values.
+#pragma once
+
+#include <memory>
+
+#include "admin/admin_server.h"
+#include "admin/admin_state.h"
+#include "base/event_loop.h"
+#include "daemon/config.h"
+#include "daemon/reconciler.h"
+#include "datapath/datapath.h"
+#include "datapath/grace_period.h"
+#include "datapath/kernel_store.h"
+#include "xds/ads_client.h"
+#include "xds/resource_store.h"
+
+namespace sockmesh {
+
+class Agent {
+ public:
+  // Binds the admin port, then loads and attaches the datapath: what can fail for a reason outside
+  // the kernel fails before anything is attached. SIGTERM and SIGINT must be blocked already.
+  static Result<std::unique_ptr<Agent>> create(const Config& config);
+  ~Agent();
+
+  // Until SIGTERM or SIGINT. The datapath stays.
+  void run();
+
+ private:
+  explicit Agent(const Config& config) : config_(config) {}
+  Status watchSignals();
+  Status startAdmin();
+  Status startDatapath();
+  void startControlPlane();
+  void publishReadiness();
+  void publishStats();
+
+  Config config_;
+  std::unique_ptr<EventLoop> loop_;
+  UniqueFd signals_;
+  AdminState state_;
+  AgentStats stats_;
+  std::unique_ptr<Datapath> datapath_;
+  std::unique_ptr<GracePeriod> grace_;
+  std::unique_ptr<KernelStore> kernel_;
+  std::unique_ptr<Reconciler> reconciler_;
+  ResourceStore resources_;
+  std::unique_ptr<AdsClient> ads_;
+  std::unique_ptr<AdminServer> admin_;  // last: its handlers read state_
+};
+
+}  // namespace sockmesh
