@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "commands.h"
 #include "datapath/abi_names.h"
-#include "datapath/service_summary.h"
+#include "lb/share.h"
 #include "stats/log_histogram.h"
 #include "text.h"
 
@@ -12,33 +12,36 @@ namespace {
 
 using Identity = std::pair<std::string, SocketAddress>;  // cluster, address
 
+// Of the connections to one VIP.
+struct Share {
+  VipKey vip;
+  double percent = 0;
+};
+
 struct Row {
   const ImageEndpoint* image = nullptr;
   bool ejected = false;
   double ejectedSeconds = 0;  // left
+  std::vector<Share> shares;
   EndpointStats stats;
 };
 
-// The hosts that connections to `service` can reach.
-std::set<Identity> hostsOf(const LbService& service) {
-  std::set<Identity> hosts;
-  const std::vector<double> shares = groupShares(service);
-  for (std::size_t i = 0; i < service.groups.size(); ++i) {
-    if (shares[i] <= 0) continue;
-    const LbGroup& group = *service.groups[i];
-    for (const SocketAddress& host : group.hosts) hosts.emplace(group.cluster, host);
+// What each endpoint gets of each VIP that leads to it, or of `only`, in the order of VIPs.
+std::map<Identity, std::vector<Share>> sharesOf(const NodeView& view,
+                                                const std::optional<SocketAddress>& only) {
+  std::map<Identity, std::vector<Share>> shares;
+  for (const auto& [key, service] : view.image.services) {
+    if (only && key.vip != *only) continue;
+    for (const auto& [host, share] : shareOf(*service.service).endpoints) {
+      if (share > 0) shares[host].push_back({key, share * 100});
+    }
   }
-  return hosts;
+  return shares;
 }
 
-std::optional<std::set<Identity>> hostsAt(const NodeView& view, const SocketAddress& vip) {
-  std::optional<std::set<Identity>> hosts;
-  for (const auto& [key, service] : view.image.services) {
-    if (key.vip != vip) continue;
-    if (!hosts) hosts.emplace();
-    hosts->merge(hostsOf(*service.service));
-  }
-  return hosts;
+bool hasService(const NodeView& view, const SocketAddress& vip) {
+  return std::any_of(view.image.services.begin(), view.image.services.end(),
+                     [&](const auto& service) { return service.first.vip == vip; });
 }
 
 std::vector<Row> rowsOf(const NodeView& view) {
@@ -77,6 +80,17 @@ std::string byReason(const NamedCounts& counts) {
   return join(parts, ",");
 }
 
+// One number where all VIPs agree, else the least and the most.
+std::string shareText(const std::vector<Share>& shares) {
+  if (shares.empty()) return "";
+  const auto [least, most] =
+      std::minmax_element(shares.begin(), shares.end(),
+                          [](const Share& a, const Share& b) { return a.percent < b.percent; });
+  const std::string low = percentText(least->percent);
+  const std::string high = percentText(most->percent);
+  return low == high ? low : low + ".." + high;
+}
+
 std::string quantilesText(const LogHistogram& histogram) {
   std::vector<std::string> parts;
   for (const double q : {0.5, 0.9, 0.99}) {
@@ -100,6 +114,16 @@ Json toJson(const LogHistogram& histogram) {
   return json;
 }
 
+Json toJson(const std::vector<Share>& shares) {
+  Json json = Json::array();
+  for (const Share& share : shares) {
+    json.push_back({{"vip", share.vip.vip.toString()},
+                    {"protocol", protocolName(static_cast<std::uint32_t>(share.vip.protocol))},
+                    {"percent", share.percent}});
+  }
+  return json;
+}
+
 Json toJson(const Row& row, const sm_endpoint_state& state) {
   const LbEndpoint& endpoint = row.image->endpoint;
   const ConnectionStats& connections = row.stats.connections;
@@ -114,6 +138,7 @@ Json toJson(const Row& row, const sm_endpoint_state& state) {
           {"priority", endpoint.priority},
           {"weight", endpoint.weight},
           {"health", edsHealthName(static_cast<std::uint32_t>(endpoint.health))},
+          {"shares", toJson(row.shares)},
           {"active", row.stats.active},
           {"selected", connections.selected},
           {"established", connections.established},
@@ -137,6 +162,7 @@ std::vector<Column> columns() {
           {"PRIORITY", false, true},
           {"WEIGHT", false, true},
           {"HEALTH"},
+          {"SHARE", false, true},
           {"ACTIVE", false, true},
           {"SELECTED", false, true},
           {"ESTABLISHED", false, true},
@@ -160,6 +186,7 @@ std::vector<std::string> toRow(const Row& row) {
           std::to_string(endpoint.priority),
           std::to_string(endpoint.weight),
           std::string(edsHealthName(static_cast<std::uint32_t>(endpoint.health))),
+          shareText(row.shares),
           std::to_string(row.stats.active),
           std::to_string(connections.selected),
           std::to_string(connections.established),
@@ -177,18 +204,19 @@ std::vector<std::string> toRow(const Row& row) {
 }  // namespace
 
 Outcome endpointList(const NodeView& view, const EndpointFilter& filter) {
-  std::optional<std::set<Identity>> wanted;
-  if (filter.service) {
-    wanted = hostsAt(view, *filter.service);
-    if (!wanted) return Failure{kExitFailure, "no service " + filter.service->toString()};
+  if (filter.service && !hasService(view, *filter.service)) {
+    return Failure{kExitFailure, "no service " + filter.service->toString()};
   }
+  const auto shares = sharesOf(view, filter.service);
   Table table;
   table.columns = columns();
   Json items = Json::array();
-  for (const Row& row : rowsOf(view)) {
+  for (Row& row : rowsOf(view)) {
+    const auto found = shares.find({row.image->cluster, row.image->endpoint.address});
+    if (found != shares.end()) row.shares = found->second;
     if (!filter.cluster.empty() && row.image->cluster != filter.cluster) continue;
     if (filter.ejected && !row.ejected) continue;
-    if (wanted && !wanted->contains({row.image->cluster, row.image->endpoint.address})) continue;
+    if (filter.service && row.shares.empty()) continue;
     table.rows.push_back(toRow(row));
     items.push_back(toJson(row, view.live.endpoints.at(row.image->id).state));
   }

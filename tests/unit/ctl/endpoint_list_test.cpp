@@ -6,17 +6,17 @@ namespace sockmesh::ctl::test {
 namespace {
 
 constexpr const char* kTable =
-    R"(ADDRESS         CLUSTER      LOCALITY    PRIORITY   WEIGHT   HEALTH    ACTIVE   SELECTED   ESTABLISHED   FAILED   EJECTED
-10.0.0.1:9080   reviews-v1   eu-west/a          0        2   HEALTHY        3         20            18        2   -
-10.0.0.2:9080   reviews-v1   eu-west/a          0        1   UNKNOWN        0          5             0        5   for 30s
-10.0.0.3:9080   reviews-v2   eu-west/a          0        1   HEALTHY        0          0             0        0   -
+    R"(ADDRESS         CLUSTER      LOCALITY    PRIORITY   WEIGHT   HEALTH    SHARE   ACTIVE   SELECTED   ESTABLISHED   FAILED   EJECTED
+10.0.0.1:9080   reviews-v1   eu-west/a          0        2   HEALTHY     50%        3         20            18        2   -
+10.0.0.2:9080   reviews-v1   eu-west/a          0        1   UNKNOWN     25%        0          5             0        5   for 30s
+10.0.0.3:9080   reviews-v2   eu-west/a          0        1   HEALTHY     25%        0          0             0        0   -
 )";
 
 constexpr const char* kWide =
-    R"(ADDRESS         CLUSTER      LOCALITY    PRIORITY   WEIGHT   HEALTH    ACTIVE   SELECTED   ESTABLISHED   FAILED   EJECTED   FAILED-BY             CLOSED-BY   SENT   RECEIVED   RETRANSMITS   CONNECT-P50/P90/P99   RTT-P50/P90/P99
-10.0.0.1:9080   reviews-v1   eu-west/a          0        2   HEALTHY        3         20            18        2   -         timed_out=1,local=1   clean=15    2KiB       100B             4   57.6us/908.8us/1ms    -
-10.0.0.2:9080   reviews-v1   eu-west/a          0        1   UNKNOWN        0          5             0        5   for 30s   refused=5             -             0B         0B             0   -                     -
-10.0.0.3:9080   reviews-v2   eu-west/a          0        1   HEALTHY        0          0             0        0   -         -                     -             0B         0B             0   -                     -
+    R"(ADDRESS         CLUSTER      LOCALITY    PRIORITY   WEIGHT   HEALTH    SHARE   ACTIVE   SELECTED   ESTABLISHED   FAILED   EJECTED   FAILED-BY             CLOSED-BY   SENT   RECEIVED   RETRANSMITS   CONNECT-P50/P90/P99   RTT-P50/P90/P99
+10.0.0.1:9080   reviews-v1   eu-west/a          0        2   HEALTHY     50%        3         20            18        2   -         timed_out=1,local=1   clean=15    2KiB       100B             4   57.6us/908.8us/1ms    -
+10.0.0.2:9080   reviews-v1   eu-west/a          0        1   UNKNOWN     25%        0          5             0        5   for 30s   refused=5             -             0B         0B             0   -                     -
+10.0.0.3:9080   reviews-v2   eu-west/a          0        1   HEALTHY     25%        0          0             0        0   -         -                     -             0B         0B             0   -                     -
 )";
 
 constexpr const char* kEjectedJson = R"({
@@ -36,6 +36,13 @@ constexpr const char* kEjectedJson = R"({
       "priority": 0,
       "weight": 1,
       "health": "UNKNOWN",
+      "shares": [
+        {
+          "vip": "10.96.0.10:80",
+          "protocol": "TCP",
+          "percent": 25.0
+        }
+      ],
       "active": 0,
       "selected": 5,
       "established": 0,
@@ -112,6 +119,24 @@ TEST(EndpointList, AServiceThatIsNotThereIsAFailure) {
   filter.service = SocketAddress::parse("10.96.0.99:80").value();
   EXPECT_EQ(shown(endpointList(makeNode(), filter), Format::kTable),
             "exit 1: no service 10.96.0.99:80");
+}
+
+// A second VIP that leads to one of the endpoints alone.
+TEST(EndpointList, SharesThatDifferByVipAreARange) {
+  NodeView node = makeNode();
+  auto group = std::make_shared<LbGroup>();
+  group->policy = SM_POLICY_LEAST_REQUEST;
+  group->cluster = "reviews-v2";
+  group->hosts = {SocketAddress::parse("10.0.0.3:9080").value()};
+  auto service = std::make_shared<LbService>();
+  service->groups = {group};
+  const auto vip = SocketAddress::parse("10.96.0.20:80").value();
+  node.image.services[{vip, Protocol::kTcp}].service = service;
+  const std::string all =
+      shown(endpointList(node, {"reviews-v2", std::nullopt, false}), Format::kTable, false);
+  EXPECT_NE(all.find(" 25%..100% "), std::string::npos) << all;
+  const std::string one = shown(endpointList(node, {"", vip, false}), Format::kTable, false);
+  EXPECT_NE(one.find(" 100% "), std::string::npos) << one;
 }
 
 TEST(EndpointList, AnEjectionThatIsOverIsNone) {
