@@ -80,12 +80,24 @@ CellTable aliasTable(std::span<const double> weights) {
 
 std::vector<double> aliasShares(const CellTable& table, std::size_t entries) {
   std::vector<double> shares(entries, 0.0);
-  for (std::uint32_t i = 0; i < table.size; ++i) {
+  const auto add = [&](std::uint32_t index, double part) {
+    if (index < entries) shares[index] += part / table.size;
+  };
+  for (std::size_t i = 0; i < std::min<std::size_t>(table.size, table.cells.size()); ++i) {
     const auto& alias = table.cells[i].alias;
     const double here =
         alias.threshold == kAlways ? 1.0 : alias.threshold / static_cast<double>(kWhole);
-    shares[alias.here] += here / table.size;
-    shares[alias.other] += (1.0 - here) / table.size;
+    add(alias.here, here);
+    add(alias.other, 1.0 - here);
+  }
+  return shares;
+}
+
+std::vector<double> wordShares(const CellTable& table, std::size_t entries) {
+  std::vector<double> shares(entries, 0.0);
+  for (std::size_t i = 0; i < std::min<std::size_t>(table.size, table.cells.size() * 4); ++i) {
+    const std::uint32_t index = wordAt(table, i);
+    if (index < entries) shares[index] += 1.0 / table.size;
   }
   return shares;
 }

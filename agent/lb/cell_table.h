@@ -21,8 +21,10 @@ std::uint32_t wordAt(const CellTable& table, std::size_t index);
 // (the largest's by less than 2^-33), and an entry of weight 0 is never chosen.
 CellTable aliasTable(std::span<const double> weights);
 
-// The share of each entry of an alias table; `entries` is one more than the highest index in it.
+// The share of each of `entries` indices in a table of alias cells or of words. An index beyond
+// them (a table read back from a damaged map) has no share: the sum is less than 1 then.
 std::vector<double> aliasShares(const CellTable& table, std::size_t entries);
+std::vector<double> wordShares(const CellTable& table, std::size_t entries);
 
 // One object for equal content. Holds no table alive.
 class CellPool {

@@ -176,8 +176,10 @@ EncodedRing encodeRing(std::span<const RingEntry> all) {
 }
 
 std::span<const sm_cell> ringCells(const CellTable& table, std::uint32_t shift) {
-  const std::size_t buckets = std::size_t{1} << (64 - shift);
-  return std::span(table.cells).subspan(buckets / 4, table.size);
+  if (shift == 0 || shift > 62) return {};
+  const std::size_t first = (std::size_t{1} << (64 - shift)) / 4;
+  if (table.cells.size() < first + table.size) return {};
+  return std::span(table.cells).subspan(first, table.size);
 }
 
 std::uint32_t ringPick(const CellTable& table, std::uint32_t shift, std::uint64_t hash) {

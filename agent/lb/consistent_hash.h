@@ -55,7 +55,7 @@ EncodedRing encodeRing(std::span<const RingEntry> entries);
 
 // The host index that a hash chooses, by the table as the kernel walks it.
 std::uint32_t ringPick(const CellTable& table, std::uint32_t shift, std::uint64_t hash);
-// The ring cells of an encoded table.
+// The ring cells of an encoded table; none where it is too short to be one.
 std::span<const sm_cell> ringCells(const CellTable& table, std::uint32_t shift);
 
 }  // namespace sockmesh

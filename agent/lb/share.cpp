@@ -1,5 +1,6 @@
 #include "lb/share.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -9,20 +10,17 @@
 namespace sockmesh {
 namespace {
 
-std::vector<double> wordShares(const CellTable& table, std::size_t entries) {
-  std::vector<double> shares(entries, 0.0);
-  for (std::uint32_t i = 0; i < table.size; ++i) shares[wordAt(table, i)] += 1.0 / table.size;
-  return shares;
-}
-
-std::vector<double> weightShares(const LbGroup& group) {
-  std::vector<double> shares(group.hosts.size(), 1.0 / static_cast<double>(group.hosts.size()));
-  if (!group.table) return shares;
-  double sum = 0;
-  for (std::size_t i = 0; i < shares.size(); ++i) sum += group.table->cells[i].alias.weight;
-  for (std::size_t i = 0; i < shares.size(); ++i) {
-    shares[i] = group.table->cells[i].alias.weight / sum;
+// As if all hosts were equally busy: uniform, or by weight.
+std::vector<double> leastRequestShares(const LbGroup& group) {
+  const std::size_t hosts = group.hosts.size();
+  if (!(group.flags & SM_GROUP_WEIGHTED)) {
+    return std::vector<double>(hosts, 1.0 / static_cast<double>(hosts));
   }
+  std::vector<double> shares(hosts, 0.0);
+  if (!group.table || group.table->cells.size() < hosts) return shares;
+  double sum = 0;
+  for (std::size_t i = 0; i < hosts; ++i) sum += group.table->cells[i].alias.weight;
+  for (std::size_t i = 0; i < hosts; ++i) shares[i] = group.table->cells[i].alias.weight / sum;
   return shares;
 }
 
@@ -30,59 +28,68 @@ std::vector<double> weightShares(const LbGroup& group) {
 std::vector<double> ringShares(const LbGroup& group) {
   std::vector<double> shares(group.hosts.size(), 0.0);
   const auto cells = ringCells(*group.table, group.ringShift);
+  if (cells.empty()) return shares;
   std::uint64_t before = cells.back().ring.hash;
   for (const sm_cell& cell : cells) {
     const std::uint64_t arc = cell.ring.hash - before;  // wraps at the first
-    shares[cell.ring.host] += cells.size() == 1 ? 1.0 : std::ldexp(static_cast<double>(arc), -64);
     before = cell.ring.hash;
+    if (cell.ring.host >= shares.size()) continue;
+    shares[cell.ring.host] += cells.size() == 1 ? 1.0 : std::ldexp(static_cast<double>(arc), -64);
   }
   return shares;
 }
 
 std::vector<double> hostShares(const LbGroup& group) {
+  if (group.policy == SM_POLICY_LEAST_REQUEST) return leastRequestShares(group);
+  if (!group.table) return {};
   switch (group.policy) {
     case SM_POLICY_RANDOM:
       return aliasShares(*group.table, group.hosts.size());
     case SM_POLICY_ROUND_ROBIN:
     case SM_POLICY_MAGLEV:
       return wordShares(*group.table, group.hosts.size());
-    case SM_POLICY_LEAST_REQUEST:
-      return weightShares(group);
     case SM_POLICY_RING_HASH:
       return ringShares(group);
-    case SM_POLICY_LEAVE_ALONE:
-    case SM_POLICY_REFUSE:
-    case SM_POLICY_BY_HASH:
-      break;
+    default:
+      return {};
   }
-  return {};
 }
 
-void addGroup(const LbService& service, std::size_t index, double share, ServiceShares& shares) {
+void addGroup(const LbGroup& group, double share, ServiceShares& shares) {
   if (share <= 0) return;
-  const LbGroup& group = *service.groups[index];
   if (group.policy == SM_POLICY_LEAVE_ALONE) shares.leftAlone += share;
   if (group.policy == SM_POLICY_REFUSE) shares.refused += share;
-  if (group.policy == SM_POLICY_BY_HASH) {
-    const auto groups = wordShares(*group.table, service.groups.size());
-    for (std::size_t i = service.pickSize; i < groups.size(); ++i) {
-      addGroup(service, i, share * groups[i], shares);
-    }
-    return;
-  }
   const auto hosts = hostShares(group);
   for (std::size_t i = 0; i < hosts.size(); ++i) {
     if (hosts[i] > 0) shares.endpoints[{group.cluster, group.hosts[i]}] += share * hosts[i];
   }
 }
 
+// The shares of a service's groups; a SM_POLICY_BY_HASH group's goes to those it leads to.
+std::vector<double> groupShares(const LbService& service) {
+  const std::size_t picked = std::min<std::size_t>(service.pickSize, service.groups.size());
+  std::vector<double> picks(picked, picked == 1 ? 1.0 : 0.0);
+  if (picked > 1 && service.pick) picks = aliasShares(*service.pick, picked);
+  std::vector<double> shares(service.groups.size(), 0.0);
+  for (std::size_t i = 0; i < picked; ++i) {
+    const LbGroup& group = *service.groups[i];
+    if (group.policy != SM_POLICY_BY_HASH) {
+      shares[i] += picks[i];
+      continue;
+    }
+    if (!group.table) continue;
+    const auto led = wordShares(*group.table, shares.size());
+    for (std::size_t g = 0; g < led.size(); ++g) shares[g] += picks[i] * led[g];
+  }
+  return shares;
+}
+
 }  // namespace
 
 ServiceShares shareOf(const LbService& service) {
   ServiceShares shares;
-  std::vector<double> picks{1.0};
-  if (service.pick) picks = aliasShares(*service.pick, service.pickSize);
-  for (std::size_t i = 0; i < service.pickSize; ++i) addGroup(service, i, picks[i], shares);
+  const auto groups = groupShares(service);
+  for (std::size_t i = 0; i < groups.size(); ++i) addGroup(*service.groups[i], groups[i], shares);
   return shares;
 }
 

@@ -11,7 +11,8 @@
 namespace sockmesh {
 
 struct ServiceShares {
-  // By cluster and endpoint; only what can be chosen. With the other two they sum to 1.
+  // By cluster and endpoint; only what can be chosen. With the other two they sum to 1, or to less
+  // where a table (read back from a damaged map) leads nowhere.
   std::map<std::pair<std::string, SocketAddress>, double> endpoints;
   double refused = 0;
   double leftAlone = 0;
@@ -21,7 +22,8 @@ struct ServiceShares {
 ServiceShares shareOf(const LbService& service);
 
 // The endpoint that a connection with this hash gets in a service that chooses by hash alone (one
-// leg, RING_HASH or MAGLEV); null where it is refused, left alone or other than by hash.
+// leg, RING_HASH or MAGLEV); null where it is refused, left alone or other than by hash. Of
+// compiled tables only: they are trusted to lead somewhere.
 const SocketAddress* pickByHash(const LbService& service, std::uint64_t hash);
 
 }  // namespace sockmesh

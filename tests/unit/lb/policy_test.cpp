@@ -156,6 +156,25 @@ TEST(Descriptor, FlagsSayWhatHashesAndWhatNeedsMore) {
   EXPECT_EQ(serviceOf(c, given, false)->flags, 0U) << "left alone: nothing is rewritten";
 }
 
+TEST(Shares, ATableThatLeadsNowhereHasNoShare) {
+  const auto given = assignment({locality("a", 0, 1, 3, 3)});
+  for (const LbPolicy policy : {LbPolicy::kRoundRobin, LbPolicy::kRandom, LbPolicy::kMaglev,
+                                LbPolicy::kRingHash, LbPolicy::kLeastRequest}) {
+    auto service = LbService(*serviceOf(cluster("c", policy), given));
+    auto group = std::make_shared<LbGroup>(*service.groups[0]);
+    group->hosts.resize(2);
+    service.groups[0] = group;
+    EXPECT_EQ(shareOf(service).endpoints.size(), 2U);
+    if (policy == LbPolicy::kLeastRequest) continue;
+    auto table = std::make_shared<CellTable>(*group->table);
+    table->cells.resize(table->cells.size() / 2);
+    group->table = table;
+    EXPECT_LE(shareOf(service).endpoints.size(), 2U);
+    group->table = nullptr;
+    EXPECT_TRUE(shareOf(service).endpoints.empty());
+  }
+}
+
 TEST(ClusterFacts, ConsecutiveThreshold) {
   OutlierDetection config;
   EXPECT_EQ(consecutiveThreshold(config), 5U);

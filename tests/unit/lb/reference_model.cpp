@@ -2,119 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "unit/lb/reference_hosts.h"
+#include "unit/lb/reference_tables.h"
 
 namespace sockmesh::test {
 namespace {
-
-struct ModelHost {
-  SocketAddress address;
-  Locality locality;
-  std::uint32_t priority = 0;
-  std::uint32_t weight = 1;
-  bool healthy = false;
-  bool degraded = false;
-  bool draining = false;
-};
-
-using Hosts = std::vector<ModelHost>;
-
-// The hosts of one choice with their probabilities.
-using Distribution = std::map<SocketAddress, double>;
-
-bool inSubset(const Endpoint& endpoint, const MetadataStruct& wanted) {
-  for (const auto& [key, value] : wanted) {
-    const auto found = endpoint.lbMetadata.find(key);
-    if (found == endpoint.lbMetadata.end() || !(found->second == value)) return false;
-  }
-  return true;
-}
-
-bool subsetExists(const ModelLeg& leg, const MetadataStruct& wanted) {
-  for (const auto& group : leg.assignment.localities) {
-    for (const auto& endpoint : group.endpoints) {
-      if (inSubset(endpoint, wanted)) return true;
-    }
-  }
-  return false;
-}
-
-// The metadata that a host must have, or nothing at all when the connection fails. One selector.
-struct Wanted {
-  bool fails = false;
-  MetadataStruct metadata;
-};
-
-Wanted wantedOf(const ModelLeg& leg) {
-  if (!leg.cluster.lb.subset) return {};
-  const SubsetConfig& config = *leg.cluster.lb.subset;
-  const bool keysFit =
-      leg.criteria.size() == 1 && leg.criteria.begin()->first == config.selectors[0].keys[0];
-  if (keysFit && subsetExists(leg, leg.criteria)) return {false, leg.criteria};
-  if (config.fallback == SubsetConfig::Fallback::kAnyEndpoint) return {};
-  if (config.fallback == SubsetConfig::Fallback::kDefaultSubset &&
-      subsetExists(leg, config.defaultSubset)) {
-    return {false, config.defaultSubset};
-  }
-  return {true, {}};
-}
-
-Hosts hostsOf(const LoadAssignment& assignment, const std::set<SocketAddress>& ejected,
-              const MetadataStruct& wanted) {
-  Hosts hosts;
-  for (const auto& group : assignment.localities) {
-    for (const auto& endpoint : group.endpoints) {
-      if (!inSubset(endpoint, wanted)) continue;
-      ModelHost host;
-      host.address = endpoint.address;
-      host.locality = group.locality;
-      host.priority = group.priority;
-      host.weight = endpoint.weight;
-      host.draining = endpoint.health == EdsHealth::kDraining;
-      const bool failed = ejected.contains(endpoint.address) || host.draining ||
-                          endpoint.health == EdsHealth::kUnhealthy ||
-                          endpoint.health == EdsHealth::kTimeout;
-      host.degraded = !failed && endpoint.health == EdsHealth::kDegraded;
-      host.healthy = !failed && !host.degraded;
-      hosts.push_back(host);
-    }
-  }
-  return hosts;
-}
-
-template <typename Predicate>
-Hosts those(const Hosts& hosts, Predicate predicate) {
-  Hosts chosen;
-  for (const auto& host : hosts) {
-    if (predicate(host)) chosen.push_back(host);
-  }
-  return chosen;
-}
-
-Hosts atPriority(const Hosts& hosts, std::uint32_t priority) {
-  return those(hosts, [&](const ModelHost& host) { return host.priority == priority; });
-}
-Hosts healthyOf(const Hosts& hosts) {
-  return those(hosts, [](const ModelHost& host) { return host.healthy; });
-}
-Hosts degradedOf(const Hosts& hosts) {
-  return those(hosts, [](const ModelHost& host) { return host.degraded; });
-}
-Hosts inLocality(const Hosts& hosts, const Locality& locality) {
-  return those(hosts, [&](const ModelHost& host) { return host.locality == locality; });
-}
-Hosts notDraining(const Hosts& hosts) {
-  return those(hosts, [](const ModelHost& host) { return !host.draining; });
-}
-
-std::uint64_t sum(const Hosts& hosts, bool weights) {
-  std::uint64_t total = 0;
-  for (const auto& host : hosts) total += weights ? host.weight : 1;
-  return total;
-}
 
 // ---- priorities ----
 
@@ -351,9 +244,9 @@ Distribution byZone(const ModelLeg& leg, const ModelWorld& world, const Hosts& h
 // ---- tables ----
 
 // Hosts in table order with their normalised weights.
-std::vector<std::pair<ModelHost, double>> normalised(const ModelLeg& leg, const ModelWorld& world,
-                                                     const Hosts& hosts, bool panic) {
-  std::vector<std::pair<ModelHost, double>> result;
+TableHosts normalised(const ModelLeg& leg, const ModelWorld& world, const Hosts& hosts,
+                      bool panic) {
+  TableHosts result;
   const Hosts taking = panic ? hosts : healthyOf(hosts);
   if (!localityWeighted(leg.cluster.lb)) {
     const auto total = static_cast<double>(sum(taking, true));
@@ -374,71 +267,6 @@ std::vector<std::pair<ModelHost, double>> normalised(const ModelLeg& leg, const 
     }
   }
   return result;
-}
-
-std::uint64_t hashOf(const std::string& key, std::uint64_t seed = 0) {
-  return XXH64(key.data(), key.size(), seed);
-}
-
-Distribution byMaglev(const LoadBalancing& lb, std::vector<std::pair<ModelHost, double>> hosts) {
-  const std::uint64_t size = lb.maglevTableSize;
-  std::sort(hosts.begin(), hosts.end(), [](const auto& a, const auto& b) {
-    return a.first.address.toString() < b.first.address.toString();
-  });
-  double heaviest = 0;
-  for (const auto& [host, weight] : hosts) heaviest = std::max(heaviest, weight);
-  std::vector<int> slots(size, -1);
-  std::vector<double> target(hosts.size(), 0);
-  std::vector<std::uint64_t> turn(hosts.size(), 0);
-  std::uint64_t filled = 0;
-  for (int iteration = 1; filled < size; ++iteration) {
-    for (std::size_t i = 0; i < hosts.size() && filled < size; ++i) {
-      if (iteration * hosts[i].second < target[i]) continue;
-      target[i] += heaviest;
-      const std::string key = hosts[i].first.address.toString();
-      const std::uint64_t offset = hashOf(key) % size;
-      const std::uint64_t skip = hashOf(key, 1) % (size - 1) + 1;
-      std::uint64_t slot = 0;
-      do {
-        slot = (offset + skip * turn[i]++) % size;
-      } while (slots[slot] != -1);
-      slots[slot] = static_cast<int>(i);
-      ++filled;
-    }
-  }
-  Distribution shares;
-  for (const int host : slots) {
-    shares[hosts[static_cast<std::size_t>(host)].first.address] += 1.0 / static_cast<double>(size);
-  }
-  return shares;
-}
-
-Distribution byRing(const LoadBalancing& lb,
-                    const std::vector<std::pair<ModelHost, double>>& hosts) {
-  double least = 1;
-  for (const auto& [host, weight] : hosts) least = std::min(least, weight);
-  const double scale = std::min(std::ceil(least * static_cast<double>(lb.minimumRingSize)) / least,
-                                static_cast<double>(lb.maximumRingSize));
-  std::map<std::uint64_t, SocketAddress> points;
-  double target = 0;
-  double current = 0;
-  for (const auto& [host, weight] : hosts) {
-    target += scale * weight;
-    for (int k = 0; current < target; ++k, ++current) {
-      const std::string text = host.address.toString() + "_" + std::to_string(k);
-      points[lb.hashFunction == HashFunction::kXxHash ? hashOf(text)
-                                                      : std::hash<std::string>{}(text)] =
-          host.address;
-    }
-  }
-  Distribution shares;
-  // The first point also has everything above the last.
-  double before = static_cast<double>(points.rbegin()->first) - std::ldexp(1.0, 64);
-  for (const auto& [point, address] : points) {
-    shares[address] += std::ldexp(static_cast<double>(point) - before, -64);
-    before = static_cast<double>(point);
-  }
-  return shares;
 }
 
 Distribution byTable(const ModelLeg& leg, const ModelWorld& world, const Hosts& hosts, bool panic) {
