@@ -65,6 +65,11 @@ TEST(DecodeCluster, TellsTheEdsNameAndHowLongToWait) {
   EXPECT_EQ(cluster.connectTimeout, std::chrono::milliseconds(250));
 }
 
+TEST(DecodeCluster, ADurationBeyondAllClocksIsACentury) {
+  EXPECT_EQ(decoded(kEds + "connect_timeout { seconds: 315576000000 }").connectTimeout,
+            std::chrono::hours(100 * 365 * 24));
+}
+
 TEST(DecodeCluster, AStaticClusterBringsItsEndpoints) {
   const Cluster cluster =
       decoded("name: 'c' load_assignment { cluster_name: 'c' endpoints { " + kEndpoint + " } }");
@@ -125,6 +130,11 @@ TEST(DecodeCluster, ListsTlsThatSomeEndpointsWouldGet) {
 }
 
 TEST(DecodeCluster, AMatchForEveryEndpointIsTheClustersSocket) {
+  // Matches behind it are never reached.
+  const Cluster plain =
+      decoded(kEds + socketMatch("", kRaw) + socketMatch("a", kTls) + socketMatch("", kTls));
+  EXPECT_EQ(plain.leaveAlone, LeaveAloneReason::kNone);
+  EXPECT_FALSE(plain.automaticTls);
   // istio's explicit TLS beside a tunnel: TLS for all that is not tunnelled.
   EXPECT_EQ(decoded(kEds + socketMatch("tunnel", internalUpstream(kRaw)) + socketMatch("", kTls))
                 .leaveAlone,
@@ -216,54 +226,46 @@ TEST(DecodeCluster, CollectsEveryErrorWithItsPath) {
             "outlier_detection.max_ejection_percent: 101 is more than 100");
 }
 
-struct Rejection {
-  const char* what;
-  std::string text;
-  std::string error;
-};
-
-class RejectsCluster : public testing::TestWithParam<Rejection> {};
+class RejectsCluster : public testing::TestWithParam<Case> {};
 
 TEST_P(RejectsCluster, NamingTheField) {
   const auto result = decode(GetParam().text);
   ASSERT_FALSE(result.ok());
-  EXPECT_THAT(errorOf(result), HasSubstr(GetParam().error));
+  EXPECT_THAT(errorOf(result), HasSubstr(GetParam().expected));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     DecodeCluster, RejectsCluster,
     testing::Values(
-        Rejection{"EdsWithoutConfig", "name: 'c' type: EDS", "eds_cluster_config: is required"},
-        Rejection{"EdsWithoutSource", "name: 'c' type: EDS eds_cluster_config {}",
-                  "eds_cluster_config.eds_config: needs a source"},
-        Rejection{"EdsFromAFile",
-                  "name: 'c' type: EDS eds_cluster_config { eds_config { path: '/x' } }",
-                  "eds_cluster_config.eds_config.path: is not supported"},
-        Rejection{"EdsConfigElsewhere", "name: 'c' eds_cluster_config { eds_config { ads {} } }",
-                  "eds_cluster_config: is only for an EDS cluster"},
-        Rejection{"OriginalDstPolicy", "name: 'c' type: ORIGINAL_DST",
-                  "lb_policy: an ORIGINAL_DST cluster needs CLUSTER_PROVIDED"},
-        Rejection{"OriginalDstEndpoints",
-                  "name: 'c' type: ORIGINAL_DST lb_policy: CLUSTER_PROVIDED load_assignment {}",
-                  "load_assignment: is not allowed"},
-        Rejection{"ClusterProvidedElsewhere", kEds + "lb_policy: CLUSTER_PROVIDED",
-                  "lb_policy: CLUSTER_PROVIDED is only for an ORIGINAL_DST cluster"},
-        Rejection{"LogicalDnsEndpoints",
-                  "name: 'c' type: LOGICAL_DNS load_assignment { cluster_name: 'c' }",
-                  "load_assignment.endpoints: logical DNS needs exactly one"},
-        Rejection{"CustomTypeWithoutName", "name: 'c' cluster_type {}",
-                  "cluster_type.name: must not be empty"},
-        Rejection{"NegativeTimeout", kEds + "connect_timeout { seconds: -1 }",
-                  "connect_timeout: must not be negative"},
-        Rejection{"InvalidTimeout", kEds + "connect_timeout { nanos: 1000000000 }",
-                  "connect_timeout: is not a valid duration"},
-        Rejection{"MaxEjectionTime",
-                  kEds + "outlier_detection { max_ejection_time { seconds: 29 } }",
-                  "outlier_detection.max_ejection_time: is less than base_ejection_time"},
-        Rejection{"SocketMatchName", kEds + "transport_socket_matches {}",
-                  "transport_socket_matches[0].name: must not be empty"},
-        Rejection{"HealthCheck", kEds + "health_checks { timeout { seconds: 1 } }",
-                  "health_checks[0].interval: is required"}),
+        Case{"EdsWithoutConfig", "name: 'c' type: EDS", "eds_cluster_config: is required"},
+        Case{"EdsWithoutSource", "name: 'c' type: EDS eds_cluster_config {}",
+             "eds_cluster_config.eds_config: needs a source"},
+        Case{"EdsFromAFile", "name: 'c' type: EDS eds_cluster_config { eds_config { path: '/x' } }",
+             "eds_cluster_config.eds_config.path: is not supported"},
+        Case{"EdsConfigElsewhere", "name: 'c' eds_cluster_config { eds_config { ads {} } }",
+             "eds_cluster_config: is only for an EDS cluster"},
+        Case{"OriginalDstPolicy", "name: 'c' type: ORIGINAL_DST",
+             "lb_policy: an ORIGINAL_DST cluster needs CLUSTER_PROVIDED"},
+        Case{"OriginalDstEndpoints",
+             "name: 'c' type: ORIGINAL_DST lb_policy: CLUSTER_PROVIDED load_assignment {}",
+             "load_assignment: is not allowed"},
+        Case{"ClusterProvidedElsewhere", kEds + "lb_policy: CLUSTER_PROVIDED",
+             "lb_policy: CLUSTER_PROVIDED is only for an ORIGINAL_DST cluster"},
+        Case{"LogicalDnsEndpoints",
+             "name: 'c' type: LOGICAL_DNS load_assignment { cluster_name: 'c' }",
+             "load_assignment.endpoints: logical DNS needs exactly one"},
+        Case{"CustomTypeWithoutName", "name: 'c' cluster_type {}",
+             "cluster_type.name: must not be empty"},
+        Case{"NegativeTimeout", kEds + "connect_timeout { seconds: -1 }",
+             "connect_timeout: must not be negative"},
+        Case{"InvalidTimeout", kEds + "connect_timeout { nanos: 1000000000 }",
+             "connect_timeout: is not a valid duration"},
+        Case{"MaxEjectionTime", kEds + "outlier_detection { max_ejection_time { seconds: 29 } }",
+             "outlier_detection.max_ejection_time: is less than base_ejection_time"},
+        Case{"SocketMatchName", kEds + "transport_socket_matches {}",
+             "transport_socket_matches[0].name: must not be empty"},
+        Case{"HealthCheck", kEds + "health_checks { timeout { seconds: 1 } }",
+             "health_checks[0].interval: is required"}),
     [](const auto& param) { return param.param.what; });
 
 TEST(DecodeCluster, RejectsNumbersThatAreNoValueOfAnEnum) {

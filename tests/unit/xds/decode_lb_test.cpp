@@ -206,16 +206,10 @@ TEST(DecodeLoadBalancing, ThePanicThresholdMayBeZero) {
             0);
 }
 
-struct Rejection {
-  const char* what;
-  std::string text;
-  std::string error;
-};
-
-class RejectsLoadBalancing : public testing::TestWithParam<Rejection> {};
+class RejectsLoadBalancing : public testing::TestWithParam<Case> {};
 
 TEST_P(RejectsLoadBalancing, NamingTheField) {
-  EXPECT_THAT(decode(GetParam().text).error, HasSubstr(GetParam().error));
+  EXPECT_THAT(decode(GetParam().text).error, HasSubstr(GetParam().expected));
 }
 
 const std::string kRandom = typed("random.v3.Random", "");
@@ -223,64 +217,59 @@ const std::string kRandom = typed("random.v3.Random", "");
 INSTANTIATE_TEST_SUITE_P(
     DecodeLoadBalancing, RejectsLoadBalancing,
     testing::Values(
-        Rejection{"NoneSupported", "load_balancing_policy { " + kUnknownPolicy + "}",
-                  "load_balancing_policy.policies: none is supported: my.Policy"},
-        Rejection{"NoPolicies", "load_balancing_policy {}",
-                  "load_balancing_policy.policies: must not be empty"},
-        Rejection{"PolicyConfigMissing", "lb_policy: LOAD_BALANCING_POLICY_CONFIG",
-                  "lb_policy: LOAD_BALANCING_POLICY_CONFIG needs"},
-        Rejection{"TypedWithSubsets", kRandom + " lb_subset_config {}",
-                  "lb_subset_config: cannot be combined with load_balancing_policy"},
-        Rejection{"TypedWithZones", kRandom + " common_lb_config { zone_aware_lb_config {} }",
-                  "common_lb_config.zone_aware_lb_config: cannot be combined"},
-        Rejection{"TypedWithLocalities",
-                  kRandom + " common_lb_config { locality_weighted_lb_config {} }",
-                  "common_lb_config.locality_weighted_lb_config: cannot be combined"},
-        Rejection{"TypedWithHashing",
-                  kRandom + " common_lb_config { consistent_hashing_lb_config {} }",
-                  "common_lb_config.consistent_hashing_lb_config: cannot be combined"},
-        Rejection{"TypedRing0", typed("ring_hash.v3.RingHash", "minimum_ring_size {}"),
-                  "typed_config.minimum_ring_size: 0 is less than 1"},
-        Rejection{
-            "RingOrder",
-            "lb_policy: RING_HASH ring_hash_lb_config { maximum_ring_size { value: 1000 } }",
-            "ring_hash_lb_config.minimum_ring_size: 1024 is more than maximum_ring_size 1000"},
-        Rejection{
-            "RingTooLarge",
-            "lb_policy: RING_HASH ring_hash_lb_config { maximum_ring_size { value: 8388609 } }",
-            "ring_hash_lb_config.maximum_ring_size: 8388609 is more than 8388608"},
-        Rejection{"RingTooLargeThoughUnused",
-                  "ring_hash_lb_config { maximum_ring_size { value: 8388609 } }",
-                  "ring_hash_lb_config.maximum_ring_size: 8388609 is more than 8388608"},
-        Rejection{"MaglevTooLarge",
-                  "lb_policy: MAGLEV maglev_lb_config { table_size { value: 5000012 } }",
-                  "maglev_lb_config.table_size: 5000012 is more than 5000011"},
-        Rejection{"Choice1",
-                  "lb_policy: LEAST_REQUEST least_request_lb_config { choice_count { value: 1 } }",
-                  "least_request_lb_config.choice_count: 1 is less than 2"},
-        Rejection{
-            "Bias",
-            typed("least_request.v3.LeastRequest", "active_request_bias { default_value: -1 }"),
-            "typed_config.active_request_bias.default_value: "},
-        Rejection{"BalanceFactor",
-                  typed("maglev.v3.Maglev",
-                        "consistent_hashing_lb_config { hash_balance_factor { value: 99 } }"),
-                  "consistent_hashing_lb_config.hash_balance_factor: 99 is less than 100"},
-        Rejection{"Percent", "common_lb_config { healthy_panic_threshold { value: 101 } }",
-                  "common_lb_config.healthy_panic_threshold.value: is not a percentage"},
-        Rejection{
-            "HostnameWithEds",
-            "type: EDS lb_policy: MAGLEV common_lb_config { consistent_hashing_lb_config {"
-            " use_hostname_for_hashing: true } }",
-            "consistent_hashing_lb_config.use_hostname_for_hashing: cannot be used in an EDS"},
-        Rejection{"FallbackKeys",
-                  "lb_subset_config { subset_selectors { keys: 'a' fallback_policy: KEYS_SUBSET"
-                  " fallback_keys_subset: 'b' } }",
-                  "lb_subset_config.subset_selectors[0].fallback_keys_subset: must be a subset"},
-        Rejection{"FallbackList", "lb_subset_config { metadata_fallback_policy: FALLBACK_LIST }",
-                  "lb_subset_config.metadata_fallback_policy: FALLBACK_LIST is not supported"},
-        Rejection{"SubsetsOfProvided", "lb_policy: CLUSTER_PROVIDED lb_subset_config {}",
-                  "lb_subset_config: cannot be combined with CLUSTER_PROVIDED"}),
+        Case{"NoneSupported", "load_balancing_policy { " + kUnknownPolicy + "}",
+             "load_balancing_policy.policies: none is supported: my.Policy"},
+        Case{"NoPolicies", "load_balancing_policy {}",
+             "load_balancing_policy.policies: must not be empty"},
+        Case{"PolicyConfigMissing", "lb_policy: LOAD_BALANCING_POLICY_CONFIG",
+             "lb_policy: LOAD_BALANCING_POLICY_CONFIG needs"},
+        Case{"TypedWithSubsets", kRandom + " lb_subset_config {}",
+             "lb_subset_config: cannot be combined with load_balancing_policy"},
+        Case{"TypedWithZones", kRandom + " common_lb_config { zone_aware_lb_config {} }",
+             "common_lb_config.zone_aware_lb_config: cannot be combined"},
+        Case{"TypedWithLocalities",
+             kRandom + " common_lb_config { locality_weighted_lb_config {} }",
+             "common_lb_config.locality_weighted_lb_config: cannot be combined"},
+        Case{"TypedWithHashing", kRandom + " common_lb_config { consistent_hashing_lb_config {} }",
+             "common_lb_config.consistent_hashing_lb_config: cannot be combined"},
+        Case{"TypedRing0", typed("ring_hash.v3.RingHash", "minimum_ring_size {}"),
+             "typed_config.minimum_ring_size: 0 is less than 1"},
+        Case{"RingOrder",
+             "lb_policy: RING_HASH ring_hash_lb_config { maximum_ring_size { value: 1000 } }",
+             "ring_hash_lb_config.minimum_ring_size: 1024 is more than maximum_ring_size 1000"},
+        Case{"RingTooLarge",
+             "lb_policy: RING_HASH ring_hash_lb_config { maximum_ring_size { value: 8388609 } }",
+             "ring_hash_lb_config.maximum_ring_size: 8388609 is more than 8388608"},
+        Case{"RingTooLargeThoughUnused",
+             "ring_hash_lb_config { maximum_ring_size { value: 8388609 } }",
+             "ring_hash_lb_config.maximum_ring_size: 8388609 is more than 8388608"},
+        Case{"MaglevTooLarge",
+             "lb_policy: MAGLEV maglev_lb_config { table_size { value: 5000012 } }",
+             "maglev_lb_config.table_size: 5000012 is more than 5000011"},
+        Case{"Choice1",
+             "lb_policy: LEAST_REQUEST least_request_lb_config { choice_count { value: 1 } }",
+             "least_request_lb_config.choice_count: 1 is less than 2"},
+        Case{"Bias",
+             typed("least_request.v3.LeastRequest", "active_request_bias { default_value: -1 }"),
+             "typed_config.active_request_bias.default_value: "},
+        Case{"BalanceFactor",
+             typed("maglev.v3.Maglev",
+                   "consistent_hashing_lb_config { hash_balance_factor { value: 99 } }"),
+             "consistent_hashing_lb_config.hash_balance_factor: 99 is less than 100"},
+        Case{"Percent", "common_lb_config { healthy_panic_threshold { value: 101 } }",
+             "common_lb_config.healthy_panic_threshold.value: is not a percentage"},
+        Case{"HostnameWithEds",
+             "type: EDS lb_policy: MAGLEV common_lb_config { consistent_hashing_lb_config {"
+             " use_hostname_for_hashing: true } }",
+             "consistent_hashing_lb_config.use_hostname_for_hashing: cannot be used in an EDS"},
+        Case{"FallbackKeys",
+             "lb_subset_config { subset_selectors { keys: 'a' fallback_policy: KEYS_SUBSET"
+             " fallback_keys_subset: 'b' } }",
+             "lb_subset_config.subset_selectors[0].fallback_keys_subset: must be a subset"},
+        Case{"FallbackList", "lb_subset_config { metadata_fallback_policy: FALLBACK_LIST }",
+             "lb_subset_config.metadata_fallback_policy: FALLBACK_LIST is not supported"},
+        Case{"SubsetsOfProvided", "lb_policy: CLUSTER_PROVIDED lb_subset_config {}",
+             "lb_subset_config: cannot be combined with CLUSTER_PROVIDED"}),
     [](const auto& param) { return param.param.what; });
 
 }  // namespace

@@ -181,17 +181,11 @@ TEST(DecodeListener, IstiosAutoPortIsTheDefaultChain) {
               ElementsAre("c"));
 }
 
-struct Choice {
-  const char* what;
-  std::string chains;
-  std::string cluster;
-};
-
-class ChoosesChain : public testing::TestWithParam<Choice> {};
+class ChoosesChain : public testing::TestWithParam<Case> {};
 
 TEST_P(ChoosesChain, AsEnvoyDoes) {
-  EXPECT_THAT(clustersOf(vipOf(vip(GetParam().chains + defaultChain(toCluster("default"))))),
-              ElementsAre(GetParam().cluster));
+  EXPECT_THAT(clustersOf(vipOf(vip(GetParam().text + defaultChain(toCluster("default"))))),
+              ElementsAre(GetParam().expected));
 }
 
 std::string prefix(const std::string& address, int length) {
@@ -202,55 +196,49 @@ std::string prefix(const std::string& address, int length) {
 INSTANTIATE_TEST_SUITE_P(
     DecodeListener, ChoosesChain,
     testing::Values(
-        Choice{"ExactPort",
-               chain("", toCluster("any")) +
-                   chain("destination_port { value: 80 }", toCluster("port")),
-               "port"},
-        Choice{"OtherPort",
-               chain("", toCluster("any")) +
-                   chain("destination_port { value: 81 }", toCluster("port")),
-               "any"},
+        Case{"ExactPort",
+             chain("", toCluster("any")) +
+                 chain("destination_port { value: 80 }", toCluster("port")),
+             "port"},
+        Case{"OtherPort",
+             chain("", toCluster("any")) +
+                 chain("destination_port { value: 81 }", toCluster("port")),
+             "any"},
         // A named port that yields no chain does not fall back to the chains without a port.
-        Choice{"NoWayBackFromThePort",
-               chain("", toCluster("any")) +
-                   chain("destination_port { value: 80 } server_names: 'a.example'",
-                         toCluster("port")),
-               "default"},
-        Choice{"LongestPrefix",
-               chain(prefix("10.0.0.0", 8), toCluster("8")) +
-                   chain(prefix("10.96.0.1", 32), toCluster("32")) +
-                   chain(prefix("10.96.0.0", 16), toCluster("16")),
-               "32"},
-        Choice{"NoWayBackFromThePrefix",
-               chain(prefix("10.0.0.0", 8), toCluster("8")) +
-                   chain(prefix("10.96.0.0", 16) + "application_protocols: 'h2'", toCluster("16")),
-               "default"},
-        Choice{"HostBitsAreMasked", chain(prefix("10.96.0.99", 16), toCluster("16")), "16"},
-        Choice{"PrefixLengthUnsetIs0",
-               chain("prefix_ranges { address_prefix: '192.0.2.1' }", toCluster("0")), "0"},
-        Choice{"OtherPrefix", chain(prefix("10.97.0.0", 16), toCluster("16")), "default"},
-        Choice{"OtherFamily", chain(prefix("::", 0), toCluster("v6")), "default"},
-        Choice{"NoSni", chain("server_names: 'a.example'", toCluster("sni")), "default"},
-        Choice{"RawBuffer",
-               chain("", toCluster("any")) +
-                   chain("transport_protocol: 'raw_buffer'", toCluster("raw")),
-               "raw"},
-        Choice{"NotTls", chain("transport_protocol: 'tls'", toCluster("tls")), "default"},
-        Choice{"NoAlpn",
-               chain("application_protocols: 'h2'", toCluster("h2")) + chain("", toCluster("any")),
-               "any"}),
+        Case{"NoWayBackFromThePort",
+             chain("", toCluster("any")) +
+                 chain("destination_port { value: 80 } server_names: 'a.example'",
+                       toCluster("port")),
+             "default"},
+        Case{"LongestPrefix",
+             chain(prefix("10.0.0.0", 8), toCluster("8")) +
+                 chain(prefix("10.96.0.1", 32), toCluster("32")) +
+                 chain(prefix("10.96.0.0", 16), toCluster("16")),
+             "32"},
+        Case{"NoWayBackFromThePrefix",
+             chain(prefix("10.0.0.0", 8), toCluster("8")) +
+                 chain(prefix("10.96.0.0", 16) + "application_protocols: 'h2'", toCluster("16")),
+             "default"},
+        Case{"HostBitsAreMasked", chain(prefix("10.96.0.99", 16), toCluster("16")), "16"},
+        Case{"PrefixLengthUnsetIs0",
+             chain("prefix_ranges { address_prefix: '192.0.2.1' }", toCluster("0")), "0"},
+        Case{"OtherPrefix", chain(prefix("10.97.0.0", 16), toCluster("16")), "default"},
+        Case{"OtherFamily", chain(prefix("::", 0), toCluster("v6")), "default"},
+        Case{"NoSni", chain("server_names: 'a.example'", toCluster("sni")), "default"},
+        Case{"RawBuffer",
+             chain("", toCluster("any")) +
+                 chain("transport_protocol: 'raw_buffer'", toCluster("raw")),
+             "raw"},
+        Case{"NotTls", chain("transport_protocol: 'tls'", toCluster("tls")), "default"},
+        Case{"NoAlpn",
+             chain("application_protocols: 'h2'", toCluster("h2")) + chain("", toCluster("any")),
+             "any"}),
     [](const auto& param) { return param.param.what; });
 
-struct Reason {
-  const char* what;
-  std::string text;
-  std::string reason;
-};
-
-class LeavesAlone : public testing::TestWithParam<Reason> {};
+class LeavesAlone : public testing::TestWithParam<Case> {};
 
 TEST_P(LeavesAlone, SayingWhy) {
-  EXPECT_THAT(whyLeftAlone(GetParam().text), HasSubstr(GetParam().reason));
+  EXPECT_THAT(whyLeftAlone(GetParam().text), HasSubstr(GetParam().expected));
 }
 
 const std::string kToC = chain("", toCluster("c"));
@@ -258,53 +246,51 @@ const std::string kToC = chain("", toCluster("c"));
 INSTANTIATE_TEST_SUITE_P(
     DecodeListener, LeavesAlone,
     testing::Values(
-        Reason{"Wildcard", "name: 'l' " + socketAddress("0.0.0.0", 80) + kToC,
-               "wildcard address 0.0.0.0:80"},
-        Reason{"Wildcard6", "name: 'l' " + socketAddress("::", 80) + kToC,
-               "wildcard address [::]:80"},
-        Reason{"Port0", "name: 'l' " + socketAddress("10.0.0.1", 0) + kToC, "no port"},
-        Reason{"Inbound",
-               "name: 'l' traffic_direction: INBOUND " + socketAddress("10.0.0.1", 80) + kToC,
-               "INBOUND"},
-        Reason{"Internal", "name: 'l' internal_listener {} " + kToC, "internal listener"},
-        Reason{"Api", "name: 'l' api_listener {}", "api_listener"},
-        Reason{"Pipe", "name: 'l' address { pipe { path: '/run/x' } } " + kToC, "pipe /run/x"},
-        Reason{"Udp",
-               "name: 'l' address { socket_address { protocol: UDP address: '10.0.0.1'"
-               " port_value: 53 } }",
-               "UDP"},
-        Reason{"UseOriginalDst", vip("use_original_dst { value: true } " + kToC),
-               "use_original_dst"},
-        Reason{"Matcher", vip("filter_chain_matcher {} " + kToC), "filter_chain_matcher"},
-        Reason{"Http", vip(chain("", kHttp)), "needs layer 7 (HTTP)"},
-        Reason{"OtherFilter", vip(chain("", otherFilter("redis"))), "ends with filter redis"},
-        Reason{"NoFilters", vip(chain("", "")), "filter chain without filters"},
-        Reason{"NoChainMatches", vip(chain("server_names: 'a.example'", toCluster("c"))),
-               "no filter chain matches a plain TCP connection to 10.96.0.1:80"},
-        Reason{"Tunnel",
-               vip(chain("", tcpProxy("cluster: 'c' tunneling_config { hostname: 'h' }"))),
-               "tunneling_config"},
-        Reason{"SourceRange",
-               vip(chain("source_prefix_ranges { address_prefix: '10.0.0.0' prefix_len { value: 8 }"
-                         " }",
-                         toCluster("c")) +
-                   defaultChain(toCluster("d"))),
-               "filter_chains[0] depends on the source"},
-        Reason{"SourcePort", vip(chain("source_ports: 5000", toCluster("c")) + kToC),
-               "filter_chains[0] depends on the source"},
-        Reason{"SourceType", vip(chain("source_type: EXTERNAL", toCluster("c"))),
-               "filter_chains[0] depends on the source"},
-        Reason{"DirectSource",
-               vip(chain("direct_source_prefix_ranges { address_prefix: '10.0.0.0' }",
-                         toCluster("c"))),
-               "filter_chains[0] depends on the source"},
-        Reason{"DownstreamTls",
-               vip("filter_chains { " + toCluster("c") +
-                   "transport_socket { name: 'tls' typed_config { type_url: 'a/b.Tls' } } }"),
-               "terminates TLS"},
-        Reason{"ProxyProtocol",
-               vip("filter_chains { " + toCluster("c") + "use_proxy_proto { value: true } }"),
-               "PROXY protocol"}),
+        Case{"Wildcard", "name: 'l' " + socketAddress("0.0.0.0", 80) + kToC,
+             "wildcard address 0.0.0.0:80"},
+        Case{"Wildcard6", "name: 'l' " + socketAddress("::", 80) + kToC,
+             "wildcard address [::]:80"},
+        Case{"Port0", "name: 'l' " + socketAddress("10.0.0.1", 0) + kToC, "no port"},
+        Case{"Inbound",
+             "name: 'l' traffic_direction: INBOUND " + socketAddress("10.0.0.1", 80) + kToC,
+             "INBOUND"},
+        Case{"Internal", "name: 'l' internal_listener {} " + kToC, "internal listener"},
+        Case{"Api", "name: 'l' api_listener {}", "api_listener"},
+        Case{"Pipe", "name: 'l' address { pipe { path: '/run/x' } } " + kToC, "pipe /run/x"},
+        Case{"Udp",
+             "name: 'l' address { socket_address { protocol: UDP address: '10.0.0.1'"
+             " port_value: 53 } }",
+             "UDP"},
+        Case{"UseOriginalDst", vip("use_original_dst { value: true } " + kToC), "use_original_dst"},
+        Case{"Matcher", vip("filter_chain_matcher {} " + kToC), "filter_chain_matcher"},
+        Case{"Http", vip(chain("", kHttp)), "needs layer 7 (HTTP)"},
+        Case{"OtherFilter", vip(chain("", otherFilter("redis"))), "ends with filter redis"},
+        Case{"NoFilters", vip(chain("", "")), "filter chain without filters"},
+        Case{"NoChainMatches", vip(chain("server_names: 'a.example'", toCluster("c"))),
+             "no filter chain matches a plain TCP connection to 10.96.0.1:80"},
+        Case{"Tunnel", vip(chain("", tcpProxy("cluster: 'c' tunneling_config { hostname: 'h' }"))),
+             "tunneling_config"},
+        Case{"SourceRange",
+             vip(chain("source_prefix_ranges { address_prefix: '10.0.0.0' prefix_len { value: 8 }"
+                       " }",
+                       toCluster("c")) +
+                 defaultChain(toCluster("d"))),
+             "filter_chains[0] depends on the source"},
+        Case{"SourcePort", vip(chain("source_ports: 5000", toCluster("c")) + kToC),
+             "filter_chains[0] depends on the source"},
+        Case{"SourceType", vip(chain("source_type: EXTERNAL", toCluster("c"))),
+             "filter_chains[0] depends on the source"},
+        Case{"DirectSource",
+             vip(chain("direct_source_prefix_ranges { address_prefix: '10.0.0.0' }",
+                       toCluster("c"))),
+             "filter_chains[0] depends on the source"},
+        Case{"DownstreamTls",
+             vip("filter_chains { " + toCluster("c") +
+                 "transport_socket { name: 'tls' typed_config { type_url: 'a/b.Tls' } } }"),
+             "terminates TLS"},
+        Case{"ProxyProtocol",
+             vip("filter_chains { " + toCluster("c") + "use_proxy_proto { value: true } }"),
+             "PROXY protocol"}),
     [](const auto& param) { return param.param.what; });
 
 TEST(DecodeListener, CollectsEveryErrorWithItsPath) {
@@ -328,65 +314,58 @@ TEST(DecodeListener, CollectsEveryErrorWithItsPath) {
             "weighted_clusters");
 }
 
-struct Rejection {
-  const char* what;
-  std::string text;
-  std::string error;
-};
-
-class RejectsListener : public testing::TestWithParam<Rejection> {};
+class RejectsListener : public testing::TestWithParam<Case> {};
 
 TEST_P(RejectsListener, NamingTheField) {
-  EXPECT_THAT(errorOf(decode(GetParam().text)), HasSubstr(GetParam().error));
+  EXPECT_THAT(errorOf(decode(GetParam().text)), HasSubstr(GetParam().expected));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     DecodeListener, RejectsListener,
     testing::Values(
-        Rejection{"NoAddress", "name: 'l' " + kToC, "address: needs a socket_address"},
-        Rejection{"InternalWithAddress", vip("internal_listener {} " + kToC),
-                  "address: is not allowed in an internal listener"},
-        Rejection{"NoChains", vip(""), "filter_chains: must not be empty"},
-        Rejection{"IdenticalMatches", vip(kToC + kToC),
-                  "filter_chains[1].filter_chain_match: matches the same connections as "
-                  "filter_chains[0]"},
-        Rejection{"OverlappingMatches",
-                  vip(chain("server_names: 'a' server_names: 'b'", toCluster("c")) +
-                      chain("server_names: 'B'", toCluster("c"))),
-                  "filter_chains[1].filter_chain_match: matches the same connections as "
-                  "filter_chains[0]"},
-        Rejection{"SuffixLength", vip(chain("suffix_len { value: 3 }", toCluster("c"))),
-                  "filter_chain_match.suffix_len: is not implemented"},
-        Rejection{"PrefixAddress", vip(chain(prefix("x", 8), toCluster("c"))),
-                  "filter_chain_match.prefix_ranges[0].address_prefix: 'x' is not an IP address"},
-        Rejection{"PrefixLength", vip(chain(prefix("::", 129), toCluster("c"))),
-                  "filter_chain_match.prefix_ranges[0].prefix_len: 129 is more than 128"},
-        Rejection{"SourcePort", vip(chain("source_ports: 0", toCluster("c"))),
-                  "filter_chain_match.source_ports[0]: 0 is not a port"},
-        Rejection{"TerminalNotLast", vip(chain("", toCluster("c") + otherFilter("x"))),
-                  "filter_chains[0].filters[0]: 'tcp' is terminal"},
-        Rejection{"UnreadableTcpProxy",
-                  vip(chain("", "filters { name: 'tcp' typed_config { type_url: '" + kTypes +
-                                    "tcp_proxy.v3.TcpProxy' value: 'zz' } }")),
-                  "filter_chains[0].filters[0].typed_config: cannot be read as envoy.extensions"},
-        Rejection{"TwoHashPolicies",
-                  vip(chain("", tcpProxy("cluster: 'c' hash_policy { source_ip {} } hash_policy {"
-                                         " source_ip {} }"))),
-                  "typed_config.hash_policy: more than one"},
-        Rejection{"ConnectAttempts",
-                  vip(chain("", tcpProxy("cluster: 'c' max_connect_attempts {}"))),
-                  "typed_config.max_connect_attempts: 0 is less than 1"},
-        Rejection{"DefaultChainToo", vip(kToC + defaultChain(tcpProxy(""))),
-                  "default_filter_chain.filters[0].typed_config.cluster_specifier: "},
-        Rejection{"InboundToo",
-                  "name: 'l' traffic_direction: INBOUND " + socketAddress("10.0.0.1", 80) +
-                      (chain("", tcpProxy(""))),
-                  "filter_chains[0].filters[0].typed_config.cluster_specifier: "},
-        Rejection{"MixedProtocols",
-                  vip("additional_addresses { address { socket_address { protocol: UDP address:"
-                      " '10.0.0.2' port_value: 80 } } } " +
-                      kToC),
-                  "additional_addresses[0].address.socket_address.protocol: differs"}),
+        Case{"NoAddress", "name: 'l' " + kToC, "address: needs a socket_address"},
+        Case{"InternalWithAddress", vip("internal_listener {} " + kToC),
+             "address: is not allowed in an internal listener"},
+        Case{"NoChains", vip(""), "filter_chains: must not be empty"},
+        Case{"IdenticalMatches", vip(kToC + kToC),
+             "filter_chains[1].filter_chain_match: matches the same connections as "
+             "filter_chains[0]"},
+        Case{"OverlappingMatches",
+             vip(chain("server_names: 'a' server_names: 'b'", toCluster("c")) +
+                 chain("server_names: 'B'", toCluster("c"))),
+             "filter_chains[1].filter_chain_match: matches the same connections as "
+             "filter_chains[0]"},
+        Case{"SuffixLength", vip(chain("suffix_len { value: 3 }", toCluster("c"))),
+             "filter_chain_match.suffix_len: is not implemented"},
+        Case{"PrefixAddress", vip(chain(prefix("x", 8), toCluster("c"))),
+             "filter_chain_match.prefix_ranges[0].address_prefix: 'x' is not an IP address"},
+        Case{"PrefixLength", vip(chain(prefix("::", 129), toCluster("c"))),
+             "filter_chain_match.prefix_ranges[0].prefix_len: 129 is more than 128"},
+        Case{"SourcePort", vip(chain("source_ports: 0", toCluster("c"))),
+             "filter_chain_match.source_ports[0]: 0 is not a port"},
+        Case{"TerminalNotLast", vip(chain("", toCluster("c") + otherFilter("x"))),
+             "filter_chains[0].filters[0]: 'tcp' is terminal"},
+        Case{"UnreadableTcpProxy",
+             vip(chain("", "filters { name: 'tcp' typed_config { type_url: '" + kTypes +
+                               "tcp_proxy.v3.TcpProxy' value: 'zz' } }")),
+             "filter_chains[0].filters[0].typed_config: cannot be read as envoy.extensions"},
+        Case{"TwoHashPolicies",
+             vip(chain("", tcpProxy("cluster: 'c' hash_policy { source_ip {} } hash_policy {"
+                                    " source_ip {} }"))),
+             "typed_config.hash_policy: more than one"},
+        Case{"ConnectAttempts", vip(chain("", tcpProxy("cluster: 'c' max_connect_attempts {}"))),
+             "typed_config.max_connect_attempts: 0 is less than 1"},
+        Case{"DefaultChainToo", vip(kToC + defaultChain(tcpProxy(""))),
+             "default_filter_chain.filters[0].typed_config.cluster_specifier: "},
+        Case{"InboundToo",
+             "name: 'l' traffic_direction: INBOUND " + socketAddress("10.0.0.1", 80) +
+                 (chain("", tcpProxy(""))),
+             "filter_chains[0].filters[0].typed_config.cluster_specifier: "},
+        Case{"MixedProtocols",
+             vip("additional_addresses { address { socket_address { protocol: UDP address:"
+                 " '10.0.0.2' port_value: 80 } } } " +
+                 kToC),
+             "additional_addresses[0].address.socket_address.protocol: differs"}),
     [](const auto& param) { return param.param.what; });
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Messages from text format, and what a decoder said about them.
 #pragma once
 
+#include <ostream>
 #include <string>
 
 #include <google/protobuf/text_format.h>
@@ -21,5 +22,14 @@ template <typename Decoded>
 std::string errorOf(const Decoded& result) {
   return result.ok() ? "" : result.error().message();
 }
+
+// A parameter of the tables of cases: a name, what is decoded, and what is to come of it.
+struct Case {
+  const char* what;
+  std::string text;
+  std::string expected;
+
+  friend std::ostream& operator<<(std::ostream& out, const Case& one) { return out << one.text; }
+};
 
 }  // namespace sockmesh
