@@ -3,7 +3,10 @@
 GTEST_MAIN := -lgtest_main
 GTEST_LIBS := -lgmock -lgtest
 test_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tests/$(1) -name '*.cpp' 2>/dev/null | sort))
-SUPPORT_OBJS := $(call test_objs,support)
+# What istiod's samples should lead to, for unit and integration tests alike; needs no kernel, but yaml-cpp.
+ISTIOD_SUPPORT := $(BUILD)/obj/tests/support/istiod_expectation.o \
+	$(BUILD)/obj/tests/support/istiod_inputs.o
+SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT),$(call test_objs,support))
 
 # The CLI but for its main(), under test.
 CTL_TEST_OBJS := $(filter-out %/main.o,$(call tool_objs,sockmeshctl))
@@ -23,7 +26,7 @@ endef
 $(eval $(call unit_rule,base,$(call lib,base),$(BASE_LIBS)))
 $(eval $(call unit_rule,model,$(call lib,model base),$(BASE_LIBS)))
 $(eval $(call unit_rule,lb,$(call lib,lb model base),$(BASE_LIBS)))
-$(eval $(call unit_rule,xds,$(XDS_ROOMS),$(XDS_LIBS)))
+$(eval $(call unit_rule,xds,$(ISTIOD_SUPPORT) $(XDS_ROOMS),$(XDS_LIBS)))
 $(eval $(call unit_rule,health,$(call lib,health stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
 $(eval $(call unit_rule,stats,$(call lib,stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
 $(eval $(call unit_rule,datapath,$(call lib,datapath lb stats model base),$(CTL_LIBS)))
@@ -43,7 +46,8 @@ $(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(CTL_TEST_OBJS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(CTL_LIBS)
 
-$(BUILD)/tests/integration_tests: $(call test_objs,integration) $(SUPPORT_OBJS) $(AGENT_ROOMS)
+$(BUILD)/tests/integration_tests: $(call test_objs,integration) $(SUPPORT_OBJS) $(ISTIOD_SUPPORT) \
+		$(AGENT_ROOMS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(AGENT_LIBS)

@@ -1,0 +1,35 @@
+// Messages from text format, and what a decoder said about them.
+#pragma once
+
+#include <ostream>
+#include <string>
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+namespace sockmesh {
+
+// `text` as a Message; a test that cannot be read fails.
+template <typename Message>
+Message parseText(const std::string& text) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
+  return message;
+}
+
+// The message of a failed Result; "" where it did not fail.
+template <typename Decoded>
+std::string errorOf(const Decoded& result) {
+  return result.ok() ? "" : result.error().message();
+}
+
+// A parameter of the tables of cases: a name, what is decoded, and what is to come of it.
+struct Case {
+  const char* what;
+  std::string text;
+  std::string expected;
+
+  friend std::ostream& operator<<(std::ostream& out, const Case& one) { return out << one.text; }
+};
+
+}  // namespace sockmesh
