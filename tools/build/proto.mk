@@ -3,7 +3,8 @@ PROTOS := $(shell cd proto && find . -name '*.proto' | sed 's|^\./||' | sort)
 GRPC_PROTOS := $(shell cd proto && grep -rlE '^service ' --include='*.proto' . | sed 's|^\./||' | sort)
 GEN := $(BUILD)/gen
 PROTO_HEADERS := $(PROTOS:%.proto=$(GEN)/%.pb.h) $(GRPC_PROTOS:%.proto=$(GEN)/%.grpc.pb.h)
-PROTO_OBJS := $(PROTOS:%.proto=$(BUILD)/obj/gen/%.pb.o) $(GRPC_PROTOS:%.proto=$(BUILD)/obj/gen/%.grpc.pb.o)
+MESSAGE_OBJS := $(PROTOS:%.proto=$(BUILD)/obj/gen/%.pb.o)
+GRPC_OBJS := $(GRPC_PROTOS:%.proto=$(BUILD)/obj/gen/%.grpc.pb.o)
 PROTO_LIB := $(BUILD)/lib/libproto.a
 # gRPC's callback API puts absl::Mutex calls into our objects.
 GRPC_LIBS := -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf
@@ -24,7 +25,11 @@ $(BUILD)/obj/gen/%.o: $(GEN)/%.cc $(PROTO_HEADERS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++20 -O1 $(SAN_FLAGS) -isystem $(GEN) -c -o $@ $<
 
-$(PROTO_LIB): $(PROTO_OBJS)
+# One object, so that it is linked whole: an Any may name a type that no code refers to.
+$(BUILD)/obj/gen/messages.o: $(MESSAGE_OBJS)
+	$(Q)$(LD) -r -o $@ $^
+
+$(PROTO_LIB): $(BUILD)/obj/gen/messages.o $(GRPC_OBJS)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

@@ -401,7 +401,7 @@ TEST(ApplyResultTest, TheMessageIsCutWhereItGrowsTooLong) {
   EXPECT_LT(message.size(), 4200U);
   EXPECT_TRUE(message.starts_with("c0: xxx")) << message;
   EXPECT_THAT(message, HasSubstr("; c1: x"));
-  EXPECT_TRUE(message.ends_with("; and 59 more")) << message.substr(message.size() - 40);
+  EXPECT_TRUE(message.ends_with("; and 60 more")) << message.substr(message.size() - 40);
 }
 
 TEST(ApplyResultTest, ALongReasonIsNotCutInsideACharacter) {

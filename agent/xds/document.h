@@ -1,0 +1,62 @@
+// A YAML or JSON document as a tree that remembers lines, between the text and the protobuf
+// message it describes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sockmesh {
+
+struct DocumentNode;
+// Shared, because YAML aliases make one node part of several.
+using DocumentPtr = std::shared_ptr<const DocumentNode>;
+
+struct DocumentField {
+  std::string key;  // of a scalar key: its text
+  int line = 0;     // the key's
+  DocumentPtr value;
+};
+
+struct DocumentNode {
+  enum class Kind : std::uint8_t { kNull, kBool, kNumber, kString, kList, kMap };
+
+  Kind kind = Kind::kNull;
+  int line = 1;                       // where it begins, from 1
+  std::string text;                   // kString: the characters; kBool and kNumber: the JSON token
+  std::vector<DocumentPtr> items;     // kList
+  std::vector<DocumentField> fields;  // kMap: in the order of the text, keys unique
+
+  // Of the whole subtree; kept at building so that aliases cannot make it explode.
+  std::uint64_t size = 1;
+  int depth = 1;
+
+  // A scalar as the text had it and what it is: "80 (a number)", "a list".
+  std::string describe() const;
+};
+
+// Deeper than protobuf's own limit for JSON makes no sense, and recursion needs one.
+inline constexpr int kMaxDocumentDepth = 100;
+
+Error errorAtLine(int line, const std::string& message);  // "line 7: message"
+
+// Append to a node that is being built. Error: nested too deep.
+Status addItem(DocumentNode& list, DocumentPtr item);
+Status addField(DocumentNode& map, DocumentField field);
+// Once a map has all its fields. Error: a key that is there twice.
+Status checkKeys(const DocumentNode& map);
+
+std::string toJson(const DocumentNode& node);
+
+// The documents of a YAML stream. A plain scalar is a number, a boolean or null by YAML 1.2's core
+// schema; infinities and NaN become the strings that proto3 JSON has for them.
+Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text);
+// One JSON text (RFC 8259).
+Result<DocumentPtr> parseJsonDocument(std::string_view text);
+
+}  // namespace sockmesh

@@ -1,0 +1,26 @@
+// Whether a document fits a message type by the rules of proto3 JSON. It finds everything that
+// protobuf's own parser would reject, and says where it is.
+#pragma once
+
+#include <google/protobuf/descriptor.h>
+
+#include "base/result.h"
+#include "xds/document.h"
+
+namespace sockmesh {
+
+// Errors: all of them, each "line N: path: what is wrong", joined by "; ".
+Status checkMessage(const DocumentNode& node, const google::protobuf::Descriptor& type);
+
+// Whether `node`, neither null nor of a message field, fits a field of this type; what is wrong
+// with it otherwise ("70000000000 does not fit uint32").
+Status checkScalar(const DocumentNode& node, const google::protobuf::FieldDescriptor& field);
+// The same for a map's key.
+Status checkKey(const std::string& key, const google::protobuf::FieldDescriptor& field);
+// The same for a Duration, Timestamp or FieldMask.
+Status checkTimeText(const DocumentNode& node, const std::string& typeName);
+
+// ", did you mean NAME?" with the most similar of `names`, or "" where none is similar.
+std::string didYouMean(const std::string& given, const std::vector<std::string>& names);
+
+}  // namespace sockmesh

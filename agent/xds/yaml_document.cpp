@@ -1,0 +1,163 @@
+// YAML -> DocumentNode, from yaml-cpp's events: its Node would lose the lines of keys and take
+// duplicate ones.
+#include <fmt/format.h>
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <map>
+#include <optional>
+#include <sstream>
+
+#include "xds/core_schema.h"
+#include "xds/document.h"
+
+namespace sockmesh {
+namespace {
+
+using Kind = DocumentNode::Kind;
+
+// Values that aliases may add to what the text itself holds, before it is taken for an attack.
+constexpr std::uint64_t kMaxAliased = 1'000'000;
+
+int lineOf(const YAML::Mark& mark) {
+  return mark.line + 1;
+}
+
+// Builds one document. Keeps the first error and then ignores what comes.
+class Builder final : public YAML::EventHandler {
+ public:
+  Result<DocumentPtr> finish() && {
+    if (error_) return *error_;
+    return root_ ? root_ : std::make_shared<DocumentNode>();
+  }
+
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    complete(make(Kind::kNull, mark), anchor);
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    auto node = make(Kind::kString, mark);
+    if (atKey()) {
+      // A key is its text, whatever that looks like.
+      node->text = value;
+    } else if (const Status resolved = resolveScalar(tag, value, *node); !resolved) {
+      fail(node->line, resolved.error().message());
+    }
+    complete(std::move(node), anchor);
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchored_.find(anchor);
+    if (found == anchored_.end()) return fail(lineOf(mark), "an alias to what contains it");
+    aliased_ += found->second->size;
+    if (aliased_ > kMaxAliased) {
+      return fail(lineOf(mark), fmt::format("aliases add more than {} values", kMaxAliased));
+    }
+    complete(found->second, 0);
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value /*style*/) override {
+    open(Kind::kList, mark, tag, "tag:yaml.org,2002:seq", anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value /*style*/) override {
+    open(Kind::kMap, mark, tag, "tag:yaml.org,2002:map", anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Open {
+    std::shared_ptr<DocumentNode> node;
+    YAML::anchor_t anchor = 0;
+    std::optional<DocumentField> field;  // of a map: its key is read, its value is not
+  };
+
+  static std::shared_ptr<DocumentNode> make(Kind kind, const YAML::Mark& mark) {
+    auto node = std::make_shared<DocumentNode>();
+    node->kind = kind;
+    node->line = lineOf(mark);
+    return node;
+  }
+
+  bool atKey() const {
+    return !open_.empty() && open_.back().node->kind == Kind::kMap && !open_.back().field;
+  }
+
+  void open(Kind kind, const YAML::Mark& mark, const std::string& tag, std::string_view ownTag,
+            YAML::anchor_t anchor) {
+    if (!tag.empty() && tag != "?" && tag != "!" && tag != ownTag) {
+      fail(lineOf(mark), "tag " + tag + " is not supported here");
+    }
+    if (atKey()) fail(lineOf(mark), "a key is a list or a map");
+    open_.push_back({make(kind, mark), anchor, std::nullopt});
+  }
+
+  void close() {
+    Open closed = std::move(open_.back());
+    open_.pop_back();
+    if (closed.node->kind == Kind::kMap) check(checkKeys(*closed.node));
+    complete(std::move(closed.node), closed.anchor);
+  }
+
+  // `node` is whole: it is the root, a list's item, a map's key or the value of its last key.
+  void complete(DocumentPtr node, YAML::anchor_t anchor) {
+    if (anchor != 0) anchored_[anchor] = node;
+    if (error_) return;
+    if (open_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Open& parent = open_.back();
+    if (parent.node->kind == Kind::kList) return check(addItem(*parent.node, std::move(node)));
+    if (parent.field) {
+      parent.field->value = std::move(node);
+      check(addField(*parent.node, *std::exchange(parent.field, std::nullopt)));
+    } else if (node->kind == Kind::kList || node->kind == Kind::kMap) {
+      fail(node->line, "a key is a list or a map");
+    } else {
+      const bool isNull = node->kind == Kind::kNull;
+      parent.field = DocumentField{isNull ? "null" : node->text, node->line, nullptr};
+    }
+  }
+
+  void check(const Status& status) {
+    if (!status && !error_) error_ = status.error();
+  }
+  void fail(int line, const std::string& message) { check(errorAtLine(line, message)); }
+
+  DocumentPtr root_;
+  std::vector<Open> open_;
+  std::map<YAML::anchor_t, DocumentPtr> anchored_;
+  std::uint64_t aliased_ = 0;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text) {
+  std::vector<DocumentPtr> documents;
+  std::istringstream stream(text);
+  try {
+    YAML::Parser parser(stream);
+    while (true) {
+      Builder builder;
+      if (!parser.HandleNextDocument(builder)) return documents;
+      auto document = std::move(builder).finish();
+      if (!document) return document.error();
+      documents.push_back(*std::move(document));
+    }
+  } catch (const YAML::Exception& exception) {
+    return errorAtLine(exception.mark.line + 1, exception.msg);
+  }
+}
+
+}  // namespace sockmesh
