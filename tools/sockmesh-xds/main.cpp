@@ -1,5 +1,6 @@
 // sockmesh-xds: serves a folder of xDS resources over ADS, and what changes in it.
 #include <fmt/format.h>
+#include <grpc/support/log.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
@@ -69,6 +70,13 @@ Result<UniqueFd> stopSignals() {
   return fd;
 }
 
+// gRPC tells of every refused socket on stderr by itself; our own messages say what it means.
+void quietGrpc() {
+  gpr_set_log_function([](gpr_log_func_args* message) {
+    logger("grpc")->debug("{}:{}: {}", message->file, message->line, message->message);
+  });
+}
+
 void reload(const Options& options, AdsServer& server, const Status& watched) {
   const auto log = logger("folder");
   if (!watched) log->error("cannot watch all of {}: {}", options.folder, watched.error().message());
@@ -94,7 +102,9 @@ int serve(const Options& options) {
   });
   if (!watch) return fail(EX_DATAERR, watch.error().message());
   const auto resources = loadFolder(options.folder);
-  if (!resources) return fail(EX_DATAERR, "\n" + resources.error().message());
+  if (!resources)
+    return fail(EX_DATAERR,
+                fmt::format("cannot serve {}:\n{}", options.folder, resources.error().message()));
 
   const auto log = logger("ads");
   const auto server = AdsServer::start(
@@ -143,6 +153,7 @@ int run(int argc, char** argv) {
     return fail(EX_USAGE, status.error().message());
   }
   spdlog::flush_on(spdlog::level::info);
+  quietGrpc();
   return serve(options);
 }
 

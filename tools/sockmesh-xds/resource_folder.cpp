@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -123,8 +124,16 @@ class Loader {
     for (std::size_t i = 0; i < list.size(); ++i) {
       google::protobuf::Any any;
       const Status status = parseJson(list[i].dump(), any);
-      status ? add(fmt::format("[{}]", i), any, "") : fail(fmt::format("[{}]", i), status.error());
+      const std::string where = fmt::format("[{}]", i);
+      status ? add(where, any, "") : fail(where, withoutLine(status.error()));
     }
+  }
+
+  // An element of a list is read from one line of JSON, which is not the file's.
+  static Error withoutLine(const Error& error) {
+    static constexpr std::string_view kPrefix = "line 1: ";
+    const std::string& message = error.message();
+    return Error(message.starts_with(kPrefix) ? message.substr(kPrefix.size()) : message);
   }
 
   void addAll(const envoy::service::discovery::v3::DiscoveryResponse& response) {

@@ -23,6 +23,7 @@ inline google::protobuf::Any cluster(const std::string& name) {
   envoy::config::cluster::v3::Cluster cluster;
   cluster.set_name(name);
   cluster.set_type(envoy::config::cluster::v3::Cluster::EDS);
+  cluster.mutable_eds_cluster_config()->mutable_eds_config()->mutable_ads();
   return packed(cluster);
 }
 

@@ -5,43 +5,16 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 
 #include "envoy/service/discovery/v3/discovery.grpc.pb.h"
+#include "support/mailbox.h"
 
 namespace sockmesh::testing {
 
 using Request = envoy::service::discovery::v3::DiscoveryRequest;
 using Response = envoy::service::discovery::v3::DiscoveryResponse;
-
-// A queue between gRPC's threads and the test's.
-template <typename T>
-class Mailbox {
- public:
-  void put(T item) {
-    const std::lock_guard lock(mutex_);
-    items_.push_back(std::move(item));
-    changed_.notify_all();
-  }
-  // Waits for an item; nothing when none comes within `timeout`.
-  std::optional<T> take(std::chrono::milliseconds timeout = std::chrono::seconds(10)) {
-    std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, timeout, [this] { return !items_.empty(); })) return std::nullopt;
-    T item = std::move(items_.front());
-    items_.pop_front();
-    return item;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<T> items_;
-};
 
 class ScriptedAdsServer final
     : public envoy::service::discovery::v3::AggregatedDiscoveryService::CallbackService {
