@@ -37,12 +37,14 @@ all: $(BINARIES)  ## build sockmeshd, sockmeshctl and sockmesh-xds
 deps:  ## install the Debian packages that building and testing need
 	$(Q)tools/build/install-deps.sh
 
+JOBS ?= $(shell nproc)
+
 demo: deps  ## the main job before your eyes, in under a minute (root)
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all
 	$(Q)tools/demo/demo.sh $(BUILD)
 
 test: deps  ## unit, BPF and integration tests (root)
-	$(Q)$(MAKE) --no-print-directory test-build
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) test-build
 	$(Q)tools/build/run-tests.sh $(BUILD)
 
 clean:  ## remove build/

@@ -1,0 +1,275 @@
+// The agent as a user meets it: real processes, a real ADS stream, real connections.
+#include <signal.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "datapath/datapath.h"
+#include "support/mesh.h"
+#include "support/net.h"
+
+namespace sockmesh::test {
+namespace {
+
+const char* const kVip = "10.96.0.1:80";
+
+class Agent : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto sandbox = Sandbox::create();
+    ASSERT_TRUE(sandbox) << sandbox.error().message();
+    sandbox_ = std::move(sandbox).value();
+    mesh_ = std::make_unique<Mesh>(*sandbox_);
+    for (int i = 1; i <= 3; ++i) {
+      SocketAddress address = at("127.0.1." + std::to_string(i) + ":0");
+      listeners_.push_back(std::move(listenOn(address, 4096)).value());
+      hosts_.push_back(address.toString());
+    }
+  }
+  void TearDown() override { mesh_.reset(); }
+
+  void start() {
+    mesh_->startControlPlane();
+    mesh_->startAgent();
+    ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  }
+
+  // Connections to each listener, of `count`.
+  std::vector<int> spread(const std::string& vip, int count) {
+    std::vector<int> reached(hosts_.size());
+    for (int i = 0; i < count; ++i) {
+      auto client = connectTo(at(vip));
+      EXPECT_TRUE(client) << client.error().message();
+      if (!client) return reached;
+      const auto peer = localOf(client->get());
+      for (std::size_t n = 0; n < listeners_.size(); ++n) {
+        // The one listener that has something to accept.
+        const UniqueFd accepted(accept4(listeners_[n].get(), nullptr, nullptr, SOCK_NONBLOCK));
+        if (!accepted.valid()) continue;
+        EXPECT_EQ(peerOf(accepted.get()), peer);
+        ++reached[n];
+      }
+    }
+    return reached;
+  }
+  void nonBlocking() {
+    for (const auto& listener : listeners_) {
+      const int flags = fcntl(listener.get(), F_GETFL);
+      fcntl(listener.get(), F_SETFL, flags | O_NONBLOCK);
+    }
+  }
+  bool serves(const std::string& vip) {
+    return mesh_->awaitImage([&](const KernelImage& image) {
+      return image.services.contains({at(vip), Protocol::kTcp});
+    });
+  }
+  static const LbGroup* groupOf(const KernelImage& image, const std::string& vip) {
+    const auto found = image.services.find({at(vip), Protocol::kTcp});
+    return found == image.services.end() ? nullptr : found->second.service->groups[0].get();
+  }
+
+  std::unique_ptr<Sandbox> sandbox_;
+  std::unique_ptr<Mesh> mesh_;
+  std::vector<UniqueFd> listeners_;
+  std::vector<std::string> hosts_;
+};
+
+TEST_F(Agent, BalancesByWeightsAndFollowsTheFile) {
+  nonBlocking();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0] + "*3", hosts_[1] + "*1"}));
+  start();
+  EXPECT_EQ(spread(kVip, 40), (std::vector{30, 10, 0}));
+
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[1] + "*1", hosts_[2] + "*1"}));
+  ASSERT_TRUE(mesh_->awaitImage([&](const KernelImage& image) {
+    const LbGroup* group = groupOf(image, kVip);
+    return group != nullptr && group->hosts == std::vector{at(hosts_[1]), at(hosts_[2])};
+  }));
+  EXPECT_EQ(spread(kVip, 40), (std::vector{0, 20, 20}));
+}
+
+TEST_F(Agent, EmptyRefusesUnknownAndTlsAreLeftAlone) {
+  mesh_->serve("empty.yaml", serviceYaml("10.96.0.2:80", "empty", {}));
+  mesh_->serve("tls.yaml", serviceYaml("10.96.0.3:80", "tls", {hosts_[0]}, R"(  transport_socket:
+    name: envoy.transport_sockets.tls
+    typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext }
+)"));
+  // No assignment for this one: it has not arrived.
+  const std::string whole = serviceYaml("10.96.0.4:80", "unknown", {});
+  mesh_->serve("unknown.yaml",
+               whole.substr(0, whole.find("- \"@type\": type.googleapis.com/envoy.config.endpoint")));
+  start();
+  ASSERT_TRUE(serves("10.96.0.2:80") && serves("10.96.0.3:80") && serves("10.96.0.4:80"));
+  const auto refused = connectTo(at("10.96.0.2:80"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().errnum(), ECONNREFUSED);
+  for (const char* vip : {"10.96.0.3:80", "10.96.0.4:80"}) {
+    const auto alone = connectTo(at(vip));
+    ASSERT_FALSE(alone);
+    EXPECT_EQ(alone.error().errnum(), ENETUNREACH) << vip << ": the address itself has no route";
+  }
+  const auto listed = run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "service", "list"});
+  EXPECT_EQ(listed.code, 0);
+  EXPECT_NE(listed.output.find("LeftAlone"), std::string::npos) << listed.output;
+  EXPECT_NE(listed.output.find("Refused"), std::string::npos) << listed.output;
+}
+
+// Proof 2, as a process: kill -9 and restart under 2,000 connects a second, 0 failed.
+TEST_F(Agent, NoConnectFailsThroughKillAndRestart) {
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0], hosts_[1]}));
+  start();
+  std::atomic<bool> done{false};
+  std::vector<std::thread> accepting;
+  for (const auto& listener : listeners_) {
+    accepting.emplace_back([&] {
+      while (!done) {
+        pollfd waiting{listener.get(), POLLIN, 0};
+        if (poll(&waiting, 1, 50) == 1) acceptOn(listener);
+      }
+    });
+  }
+  std::uint64_t connects = 0, failed = 0;
+  const auto began = std::chrono::steady_clock::now();
+  std::thread connecting([&] {
+    // Paced: 2,000 a second.
+    for (auto due = began; !done; due += std::chrono::microseconds(500)) {
+      std::this_thread::sleep_until(due);
+      ++connects;
+      if (!connectTo(at(kVip))) ++failed;
+    }
+  });
+  for (int i = 0; i < 3; ++i) {
+    mesh_->killAgent();
+    mesh_->startAgent();
+    ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  }
+  done = true;
+  connecting.join();
+  for (auto& thread : accepting) thread.join();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  std::printf("%lu connects at %.0f a second through 3 kills: %lu failed\n", connects,
+              static_cast<double>(connects) / seconds, failed);
+  EXPECT_EQ(failed, 0u);
+  EXPECT_GT(connects, 500u);
+  EXPECT_NE(mesh_->agent().log().find("adopted 1 services and 2 endpoints, 0 writes"),
+            std::string::npos)
+      << mesh_->agent().log();
+}
+
+TEST_F(Agent, OutlivesItsControlPlaneAndConvergesWhenItIsBack) {
+  nonBlocking();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  start();
+  mesh_->stopControlPlane();
+  EXPECT_EQ(spread(kVip, 4), (std::vector{4, 0, 0}));
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[1]}));
+  mesh_->startControlPlane();
+  ASSERT_TRUE(mesh_->awaitImage([&](const KernelImage& image) {
+    const LbGroup* group = groupOf(image, kVip);
+    return group != nullptr && group->hosts == std::vector{at(hosts_[1])};
+  }));
+  EXPECT_EQ(spread(kVip, 4), (std::vector{0, 4, 0}));
+}
+
+TEST_F(Agent, ABadResourceIsNackedByNameWhileTheOthersAndItsLastGoodStayInForce) {
+  nonBlocking();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  start();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}, "  outlier_detection: { max_ejection_percent: 101 }\n"));
+  mesh_->serve("b.yaml", serviceYaml("10.96.0.9:80", "b", {hosts_[1]}));
+  ASSERT_TRUE(mesh_->controlPlane().awaitLog("NACK")) << mesh_->controlPlane().log();
+  EXPECT_TRUE(mesh_->controlPlane().awaitLog("max_ejection_percent")) << mesh_->controlPlane().log();
+  ASSERT_TRUE(serves("10.96.0.9:80")) << "the good one beside it is in force";
+  EXPECT_EQ(spread(kVip, 2), (std::vector{2, 0, 0}));
+  EXPECT_EQ(spread("10.96.0.9:80", 2), (std::vector{0, 2, 0}));
+}
+
+TEST_F(Agent, SigtermLeavesTheDatapathAndCleanupRemovesIt) {
+  nonBlocking();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  start();
+  mesh_->agent().signal(SIGTERM);
+  EXPECT_EQ(mesh_->agent().wait(), 0);
+  EXPECT_EQ(spread(kVip, 2), (std::vector{2, 0, 0}));
+  const auto status =
+      run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "status"});
+  EXPECT_EQ(status.code, 0) << status.output;
+  const auto cleaned = run({binary("sockmeshd"), "--cleanup", "--bpffs-root", sandbox_->bpffs()});
+  EXPECT_EQ(cleaned.code, 0) << cleaned.output;
+  EXPECT_FALSE(connectTo(at(kVip)));
+  EXPECT_FALSE(std::filesystem::exists(sandbox_->bpffs() + "/sockmesh-v1"));
+}
+
+TEST_F(Agent, AStaleControlPlaneAddressInTheMapsDoesNotStopTheAgent) {
+  // The control plane's own address is a VIP that leads nowhere.
+  mesh_->serve("trap.yaml", serviceYaml("127.0.0.1:18000", "trap", {"127.0.0.1:1"}));
+  start();
+  ASSERT_TRUE(serves("127.0.0.1:18000"));
+  EXPECT_FALSE(connectTo(at("127.0.0.1:18000"))) << "everybody else is sent to the endpoint";
+  mesh_->killAgent();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  mesh_->startAgent();
+  EXPECT_TRUE(serves(kVip)) << mesh_->agent().log();
+}
+
+// Trouble: one clear line, a non-zero exit, nothing half attached.
+TEST_F(Agent, TroubleIsOneClearLine) {
+  const auto fails = [&](const std::vector<std::string>& flags, const std::string& expected) {
+    auto command = mesh_->agentCommand();
+    command.insert(command.end(), flags.begin(), flags.end());
+    const Ran ran = run(command);
+    EXPECT_NE(ran.code, 0) << expected;
+    EXPECT_NE(ran.output.find(expected), std::string::npos) << ran.output;
+    EXPECT_FALSE(std::filesystem::exists(sandbox_->bpffs() + "/sockmesh-v1")) << expected;
+  };
+  fails({"--cgroup-root", "/proc"}, "not a cgroup v2 directory");
+  fails({"--admin-address", "nonsense"}, "admin.address");
+  fails({"--config", "/nonexistent.yaml"}, "/nonexistent.yaml");
+  const std::string config = sandbox_->folder() + "/bad.yaml";
+  std::ofstream(config) << "datapath: { max_services: 0 }\nads: { adress: x }\n";
+  fails({"--config", config}, "adress");
+  std::ofstream(config) << "datapath: { max_services: 0 }\n";
+  fails({"--config", config}, "datapath.max_services");
+  SocketAddress taken = at("127.0.0.1:0");
+  const auto holder = std::move(listenOn(taken)).value();
+  fails({"--admin-address", taken.toString()}, taken.toString());
+  EXPECT_EQ(run({binary("sockmeshd"), "--no-such-flag"}).code, 64);
+}
+
+TEST_F(Agent, WithoutAControlPlaneItWaitsAndSaysSo) {
+  mesh_->startAgent();
+  ASSERT_TRUE(eventually([&] { return mesh_->statusOf("/healthz") == 200; }));
+  EXPECT_EQ(mesh_->statusOf("/readyz"), 503);
+  EXPECT_NE(mesh_->get("/readyz").find("127.0.0.1:18000"), std::string::npos);
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  mesh_->startControlPlane();
+  EXPECT_TRUE(mesh_->ready()) << mesh_->agent().log();
+}
+
+TEST_F(Agent, MetricsCountWhatHappened) {
+  nonBlocking();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0], "127.0.1.99:1"}));
+  start();
+  int refused = 0;
+  for (int i = 0; i < 10; ++i) refused += connectTo(at(kVip)) ? 0 : 1;
+  EXPECT_EQ(refused, 5);
+  const std::string metrics = mesh_->get("/metrics");
+  const auto has = [&](const std::string& line) {
+    EXPECT_NE(metrics.find(line), std::string::npos) << line << "\n" << metrics;
+  };
+  has("sockmesh_connections_established_total{cluster=\"a\",endpoint=\"" + hosts_[0] + "\"} 5");
+  has("sockmesh_connections_failed_total{cluster=\"a\",endpoint=\"127.0.1.99:1\",reason=\"refused\"} 5");
+  has("sockmesh_xds_connected 1");
+}
+
+}  // namespace
+}  // namespace sockmesh::test

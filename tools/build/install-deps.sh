@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building, testing and the demo need. Nothing to do where they
+# are there already. Asks once on a terminal; SOCKMESH_YES=1 or no terminal means yes.
+set -euo pipefail
+
+packages=(
+  make g++ clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev linux-libc-dev
+  protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev libabsl-dev
+  libspdlog-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libxxhash-dev
+  prometheus-cpp-dev libcivetweb-dev
+  libgtest-dev libgmock-dev libbenchmark-dev
+  clang-format clang-tidy python3 curl iproute2 procps
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "Debian packages to install: ${missing[*]}"
+if [ "$(id -u)" -ne 0 ]; then
+  echo "not root: install them yourself, or run this as root" >&2
+  exit 1
+fi
+if [ -t 0 ] && [ -z "${SOCKMESH_YES:-}" ]; then
+  read -r -p "Install them with apt-get? [Y/n] " answer
+  case "$answer" in [nN]*) exit 1 ;; esac
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
