@@ -1,0 +1,11 @@
+.PHONY: check format
+check: deps  ## format, include rules, ABI and lint
+	$(Q)tools/checks/format.sh
+	$(Q)tools/checks/include-rules.py
+	$(Q)tools/checks/abi.sh $(CLANG) $(MULTIARCH)
+	$(Q)$(MAKE) --no-print-directory $(SKELETON)
+	$(Q)tools/checks/tidy.sh $(JOBS) -std=c++20 $(CPPFLAGS)
+	@echo "check: ok"
+
+format:  ## rewrite all sources in the project's format
+	$(Q)tools/checks/format.sh --fix

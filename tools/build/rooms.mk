@@ -20,6 +20,13 @@ $(BUILD)/lib/lib$(1).a: $(call room_objs,$(1))
 endef
 $(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
 
+# version.o alone knows the version, and is compiled again when it changes.
+VERSION_STAMP := $(GEN)/version.stamp
+.PHONY: FORCE
+$(VERSION_STAMP): FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+$(BUILD)/obj/agent/base/version.o: $(VERSION_STAMP)
 $(BUILD)/obj/agent/base/version.o: CPPFLAGS += -DSOCKMESH_VERSION='"$(VERSION)"'
 
 lib = $(foreach room,$(1),$(BUILD)/lib/lib$(room).a)

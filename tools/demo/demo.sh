@@ -131,9 +131,9 @@ check "b answered 30" between "$(answers b "$work/weighted")" 30 30
 ctl endpoint list
 
 say "4. The agent is killed with -9 while requests go on, and started again."
-client 10.96.0.80:80 400 --until "$work/enough" >"$work/through" &
+client 10.96.0.80:80 400 --until "$work/enough" --started "$work/started" >"$work/through" &
 requests=$!
-sleep 0.2
+await 10 "the first requests" [ -e "$work/started" ]
 kill -KILL "$agent"
 wait "$agent" 2>/dev/null || true
 echo "  the agent is dead; sockmeshctl reads the kernel's maps:"

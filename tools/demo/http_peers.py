@@ -2,11 +2,11 @@
 """The demo's HTTP peers: backends that answer with their name, and a client that counts answers.
 
   http_peers.py serve NAME=ADDRESS:PORT ...
-  http_peers.py request VIP:PORT COUNT [--until FILE]
+  http_peers.py request VIP:PORT COUNT [--until FILE] [--started FILE]
 
 `request` opens one connection a request, prints who answered how often as "NAME COUNT" lines and a
 line "failed COUNT" with the reasons, and exits 1 where any failed. With --until it goes on until
-FILE exists (COUNT is then the least).
+FILE exists (COUNT is then the least). --started makes FILE after the first 50 requests.
 """
 import collections
 import http.client
@@ -58,12 +58,14 @@ def one_request(host, port):
         connection.close()
 
 
-def request(target, least, until):
+def request(target, least, until, started):
     host, port = target.rsplit(":", 1)
     answers, failures = collections.Counter(), collections.Counter()
     count = 0
     while count < least or (until and not os.path.exists(until)):
         count += 1
+        if started and count == 50:
+            open(started, "w").close()
         try:
             answers[one_request(host, int(port))] += 1
         except OSError as error:
@@ -79,8 +81,8 @@ def main(arguments):
     if arguments[:1] == ["serve"]:
         serve(arguments[1:])
         return 0
-    until = arguments[arguments.index("--until") + 1] if "--until" in arguments else None
-    return request(arguments[1], int(arguments[2]), until)
+    option = lambda name: arguments[arguments.index(name) + 1] if name in arguments else None
+    return request(arguments[1], int(arguments[2]), option("--until"), option("--started"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# clang-format over all sources: bpf/ and BPF test programs in kernel style, the rest in ours.
+# `format.sh --fix` rewrites instead of complaining.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+mode=(--dry-run -Werror)
+[ "${1:-}" = --fix ] && mode=(-i)
+mapfile -t kernel < <(git ls-files 'bpf/*.c' 'bpf/*.h' 'tests/bpf/*.bpf.c' 'tests/bpf/*_args.h')
+mapfile -t ours < <(git ls-files 'agent/*.cpp' 'agent/*.h' 'tools/*.cpp' 'tools/*.h' 'tests/*.cpp' 'tests/*.h' |
+  grep -v '_args\.h$')
+status=0
+clang-format "${mode[@]}" --style=file:bpf/.clang-format "${kernel[@]}" || status=1
+clang-format "${mode[@]}" "${ours[@]}" || status=1
+exit $status

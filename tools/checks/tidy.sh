@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# clang-tidy over the rooms that do not see generated code: what takes seconds a file, not minutes.
+# usage: tidy.sh JOBS COMPILER_FLAGS...
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+jobs=$1
+shift
+git ls-files 'agent/base/*.cpp' 'agent/model/*.cpp' 'agent/lb/*.cpp' 'agent/datapath/*.cpp' \
+  'agent/health/*.cpp' |
+  xargs -P "$jobs" -n 4 sh -c 'flags=$1; shift; clang-tidy --quiet "$@" -- $flags 2>/dev/null' _ "$*"
