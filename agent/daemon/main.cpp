@@ -40,6 +40,9 @@ void describe(CLI::App& app, Flags& flags, bool& version) {
       ->type_name("HOST:PORT");
   app.add_option("--log-level", flags.logLevel, "trace, debug, info, warn, error or off")
       ->type_name("LEVEL");
+  for (CLI::Option* option : app.get_options()) {
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
   app.add_flag("--cleanup", flags.cleanup, "detach the programs, remove maps and pins, and exit");
   app.add_flag("--version", version, "print the version and exit");
 }

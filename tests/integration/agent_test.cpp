@@ -176,7 +176,8 @@ TEST_F(Agent, OutlivesItsControlPlaneAndConvergesWhenItIsBack) {
   ASSERT_TRUE(mesh_->awaitImage([&](const KernelImage& image) {
     const LbGroup* group = groupOf(image, kVip);
     return group != nullptr && group->hosts == std::vector{at(hosts_[1])};
-  }));
+  })) << mesh_->agent().log()
+      << mesh_->controlPlane().log();
   EXPECT_EQ(spread(kVip, 4), (std::vector{0, 4, 0}));
 }
 
@@ -249,7 +250,8 @@ TEST_F(Agent, WithoutAControlPlaneItWaitsAndSaysSo) {
   mesh_->startAgent();
   ASSERT_TRUE(eventually([&] { return mesh_->statusOf("/healthz") == 200; }));
   EXPECT_EQ(mesh_->statusOf("/readyz"), 503);
-  EXPECT_NE(mesh_->get("/readyz").find("127.0.0.1:18000"), std::string::npos);
+  EXPECT_NE(mesh_->get("/readyz").find("127.0.0.1:18000"), std::string::npos)
+      << mesh_->get("/readyz");
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
   mesh_->startControlPlane();
   EXPECT_TRUE(mesh_->ready()) << mesh_->agent().log();
