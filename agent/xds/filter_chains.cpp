@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "xds/decode_common.h"
 
@@ -163,15 +166,41 @@ FilterChains::FilterChains(const listener::Listener& proto, FieldErrors& errors)
   if (matched) refuseOverlaps(errors);
 }
 
+// Chains that overlap share a value of every criterion, so only those that share one are compared:
+// a server name or a range of addresses, whichever there are more of. Comparing all with all would
+// take seconds for a listener with a chain per host.
 void FilterChains::refuseOverlaps(FieldErrors& errors) const {
-  for (std::size_t i = 1; i < matches_.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (!matches_[i].overlaps(matches_[j])) continue;
-      const FieldErrors::Scope scope(errors, "filter_chains", i);
-      errors.add("filter_chain_match",
-                 "matches the same connections as filter_chains[" + std::to_string(j) + "]");
-      break;
+  std::set<std::string> names;
+  std::set<Prefix> prefixes;
+  for (const Match& match : matches_) {
+    names.insert(match.serverNames.begin(), match.serverNames.end());
+    prefixes.insert(match.prefixes.begin(), match.prefixes.end());
+  }
+  std::map<std::pair<std::string, Prefix>, std::vector<std::size_t>> sharing;
+  const auto firstOverlap = [&](std::size_t i, const std::pair<std::string, Prefix>& key) {
+    std::vector<std::size_t>& earlier = sharing[key];
+    const auto found = std::find_if(earlier.begin(), earlier.end(), [&](std::size_t j) {
+      return matches_[i].overlaps(matches_[j]);
+    });
+    const std::size_t first = found == earlier.end() ? i : *found;
+    earlier.push_back(i);
+    return first;
+  };
+  for (std::size_t i = 0; i < matches_.size(); ++i) {
+    std::size_t first = i;
+    if (names.size() > prefixes.size()) {
+      for (const auto& name : matches_[i].serverNames) {
+        first = std::min(first, firstOverlap(i, {name, Prefix()}));
+      }
+    } else {
+      for (const Prefix& prefix : matches_[i].prefixes) {
+        first = std::min(first, firstOverlap(i, {"", prefix}));
+      }
     }
+    if (first == i) continue;
+    const FieldErrors::Scope scope(errors, "filter_chains", i);
+    errors.add("filter_chain_match",
+               "matches the same connections as filter_chains[" + std::to_string(first) + "]");
   }
 }
 

@@ -3,7 +3,8 @@
 GTEST_MAIN := -lgtest_main
 GTEST_LIBS := -lgmock -lgtest
 test_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tests/$(1) -name '*.cpp' 2>/dev/null | sort))
-# What istiod's samples should lead to, for unit and integration tests alike; needs no kernel, but yaml-cpp.
+# What istiod's samples should lead to, for unit and integration tests: needs yaml-cpp, which the BPF
+# tests do without, but no kernel.
 ISTIOD_SUPPORT := $(BUILD)/obj/tests/support/istiod_expectation.o \
 	$(BUILD)/obj/tests/support/istiod_inputs.o
 SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT),$(call test_objs,support))

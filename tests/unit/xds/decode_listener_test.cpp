@@ -335,6 +335,12 @@ INSTANTIATE_TEST_SUITE_P(
                  chain("server_names: 'B'", toCluster("c"))),
              "filter_chains[1].filter_chain_match: matches the same connections as "
              "filter_chains[0]"},
+        Case{"OverlapOfTheThird",
+             vip(chain(prefix("10.0.0.0", 8), toCluster("c")) +
+                 chain(prefix("10.1.0.0", 16) + prefix("10.2.0.0", 16), toCluster("c")) +
+                 chain(prefix("10.2.9.9", 16), toCluster("c"))),
+             "filter_chains[2].filter_chain_match: matches the same connections as "
+             "filter_chains[1]"},
         Case{"SuffixLength", vip(chain("suffix_len { value: 3 }", toCluster("c"))),
              "filter_chain_match.suffix_len: is not implemented"},
         Case{"PrefixAddress", vip(chain(prefix("x", 8), toCluster("c"))),
