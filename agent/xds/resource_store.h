@@ -37,15 +37,17 @@ class ResourceStore {
   ~ResourceStore();
 
   // Takes in a state-of-the-world response for CDS, EDS or LDS. CDS and LDS are complete sets:
-  // what is absent is removed (a rejected name that is present stays). EDS is partial; names that
-  // no cluster wants are ignored. Resources may come in discovery.v3.Resource wrappers.
+  // what is absent is removed (a rejected name that is present stays; nothing is removed while the
+  // name of a rejected one is unknown). EDS is partial; names that no cluster wants are ignored.
+  // Of several resources with one name the first counts. Resources may come in
+  // discovery.v3.Resource wrappers. A resource that is no protobuf rejects the whole response.
   ApplyResult apply(const envoy::service::discovery::v3::DiscoveryResponse& response);
 
   // EDS names that clusters want, sorted; what to subscribe to. Assignments that are no longer
   // wanted are forgotten with the clusters.
   std::vector<std::string> wantedAssignments() const;
   // Wanted names whose assignment has not arrived, with the cluster's initial_fetch_timeout
-  // (0: wait for ever).
+  // (0: wait for ever); the longest of those of clusters that share a name.
   std::map<std::string, Nanos> missingAssignments() const;
   // initial_fetch_timeout has passed: the cluster is taken as having no endpoints. True where that
   // changed the snapshot.

@@ -6,6 +6,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -33,8 +34,9 @@ class Builder final : public YAML::EventHandler {
     return root_ ? root_ : std::make_shared<DocumentNode>();
   }
 
-  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override { start_ = mark; }
   void OnDocumentEnd() override {}
+  const YAML::Mark& start() const { return start_; }
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     complete(make(Kind::kNull, mark), anchor);
@@ -134,6 +136,7 @@ class Builder final : public YAML::EventHandler {
   }
   void fail(int line, const std::string& message) { check(errorAtLine(line, message)); }
 
+  YAML::Mark start_;
   DocumentPtr root_;
   std::vector<Open> open_;
   std::map<YAML::anchor_t, DocumentPtr> anchored_;
@@ -141,16 +144,47 @@ class Builder final : public YAML::EventHandler {
   std::optional<Error> error_;
 };
 
+// yaml-cpp takes what follows a finished document for another one, even without a marker, and
+// finds no end of what it cannot parse there (a lone "]").
+class Boundaries {
+ public:
+  explicit Boundaries(std::string_view text) : rest_(text) {}
+
+  Status begin(const YAML::Mark& start) {
+    const bool follows = std::exchange(started_, true);
+    const bool stuck = follows && start.pos <= position_;
+    position_ = start.pos;
+    bool marked = false;
+    while (line_ <= start.line) {
+      const std::string_view line = rest_.substr(0, rest_.find('\n'));
+      rest_.remove_prefix(std::min(line.size() + 1, rest_.size()));
+      marked = line.starts_with("...") ||
+               (line_ == start.line && start.column == 0 && line.starts_with("---")) || marked;
+      ++line_;
+    }
+    if (!follows || (marked && !stuck)) return {};
+    return errorAtLine(lineOf(start), "this does not belong to the document before it");
+  }
+
+ private:
+  std::string_view rest_;
+  int line_ = 0;  // the first of rest_, from 0
+  int position_ = 0;
+  bool started_ = false;
+};
+
 }  // namespace
 
 Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text) {
   std::vector<DocumentPtr> documents;
+  Boundaries boundaries(text);
   std::istringstream stream(text);
   try {
     YAML::Parser parser(stream);
     while (true) {
       Builder builder;
       if (!parser.HandleNextDocument(builder)) return documents;
+      if (Status begun = boundaries.begin(builder.start()); !begun) return begun.error();
       auto document = std::move(builder).finish();
       if (!document) return document.error();
       documents.push_back(*std::move(document));

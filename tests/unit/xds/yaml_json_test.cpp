@@ -85,6 +85,17 @@ TEST(YamlToJsonTest, AStreamHasDocuments) {
   EXPECT_EQ(json(""), "");
 }
 
+TEST(YamlToJsonTest, WhatFollowsADocumentNeedsAMarker) {
+  EXPECT_EQ(json("{a: 1}\n...\n{b: 2}\n"), R"({"a":1} {"b":2})");
+  EXPECT_EQ(json("%YAML 1.2\n---\na: 1\n"), R"({"a":1})");
+  const std::string error = "this does not belong to the document before it";
+  EXPECT_EQ(json("{a: 1}\n{b: 2}\n"), "line 2: " + error);
+  EXPECT_EQ(json("--- {a: 1}\n--- {b: 2} {c: 3}\n"), "line 2: " + error);
+  EXPECT_THAT(json("[]\n...\n]"), StartsWith("line 3: "));
+  // yaml-cpp alone would never come to an end of this one.
+  EXPECT_EQ(json(R"({"a"}[1!2.5e3\ud83d\ude00",nuel,true],"b":{"c":-0.1}})"), "line 1: " + error);
+}
+
 TEST(YamlToJsonTest, AnchorsAndAliases) {
   EXPECT_EQ(json("a: &x {p: [1]}\nb: *x\nc: &s text\nd: *s"),
             R"({"a":{"p":[1]},"b":{"p":[1]},"c":"text","d":"text"})");
