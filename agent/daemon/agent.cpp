@@ -112,6 +112,7 @@ void Agent::startControlPlane() {
   };
   ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options), std::move(callbacks));
   ads_->start();
+  stats_.xds = ads_->stats();
   publishStats();
 }
 

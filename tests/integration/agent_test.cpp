@@ -250,8 +250,10 @@ TEST_F(Agent, WithoutAControlPlaneItWaitsAndSaysSo) {
   mesh_->startAgent();
   ASSERT_TRUE(eventually([&] { return mesh_->statusOf("/healthz") == 200; }));
   EXPECT_EQ(mesh_->statusOf("/readyz"), 503);
-  EXPECT_NE(mesh_->get("/readyz").find("127.0.0.1:18000"), std::string::npos)
-      << mesh_->get("/readyz");
+  EXPECT_TRUE(eventually([&] {
+    return mesh_->get("/readyz").find("no connection to the control plane 127.0.0.1:18000") !=
+           std::string::npos;
+  })) << mesh_->get("/readyz");
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
   mesh_->startControlPlane();
   EXPECT_TRUE(mesh_->ready()) << mesh_->agent().log();
