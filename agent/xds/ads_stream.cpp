@@ -65,13 +65,15 @@ class AdsStream::Reactor final : public grpc::ClientBidiReactor<Request, Respons
   }
 
   void OnDone(const grpc::Status& status) override {
-    const auto self = std::move(self_);
-    loop_.post([self, status] {
-      if (!self->abandoned_) self->events_.onClosed(status);
-    });
+    // The last reference must not die on this thread: with it goes the channel, and gRPC would wait
+    // for its own callback thread to end, then let that thread go on in freed memory. Hence the
+    // post under the lock: it keeps close(), and with it the AdsStream's own reference, waiting.
     const std::lock_guard lock(mutex_);
     done_ = true;
     changed_.notify_all();
+    loop_.post([self = std::move(self_), status] {
+      if (!self->abandoned_) self->events_.onClosed(status);
+    });
   }
 
  private:
