@@ -20,10 +20,10 @@ $(GEN)/%.grpc.pb.h $(GEN)/%.grpc.pb.cc &: proto/%.proto
 	$(Q)$(PROTOC) -Iproto --grpc_out=$(GEN) --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin) $<
 
 # Generated code is compiled without our warnings and optimised for size.
-$(BUILD)/obj/gen/%.o: $(GEN)/%.cc $(PROTO_HEADERS)
+$(BUILD)/obj/gen/%.o: $(GEN)/%.cc | $(PROTO_HEADERS)
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) -std=c++20 -O1 $(SAN_FLAGS) -isystem $(GEN) -c -o $@ $<
+	$(Q)$(CXX) -std=c++20 -O1 $(SAN_FLAGS) -isystem $(GEN) -MD -MP -c -o $@ $<
 
 # One object, so that it is linked whole: an Any may name a type that no code refers to.
 $(BUILD)/obj/gen/messages.o: $(MESSAGE_OBJS)
