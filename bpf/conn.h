@@ -75,8 +75,8 @@ static __always_inline struct sm_conn_ref sm_conn_overflow(struct bpf_sock *sk)
 
 	sm_count(SM_COUNTER_CONN_OVERFLOW);
 	if (sk && globals)
-		ref.record = bpf_sk_storage_get(&conn_overflow, sk, NULL,
-						BPF_SK_STORAGE_GET_F_CREATE);
+		ref.record =
+			bpf_sk_storage_get(&conn_overflow, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!ref.record)
 		sm_count(SM_COUNTER_CONN_LOST);
 	else if (ref.record->state == SM_CONN_FREE)

@@ -14,10 +14,10 @@
 
 #include "tables.h"
 
-#define SM_LR_CANDIDATES   8
-#define SM_LR_MAX_CHOICES  64
-#define SM_LR_MAX_SCAN	   65536
-#define SM_Q16		   (1U << 16)
+#define SM_LR_CANDIDATES  8
+#define SM_LR_MAX_CHOICES 64
+#define SM_LR_MAX_SCAN	  65536
+#define SM_Q16		  (1U << 16)
 
 static __always_inline __u32 sm_active(__u32 endpoint_id)
 {
@@ -90,7 +90,9 @@ static __noinline __u32 sm_lr_weighted(const struct sm_group *group)
 		host[i] = index;
 		/* weight < 2^32 and factor <= 2^32: halve both, so that eight sum up in 64 bits. */
 		rate[i] = (__u64)(weight) * (sm_lr_factor(sm_active(sm_host(group, index)),
-							  group->bias_q16) >> 4) + 1;
+							  group->bias_q16) >>
+					     4) +
+			  1;
 		sum += rate[i];
 	}
 	/* A uniform number below sum: the top 64 bits of a 64 x 64 product, in halves. */

@@ -39,27 +39,27 @@ struct {
  * A paged table NAME of struct/union TYPE and NAME_at(i): the entry, or NULL where no page is.
  * Both lookups are inlined by the verifier into bounds checks and loads.
  */
-#define SM_PAGED_TABLE(NAME, TYPE, BITS, PAGES)                                     \
-	struct NAME##_page {                                                        \
-		__uint(type, BPF_MAP_TYPE_ARRAY);                                   \
-		__uint(map_flags, BPF_F_MMAPABLE);                                  \
-		__uint(max_entries, 1 << (BITS));                                   \
-		__type(key, __u32);                                                 \
-		__type(value, TYPE);                                                \
-	};                                                                          \
-	struct {                                                                    \
-		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                           \
-		__uint(max_entries, PAGES);                                         \
-		__type(key, __u32);                                                 \
-		__array(values, struct NAME##_page);                                \
-	} NAME SEC(".maps") __weak;                                                 \
-	static __always_inline TYPE *NAME##_at(__u32 index)                         \
-	{                                                                           \
-		__u32 page_index = index >> (BITS);                                 \
-		__u32 entry = index & ((1 << (BITS)) - 1);                          \
-		void *page = bpf_map_lookup_elem(&NAME, &page_index);               \
-                                                                                    \
-		return page ? bpf_map_lookup_elem(page, &entry) : NULL;             \
+#define SM_PAGED_TABLE(NAME, TYPE, BITS, PAGES)                                                    \
+	struct NAME##_page {                                                                       \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
+		__uint(max_entries, 1 << (BITS));                                                  \
+		__type(key, __u32);                                                                \
+		__type(value, TYPE);                                                               \
+	};                                                                                         \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                          \
+		__uint(max_entries, PAGES);                                                        \
+		__type(key, __u32);                                                                \
+		__array(values, struct NAME##_page);                                               \
+	} NAME SEC(".maps") __weak;                                                                \
+	static __always_inline TYPE *NAME##_at(__u32 index)                                        \
+	{                                                                                          \
+		__u32 page_index = index >> (BITS);                                                \
+		__u32 entry = index & ((1 << (BITS)) - 1);                                         \
+		void *page = bpf_map_lookup_elem(&NAME, &page_index);                              \
+                                                                                                   \
+		return page ? bpf_map_lookup_elem(page, &entry) : NULL;                            \
 	}
 
 SM_PAGED_TABLE(descriptors, struct sm_descriptor, SM_DESCRIPTOR_PAGE_BITS, SM_DESCRIPTOR_PAGES)
@@ -70,8 +70,8 @@ SM_PAGED_TABLE(endpoint_state, struct sm_endpoint_state, SM_ENDPOINT_PAGE_BITS, 
 SM_PAGED_TABLE(endpoint_stats, struct sm_endpoint_stats,
 	       SM_ENDPOINT_PAGE_BITS + SM_STATS_SHARD_BITS, SM_ENDPOINT_PAGES)
 SM_PAGED_TABLE(cluster_state, struct sm_cluster_state, SM_CLUSTER_PAGE_BITS, SM_CLUSTER_PAGES)
-SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats,
-	       SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS, SM_CLUSTER_PAGES)
+SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS,
+	       SM_CLUSTER_PAGES)
 
 /* Set before loading. */
 const volatile struct sm_settings settings __weak = {.conn_bucket_mask = 32767};

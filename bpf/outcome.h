@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* What becomes of a record, and whose fault it was: every path that ends a record goes through here. */
+/* What becomes of a record, and whose fault it was: every path that ends a record goes through
+ * here. */
 #ifndef SOCKMESH_OUTCOME_H
 #define SOCKMESH_OUTCOME_H
 

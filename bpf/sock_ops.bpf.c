@@ -15,7 +15,8 @@ static __always_inline struct sock *sm_sock(struct bpf_sock_ops *ctx)
 	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
 }
 
-/* SYN_SENT -> CLOSE: why. TCP leaves the reason in sk_err; none means that the socket was closed. */
+/* SYN_SENT -> CLOSE: why. TCP leaves the reason in sk_err; none means that the socket was closed.
+ */
 static __always_inline enum sm_failure sm_connect_failure(int error)
 {
 	switch (error) {

@@ -16,13 +16,13 @@
 #include "maps.h"
 #include "xxh64.h"
 
-#define SM_SOURCE_CACHE	     4096 /* namespaces; a power of two */
-#define SM_SOURCE_TTL_NS     (5ULL * 1000 * 1000 * 1000)
-#define SM_SOURCE_MAX_DEVICES 64
+#define SM_SOURCE_CACHE		4096 /* namespaces; a power of two */
+#define SM_SOURCE_TTL_NS	(5ULL * 1000 * 1000 * 1000)
+#define SM_SOURCE_MAX_DEVICES	64
 #define SM_SOURCE_MAX_ADDRESSES 16
 
-#define SM_IFF_UP	(1 << 0)
-#define SM_IFF_LOOPBACK (1 << 3)
+#define SM_IFF_UP	     (1 << 0)
+#define SM_IFF_LOOPBACK	     (1 << 3)
 #define SM_RT_SCOPE_UNIVERSE 0
 
 struct list_head {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Sharded counters of endpoints and clusters. Shards are shared by CPUs, so additions are atomic. */
+/* Sharded counters of endpoints and clusters. Shards are shared by CPUs, so additions are atomic.
+ */
 #ifndef SOCKMESH_STATS_H
 #define SOCKMESH_STATS_H
 
@@ -7,8 +8,7 @@
 
 static __always_inline __u32 sm_shard(__u32 id)
 {
-	return (id << SM_STATS_SHARD_BITS) |
-	       (bpf_get_smp_processor_id() & (SM_STATS_SHARDS - 1));
+	return (id << SM_STATS_SHARD_BITS) | (bpf_get_smp_processor_id() & (SM_STATS_SHARDS - 1));
 }
 
 static __always_inline struct sm_endpoint_stats *sm_endpoint_stats(__u32 endpoint_id)

@@ -69,8 +69,8 @@ static __always_inline __u32 sm_ring_entry(const struct sm_group *group, __u64 h
 
 static __always_inline __u32 sm_ring_host(const struct sm_group *group, __u32 entry)
 {
-	union sm_cell *cell = cells_at(group->table_cell +
-				       (1U << (62 - (group->ring_shift & 63))) + entry);
+	union sm_cell *cell =
+		cells_at(group->table_cell + (1U << (62 - (group->ring_shift & 63))) + entry);
 
 	return cell ? cell->ring.host : SM_BROKEN;
 }

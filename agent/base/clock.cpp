@@ -13,7 +13,11 @@ Nanos read(clockid_t id) {
 
 }  // namespace
 
-Nanos SystemClock::monotonic() const { return read(CLOCK_MONOTONIC); }
-Nanos SystemClock::wall() const { return read(CLOCK_REALTIME); }
+Nanos SystemClock::monotonic() const {
+  return read(CLOCK_MONOTONIC);
+}
+Nanos SystemClock::wall() const {
+  return read(CLOCK_REALTIME);
+}
 
 }  // namespace sockmesh

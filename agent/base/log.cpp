@@ -62,8 +62,8 @@ Result<spdlog::level::level_enum> parseLevel(const std::string& level) {
 Status configureLogging(const std::string& level, bool json) {
   const auto parsed = parseLevel(level);
   if (!parsed) return parsed.error();
-  auto main = std::make_shared<spdlog::logger>(
-      "main", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto main =
+      std::make_shared<spdlog::logger>("main", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   spdlog::set_default_logger(main);
   spdlog::set_formatter(makeFormatter(json));
   spdlog::set_level(*parsed);

@@ -2,6 +2,8 @@
 
 namespace sockmesh {
 
-const char* version() { return SOCKMESH_VERSION; }
+const char* version() {
+  return SOCKMESH_VERSION;
+}
 
 }  // namespace sockmesh

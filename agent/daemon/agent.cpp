@@ -43,7 +43,8 @@ Status Agent::watchSignals() {
   return loop_->watch(signals_.get(), [this] {
     signalfd_siginfo info{};
     if (read(signals_.get(), &info, sizeof(info)) != sizeof(info)) return;
-    logger("main")->info("{}: ending; the datapath stays in place", strsignal(static_cast<int>(info.ssi_signo)));
+    logger("main")->info("{}: ending; the datapath stays in place",
+                         strsignal(static_cast<int>(info.ssi_signo)));
     loop_->stop();
   });
 }
@@ -70,8 +71,9 @@ Status Agent::startDatapath() {
   if (!datapath) return datapath.error();
   datapath_ = std::move(datapath).value();
   if (auto ok = datapath_->registerAgent(); !ok) return ok.error();
-  logger("datapath")->info("attached to {} (cgroup {}){}", datapath_->cgroupPath(),
-                           datapath_->cgroupId(), datapath_->adopted() ? ", maps adopted" : "");
+  logger("datapath")
+      ->info("attached to {} (cgroup {}){}", datapath_->cgroupPath(), datapath_->cgroupId(),
+             datapath_->adopted() ? ", maps adopted" : "");
 
   auto grace = BackgroundGracePeriod::create(
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
@@ -126,13 +128,15 @@ void Agent::publishReadiness() {
   auto readiness = std::make_shared<Readiness>();
   readiness->ready = reconciler_ && reconciler_->serving();
   if (!readiness->ready) {
-    readiness->reasons.push_back(
-        stats_.xds.connected ? "waiting for the first clusters and listeners"
-                             : "no connection to the control plane " + config_.xdsAddress);
+    readiness->reasons.push_back(stats_.xds.connected
+                                     ? "waiting for the first clusters and listeners"
+                                     : "no connection to the control plane " + config_.xdsAddress);
   }
   state_.readiness.store(std::move(readiness));
 }
 
-void Agent::run() { loop_->run(); }
+void Agent::run() {
+  loop_->run();
+}
 
 }  // namespace sockmesh

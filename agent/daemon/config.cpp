@@ -104,7 +104,8 @@ Result<Config> loadConfig(const Flags& flags) {
   if (!proto.logging().level().empty()) config.logLevel = proto.logging().level();
   if (std::find(kLogLevels.begin(), kLogLevels.end(), config.logLevel) == kLogLevels.end()) {
     const FieldErrors::Scope scope(errors, "logging");
-    errors.add("level", "\"" + config.logLevel + "\" is not one of trace, debug, info, warn, error, off");
+    errors.add("level",
+               "\"" + config.logLevel + "\" is not one of trace, debug, info, warn, error, off");
   }
   config.localCluster = proto.load_balancing().local_cluster();
   if (proto.metrics().has_endpoint_label()) {

@@ -75,9 +75,10 @@ int run(const Flags& flags) {
 }  // namespace sockmesh
 
 int main(int argc, char** argv) {
-  CLI::App app("sockmeshd: the sockmesh node agent. It balances connect() to service addresses in\n"
-               "the kernel, from what an xDS control plane says. SIGTERM ends the agent and leaves\n"
-               "the datapath in place; --cleanup removes it.");
+  CLI::App app(
+      "sockmeshd: the sockmesh node agent. It balances connect() to service addresses in\n"
+      "the kernel, from what an xDS control plane says. SIGTERM ends the agent and leaves\n"
+      "the datapath in place; --cleanup removes it.");
   sockmesh::Flags flags;
   bool version = false;
   sockmesh::describe(app, flags, version);

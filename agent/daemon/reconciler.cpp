@@ -12,7 +12,9 @@ constexpr Nanos kFirstRetry = std::chrono::seconds(1);
 constexpr Nanos kLastRetry = std::chrono::seconds(30);
 constexpr Nanos kReapInterval = std::chrono::seconds(10);
 
-double seconds(Nanos nanos) { return std::chrono::duration<double>(nanos).count(); }
+double seconds(Nanos nanos) {
+  return std::chrono::duration<double>(nanos).count();
+}
 
 }  // namespace
 
@@ -49,8 +51,9 @@ void Reconciler::adopt(const KernelImage& image) {
   for (const std::string& line : report.errors) logger("datapath")->warn("adopting: {}", line);
   serving_ = writer_.services() > 0;
   if (!image.services.empty()) {
-    logger("datapath")->info("adopted {} services and {} endpoints, {} writes",
-                             writer_.services(), image.endpoints.size(), report.writes);
+    logger("datapath")
+        ->info("adopted {} services and {} endpoints, {} writes", writer_.services(),
+               image.endpoints.size(), report.writes);
   }
   publish();
 }
@@ -84,9 +87,10 @@ void Reconciler::pass() {
   const WriteReport report = writer_.apply(tables);
   const Nanos done = clock_.monotonic();
   if (report.writes > 0) {
-    logger("datapath")->info("{} services added, {} changed, {} removed; {} writes in {:.1f} ms",
-                             report.servicesAdded, report.servicesChanged, report.servicesRemoved,
-                             report.writes, seconds(done - now) * 1000);
+    logger("datapath")
+        ->info("{} services added, {} changed, {} removed; {} writes in {:.1f} ms",
+               report.servicesAdded, report.servicesChanged, report.servicesRemoved, report.writes,
+               seconds(done - now) * 1000);
     stats_.lastWriteAt = clock_.wall();
   }
   loop_.cancel(std::exchange(retryTimer_, 0));
@@ -96,8 +100,9 @@ void Reconciler::pass() {
     retryDelay_ = kFirstRetry;
     if (changedAt_) stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, {})));
   } else {
-    logger("datapath")->error("{} changes are not in the kernel, next try in {} s; the first: {}",
-                              report.errors.size(), seconds(retryDelay_), report.errors.front());
+    logger("datapath")
+        ->error("{} changes are not in the kernel, next try in {} s; the first: {}",
+                report.errors.size(), seconds(retryDelay_), report.errors.front());
     retryTimer_ = loop_.after(retryDelay_, [this] { pass(); });
     retryDelay_ = std::min(retryDelay_ * 2, kLastRetry);
   }

@@ -21,8 +21,8 @@ namespace sockmesh {
 class Reconciler {
  public:
   // After each pass over the tables; `stats` and `conflicts` are the state to show.
-  using OnPass = std::function<void(const WriterStats& stats,
-                                    const std::vector<LeftAlone>& conflicts)>;
+  using OnPass =
+      std::function<void(const WriterStats& stats, const std::vector<LeftAlone>& conflicts)>;
 
   // `loop` and `store` outlive the reconciler.
   Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace, std::uint32_t maxServices,

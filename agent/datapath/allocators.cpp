@@ -45,7 +45,8 @@ bool RangeAllocator::take(std::uint32_t first, std::uint32_t length) {
   free_.erase(it);
   if (first > from) free_.emplace(from, first - from);
   if (end > wantedEnd) {
-    free_.emplace(static_cast<std::uint32_t>(wantedEnd), static_cast<std::uint32_t>(end - wantedEnd));
+    free_.emplace(static_cast<std::uint32_t>(wantedEnd),
+                  static_cast<std::uint32_t>(end - wantedEnd));
   }
   return true;
 }

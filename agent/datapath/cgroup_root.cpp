@@ -72,7 +72,8 @@ Result<CgroupRoot> openCgroupRoot(const std::string& declared, const std::string
                  " programs there would miss other cgroups. Mount the host's cgroup v2 root or "
                  "declare one with --cgroup-root");
   }
-  return Error("no cgroup v2 is mounted; mount it (mount -t cgroup2 none DIR) or give --cgroup-root");
+  return Error(
+      "no cgroup v2 is mounted; mount it (mount -t cgroup2 none DIR) or give --cgroup-root");
 }
 
 Status ensureBpffs(const std::string& root) {

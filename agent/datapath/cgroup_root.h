@@ -22,7 +22,8 @@ struct CgroupRoot {
 Result<CgroupRoot> openCgroupRoot(const std::string& declared,
                                   const std::string& mountinfo = "/proc/self/mountinfo");
 
-// The source that /proc/self/mounts shows for a bpffs of ours: it tells which one --cleanup unmounts.
+// The source that /proc/self/mounts shows for a bpffs of ours: it tells which one --cleanup
+// unmounts.
 inline constexpr const char* kBpffsSource = "sockmesh";
 
 // Makes sure that `root` is a bpf filesystem, mounting one where it is not.

@@ -19,8 +19,12 @@ IpAddress decodeAddress(const __be32 (&address)[4]) {
   return IpAddress::v6(bytes);
 }
 
-__be16 encodePort(std::uint16_t port) { return htons(port); }
-std::uint16_t decodePort(__be16 port) { return ntohs(port); }
+__be16 encodePort(std::uint16_t port) {
+  return htons(port);
+}
+std::uint16_t decodePort(__be16 port) {
+  return ntohs(port);
+}
 
 sm_frontend4_key encodeFrontend4(const VipKey& key) {
   __be32 address[4];
@@ -66,6 +70,8 @@ std::uint32_t tableCellCount(std::uint32_t policy, std::uint32_t flags, std::uin
     case SM_POLICY_BY_HASH:
       return wordCells(tableSize);
     case SM_POLICY_RING_HASH:
+      // Four buckets at least (sockmesh_abi.h); another shift is a broken map's.
+      if (ringShift < 32 || ringShift > 62) return tableSize;
       return wordCells(1ULL << (64 - ringShift)) + tableSize;
     default:
       return 0;
@@ -79,7 +85,8 @@ std::vector<sm_cell> encodeHosts(const std::vector<std::uint32_t>& ids) {
 }
 
 std::vector<sm_name> encodeName(const std::string& name) {
-  const std::size_t parts = std::max<std::size_t>(1, (name.size() + SM_NAME_PART - 1) / SM_NAME_PART);
+  const std::size_t parts =
+      std::max<std::size_t>(1, (name.size() + SM_NAME_PART - 1) / SM_NAME_PART);
   std::vector<sm_name> out(parts);
   for (std::size_t part = 0; part < parts; ++part) {
     const std::size_t from = part * SM_NAME_PART;

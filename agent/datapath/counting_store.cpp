@@ -4,9 +4,9 @@ namespace sockmesh {
 
 CountingStore::ByMap CountingStore::zeros() {
   // In the order of enum Map.
-  return {{"cells", 0},      {"groups", 0}, {"descriptors", 0}, {"endpoint_state", 0},
+  return {{"cells", 0},         {"groups", 0}, {"descriptors", 0}, {"endpoint_state", 0},
           {"cluster_state", 0}, {"heads", 0},  {"frontends4", 0},  {"frontends6", 0},
-          {"endpoints", 0},  {"names", 0}};
+          {"endpoints", 0},     {"names", 0}};
 }
 
 Status CountingStore::count(Map map, Status status) {

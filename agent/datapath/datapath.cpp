@@ -16,15 +16,11 @@
 #include <vector>
 
 #include "base/log.h"
+#include "datapath/attachment_info.h"
 #include "sockmesh.skel.h"
 
 namespace sockmesh {
 namespace {
-
-// In the order of attaching: outcomes before connects, so that no record goes unseen; detached in
-// the opposite order.
-constexpr std::array kPrograms = {"sm_sock_ops",     "sm_sock_release", "sm_getpeername4",
-                                  "sm_getpeername6", "sm_connect6",     "sm_connect4"};
 
 constexpr std::uint32_t kMinConnections = 64;
 
@@ -42,7 +38,9 @@ class LibbpfLog {
   }
 };
 
-bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+bool exists(const std::string& path) {
+  return access(path.c_str(), F_OK) == 0;
+}
 
 Status checkPrivileges() {
   if (geteuid() == 0) return {};
@@ -51,13 +49,18 @@ Status checkPrivileges() {
 
 Status checkKernel() {
   if (!exists("/sys/kernel/btf/vmlinux")) {
-    return Error("this kernel has no BTF (/sys/kernel/btf/vmlinux); it needs CONFIG_DEBUG_INFO_BTF");
+    return Error(
+        "this kernel has no BTF (/sys/kernel/btf/vmlinux); it needs CONFIG_DEBUG_INFO_BTF");
   }
   // bpf_set_retval() in connect4 (Linux 5.18): tried by loading, since libbpf's probes of helpers
   // answer wrongly on new kernels.
   const std::array<bpf_insn, 4> program = {{
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .src_reg = 0, .off = 0, .imm = -111},
-      {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_set_retval},
+      {.code = BPF_JMP | BPF_CALL,
+       .dst_reg = 0,
+       .src_reg = 0,
+       .off = 0,
+       .imm = BPF_FUNC_set_retval},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
   }};
@@ -100,7 +103,8 @@ Status replaceLink(const std::string& path, const bpf_program* program, int cgro
   if (!link) return Error::fromErrno("attaching " + name, errno);
   const std::string fresh = path + "-new";  // bpffs reserves dots
   unlink(fresh.c_str());
-  if (bpf_link__pin(link.get(), fresh.c_str()) != 0) return Error::fromErrno("pinning " + name, errno);
+  if (bpf_link__pin(link.get(), fresh.c_str()) != 0)
+    return Error::fromErrno("pinning " + name, errno);
   if (exists(path)) unlink(path.c_str());
   if (rename(fresh.c_str(), path.c_str()) != 0) return Error::fromErrno("pinning " + name, errno);
   return {};
@@ -169,8 +173,8 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   for (const std::string& name : kMapNames) pinned += exists(pins.maps() + "/" + name) ? 1 : 0;
   if (pinned > 0 && pinned < kMapNames.size()) {
     // An agent was ended while it pinned its first maps: nothing was attached to them yet.
-    logger("datapath")->warn("{} holds {} of {} maps: starting afresh", pins.maps(), pinned,
-                             kMapNames.size());
+    logger("datapath")
+        ->warn("{} holds {} of {} maps: starting afresh", pins.maps(), pinned, kMapNames.size());
     if (auto cleaned = cleanup(options.bpffsRoot); !cleaned) return cleaned.error();
     pinned = 0;
   }
@@ -220,9 +224,9 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
 }
 
 Status Datapath::attach(const PinPath& pins) {
-  for (const char* name : kPrograms) {
-    const bpf_program* program = bpf_object__find_program_by_name(skeleton_->bpf->obj, name);
-    if (program == nullptr) return Error(std::string("no program ") + name);
+  for (const std::string& name : programNames()) {
+    const bpf_program* program = bpf_object__find_program_by_name(skeleton_->bpf->obj, name.c_str());
+    if (program == nullptr) return Error("no program " + name);
     const std::string path = pins.links() + "/" + name;
     if (updateLink(path, program, cgroup_.id)) continue;
     if (auto done = replaceLink(path, program, cgroup_.fd.get()); !done) return done.error();
@@ -241,7 +245,8 @@ Status Datapath::registerAgent() {
 
 Status Datapath::cleanup(const std::string& bpffsRoot) {
   const PinPath pins(bpffsRoot);
-  for (auto program = kPrograms.rbegin(); program != kPrograms.rend(); ++program) {
+  const auto& programs = programNames();
+  for (auto program = programs.rbegin(); program != programs.rend(); ++program) {
     const std::string path = pins.links() + "/" + *program;
     if (!exists(path)) continue;
     // Detached here and now: the kernel frees an unpinned link at its leisure.

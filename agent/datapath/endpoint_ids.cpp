@@ -81,8 +81,7 @@ void EndpointIds::adopt(const KernelImage& image) {
   }
 }
 
-Result<std::uint32_t> EndpointIds::ensureLocality(const Locality& locality,
-                                                  std::uint64_t& writes) {
+Result<std::uint32_t> EndpointIds::ensureLocality(const Locality& locality, std::uint64_t& writes) {
   if (locality.empty()) return SM_NONE;
   const std::string name = locality.toString();
   if (const auto known = localities_.find(name); known != localities_.end()) return known->second;
@@ -135,8 +134,8 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
     known->second.listed = true;
     lingering_.erase(known->second.id);
     if (sameInKernel(known->second.endpoint, wanted)) return {};
-    auto done = store_.writeEndpoint(known->second.id,
-                                     encodeEndpoint(wanted, cluster.id, *locality));
+    auto done =
+        store_.writeEndpoint(known->second.id, encodeEndpoint(wanted, cluster.id, *locality));
     if (!done) return done.error();
     ++writes;
     known->second.endpoint = wanted;
@@ -216,7 +215,9 @@ std::uint32_t EndpointIds::localityId(const Locality& locality) const {
   return found == localities_.end() ? SM_NONE : found->second;
 }
 
-EndpointIds::Retired EndpointIds::takeRetired() { return std::exchange(retired_, {}); }
+EndpointIds::Retired EndpointIds::takeRetired() {
+  return std::exchange(retired_, {});
+}
 
 // The caller has seen to the grace period.
 Status EndpointIds::freeEndpoint(std::uint32_t id, std::uint64_t& writes) {

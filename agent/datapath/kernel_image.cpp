@@ -157,7 +157,8 @@ class Reader {
       const sm_cell* cell = maps_.cells.at(raw.host_cell + i / 4);
       const auto found =
           cell == nullptr ? image_.endpoints.end() : image_.endpoints.find(cell->words[i % 4]);
-      if (found == image_.endpoints.end()) return Error("host " + std::to_string(i) + " of a group");
+      if (found == image_.endpoints.end())
+        return Error("host " + std::to_string(i) + " of a group");
       group->hosts.push_back(found->second.endpoint.address);
     }
     const std::uint32_t cells =

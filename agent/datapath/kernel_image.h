@@ -18,7 +18,7 @@ struct ImageService {
   std::uint32_t id = 0;
   std::uint32_t descriptorIndex = 0;
   sm_descriptor descriptor{};
-  std::vector<sm_group> groups;  // as in the kernel, with ids and cell numbers
+  std::vector<sm_group> groups;              // as in the kernel, with ids and cell numbers
   std::shared_ptr<const LbService> service;  // the same, decoded
 };
 
@@ -30,11 +30,11 @@ struct ImageEndpoint {
 
 struct KernelImage {
   std::map<VipKey, ImageService> services;
-  std::map<std::uint32_t, ImageEndpoint> endpoints;  // by id
-  std::map<std::uint32_t, std::string> clusterNames;  // by cluster id
+  std::map<std::uint32_t, ImageEndpoint> endpoints;         // by id
+  std::map<std::uint32_t, std::string> clusterNames;        // by cluster id
   std::map<std::uint32_t, sm_cluster_state> clusterStates;  // of the named clusters, by id
-  std::map<std::uint32_t, std::string> serviceNames;  // by service id
-  std::map<std::uint32_t, std::string> localityNames;  // by name id
+  std::map<std::uint32_t, std::string> serviceNames;        // by service id
+  std::map<std::uint32_t, std::string> localityNames;       // by name id
   // Frontends whose id, descriptor, group or cell leads nowhere, one line each: broken by a crash
   // or by somebody else's hand. The programs leave such an address alone.
   std::vector<std::string> broken;

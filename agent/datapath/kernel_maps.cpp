@@ -9,10 +9,10 @@
 namespace sockmesh {
 
 const std::vector<std::string> kMapNames = {
-    "frontends4",     "frontends6",    "heads",         "descriptors", "groups",
-    "cells",          "endpoints",     "endpoint_state", "endpoint_stats", "cluster_state",
-    "cluster_stats",  "conn_tags",     "connections",   "conn_overflow", "names",
-    "events",         "counters",      "globals"};
+    "frontends4",    "frontends6", "heads",          "descriptors",    "groups",
+    "cells",         "endpoints",  "endpoint_state", "endpoint_stats", "cluster_state",
+    "cluster_stats", "conn_tags",  "connections",    "conn_overflow",  "names",
+    "events",        "counters",   "globals"};
 
 namespace {
 
@@ -102,8 +102,8 @@ void addWords(void* to, const void* from, std::size_t words) {
 
 }  // namespace
 
-Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& directory,
-                                                     MapAccess access, const bpf_object* object) {
+Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& directory, MapAccess access,
+                                                     const bpf_object* object) {
   auto maps = std::make_unique<KernelMaps>();
   Opener opener(directory, access, object);
   maps->frontends4 = BpfHash<sm_frontend4_key, std::uint32_t>(opener.fd("frontends4"));

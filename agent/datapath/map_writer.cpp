@@ -17,7 +17,8 @@ constexpr std::uint32_t kMaxDescriptors = SM_DESCRIPTOR_PAGES << SM_DESCRIPTOR_P
 constexpr std::uint32_t kMaxGroups = SM_GROUP_PAGES << SM_GROUP_PAGE_BITS;
 constexpr std::uint32_t kMaxCells = SM_CELL_PAGES << SM_CELL_PAGE_BITS;
 
-bool sameTable(const std::shared_ptr<const CellTable>& a, const std::shared_ptr<const CellTable>& b) {
+bool sameTable(const std::shared_ptr<const CellTable>& a,
+               const std::shared_ptr<const CellTable>& b) {
   if (a == b) return true;
   if (!a || !b || a->size != b->size || a->cells.size() != b->cells.size()) return false;
   return std::memcmp(a->cells.data(), b->cells.data(), a->cells.size() * sizeof(sm_cell)) == 0;
@@ -63,7 +64,9 @@ MapWriter::MapWriter(TableStore& store, GracePeriod& grace, std::uint32_t maxSer
               }),
       self_(std::make_shared<MapWriter*>(this)) {}
 
-MapWriter::~MapWriter() { *self_ = nullptr; }
+MapWriter::~MapWriter() {
+  *self_ = nullptr;
+}
 
 void MapWriter::note(const Status& status, WriteReport& report) {
   if (!status) report.errors.push_back(status.error().message());
@@ -184,9 +187,8 @@ bool MapWriter::unchanged(const Installed& installed, const LbService& wanted) c
          have.flags == wanted.flags && have.affinitySeconds == wanted.affinitySeconds &&
          sameTable(have.pick, wanted.pick) &&
          std::equal(have.groups.begin(), have.groups.end(), wanted.groups.begin(),
-                    wanted.groups.end(), [](const auto& a, const auto& b) {
-                      return a == b || sameGroup(*a, *b);
-                    });
+                    wanted.groups.end(),
+                    [](const auto& a, const auto& b) { return a == b || sameGroup(*a, *b); });
 }
 
 // A new VIP: its name, its head, and last the key that makes it reachable.

@@ -26,7 +26,7 @@
 namespace sockmesh {
 
 struct WriteReport {
-  std::uint64_t writes = 0;           // calls of the store that changed something
+  std::uint64_t writes = 0;  // calls of the store that changed something
   std::uint32_t servicesAdded = 0;
   std::uint32_t servicesChanged = 0;
   std::uint32_t servicesRemoved = 0;

@@ -21,7 +21,8 @@ class MappedMemory {
   static Result<MappedMemory> map(int fd, std::size_t bytes, MapAccess access);
 
   MappedMemory(MappedMemory&& other) noexcept
-      : address_(std::exchange(other.address_, nullptr)), length_(std::exchange(other.length_, 0)) {}
+      : address_(std::exchange(other.address_, nullptr)),
+        length_(std::exchange(other.length_, 0)) {}
   MappedMemory& operator=(MappedMemory&& other) noexcept {
     std::swap(address_, other.address_);
     std::swap(length_, other.length_);

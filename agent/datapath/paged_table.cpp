@@ -11,7 +11,9 @@
 namespace sockmesh {
 namespace {
 
-std::string pagesOf(const std::string& directory) { return directory + "/pages"; }
+std::string pagesOf(const std::string& directory) {
+  return directory + "/pages";
+}
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // Userspace side of a paged table (see sockmesh_abi.h): an outer array-of-maps whose pages are
-// mmap-able arrays. Pages are pinned beside the outer map as DIR/pages/NAME-N (bpffs reserves names with dots), so that a restarted
-// agent and the CLI reach them without the right to look maps up by id (CAP_SYS_ADMIN).
+// mmap-able arrays. Pages are pinned beside the outer map as DIR/pages/NAME-N (bpffs reserves names
+// with dots), so that a restarted agent and the CLI reach them without the right to look maps up by
+// id (CAP_SYS_ADMIN).
 #pragma once
 
 #include <cstdint>

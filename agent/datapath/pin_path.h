@@ -15,7 +15,7 @@ struct PinPath {
       : folder(bpffsRoot + "/sockmesh-v" + std::to_string(SM_ABI_VERSION)) {}
 
   std::string folder;
-  std::string maps() const { return folder + "/maps"; }  // maps/NAME and maps/pages/NAME-N
+  std::string maps() const { return folder + "/maps"; }    // maps/NAME and maps/pages/NAME-N
   std::string links() const { return folder + "/links"; }  // links/PROGRAM
 };
 

@@ -29,7 +29,7 @@ struct CellTable {
 struct LbGroup {
   sm_policy policy = SM_POLICY_LEAVE_ALONE;
   sm_reason reason = SM_REASON_NONE;
-  std::string cluster;  // "" for SM_POLICY_BY_HASH
+  std::string cluster;      // "" for SM_POLICY_BY_HASH
   std::uint32_t flags = 0;  // SM_GROUP_*
   std::uint32_t priority = 0;
   Locality locality;  // empty: several, or none

@@ -81,9 +81,9 @@ struct LoadBalancing {
   ZoneAware zoneAware;  // meaningful with kZoneAware
   SlowStart slowStart;  // ROUND_ROBIN and LEAST_REQUEST
 
-  std::uint32_t choiceCount = 2;      // LEAST_REQUEST
-  double activeRequestBias = 1.0;     // LEAST_REQUEST
-  bool fullScan = false;              // LEAST_REQUEST
+  std::uint32_t choiceCount = 2;   // LEAST_REQUEST
+  double activeRequestBias = 1.0;  // LEAST_REQUEST
+  bool fullScan = false;           // LEAST_REQUEST
 
   std::uint64_t minimumRingSize = 1024;  // RING_HASH
   std::uint64_t maximumRingSize = 8388608;
@@ -91,8 +91,8 @@ struct LoadBalancing {
 
   std::uint64_t maglevTableSize = 65537;  // MAGLEV
 
-  bool useHostnameForHashing = false;       // RING_HASH and MAGLEV
-  std::uint32_t hashBalanceFactor = 0;      // percent; 0: bounded load is off
+  bool useHostnameForHashing = false;   // RING_HASH and MAGLEV
+  std::uint32_t hashBalanceFactor = 0;  // percent; 0: bounded load is off
   // From the typed policy's own hash_policy list; it overrides the listener's.
   bool hashPolicyGiven = false;
   bool hashSourceIp = false;

@@ -12,8 +12,8 @@
 namespace sockmesh {
 
 struct EndpointHealth {
-  bool ejected = false;          // Envoy's FAILED_OUTLIER_CHECK
-  Nanos ejectedUntil{0};         // CLOCK_MONOTONIC; meaningful while ejected
+  bool ejected = false;   // Envoy's FAILED_OUTLIER_CHECK
+  Nanos ejectedUntil{0};  // CLOCK_MONOTONIC; meaningful while ejected
 };
 
 struct HealthOverlay {

@@ -24,8 +24,8 @@ Result<std::shared_ptr<const Cluster>> decodeCluster(
 Result<std::shared_ptr<const LoadAssignment>> decodeAssignment(
     const envoy::config::endpoint::v3::ClusterLoadAssignment& proto);
 // The same for an assignment inside another resource; errors go to `errors` under its present path.
-LoadAssignment decodeAssignmentInto(
-    const envoy::config::endpoint::v3::ClusterLoadAssignment& proto, FieldErrors& errors);
+LoadAssignment decodeAssignmentInto(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
+                                    FieldErrors& errors);
 
 // A valid listener either makes VIPs (`listener`) or is of no effect on connect(), and why.
 struct DecodedListener {

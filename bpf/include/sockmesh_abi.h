@@ -19,19 +19,19 @@
  * array-of-maps whose pages are allocated by the agent as the table grows, so memory follows need.
  * The outer size bounds the table; it costs 8 bytes a page that is not there.
  */
-#define SM_DESCRIPTOR_PAGE_BITS	  10
-#define SM_DESCRIPTOR_PAGES	  4096 /* 4 Mi descriptors */
-#define SM_GROUP_PAGE_BITS	  10
-#define SM_GROUP_PAGES		  16384 /* 16 Mi groups */
-#define SM_CELL_PAGE_BITS	  13
-#define SM_CELL_PAGES		  32768 /* 256 Mi cells, 4 GiB */
-#define SM_ENDPOINT_PAGE_BITS	  9
-#define SM_ENDPOINT_PAGES	  8192 /* 4 Mi endpoints */
-#define SM_CLUSTER_PAGE_BITS	  9
-#define SM_CLUSTER_PAGES	  8192 /* 4 Mi clusters */
+#define SM_DESCRIPTOR_PAGE_BITS 10
+#define SM_DESCRIPTOR_PAGES	4096 /* 4 Mi descriptors */
+#define SM_GROUP_PAGE_BITS	10
+#define SM_GROUP_PAGES		16384 /* 16 Mi groups */
+#define SM_CELL_PAGE_BITS	13
+#define SM_CELL_PAGES		32768 /* 256 Mi cells, 4 GiB */
+#define SM_ENDPOINT_PAGE_BITS	9
+#define SM_ENDPOINT_PAGES	8192 /* 4 Mi endpoints */
+#define SM_CLUSTER_PAGE_BITS	9
+#define SM_CLUSTER_PAGES	8192 /* 4 Mi clusters */
 /* Counters are kept in shards, entry id * SHARDS + cpu mod SHARDS; a reader adds them up. */
-#define SM_STATS_SHARD_BITS 2
-#define SM_STATS_SHARDS	    (1 << SM_STATS_SHARD_BITS)
+#define SM_STATS_SHARD_BITS	2
+#define SM_STATS_SHARDS		(1 << SM_STATS_SHARD_BITS)
 
 /* Id 0 is "none" for services, descriptors, endpoints and clusters. */
 #define SM_NONE 0
@@ -60,13 +60,14 @@ struct sm_frontend6_key {
 /* The source address picks (tcp_proxy hash_policy source_ip); otherwise hashes are random. */
 #define SM_DESCRIPTOR_HASH_SOURCE (1U << 0)
 /* A hash policy of this service needs a request (header, cookie): layer 7. */
-#define SM_DESCRIPTOR_NEEDS_L7 (1U << 1)
+#define SM_DESCRIPTOR_NEEDS_L7	  (1U << 1)
 /* Some endpoint of this service would be spoken to over TLS by a sidecar (automatic mTLS). */
-#define SM_DESCRIPTOR_AUTO_TLS (1U << 2)
+#define SM_DESCRIPTOR_AUTO_TLS	  (1U << 2)
 
 struct sm_descriptor {
 	/* The frontend's key again: a lookup that raced with the recycling of a hash element finds
-	 * another key here and starts over. IPv4 is v4-mapped, as everywhere in 16-byte addresses. */
+	 * another key here and starts over. IPv4 is v4-mapped, as everywhere in 16-byte addresses.
+	 */
 	__be32 addr_be[4];
 	__be16 port_be;
 	__u8 protocol;
@@ -79,7 +80,7 @@ struct sm_descriptor {
 	 * are reached only through a SM_POLICY_BY_HASH group. */
 	__u32 pick_cell;
 	__u32 pick_size;
-	__u32 flags; /* SM_DESCRIPTOR_* */
+	__u32 flags;	  /* SM_DESCRIPTOR_* */
 	__u32 affinity_s; /* client-IP session affinity in seconds; 0: none */
 	__u32 pad[4];
 };
@@ -87,51 +88,52 @@ struct sm_descriptor {
 /* ---- groups: hosts among which one policy chooses. ---- */
 
 enum sm_policy {
-	SM_POLICY_LEAVE_ALONE = 0, /* do not rewrite; `reason` says why */
-	SM_POLICY_REFUSE = 1, /* fail connect() with ECONNREFUSED; `reason` says why */
-	SM_POLICY_RANDOM = 2, /* alias cells over hosts */
-	SM_POLICY_ROUND_ROBIN = 3, /* schedule words, walked by `cursor` */
+	SM_POLICY_LEAVE_ALONE = 0,   /* do not rewrite; `reason` says why */
+	SM_POLICY_REFUSE = 1,	     /* fail connect() with ECONNREFUSED; `reason` says why */
+	SM_POLICY_RANDOM = 2,	     /* alias cells over hosts */
+	SM_POLICY_ROUND_ROBIN = 3,   /* schedule words, walked by `cursor` */
 	SM_POLICY_LEAST_REQUEST = 4, /* see lr_* */
-	SM_POLICY_MAGLEV = 5, /* table words: host by hash mod table_size */
-	SM_POLICY_RING_HASH = 6, /* ring cells sorted by hash */
-	SM_POLICY_BY_HASH = 7, /* table words: group (relative to group_first) by hash mod table_size */
+	SM_POLICY_MAGLEV = 5,	     /* table words: host by hash mod table_size */
+	SM_POLICY_RING_HASH = 6,     /* ring cells sorted by hash */
+	SM_POLICY_BY_HASH =
+		7, /* table words: group (relative to group_first) by hash mod table_size */
 };
 
 enum sm_reason {
 	SM_REASON_NONE = 0,
 	SM_REASON_ENDPOINTS_UNKNOWN = 1, /* EDS has not answered: unknown is not empty */
-	SM_REASON_CLUSTER_UNKNOWN = 2, /* no such cluster (yet) */
-	SM_REASON_TLS = 3, /* transport_socket: a connect() cannot originate TLS */
-	SM_REASON_ORIGINAL_DST = 4, /* the destination is the endpoint */
-	SM_REASON_BLACK_HOLE = 5, /* a cluster without discovery and endpoints */
-	SM_REASON_DNS = 6, /* STRICT_DNS, LOGICAL_DNS */
-	SM_REASON_UNSUPPORTED = 7, /* discovery type or endpoint addresses we cannot use */
-	SM_REASON_NO_ENDPOINTS = 8, /* known and empty */
-	SM_REASON_NO_HEALTHY = 9, /* endpoints, none eligible under the policy */
-	SM_REASON_NO_SUBSET = 10, /* no subset matches and there is no fallback */
+	SM_REASON_CLUSTER_UNKNOWN = 2,	 /* no such cluster (yet) */
+	SM_REASON_TLS = 3,		 /* transport_socket: a connect() cannot originate TLS */
+	SM_REASON_ORIGINAL_DST = 4,	 /* the destination is the endpoint */
+	SM_REASON_BLACK_HOLE = 5,	 /* a cluster without discovery and endpoints */
+	SM_REASON_DNS = 6,		 /* STRICT_DNS, LOGICAL_DNS */
+	SM_REASON_UNSUPPORTED = 7,	 /* discovery type or endpoint addresses we cannot use */
+	SM_REASON_NO_ENDPOINTS = 8,	 /* known and empty */
+	SM_REASON_NO_HEALTHY = 9,	 /* endpoints, none eligible under the policy */
+	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
 };
 
-#define SM_GROUP_WEIGHTED (1U << 0) /* LEAST_REQUEST: host weights differ, cells hold them */
+#define SM_GROUP_WEIGHTED  (1U << 0) /* LEAST_REQUEST: host weights differ, cells hold them */
 #define SM_GROUP_FULL_SCAN (1U << 1) /* LEAST_REQUEST: compare all hosts */
-#define SM_GROUP_PANIC (1U << 2) /* all hosts, whatever their health */
-#define SM_GROUP_DEGRADED (1U << 3) /* degraded hosts */
+#define SM_GROUP_PANIC	   (1U << 2) /* all hosts, whatever their health */
+#define SM_GROUP_DEGRADED  (1U << 3) /* degraded hosts */
 
 struct sm_group {
 	__u32 policy; /* enum sm_policy */
 	__u32 cluster_id;
-	__u32 reason; /* enum sm_reason; LEAVE_ALONE and REFUSE */
-	__u32 flags; /* SM_GROUP_* */
+	__u32 reason;	  /* enum sm_reason; LEAVE_ALONE and REFUSE */
+	__u32 flags;	  /* SM_GROUP_* */
 	__u32 table_cell; /* first cell of the policy's table */
 	__u32 table_size; /* entries: cells for alias and ring, words (4 a cell) for the others */
-	__u32 host_cell; /* host vector: endpoint ids as words, 4 a cell */
+	__u32 host_cell;  /* host vector: endpoint ids as words, 4 a cell */
 	__u32 host_count;
-	__u32 choice_count; /* LEAST_REQUEST */
-	__u32 bias_q16; /* LEAST_REQUEST: active_request_bias * 65536 */
+	__u32 choice_count;    /* LEAST_REQUEST */
+	__u32 bias_q16;	       /* LEAST_REQUEST: active_request_bias * 65536 */
 	__u32 balance_percent; /* hash policies: hash_balance_factor; 0: off */
-	__u32 ring_shift; /* RING_HASH: 64 - log2(buckets); see SM_RING_MAX_WALK */
+	__u32 ring_shift;      /* RING_HASH: 64 - log2(buckets); see SM_RING_MAX_WALK */
 	__u32 priority;
 	__u32 locality_id; /* name id; SM_NONE: several or none */
-	__u64 cursor; /* ROUND_ROBIN: next entry; the only field that changes */
+	__u64 cursor;	   /* ROUND_ROBIN: next entry; the only field that changes */
 };
 
 /*
@@ -168,26 +170,26 @@ union sm_cell {
 struct sm_endpoint {
 	__be32 addr_be[4];
 	__be16 port_be;
-	__u8 family; /* SM_FAMILY_*; 0: the id is free */
+	__u8 family;	 /* SM_FAMILY_*; 0: the id is free */
 	__u8 eds_health; /* core.v3.HealthStatus; for people */
 	__u32 cluster_id;
 	__u32 locality_id; /* name id */
-	__u32 weight; /* for people: what counts is in the tables */
-	__u32 priority; /* for people */
+	__u32 weight;	   /* for people: what counts is in the tables */
+	__u32 priority;	   /* for people */
 	__u32 pad[7];
 };
 
 /* One line, shared by all CPUs. */
 struct sm_endpoint_state {
-	__u32 active; /* connections that hold a record naming this endpoint */
+	__u32 active;		    /* connections that hold a record naming this endpoint */
 	__u32 consecutive_failures; /* since the last success; any client */
-	__u64 ejected_until_ns; /* 0: in rotation */
-	__u64 next_ejection_ns; /* how long the next ejection lasts; the agent keeps it */
+	__u64 ejected_until_ns;	    /* 0: in rotation */
+	__u64 next_ejection_ns;	    /* how long the next ejection lasts; the agent keeps it */
 	/* The last two clients (network namespaces) that were served: one pod must not eject. */
 	__u64 success_netns;
 	__u64 success_at_ns;
 	__u64 other_success_at_ns; /* last success of any other namespace */
-	__u64 failing_netns; /* of the present run of failures; 0: more than one */
+	__u64 failing_netns;	   /* of the present run of failures; 0: more than one */
 	__u32 generation;
 	__u32 pad;
 };
@@ -196,8 +198,8 @@ enum sm_failure {
 	SM_FAILURE_REFUSED = 0,
 	SM_FAILURE_TIMED_OUT = 1,
 	SM_FAILURE_UNREACHABLE = 2,
-	SM_FAILURE_RESET = 3, /* reset while connecting, other than a refusal */
-	SM_FAILURE_LOCAL = 4, /* no route, no port, own policy: never the endpoint's fault */
+	SM_FAILURE_RESET = 3,	  /* reset while connecting, other than a refusal */
+	SM_FAILURE_LOCAL = 4,	  /* no route, no port, own policy: never the endpoint's fault */
 	SM_FAILURE_ABANDONED = 5, /* the application gave up while connecting */
 	SM_FAILURES = 6,
 };
@@ -211,7 +213,7 @@ enum sm_close {
 };
 
 /* Log2 histograms: bucket i counts values <= 64 us << i; the last counts the rest (> 1.05 s). */
-#define SM_HISTOGRAM_BUCKETS 16
+#define SM_HISTOGRAM_BUCKETS  16
 #define SM_HISTOGRAM_FIRST_US 64
 
 struct sm_endpoint_stats {
@@ -224,17 +226,17 @@ struct sm_endpoint_stats {
 	__u64 retransmits; /* segments */
 	__u64 pad;
 	__u32 connect_us[SM_HISTOGRAM_BUCKETS]; /* time to establish */
-	__u32 rtt_us[SM_HISTOGRAM_BUCKETS]; /* smoothed RTT at close */
+	__u32 rtt_us[SM_HISTOGRAM_BUCKETS];	/* smoothed RTT at close */
 };
 
 /* ---- clusters ---- */
 
 /* One line, shared by all CPUs. */
 struct sm_cluster_state {
-	__u32 active; /* room for the limits: nobody counts it yet */
-	__u32 max_connections; /* likewise; 0: none enforced */
-	__u32 ejected; /* endpoints ejected now, as the kernel counts */
-	__u32 ejection_limit; /* ejections allowed at once; the agent maintains it */
+	__u32 active;		     /* room for the limits: nobody counts it yet */
+	__u32 max_connections;	     /* likewise; 0: none enforced */
+	__u32 ejected;		     /* endpoints ejected now, as the kernel counts */
+	__u32 ejection_limit;	     /* ejections allowed at once; the agent maintains it */
 	__u32 consecutive_threshold; /* failures in a row that eject; 0: never */
 	__u32 flags;
 	__u64 connect_timeout_ns;
@@ -244,8 +246,8 @@ struct sm_cluster_state {
 struct sm_cluster_stats {
 	__u64 refused_no_endpoints;
 	__u64 left_alone;
-	__u64 overflow; /* connections refused by a limit */
-	__u64 reselected; /* first choice was ejected */
+	__u64 overflow;	     /* connections refused by a limit */
+	__u64 reselected;    /* first choice was ejected */
 	__u64 hash_fallback; /* a hash policy without a usable hash */
 	__u64 ejections;
 	__u64 ejections_overflow; /* not ejected: the limit was reached */
@@ -265,7 +267,7 @@ struct sm_connection {
 	__be32 vip_be[4];
 	__be16 vip_port_be;
 	__u8 family; /* of the socket: getpeername4 or 6 answers */
-	__u8 state; /* enum sm_conn_state */
+	__u8 state;  /* enum sm_conn_state */
 	__u32 endpoint_id;
 	__u32 cluster_id;
 	__u32 pad;
@@ -328,12 +330,12 @@ struct sm_event {
 /* ---- counters of the datapath itself, per CPU ---- */
 
 enum sm_counter {
-	SM_COUNTER_LOOKUP_RETRY = 0, /* a recycled hash element was seen through */
+	SM_COUNTER_LOOKUP_RETRY = 0,	 /* a recycled hash element was seen through */
 	SM_COUNTER_LOOKUP_EXHAUSTED = 1, /* ... too often in a row; the address was left alone */
-	SM_COUNTER_CONN_OVERFLOW = 2, /* bucket full: socket storage took the record */
-	SM_COUNTER_CONN_LOST = 3, /* socket storage refused too: the connection is not counted */
+	SM_COUNTER_CONN_OVERFLOW = 2,	 /* bucket full: socket storage took the record */
+	SM_COUNTER_CONN_LOST = 3,    /* socket storage refused too: the connection is not counted */
 	SM_COUNTER_TABLE_BROKEN = 4, /* an index led nowhere; the address was left alone */
-	SM_COUNTER_EVENTS_DROPPED = 5, /* the ring was full */
+	SM_COUNTER_EVENTS_DROPPED = 5,	/* the ring was full */
 	SM_COUNTER_FAMILY_MISMATCH = 6, /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
 	SM_COUNTERS = 7,
 };
@@ -341,14 +343,15 @@ enum sm_counter {
 /* ---- the agent's identity: its own sockets are never rewritten ---- */
 
 struct sm_globals {
-	__u64 agent_start_ns; /* start_boottime of the agent's thread group leader */
-	__u32 agent_tgid; /* in the initial PID namespace; 0: no agent */
+	__u64 agent_start_ns;	  /* start_boottime of the agent's thread group leader */
+	__u32 agent_tgid;	  /* in the initial PID namespace; 0: no agent */
 	__u32 conn_overflow_live; /* records in socket storage now; 0 spares the lookup */
 };
 
 /*
- * What the agent sets in read-only data before loading. The empty arrays anchor the tables' value types: clang describes a type that
- * only an inner map points to as a mere forward declaration, which libbpf refuses.
+ * What the agent sets in read-only data before loading. The empty arrays anchor the tables' value
+ * types: clang describes a type that only an inner map points to as a mere forward declaration,
+ * which libbpf refuses.
  */
 struct sm_settings {
 	__u32 conn_bucket_mask; /* buckets - 1, from the size of the (perhaps adopted) maps */
@@ -364,7 +367,7 @@ struct sm_settings {
 };
 
 #define SM_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
-#define SM_ASSERT_AT(type, field, at) \
+#define SM_ASSERT_AT(type, field, at)                                                              \
 	_Static_assert(__builtin_offsetof(type, field) == (at), #type "." #field)
 
 #ifdef __cplusplus

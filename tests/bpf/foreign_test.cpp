@@ -10,14 +10,14 @@
 #include <mutex>
 #include <thread>
 
-#include "support/datapath_test.h"
 #include "bpf/select_args.h"
+#include "support/datapath_test.h"
 #include "tests/select.skel.h"
 
 namespace sockmesh::test {
 namespace {
 
-constexpr std::uint32_t kSteady = 16;   // services 0..15 exist throughout
+constexpr std::uint32_t kSteady = 16;    // services 0..15 exist throughout
 constexpr std::uint32_t kChurning = 32;  // services 16..47 come and go
 
 // SOCKMESH_SELECTIONS asks for a longer run.
@@ -74,8 +74,7 @@ class Foreign : public DatapathTest {
     std::vector<std::string> endpoints;
     for (std::uint32_t n = 0; n < 2 + (service + round) % 4; ++n) {
       endpoints.push_back("127.100." + std::to_string(service) + "." +
-                          std::to_string(1 + (round + n) % 250) + ":" +
-                          std::to_string(port_.port));
+                          std::to_string(1 + (round + n) % 250) + ":" + std::to_string(port_.port));
     }
     return endpoints;
   }

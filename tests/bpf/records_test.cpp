@@ -327,7 +327,10 @@ TEST_F(SmallTable, OverflowIsCountedAndNothingIsLost) {
     ASSERT_TRUE(connectTo(at(kVip)));
     servers.push_back(acceptOn(listener_));
   }
-  EXPECT_TRUE(eventually([&] { servers.resize(300); return active() == 300; })) << active();
+  EXPECT_TRUE(eventually([&] {
+    servers.resize(300);
+    return active() == 300;
+  })) << active();
   survivors.clear();
   servers.clear();
   expectNothingLeft();

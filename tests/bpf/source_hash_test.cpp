@@ -27,7 +27,9 @@ class SourceHash : public DatapathTest {
     [[maybe_unused]] const int status = std::system(command.c_str());
   }
 
-  std::string host(int n) const { return "127.0.1." + std::to_string(n) + ":" + std::to_string(port_.port); }
+  std::string host(int n) const {
+    return "127.0.1." + std::to_string(n) + ":" + std::to_string(port_.port);
+  }
 
   // A Maglev service of which exactly one slot, that of `source`, leads to host 2.
   void expectOnly(const std::string& vip, const std::string& source) {
@@ -107,9 +109,8 @@ TEST_F(SourceHash, AnUnboundSourceIsTheNamespacesAddress) {
 TEST_F(SourceHash, Ipv6TextIsCanonical) {
   run("ip link add sm-test0 type veth peer name sm-test1");
   run("ip link set sm-test0 up");
-  for (const char* source :
-       {"2001:db8::1", "2001:db8:0:1::5", "2001:db8:0:1:2:3:4:5", "fd00:0:0:1::",
-        "2001:db8:1234:5678:9abc:def0:1234:5678", "fd00::"}) {
+  for (const char* source : {"2001:db8::1", "2001:db8:0:1::5", "2001:db8:0:1:2:3:4:5",
+                             "fd00:0:0:1::", "2001:db8:1234:5678:9abc:def0:1234:5678", "fd00::"}) {
     run(std::string("ip -6 addr add ") + source + "/128 dev sm-test0 nodad");
     expectOnly("[fd00::1]:80", source);
     const UniqueFd client = tcpSocket(true);

@@ -1,7 +1,7 @@
 // The agent as a user meets it: real processes, a real ADS stream, real connections.
-#include <signal.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -104,8 +104,9 @@ TEST_F(Agent, EmptyRefusesUnknownAndTlsAreLeftAlone) {
 )"));
   // No assignment for this one: it has not arrived.
   const std::string whole = serviceYaml("10.96.0.4:80", "unknown", {});
-  mesh_->serve("unknown.yaml",
-               whole.substr(0, whole.find("- \"@type\": type.googleapis.com/envoy.config.endpoint")));
+  mesh_->serve(
+      "unknown.yaml",
+      whole.substr(0, whole.find("- \"@type\": type.googleapis.com/envoy.config.endpoint")));
   start();
   ASSERT_TRUE(serves("10.96.0.2:80") && serves("10.96.0.3:80") && serves("10.96.0.4:80"));
   const auto refused = connectTo(at("10.96.0.2:80"));
@@ -116,7 +117,8 @@ TEST_F(Agent, EmptyRefusesUnknownAndTlsAreLeftAlone) {
     ASSERT_FALSE(alone);
     EXPECT_EQ(alone.error().errnum(), ENETUNREACH) << vip << ": the address itself has no route";
   }
-  const auto listed = run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "service", "list"});
+  const auto listed =
+      run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "service", "list"});
   EXPECT_EQ(listed.code, 0);
   EXPECT_NE(listed.output.find("LeftAlone"), std::string::npos) << listed.output;
   EXPECT_NE(listed.output.find("Refused"), std::string::npos) << listed.output;
@@ -185,10 +187,12 @@ TEST_F(Agent, ABadResourceIsNackedByNameWhileTheOthersAndItsLastGoodStayInForce)
   nonBlocking();
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
   start();
-  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}, "  outlier_detection: { max_ejection_percent: 101 }\n"));
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]},
+                                     "  outlier_detection: { max_ejection_percent: 101 }\n"));
   mesh_->serve("b.yaml", serviceYaml("10.96.0.9:80", "b", {hosts_[1]}));
   ASSERT_TRUE(mesh_->controlPlane().awaitLog("NACK")) << mesh_->controlPlane().log();
-  EXPECT_TRUE(mesh_->controlPlane().awaitLog("max_ejection_percent")) << mesh_->controlPlane().log();
+  EXPECT_TRUE(mesh_->controlPlane().awaitLog("max_ejection_percent"))
+      << mesh_->controlPlane().log();
   ASSERT_TRUE(serves("10.96.0.9:80")) << "the good one beside it is in force";
   EXPECT_EQ(spread(kVip, 2), (std::vector{2, 0, 0}));
   EXPECT_EQ(spread("10.96.0.9:80", 2), (std::vector{0, 2, 0}));
@@ -201,8 +205,7 @@ TEST_F(Agent, SigtermLeavesTheDatapathAndCleanupRemovesIt) {
   mesh_->agent().signal(SIGTERM);
   EXPECT_EQ(mesh_->agent().wait(), 0);
   EXPECT_EQ(spread(kVip, 2), (std::vector{2, 0, 0}));
-  const auto status =
-      run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "status"});
+  const auto status = run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "status"});
   EXPECT_EQ(status.code, 0) << status.output;
   const auto cleaned = run({binary("sockmeshd"), "--cleanup", "--bpffs-root", sandbox_->bpffs()});
   EXPECT_EQ(cleaned.code, 0) << cleaned.output;
@@ -271,7 +274,8 @@ TEST_F(Agent, MetricsCountWhatHappened) {
     EXPECT_NE(metrics.find(line), std::string::npos) << line << "\n" << metrics;
   };
   has("sockmesh_connections_established_total{cluster=\"a\",endpoint=\"" + hosts_[0] + "\"} 5");
-  has("sockmesh_connections_failed_total{cluster=\"a\",endpoint=\"127.0.1.99:1\",reason=\"refused\"} 5");
+  has("sockmesh_connections_failed_total{cluster=\"a\",endpoint=\"127.0.1.99:1\",reason="
+      "\"refused\"} 5");
   has("sockmesh_xds_connected 1");
 }
 

@@ -8,8 +8,7 @@
 namespace sockmesh::test {
 
 template <typename Condition>
-bool eventually(Condition condition,
-                std::chrono::milliseconds patience = std::chrono::seconds(5)) {
+bool eventually(Condition condition, std::chrono::milliseconds patience = std::chrono::seconds(5)) {
   const auto until = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > until) return false;

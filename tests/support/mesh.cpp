@@ -34,25 +34,31 @@ std::string serviceYaml(const std::string& vip, const std::string& cluster,
                         const std::vector<std::string>& endpoints,
                         const std::string& clusterFields) {
   const SocketAddress address = at(vip);
-  std::string yaml = R"(resources:
+  std::string yaml =
+      R"(resources:
 - "@type": type.googleapis.com/envoy.config.listener.v3.Listener
-  name: "listener )" + vip + R"("
-  address: { socket_address: { address: ")" + address.ip.toString() +
-                     R"(", port_value: )" + std::to_string(address.port) + R"( } }
+  name: "listener )" +
+      vip + R"("
+  address: { socket_address: { address: ")" +
+      address.ip.toString() + R"(", port_value: )" + std::to_string(address.port) + R"( } }
   filter_chains:
   - filters:
     - name: envoy.filters.network.tcp_proxy
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
         stat_prefix: s
-        cluster: ")" + cluster + R"("
+        cluster: ")" +
+      cluster + R"("
 - "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
-  name: ")" + cluster + R"("
+  name: ")" +
+      cluster + R"("
   type: EDS
   connect_timeout: 1s
   eds_cluster_config: { eds_config: { ads: {} } }
-)" + clusterFields + R"(- "@type": type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment
-  cluster_name: ")" + cluster + "\"\n";
+)" + clusterFields +
+      R"(- "@type": type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment
+  cluster_name: ")" +
+      cluster + "\"\n";
   if (endpoints.empty()) return yaml;
   yaml += "  endpoints:\n  - lb_endpoints:\n";
   for (const std::string& endpoint : endpoints) yaml += endpointYaml(endpoint);
@@ -76,9 +82,10 @@ void Mesh::startControlPlane() {
 }
 
 std::vector<std::string> Mesh::agentCommand() const {
-  return {binary("sockmeshd"), "--xds-address",  kXds,     "--node-id",
-          "test",              "--cgroup-root",  sandbox_.cgroup(), "--bpffs-root",
-          sandbox_.bpffs(),    "--admin-address", kAdmin};
+  return {binary("sockmeshd"), "--xds-address", kXds,
+          "--node-id",         "test",          "--cgroup-root",
+          sandbox_.cgroup(),   "--bpffs-root",  sandbox_.bpffs(),
+          "--admin-address",   kAdmin};
 }
 
 void Mesh::startAgent(const std::vector<std::string>& moreFlags) {

@@ -39,7 +39,9 @@ Process::~Process() {
   waitpid(pid_, nullptr, 0);
 }
 
-void Process::signal(int number) const { kill(pid_, number); }
+void Process::signal(int number) const {
+  kill(pid_, number);
+}
 
 bool Process::running() {
   if (pid_ < 0 || status_ >= 0) return false;

@@ -86,8 +86,12 @@ Result<std::unique_ptr<Sandbox>> Sandbox::create() {
   return sandbox;
 }
 
-Status Sandbox::enter(int pid) const { return writePid(cgroup_, pid == 0 ? getpid() : pid); }
-Status Sandbox::leave(int pid) const { return writePid(home_, pid == 0 ? getpid() : pid); }
+Status Sandbox::enter(int pid) const {
+  return writePid(cgroup_, pid == 0 ? getpid() : pid);
+}
+Status Sandbox::leave(int pid) const {
+  return writePid(home_, pid == 0 ? getpid() : pid);
+}
 
 Sandbox::~Sandbox() {
   // Whoever is still inside would keep the cgroup: children that the test has ended.
