@@ -17,7 +17,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 ARCH := $(shell uname -m)
 BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(ARCH)))
 
-CXXFLAGS ?= -O2 -g
+# -g1: backtraces with lines; full debug information doubles the time to build and link.
+CXXFLAGS ?= -O2 -g1
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 WARN := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
 override CXXFLAGS += -std=c++20 $(WARN) $(SAN_FLAGS)
