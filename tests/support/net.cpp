@@ -54,10 +54,6 @@ SocketAddress cooked(const RawAddress& address) {
 
 }  // namespace
 
-SocketAddress at(const std::string& text) {
-  return SocketAddress::parse(text).value();
-}
-
 UniqueFd tcpSocket(bool v6, bool nonblocking) {
   return UniqueFd(socket(v6 ? AF_INET6 : AF_INET,
                          SOCK_STREAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0));

@@ -7,10 +7,9 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "model/address.h"
+#include "support/address.h"
 
 namespace sockmesh::test {
-
-SocketAddress at(const std::string& text);  // aborts on bad text: for literals
 
 // A TCP listener on `address`; port 0 is chosen by the kernel and put back.
 Result<UniqueFd> listenOn(SocketAddress& address, int backlog = 1024);

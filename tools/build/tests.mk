@@ -42,7 +42,10 @@ $(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
 $(call test_objs,bpf) $(call test_objs,integration) $(SUPPORT_OBJS): \
 	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)
 
-$(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(CTL_TEST_OBJS) $(CTL_ROOMS)
+# Snapshots in few words and the plain model of Envoy's rules, for the kernel's selections, too.
+LB_MODEL_OBJS := $(filter-out %_test.o,$(call test_objs,unit/lb))
+$(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS) $(CTL_TEST_OBJS) \
+		$(CTL_ROOMS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(CTL_LIBS)

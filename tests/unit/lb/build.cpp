@@ -4,10 +4,6 @@
 
 namespace sockmesh::test {
 
-SocketAddress at(const std::string& text) {
-  return SocketAddress::parse(text).value();
-}
-
 SocketAddress host(int number) {
   const auto low = static_cast<std::uint8_t>(number % 256);
   const auto high = static_cast<std::uint8_t>(number / 256);

@@ -9,12 +9,11 @@
 #include "lb/share.h"
 #include "lb/tables.h"
 #include "model/snapshot.h"
+#include "support/address.h"
 
 namespace sockmesh::test {
 
 inline constexpr const char* kVip = "10.96.0.1:80";
-
-SocketAddress at(const std::string& text);
 
 // "10.0.0.N:80".
 SocketAddress host(int number);

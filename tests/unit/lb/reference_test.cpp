@@ -1,39 +1,16 @@
 // The compiler's tables against a plain model of Envoy's rules, on random clusters.
 #include <gtest/gtest.h>
 
-#include "lb/compiler.h"
 #include "lb/schedule.h"
 #include "lb/share.h"
 #include "unit/lb/build.h"
+#include "unit/lb/model_tables.h"
 #include "unit/lb/random_cluster.h"
 
 namespace sockmesh {
 namespace {
 
 using namespace test;
-
-ServiceShares compiledShares(const std::vector<ModelLeg>& legs, const ModelWorld& world) {
-  SnapshotBuilder builder;
-  HealthOverlay overlay;
-  std::vector<WeightedCluster> route;
-  for (const ModelLeg& leg : legs) {
-    builder.put(leg.cluster, leg.assignment);
-    route.push_back({leg.cluster.name, leg.weight, leg.criteria});
-    for (const auto& address : leg.ejected) {
-      overlay.byCluster[leg.cluster.name][address].ejected = true;
-    }
-  }
-  CompilerOptions options;
-  options.nodeLocality = world.nodeLocality;
-  if (!world.callers.localities.empty()) {
-    builder.put(cluster("callers"), world.callers);
-    options.localCluster = "callers";
-  }
-  builder.listen("l", {kVip}, route);
-  const auto tables =
-      Compiler(options).compile(builder.snapshot(), overlay, std::chrono::seconds(1));
-  return shareOf(test::at(*tables));
-}
 
 // Relative: both levels of a nested schedule may be rounded. Absolute: the cells' 32 bits.
 double tolerance(double share) {
@@ -88,7 +65,7 @@ TEST(ReferenceModel, AgreesWithTheTablesOfRandomClusters) {
     const auto legs = random.legs();
     const auto world = random.world();
     const ModelShares expected = expectedShares(legs, world);
-    ASSERT_TRUE(agree(compiledShares(legs, world), expected))
+    ASSERT_TRUE(agree(shareOf(test::at(*compileModel(legs, world))), expected))
         << "seed " << seed << ", node in " << world.nodeLocality.toString() << "\n"
         << describe(legs);
     endpoints += expected.endpoints.size();
