@@ -12,7 +12,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 XDS_PORT = 18000
 ENVOY_ADMIN = "127.0.0.1:15100"
 AGENT_ADMIN = "127.0.0.1:15101"
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 class NotReady(Exception):

@@ -16,6 +16,7 @@ import shutil
 import sys
 import time
 
+import answers
 import cases
 import compare
 import processes
@@ -32,6 +33,7 @@ def options(arguments):
     parser.add_argument("--data", type=pathlib.Path, help="recorded cases (tests/data/envoy)")
     parser.add_argument("--only", default="*", help="run the cases whose names match")
     parser.add_argument("--connections", type=int, help="of a case that holds none open")
+    parser.add_argument("--refusals-only", action="store_true", help="no picks")
     parser.add_argument("--keep-logs", type=pathlib.Path, help="copy configurations and logs there")
     return parser.parse_args(arguments)
 
@@ -73,7 +75,7 @@ def ask(client, order):
     client.stdin.flush()
 
 
-def answer(client):
+def picks_of(client):
     line = client.stdout.readline()
     if not line:
         raise processes.NotReady("a client ended")
@@ -123,8 +125,8 @@ def run_all(mesh, generated, recorded):
         ask(direct, order)
         if live:
             ask(through_envoy, order)
-        ours = answer(direct)
-        theirs = answer(through_envoy) if live else None
+        ours = picks_of(direct)
+        theirs = picks_of(through_envoy) if live else None
         details = [compare.counts_text("sockmesh", ours["picks"])]
         seconds = f"{ours['seconds']:5.1f} s"
         if live:
@@ -135,8 +137,29 @@ def run_all(mesh, generated, recorded):
     return table
 
 
+def run_refusals(mesh, table):
+    for case, given in answers.compare(mesh):
+        given = given or {}
+        table.rows += 1
+        words = {True: "NACK", False: "ACK"}
+        rule = words[case.refused]
+        ours = words[case.refused != bool(case.differs)]
+        right = {side: word for side, (word, _) in given.items()} == {
+            "envoy": rule, "sockmesh": ours}
+        table.wrong += not right
+        seen = ", ".join(f"{side} {given.get(side, ('no answer',))[0]}"
+                         for side in ("envoy", "sockmesh"))
+        print(f"{'ok' if right else 'WRONG':5} {case.kind + ' ' + case.name:34} rule {rule}: {seen}",
+              f"({case.differs})" if case.differs else "", flush=True)
+        if not right:
+            for side, (_, detail) in given.items():
+                print(f"      {side}: {detail[:300]}")
+
+
 def main(wanted, cgroup, work):
     generated, recorded = chosen_cases(wanted)
+    if wanted.refusals_only:
+        generated, recorded = generated[:1], []
     if not generated and not recorded:
         raise SystemExit(f"no case is named like {wanted.only}")
     resources = [one for case in generated + recorded for one in cases.resources(case)]
@@ -149,6 +172,8 @@ def main(wanted, cgroup, work):
         mesh.start_all(ports_of(resources))
         mesh.await_ready()
         table = run_all(mesh, generated, recorded)
+        if wanted.only == "*":
+            run_refusals(mesh, table)
     except processes.NotReady as error:
         print(f"gave up: {error}", file=sys.stderr)
         for name in ("xds", "envoy", "sockmeshd"):
