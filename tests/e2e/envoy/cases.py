@@ -1,0 +1,110 @@
+"""All cases, numbered: each has its own VIP, its own clusters and its own /24 of endpoints.
+
+A case is a dictionary in the form of tests/data/envoy/cases/*.json: name, why, mode, cluster,
+assignment, clusters, listener (fields of TcpProxy), connections, hold, and predict (a share by
+endpoint; "none" is a refused connection).
+"""
+import copy
+import json
+import pathlib
+
+import messages
+from distribution_cases import DISTRIBUTION_CASES
+from hash_cases import HASH_CASES
+from health_cases import HEALTH_CASES
+
+VIP_PORT = 8000
+CONNECTIONS = 3000
+HELD_CONNECTIONS = 600
+# Where all go to one endpoint, chance has no part.
+CERTAIN_CONNECTIONS = 500
+RECORDED_CONNECTIONS = 6000
+
+
+def vip(index):
+    return f"127.100.{index // 250}.{index % 250 + 1}"
+
+
+def _keys(predict, net):
+    def full(key):
+        if isinstance(key, int):
+            return f"{net}{key}:{messages.PORT}"
+        return key.replace(messages.NET, net)
+
+    return {full(key): share for key, share in predict.items()}
+
+
+def _scoped(case):
+    """The case with cluster names that no other case uses."""
+    scope = case["name"] + "."
+    legs = [case, *case.get("clusters", [])]
+    for leg in legs:
+        leg["cluster"]["name"] = scope + leg["cluster"]["name"]
+        leg["assignment"]["cluster_name"] = scope + leg["assignment"]["cluster_name"]
+    route = case.setdefault("listener", {})
+    for leg in route.get("weighted_clusters", {}).get("clusters", []):
+        leg["name"] = scope + leg["name"]
+    if "weighted_clusters" not in route:
+        route["cluster"] = scope + route.get("cluster", "c")
+    return case
+
+
+def number(case, index):
+    """The case with its VIP, its addresses and its names; `index` is unique among all cases."""
+    net = messages.NET.replace("X", str(index + 1))
+    predict = _keys(case.get("predict", {}), net)
+    text = json.dumps({key: value for key, value in case.items() if key != "predict"})
+    made = _scoped(json.loads(text.replace(messages.NET, net)))
+    made["predict"] = predict
+    made["vip"] = vip(index)
+    made["vip_port"] = VIP_PORT
+    made.setdefault("connections", _usual_connections(made))
+    return made
+
+
+def _usual_connections(case):
+    if case.get("hold"):
+        return HELD_CONNECTIONS
+    return CERTAIN_CONNECTIONS if len(case["predict"]) == 1 else CONNECTIONS
+
+
+def generated():
+    """The cases that Envoy and sockmesh are both run with."""
+    cases = [*DISTRIBUTION_CASES, *HEALTH_CASES, *HASH_CASES]
+    names = [case["name"] for case in cases]
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise ValueError(f"names given twice: {sorted(doubled)}")
+    return [number(copy.deepcopy(case), index) for index, case in enumerate(cases)]
+
+
+def recorded(directory, first_index):
+    """The cases of `directory` with what a real Envoy was seen to do, under "expected"."""
+    cases = []
+    directory = pathlib.Path(directory)
+    for path in sorted((directory / "cases").glob("*.json")):
+        case = json.loads(path.read_text())
+        if case["mode"] == "ejection":  # not a matter of picks
+            continue
+        expected = json.loads((directory / "expected" / path.name).read_text())
+        case = number(case, first_index + len(cases))
+        case["expected"] = expected
+        case["predict"] = expected.get("predict", {})
+        case["connections"] = min(
+            expected.get("connections", RECORDED_CONNECTIONS), RECORDED_CONNECTIONS)
+        cases.append(case)
+    return cases
+
+
+def resources(case):
+    """The xDS resources of one case."""
+    made = [messages.listener(case["name"], case["vip"], case["vip_port"], case["listener"])]
+    for leg in [case, *case.get("clusters", [])]:
+        made.append({"@type": messages.TYPE + "envoy.config.cluster.v3.Cluster", **leg["cluster"]})
+        made.append(
+            {
+                "@type": messages.TYPE + "envoy.config.endpoint.v3.ClusterLoadAssignment",
+                **leg["assignment"],
+            }
+        )
+    return made

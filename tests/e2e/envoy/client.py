@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Connects to VIPs as it is told, and says who answered.
+
+  client.py envoy|sockmesh [CGROUP]
+
+Moves itself into CGROUP first. Reads orders from stdin, a JSON object a line, and answers each with
+one: {"vip", "port", "connections", "hold", "sources"} -> {"picks": [...], "seconds": ...}, a pick
+for each connection: the endpoint's IP:PORT, "none" for a refusal, or what went wrong.
+
+What a refusal looks like differs: Envoy accepts and closes without a byte, sockmesh refuses the
+connect(). As Envoy listens where the VIP is, a connection that sockmesh did not rewrite would be
+balanced by Envoy; so each answer is checked for who the endpoint's peer was.
+"""
+import errno
+import json
+import os
+import resource
+import socket
+import sys
+import time
+
+TIMEOUT_SECONDS = 20
+IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
+# A source that Envoy's own connections never have, lest a port be the same by chance.
+NOT_ENVOYS_ADDRESS = "127.3.0.1"
+WENT_THROUGH_ENVOY = "error: not rewritten"
+
+
+def read_line(connection):
+    """The peer's line, or nothing where it ended without one."""
+    received = b""
+    while not received.endswith(b"\n"):
+        chunk = connection.recv(256)
+        if not chunk:
+            break
+        received += chunk
+    return received.decode()
+
+
+def read_end(connection):
+    while connection.recv(256):
+        pass
+
+
+class Client:
+    def __init__(self, side):
+        self.direct = side == "sockmesh"
+        self.held = []
+
+    def one(self, vip, source, hold):
+        """One connection, over on all sides before this returns (unless it is held)."""
+        connection = socket.socket()
+        connection.settimeout(TIMEOUT_SECONDS)
+        try:
+            if source:
+                connection.bind((source, 0))
+            elif not self.direct:
+                connection.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+                connection.bind((NOT_ENVOYS_ADDRESS, 0))
+            connection.connect(vip)
+        except OSError as error:
+            connection.close()
+            if self.direct and error.errno == errno.ECONNREFUSED:
+                return "none"
+            return f"error: connect: {error}"
+        try:
+            return self.exchange(connection, hold)
+        except ConnectionResetError:
+            return WENT_THROUGH_ENVOY if self.direct else "none"
+        except OSError as error:
+            return f"error: {error}"
+        finally:
+            if not hold:
+                connection.close()
+
+    def exchange(self, connection, hold):
+        answer = read_line(connection)
+        if hold:
+            self.held.append(connection)
+        elif answer:
+            # The endpoint hears of this end through the proxy, and the proxy of the endpoint's:
+            # once that has come back, nothing of the connection is open anywhere.
+            connection.shutdown(socket.SHUT_WR)
+            read_end(connection)
+        if not answer:
+            return WENT_THROUGH_ENVOY if self.direct else "none"
+        endpoint, peer = answer.split()
+        own = connection.getsockname()
+        seen = peer == f"{own[0]}:{own[1]}"
+        if self.direct != seen:
+            return WENT_THROUGH_ENVOY if self.direct else "error: not through Envoy"
+        return endpoint
+
+    def run(self, order):
+        vip = (order["vip"], order["port"])
+        sources = order.get("sources") or [None] * order["connections"]
+        started = time.monotonic()
+        picks = [self.one(vip, source, order.get("hold")) for source in sources]
+        for connection in self.held:
+            connection.close()
+        self.held.clear()
+        return {"picks": picks, "seconds": time.monotonic() - started}
+
+
+def main(side, cgroup=None):
+    if cgroup:
+        with open(os.path.join(cgroup, "cgroup.procs"), "w") as procs:
+            procs.write(str(os.getpid()))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    client = Client(side)
+    for line in sys.stdin:
+        print(json.dumps(client.run(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

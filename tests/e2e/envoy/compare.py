@@ -1,0 +1,101 @@
+"""Whether what sockmesh did is what Envoy did."""
+import collections
+import math
+
+# Two-sided 7e-6: among some 1,500 comparisons one in a hundred runs is off by chance.
+SIGMAS = 4.5
+
+
+def source(n):
+    """The n-th source address of an exact case."""
+    return f"127.2.{n // 250}.{n % 250 + 1}"
+
+
+def _sigmas(difference, share, *sizes):
+    """`difference` of two shares, in standard deviations of independent picks."""
+    if difference == 0:
+        return 0.0
+    variance = share * (1 - share) * sum(1 / size for size in sizes)
+    return abs(difference) / math.sqrt(variance) if variance > 0 else math.inf
+
+
+def against_share(picks, predict):
+    """How far the counts are from the shares that the rules say: (sigmas, endpoint)."""
+    counts = collections.Counter(picks)
+    total = len(picks)
+    return max(
+        (_sigmas(counts[key] / total - predict.get(key, 0.0), predict.get(key, 0.0), total), key)
+        for key in counts | collections.Counter(predict.keys())
+    )
+
+
+def against_picks(picks, others):
+    """How far two sides' counts are from each other: (sigmas, endpoint)."""
+    ours, theirs = collections.Counter(picks), collections.Counter(others)
+    worst = (0.0, "")
+    for key in ours | theirs:
+        pooled = (ours[key] + theirs[key]) / (len(picks) + len(others))
+        difference = ours[key] / len(picks) - theirs[key] / len(others)
+        worst = max(worst, (_sigmas(difference, pooled, len(picks), len(others)), key))
+    return worst
+
+
+def expand(counts):
+    return [key for key, count in counts.items() for _ in range(count)]
+
+
+class Verdict:
+    """One row of the table: what was compared, and what is wrong with it."""
+
+    def __init__(self, case):
+        self.case = case
+        self.figures = []  # "E-S 1.2s" and so on
+        self.wrong = []
+
+    def shares(self, name, worst):
+        sigmas, key = worst
+        self.figures.append(f"{name} {sigmas:.1f}s")
+        if sigmas > SIGMAS:
+            self.wrong.append(f"{name}: {key} is off by {sigmas:.1f} standard deviations")
+
+    def equal_picks(self, name, left, right):
+        differing = [i for i, (a, b) in enumerate(zip(left, right, strict=True)) if a != b]
+        self.figures.append(f"{name} {len(left) - len(differing)}/{len(left)}")
+        if differing:
+            i = differing[0]
+            self.wrong.append(
+                f"{name}: {len(differing)} of {len(left)} sources differ, the first: "
+                f"{source(i)} -> {left[i]} and {right[i]}")
+
+    def no_errors(self, name, picks):
+        errors = collections.Counter(pick for pick in picks if pick.startswith("error"))
+        for error, count in errors.items():
+            self.wrong.append(f"{name}: {count} x {error}")
+
+
+def judge(case, envoy, sockmesh):
+    """The verdict over a case's picks; `envoy` is None for a recorded case."""
+    verdict = Verdict(case)
+    verdict.no_errors("sockmesh", sockmesh)
+    if envoy is not None:
+        verdict.no_errors("Envoy", envoy)
+    if case["mode"] == "exact":
+        if envoy is None:
+            recorded = case["expected"]["picks"]
+            envoy = [recorded[source(n)] for n in range(len(sockmesh))]
+        verdict.equal_picks("Envoy=sockmesh", envoy, sockmesh)
+        return verdict
+    if envoy is None:
+        envoy = expand(case["expected"]["counts"])
+    verdict.shares("Envoy-sockmesh", against_picks(sockmesh, envoy))
+    if case["predict"]:
+        verdict.shares("rule-Envoy", against_share(envoy, case["predict"]))
+        verdict.shares("rule-sockmesh", against_share(sockmesh, case["predict"]))
+    return verdict
+
+
+def counts_text(name, picks):
+    """The counts of one side, for a reader."""
+    counts = collections.Counter(picks)
+    shown = ", ".join(f"{key} {count}" for key, count in sorted(counts.items())[:12])
+    return f"{name}: {shown}{', ...' if len(counts) > 12 else ''}"

@@ -1,0 +1,147 @@
+"""Envoy, sockmeshd, sockmesh-xds, the endpoints and the clients, as processes of this sandbox."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+XDS_PORT = 18000
+ENVOY_ADMIN = "127.0.0.1:15100"
+AGENT_ADMIN = "127.0.0.1:15101"
+START_SECONDS = 120
+
+
+class NotReady(Exception):
+    pass
+
+
+def await_true(what, condition, seconds=START_SECONDS, alive=()):
+    """Asks `condition` until it is true; NotReady after `seconds`, or once one of `alive` ended."""
+    until = time.monotonic() + seconds
+    while not condition():
+        for process in alive:
+            if process.poll() is not None:
+                raise NotReady(f"{what}: {process.args[0]} ended with {process.returncode}")
+        if time.monotonic() > until:
+            raise NotReady(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def get(address, path):
+    """The body, or nothing where there is no answer or no success."""
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+            return answer.read().decode()
+    except (urllib.error.URLError, OSError):
+        return ""
+
+
+def _bootstrap(admin):
+    host, port = admin.split(":")
+    ads = {"ads": {}, "resource_api_version": "V3"}
+    http2 = {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+             "explicit_http_config": {"http2_protocol_options": {}}}
+    xds = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": XDS_PORT}}}
+    return {
+        "node": {"id": "envoy", "cluster": "test"},
+        "admin": {"address": {"socket_address": {"address": host, "port_value": int(port)}}},
+        "dynamic_resources": {
+            "ads_config": {"api_type": "GRPC", "transport_api_version": "V3",
+                           "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
+            "cds_config": ads, "lds_config": ads},
+        "static_resources": {"clusters": [{
+            "name": "xds", "type": "STATIC", "connect_timeout": "5s",
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
+            "load_assignment": {"cluster_name": "xds", "endpoints": [
+                {"lb_endpoints": [{"endpoint": xds}]}]}}]},
+    }
+
+
+class Mesh:
+    """All the processes; `work` holds their configurations and logs."""
+
+    def __init__(self, binaries, envoy, cgroup, work):
+        self.binaries, self.envoy_binary, self.cgroup, self.work = binaries, envoy, cgroup, work
+        self.folder = work / "xds"
+        self.folder.mkdir()
+        self.running = []
+
+    def start(self, name, *command):
+        log = open(self.work / f"{name}.log", "w")
+        process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log)
+        self.running.append(process)
+        return process
+
+    def log(self, name):
+        return (self.work / f"{name}.log").read_text(errors="replace")
+
+    def publish(self, name, resources):
+        """Puts a file into the served folder, whole or not at all."""
+        hidden = self.folder / ("." + name)
+        hidden.write_text(json.dumps({"resources": resources}))
+        os.rename(hidden, self.folder / name)
+
+    def start_all(self, ports):
+        peers = self.start("peers", sys.executable, HERE / "peers.py", *ports)
+        await_true("the endpoints", lambda: "ready" in self.log("peers"), alive=[peers])
+        port_file = self.work / "xds.port"
+        xds = self.start("xds", self.binaries / "sockmesh-xds", "--listen",
+                         f"127.0.0.1:{XDS_PORT}", "--port-file", port_file, self.folder)
+        await_true("sockmesh-xds", port_file.exists, alive=[xds])
+        self.start_envoy()
+        self.start_agent()
+
+    def start_envoy(self):
+        config = self.work / "envoy.json"
+        config.write_text(json.dumps(_bootstrap(ENVOY_ADMIN)))
+        self.envoy = self.start("envoy", self.envoy_binary, "-c", config, "--concurrency", 1,
+                                "--disable-hot-restart", "--log-level", "warning")
+
+    def start_agent(self):
+        config = self.work / "sockmeshd.json"
+        config.write_text(json.dumps({
+            "node": {"id": "sockmesh"},
+            "ads": {"address": f"127.0.0.1:{XDS_PORT}"},
+            "datapath": {"cgroup_root": str(self.cgroup), "bpffs_root": str(self.work / "bpf")},
+            "admin": {"address": AGENT_ADMIN}}))
+        self.agent = self.start("sockmeshd", self.binaries / "sockmeshd", "--config", config)
+
+    def await_ready(self):
+        def envoy_ready():
+            return get(ENVOY_ADMIN, "/ready").startswith("LIVE")
+
+        def agent_ready():
+            return get(AGENT_ADMIN, "/readyz") != ""
+
+        await_true("Envoy", envoy_ready, alive=[self.envoy])
+        await_true("sockmeshd", agent_ready, alive=[self.agent])
+
+    def envoy_has(self):
+        """Names of the clusters and of the listeners that Envoy serves."""
+        clusters = json.loads(get(ENVOY_ADMIN, "/clusters?format=json") or "{}")
+        listeners = json.loads(get(ENVOY_ADMIN, "/listeners?format=json") or "{}")
+        return ({one["name"] for one in clusters.get("cluster_statuses", [])},
+                {one["name"] for one in listeners.get("listener_statuses", [])})
+
+    def agent_has(self):
+        """The same of sockmeshd."""
+        dump = json.loads(get(AGENT_ADMIN, "/config_dump") or "{}")
+        return ({one["name"] for one in dump.get("clusters", [])},
+                {one["name"] for one in dump.get("listeners", [])})
+
+    def client(self, side):
+        arguments = [side, str(self.cgroup)] if side == "sockmesh" else [side]
+        process = subprocess.Popen([sys.executable, HERE / "client.py", *arguments], text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.running.append(process)
+        return process
+
+    def stop(self):
+        for process in reversed(self.running):
+            process.kill()
+            process.wait()

