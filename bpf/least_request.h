@@ -54,56 +54,77 @@ static __always_inline __u64 sm_exp2_minus(__u64 y)
 	return ((1ULL << 48) / power) >> whole;
 }
 
-/* 1 / (active + 1)^bias in 0.32, at least 1. */
-static __always_inline __u64 sm_lr_factor(__u32 active, __u32 bias_q16)
+/* ((least + 1) / (active + 1))^bias in 0.32: relative to the least loaded candidate, so that high
+ * counts keep their precision. */
+static __always_inline __u64 sm_lr_factor(__u32 active, __u32 least, __u32 bias_q16)
 {
-	if (bias_q16 == SM_Q16)
-		return (1ULL << 32) / ((__u64)active + 1);
-	if (!bias_q16 || !active)
+	__u64 logs;
+
+	if (active == least || !bias_q16)
 		return 1ULL << 32;
-	return sm_exp2_minus((__u64)sm_log2_q16(active + 1) * bias_q16 >> 16);
+	if (bias_q16 == SM_Q16)
+		return (((__u64)least + 1) << 32) / ((__u64)active + 1);
+	logs = sm_log2_q16(active + 1) - sm_log2_q16(least + 1);
+	return sm_exp2_minus(logs * bias_q16 >> 16);
 }
 
-static __noinline __u32 sm_lr_weighted(const struct sm_group *group)
+struct sm_lr_candidates {
+	__u32 host[SM_LR_CANDIDATES];
+	__u32 weight[SM_LR_CANDIDATES];
+	__u32 active[SM_LR_CANDIDATES];
+	__u32 count;
+	__u32 least; /* active */
+};
+
+/* All hosts with their weights, or as many as fit, drawn by weight and then alike. */
+static __always_inline int sm_lr_draw(const struct sm_group *group, struct sm_lr_candidates *drawn)
 {
-	__u64 rate[SM_LR_CANDIDATES] = {}, sum = 0, at;
-	__u32 host[SM_LR_CANDIDATES] = {};
-	__u32 count = group->host_count;
-	int all = count <= SM_LR_CANDIDATES;
+	int all = group->host_count <= SM_LR_CANDIDATES;
 
-	if (!all)
-		count = SM_LR_CANDIDATES;
-	for (__u32 i = 0; i < SM_LR_CANDIDATES; i++) {
-		__u32 index = i, weight = 1;
-
-		if (i >= count)
-			break;
+	drawn->count = all ? group->host_count : SM_LR_CANDIDATES;
+	drawn->least = (__u32)-1;
+	for (__u32 i = 0; i < SM_LR_CANDIDATES && i < drawn->count; i++) {
+		drawn->host[i] = i;
+		drawn->weight[i] = 1U << 31;
 		if (all) {
 			union sm_cell *cell = cells_at(group->table_cell + i);
 
 			if (!cell)
-				return SM_BROKEN;
-			weight = cell->alias.weight;
+				return 0;
+			drawn->weight[i] = cell->alias.weight;
 		} else {
-			index = sm_alias(group->table_cell, group->table_size);
+			drawn->host[i] = sm_alias(group->table_cell, group->table_size);
 		}
-		host[i] = index;
-		/* weight < 2^32 and factor <= 2^32: halve both, so that eight sum up in 64 bits. */
-		rate[i] = (__u64)(weight) * (sm_lr_factor(sm_active(sm_host(group, index)),
-							  group->bias_q16) >>
-					     4) +
-			  1;
+		drawn->active[i] = sm_active(sm_host(group, drawn->host[i]));
+		if (drawn->active[i] < drawn->least)
+			drawn->least = drawn->active[i];
+	}
+	return 1;
+}
+
+static __noinline __u32 sm_lr_weighted(const struct sm_group *group)
+{
+	__u64 rate[SM_LR_CANDIDATES] = {}, sum = 0, at, high;
+	struct sm_lr_candidates drawn = {};
+
+	if (!sm_lr_draw(group, &drawn))
+		return SM_BROKEN;
+	for (__u32 i = 0; i < SM_LR_CANDIDATES && i < drawn.count; i++) {
+		/* weight < 2^32, factor <= 2^28: eight of them sum up below 2^63. */
+		rate[i] = drawn.weight[i] *
+			  (sm_lr_factor(drawn.active[i], drawn.least, group->bias_q16) >> 4);
 		sum += rate[i];
 	}
-	/* A uniform number below sum: the top 64 bits of a 64 x 64 product, in halves. */
-	at = (sum >> 32) * (__u64)bpf_get_prandom_u32() +
-	     (((sum & 0xffffffff) * (__u64)bpf_get_prandom_u32()) >> 32);
+	/* Uniform below sum: the high half of sum times a random number of 64 bits. */
+	high = bpf_get_prandom_u32();
+	at = (sum >> 32) * high + (((sum >> 32) * (__u64)bpf_get_prandom_u32()) >> 32) +
+	     (((sum & 0xffffffff) * high) >> 32);
 	for (__u32 i = 0; i < SM_LR_CANDIDATES; i++) {
-		if (i + 1 >= count || at < rate[i])
-			return host[i];
+		if (i + 1 >= drawn.count || at < rate[i])
+			return drawn.host[i];
 		at -= rate[i];
 	}
-	return host[0];
+	return drawn.host[0];
 }
 
 struct sm_lr_scan {

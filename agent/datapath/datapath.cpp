@@ -225,7 +225,8 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
 
 Status Datapath::attach(const PinPath& pins) {
   for (const std::string& name : programNames()) {
-    const bpf_program* program = bpf_object__find_program_by_name(skeleton_->bpf->obj, name.c_str());
+    const bpf_program* program =
+        bpf_object__find_program_by_name(skeleton_->bpf->obj, name.c_str());
     if (program == nullptr) return Error("no program " + name);
     const std::string path = pins.links() + "/" + name;
     if (updateLink(path, program, cgroup_.id)) continue;

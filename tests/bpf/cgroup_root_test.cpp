@@ -29,10 +29,9 @@ TEST_F(CgroupRoots, FindsTheTrueRootBesideV1) {
   const auto root = openCgroupRoot("");
   ASSERT_TRUE(root) << root.error().message();
   EXPECT_EQ(root->id, 1u);
-  const auto hybrid =
-      openCgroupRoot("", mountinfo(line("/sys/fs/cgroup/cpu", "cgroup") +
-                                   line(sandbox_->cgroup(), "cgroup2") +
-                                   line(root->path, "cgroup2")));
+  const auto hybrid = openCgroupRoot(
+      "", mountinfo(line("/sys/fs/cgroup/cpu", "cgroup") + line(sandbox_->cgroup(), "cgroup2") +
+                    line(root->path, "cgroup2")));
   ASSERT_TRUE(hybrid) << hybrid.error().message();
   EXPECT_EQ(hybrid->path, root->path) << "a subtree that comes first is passed over";
 }

@@ -11,7 +11,7 @@
 struct distribute_args {
 	__u32 iterations;
 	__u32 given; /* selection i has hash hashes[i % DISTRIBUTE_HASHES], else a random one */
-	__u32 hold; /* each choice stays: the endpoint's active connections grow by one */
+	__u32 hold;  /* each choice stays: the endpoint's active connections grow by one */
 	__u32 pad;
 	__u64 missed; /* no frontend */
 	__u64 refused;
