@@ -71,7 +71,9 @@ std::vector<double> shares(const HostSet& upstream, const LocalityRules& rules) 
     return share;
   }
   if (own && zone[0].local > 0) {
-    share[0] = static_cast<double>(zone[0].upstream * kWhole / zone[0].local) / kWhole;
+    // In whole ten-thousandths, as Envoy computes it.
+    const auto routed = zone[0].upstream * kWhole / zone[0].local;
+    share[0] = static_cast<double>(routed) / kWhole;
   }
   const double others = 1 - share[0];
   double residual = 0;

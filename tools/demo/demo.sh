@@ -16,15 +16,21 @@ if [ -z "${SOCKMESH_DEMO_INSIDE:-}" ]; then
   v2root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
   [ -n "$v2root" ] || { echo "no cgroup v2 is mounted" >&2; exit 1; }
   cgroup="$v2root/sockmesh-demo-$$"
-  for stale in "$v2root"/sockmesh-demo-*; do
-    [ -d "$stale" ] && ! kill -0 "${stale##*-}" 2>/dev/null && rmdir "$stale" 2>/dev/null || true
+  # What a demo that was killed with -9 could not remove.
+  for stale in "$v2root"/sockmesh-demo-* /tmp/sockmesh-demo-*; do
+    if [ -d "$stale" ] && ! kill -0 "${stale##*-}" 2>/dev/null; then
+      rmdir "$stale" 2>/dev/null || rm -rf "$stale" 2>/dev/null || true
+    fi
   done
   mkdir "$cgroup"
-  work=$(mktemp -d /tmp/sockmesh-demo.XXXXXX)
+  work=/tmp/sockmesh-demo-$$
+  mkdir -m 700 "$work"
   child=
   finish() {
     status=$?
-    trap - EXIT INT TERM HUP
+    set +e
+    trap '' INT TERM HUP
+    trap - EXIT
     if [ -n "$child" ]; then kill -KILL "$child" 2>/dev/null; wait "$child" 2>/dev/null; fi
     for _ in $(seq 100); do rmdir "$cgroup" 2>/dev/null && break; sleep 0.02; done
     rm -rf "$work"
@@ -33,7 +39,8 @@ if [ -z "${SOCKMESH_DEMO_INSIDE:-}" ]; then
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  SOCKMESH_DEMO_INSIDE=1 unshare --net --mount --pid --fork --kill-child --mount-proc \
+  # Whoever kills this script with -9 kills what it started, too.
+  SOCKMESH_DEMO_INSIDE=1 setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc \
     "$0" "$build" "$cgroup" "$work" &
   child=$!
   wait "$child" && status=0 || status=$?
