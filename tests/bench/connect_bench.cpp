@@ -1,7 +1,8 @@
-// The price of the hooks: connect() of a fresh non-blocking socket to a VIP, to an address that is
-// no service, and with no hook at all; and close(). Paired: in every round, sockets of all kinds
-// are connected in turn, in changing order; the result is the median over rounds of the
-// difference between medians, and its spread says what the machine's noise was.
+// The price of the hooks: connect() of a fresh non-blocking socket to a VIP under every policy, to
+// an address that is no service, and with no hook at all; and close(). usage: connect_bench [ROUNDS
+// [OTHER_SERVICES]] Paired: in every round, sockets of all kinds are connected in turn, in changing
+// order; the result is the median over rounds of the difference between medians, and its spread
+// says what the machine's noise was.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -22,9 +23,9 @@
 #include "datapath/datapath.h"
 #include "datapath/kernel_store.h"
 #include "datapath/map_writer.h"
+#include "lb/compiler.h"
 #include "support/net.h"
 #include "support/sandbox.h"
-#include "support/tables.h"
 
 namespace sockmesh::test {
 namespace {
@@ -108,7 +109,52 @@ void print(const char* what, const std::vector<Kind>& kinds,
   }
 }
 
-int run(int rounds) {
+constexpr int kHosts = 8;
+
+// One VIP over kHosts endpoints of `port`, all of them reached at one listener.
+void addService(Snapshot& snapshot, const std::string& vip, LbPolicy policy, bool weighted,
+                std::uint16_t port) {
+  const std::string name = "cluster " + vip;
+  auto cluster = std::make_shared<Cluster>();
+  cluster->name = name;
+  cluster->edsName = name;
+  cluster->lb.policy = policy;
+  auto assignment = std::make_shared<LoadAssignment>();
+  assignment->clusterName = name;
+  assignment->localities.emplace_back();
+  for (int i = 0; i < kHosts; ++i) {
+    Endpoint endpoint;
+    endpoint.address = at("127.0.0." + std::to_string(2 + i) + ":" + std::to_string(port));
+    endpoint.weight = weighted ? static_cast<std::uint32_t>(1 + i) : 1;
+    assignment->localities[0].endpoints.push_back(endpoint);
+  }
+  auto listener = std::make_shared<Listener>();
+  listener->name = vip;
+  listener->addresses = {at(vip)};
+  listener->route.clusters = {WeightedCluster{name, 1, {}}};
+  listener->route.hashSourceIp = true;
+  snapshot.clusters[name] = cluster;
+  snapshot.assignments[name] = assignment;
+  snapshot.listeners[vip] = listener;
+}
+
+std::vector<Kind> makeKinds(const SocketAddress& direct) {
+  std::vector<Kind> kinds;
+  const auto add = [&](const char* name, bool hooked, const SocketAddress& target) {
+    kinds.push_back({name, hooked, target, {}, {}});
+  };
+  add("no hook", false, direct);
+  add("no service", true, direct);
+  add("VIP, RANDOM", true, at("10.96.0.1:80"));
+  add("VIP, ROUND_ROBIN", true, at("10.96.0.2:80"));
+  add("VIP, LEAST_REQUEST", true, at("10.96.0.3:80"));
+  add("VIP, LEAST_REQUEST with weights", true, at("10.96.0.4:80"));
+  add("VIP, MAGLEV by source", true, at("10.96.0.5:80"));
+  add("VIP, RING_HASH by source", true, at("10.96.0.6:80"));
+  return kinds;
+}
+
+int run(int rounds, int others) {
   if (auto entered = enterNamespaces(); !entered) die(entered.error());
   auto sandbox = Sandbox::create();
   if (!sandbox) die(sandbox.error());
@@ -122,24 +168,28 @@ int run(int rounds) {
   KernelStore store((*datapath)->maps());
   MapWriter writer(store, **grace, (*datapath)->maps().maxServices);
 
-  SocketAddress endpoint = at("127.0.0.2:0");
-  auto listener = listenOn(endpoint, 4096);
+  SocketAddress any = at("0.0.0.0:0");
+  auto listener = listenOn(any, 4096);
   if (!listener) die(listener.error());
-  TableBuilder tables;
-  tables.random("10.96.0.1:80", "random", {endpoint.toString(), endpoint.toString()});
-  tables.service("10.96.0.2:80", "round robin", {endpoint.toString(), endpoint.toString()});
-  for (int i = 0; i < 1000; ++i) {
-    tables.random("10.97." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1) + ":80",
-                  "other" + std::to_string(i), {endpoint.toString()});
+  Snapshot snapshot;
+  snapshot.complete = true;
+  const LbPolicy policies[] = {LbPolicy::kRandom,       LbPolicy::kRoundRobin,
+                               LbPolicy::kLeastRequest, LbPolicy::kLeastRequest,
+                               LbPolicy::kMaglev,       LbPolicy::kRingHash};
+  for (int i = 0; i < 6; ++i) {
+    addService(snapshot, "10.96.0." + std::to_string(i + 1) + ":80", policies[i], i == 3, any.port);
   }
-  writer.apply(tables.build());
+  for (int i = 0; i < others; ++i) {
+    addService(snapshot,
+               "10." + std::to_string(100 + i / 62500) + "." + std::to_string(i / 250 % 250) + "." +
+                   std::to_string(i % 250 + 1) + ":80",
+               LbPolicy::kRandom, false, any.port);
+  }
+  const auto report =
+      writer.apply(Compiler(CompilerOptions{}).compile(snapshot, HealthOverlay{}, Nanos(0)));
+  if (!report.errors.empty()) die(Error(report.errors.front()));
 
-  std::vector<Kind> kinds = {
-      {"no hook", false, endpoint, {}, {}},
-      {"no service", true, endpoint, {}, {}},
-      {"VIP, RANDOM", true, at("10.96.0.1:80"), {}, {}},
-      {"VIP, ROUND_ROBIN", true, at("10.96.0.2:80"), {}, {}},
-  };
+  std::vector<Kind> kinds = makeKinds(at("127.0.0.2:" + std::to_string(any.port)));
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
@@ -152,8 +202,8 @@ int run(int rounds) {
       kind.closeRounds.clear();
     }
   }
-  std::printf("%d rounds of %d sockets of each kind, one CPU, loopback, 1002 services\n", rounds,
-              kSockets);
+  std::printf("%d rounds of %d sockets of each kind, one CPU, loopback, %zu services\n", rounds,
+              kSockets, writer.services());
   print("connect()", kinds, &Kind::connectRounds);
   print("close()", kinds, &Kind::closeRounds);
   return 0;
@@ -164,5 +214,6 @@ int run(int rounds) {
 
 int main(int argc, char** argv) {
   if (!sockmesh::configureLogging("off", false)) return 1;
-  return sockmesh::test::run(argc > 1 ? std::atoi(argv[1]) : 100);
+  return sockmesh::test::run(argc > 1 ? std::atoi(argv[1]) : 100,
+                             argc > 2 ? std::atoi(argv[2]) : 1000);
 }
