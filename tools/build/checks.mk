@@ -1,7 +1,8 @@
 .PHONY: check format
-check: deps  ## format, include rules, ABI and lint
+check: deps  ## format, include rules, documented fields, ABI and lint
 	$(Q)tools/checks/format.sh
 	$(Q)tools/checks/include-rules.py
+	$(Q)tools/checks/fields.py
 	$(Q)tools/checks/abi.sh $(CLANG) $(MULTIARCH)
 	$(Q)$(MAKE) --no-print-directory $(SKELETON)
 	$(Q)tools/checks/tidy.sh $(JOBS) -std=c++20 $(CPPFLAGS) -DSOCKMESH_VERSION=\"\"
