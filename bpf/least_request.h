@@ -26,7 +26,7 @@ static __always_inline __u32 sm_active(__u32 endpoint_id)
 	return state ? READ_ONCE(state->active) : 0;
 }
 
-/* log2(x) in 16.16 for x >= 1; error below 0.003. */
+/* log2(x) in 16.16 for x >= 1; error below 0.01. */
 static __always_inline __u32 sm_log2_q16(__u32 x)
 {
 	__u32 whole = 0, fraction;
