@@ -79,7 +79,7 @@ Status Agent::startDatapath() {
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
   if (!grace) return grace.error();
   grace_ = std::move(grace).value();
-  kernel_ = std::make_unique<KernelStore>(datapath_->maps());
+  kernel_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
   reconciler_ = std::make_unique<Reconciler>(
       *loop_, *kernel_, *grace_, datapath_->maps().maxServices,
       CompilerOptions{config_.locality(), config_.localCluster},

@@ -1,5 +1,6 @@
 // Exit codes and streams of whole command lines, without maps and without an agent.
 #include "cli.h"
+#include "sockmesh_abi.h"
 
 #include <gtest/gtest.h>
 
@@ -81,8 +82,9 @@ TEST_F(CliTest, NothingPinnedIs69AndSaysWhereItLooked) {
     const Ran nothing = onNode(arguments);
     EXPECT_EQ(nothing.exitCode, 69);
     EXPECT_EQ(nothing.out, "");
-    EXPECT_EQ(nothing.err, "sockmeshctl: no sockmesh maps under " + root_ +
-                               "/sockmesh-v1, is sockmeshd installed on this node?\n");
+    EXPECT_EQ(nothing.err, "sockmeshctl: no sockmesh maps under " + root_ + "/sockmesh-v" +
+                               std::to_string(SM_ABI_VERSION) +
+                               ", is sockmeshd installed on this node?\n");
   }
 }
 
