@@ -1,5 +1,5 @@
-// Ejections on the agent's behalf, made and ended by the programs themselves: sock_ops and the agent
-// eject by one and the same code. Control thread.
+// Ejections on the agent's behalf, made and ended by the programs themselves: sock_ops and the
+// agent eject by one and the same code. Control thread.
 #pragma once
 
 #include <cstdint>

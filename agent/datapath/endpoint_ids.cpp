@@ -221,6 +221,13 @@ std::uint32_t EndpointIds::localityId(const Locality& locality) const {
   return found == localities_.end() ? SM_NONE : found->second;
 }
 
+std::optional<std::pair<std::string, SocketAddress>> EndpointIds::endpointOf(
+    std::uint32_t id) const {
+  const auto found = endpointOfId_.find(id);
+  if (found == endpointOfId_.end()) return std::nullopt;
+  return found->second;
+}
+
 EndpointIds::Retired EndpointIds::takeRetired() {
   return std::exchange(retired_, {});
 }

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "datapath/allocators.h"
@@ -31,6 +33,8 @@ class EndpointIds {
   std::uint32_t clusterId(const std::string& cluster) const;
   std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;
   std::uint32_t localityId(const Locality& locality) const;
+  // Cluster and address behind an id.
+  std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
 
   // What became unlisted since the last call; hand it to release() after a grace period, once no
   // published table names it.

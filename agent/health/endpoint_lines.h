@@ -7,26 +7,11 @@
 #include <optional>
 #include <string>
 
-#include "base/clock.h"
 #include "model/address.h"
 #include "model/ejection.h"
+#include "model/endpoint_line.h"
 
 namespace sockmesh {
-
-// Times are CLOCK_MONOTONIC; 0: never.
-struct EndpointLine {
-  bool ejected = false;
-  Nanos ejectedUntil{0};  // while ejected; not before this does it return
-  Nanos ejectedAt{0};     // the last ejection
-  Nanos returnedAt{0};    // the last return
-  std::uint32_t ejections = 0;
-  std::uint32_t multiplier = 0;                   // of base_ejection_time
-  Detector detector = Detector::kConsecutive5xx;  // of the last ejection
-  // Connect attempts since the endpoint's id was given: established, and failed so that it speaks
-  // against the endpoint. They only grow.
-  std::uint64_t successes = 0;
-  std::uint64_t failures = 0;
-};
 
 class EndpointLines {
  public:
