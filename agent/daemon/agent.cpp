@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "daemon/reservation_stats.h"
 #include "datapath/live_state.h"
 #include "stats/agent_collector.h"
 #include "stats/datapath_collector.h"
@@ -106,6 +107,7 @@ void Agent::startControlPlane() {
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     state_.snapshot.store(snapshot);
+    stats_.reservations = reservationStats(*snapshot);
     reconciler_->setSnapshot(std::move(snapshot));
   };
   callbacks.onStats = [this](const XdsStats& stats) {

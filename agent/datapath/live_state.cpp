@@ -142,6 +142,10 @@ DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   }
   out.maps = live.maps;
   out.services = serviceCounts(image);
+  out.servicesNeedingLayer7 = static_cast<std::uint64_t>(
+      std::count_if(image.services.begin(), image.services.end(), [](const auto& service) {
+        return (service.second.service->flags & SM_DESCRIPTOR_NEEDS_L7) != 0;
+      }));
   return out;
 }
 

@@ -244,6 +244,11 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
                "event", stats.events, out);
   collectNamed(gaugeFamily("sockmesh_services", "Services (VIP, port, protocol), by state."),
                "state", stats.services, out);
+  out.push_back(gaugeFamily("sockmesh_services_needing_layer7",
+                            "Services with a hash policy that needs a request (header, cookie): "
+                            "they are balanced without it.")
+                    .add({}, static_cast<double>(stats.servicesNeedingLayer7))
+                    .take());
   collectMaps(stats, out);
   return out;
 }

@@ -70,6 +70,7 @@ struct DatapathStats {
   NamedCounts events;                    // the datapath's own counters
   std::vector<MapUsage> maps;
   NamedCounts services;  // by state
+  std::uint64_t servicesNeedingLayer7 = 0;
 };
 
 }  // namespace sockmesh

@@ -31,6 +31,8 @@ struct CommandOptions {
   std::string service;
   bool ejected = false;
   std::string map;
+  std::string explained;
+  std::string source;
 };
 
 AgentReport askAgent(const std::string& address) {
@@ -77,6 +79,7 @@ class CommandLine {
     addServiceCommands();
     addEndpointCommands();
     addMapCommands();
+    addExplain();
     addNodeCommands();
     app_.require_subcommand(1);
     app_.fallthrough();
@@ -165,6 +168,27 @@ class CommandLine {
     dump->callback([this] {
       command_ = [this] {
         return withNode(global_, [&](const NodeView& view) { return mapDump(view, options_.map); });
+      };
+    });
+  }
+
+  void addExplain() {
+    CLI::App* explain = app_.add_subcommand("explain", "what happens to a connect() to VIP:PORT");
+    explain->fallthrough();
+    explain
+        ->add_option("VIP:PORT", options_.explained, "an address of `service list`, or any other")
+        ->required()
+        ->check(CLI::Validator(checkAddress, "VIP:PORT"));
+    explain->add_option("--source", options_.source, "what a client of this address gets by hash")
+        ->check(CLI::Validator(checkIp, "IP"));
+    explain->callback([this, explain] {
+      ExplainQuery query;
+      query.vip = SocketAddress::parse(options_.explained).value();
+      if (explain->count("--source") > 0) query.source = IpAddress::parse(options_.source).value();
+      command_ = [this, query] {
+        return withNode(global_, [&](const NodeView& view) {
+          return ctl::explain(view, askAgent(global_.adminAddress), query);
+        });
       };
     });
   }

@@ -39,6 +39,13 @@ struct AgentReport {
 };
 Outcome status(const NodeView& view, const AgentReport& agent);
 
+struct ExplainQuery {
+  SocketAddress vip;
+  std::optional<IpAddress> source;  // a client's
+};
+// What becomes of a connect() there; a Failure where it is no service.
+Outcome explain(const NodeView& view, const AgentReport& agent, const ExplainQuery& query);
+
 Outcome versionOf(const AgentReport& agent);
 
 }  // namespace sockmesh::ctl

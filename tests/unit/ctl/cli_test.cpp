@@ -61,6 +61,12 @@ TEST_F(CliTest, WrongUsageIs64AndOneLine) {
            {"service", "list", "--port", "70000"},
            {"service", "list", "--vip", "10.0.0.256"},
            {"endpoint", "list", "--service", "10.0.0.1"},
+           {"explain"},
+           {"explain", "10.0.0.1"},
+           {"explain", "10.0.0.1:80", "--source", "10.0.0.1:80"},
+           {"explain"},
+           {"explain", "10.0.0.1"},
+           {"explain", "10.0.0.1:80", "--source", "10.0.0.1:80"},
            {"map", "dump"},
            {"map", "dump", "frontend"},
            {"status", "--admin-address", "localhost"},
@@ -77,6 +83,8 @@ TEST_F(CliTest, NothingPinnedIs69AndSaysWhereItLooked) {
        std::vector<std::vector<std::string>>{{"status"},
                                              {"service", "list"},
                                              {"endpoint", "list"},
+                                             {"explain", "10.0.0.1:80"},
+                                             {"explain", "10.0.0.1:80"},
                                              {"map", "list"},
                                              {"map", "dump", "names"}}) {
     const Ran nothing = onNode(arguments);
