@@ -30,6 +30,7 @@ struct CommandOptions {
   std::string cluster;
   std::string service;
   bool ejected = false;
+  bool returned = false;
   std::string map;
   std::string explained;
   std::string source;
@@ -78,6 +79,7 @@ class CommandLine {
     addGlobals();
     addServiceCommands();
     addEndpointCommands();
+    addEjectionCommands();
     addMapCommands();
     addExplain();
     addNodeCommands();
@@ -151,6 +153,19 @@ class CommandLine {
       }
       command_ = [this, filter] {
         return withNode(global_, [&](const NodeView& view) { return endpointList(view, filter); });
+      };
+    });
+  }
+
+  void addEjectionCommands() {
+    CLI::App* ejection = group("ejection", "endpoints that outlier detection took out of rotation");
+    CLI::App* list = ejection->add_subcommand("list", "list who is out, why, since and until when");
+    list->fallthrough();
+    list->add_option("--cluster", options_.cluster, "only this cluster's");
+    list->add_flag("--returned", options_.returned, "also those that were ejected and are back");
+    list->callback([this] {
+      command_ = [this, filter = EjectionFilter{options_.cluster, options_.returned}] {
+        return withNode(global_, [&](const NodeView& view) { return ejectionList(view, filter); });
       };
     });
   }

@@ -27,6 +27,12 @@ struct EndpointFilter {
 };
 Outcome endpointList(const NodeView& view, const EndpointFilter& filter);
 
+struct EjectionFilter {
+  std::string cluster;    // empty: all
+  bool returned = false;  // also endpoints that were ejected once and are back
+};
+Outcome ejectionList(const NodeView& view, const EjectionFilter& filter);
+
 Outcome mapList(const NodeView& view);
 // A Failure where `name` is no map, or one that cannot be shown.
 Outcome mapDump(const NodeView& view, const std::string& name);

@@ -1,6 +1,7 @@
 // The maps that the programs write, endpoints and names.
 #include "datapath/abi_names.h"
 #include "datapath/codec.h"
+#include "ejection_summary.h"
 #include "map_dump.h"
 
 namespace sockmesh::ctl {
@@ -51,15 +52,11 @@ Json dumpEndpoints(const NodeView& view) {
   return rows;
 }
 
-std::string_view detectorText(std::uint32_t detector) {
-  return detector < kDetectors ? detectorName(static_cast<Detector>(detector)) : "unknown";
-}
-
 // Detectors that never fired are left out.
 Json byDetector(const __u64 (&counts)[SM_DETECTORS]) {
   Json json = Json::object();
   for (std::uint32_t i = 0; i < SM_DETECTORS; ++i) {
-    if (counts[i] > 0) json[std::string(detectorText(i))] = counts[i];
+    if (counts[i] > 0) json[detectorText(i)] = counts[i];
   }
   return json;
 }
