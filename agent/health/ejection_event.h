@@ -23,6 +23,7 @@ struct EjectionEvent {
   std::optional<Nanos> sinceLastAction;
   std::uint32_t ejections = 0;  // of this endpoint so far, this one included
   bool enforced = true;         // false: detected, but the dice (enforcing_...) said no
+  Nanos ejectedUntil{0};        // of an ejection that lasts; not before this does it end
   // Percent, of the statistical detectors.
   struct Rates {
     double host = 0;

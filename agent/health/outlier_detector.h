@@ -38,7 +38,8 @@ class OutlierDetector {
   OutlierDetector(EndpointLines& lines, OnEvent onEvent);
   ~OutlierDetector();
 
-  // What there is now, all of it. Endpoints that stay keep their state (also where their weight,
+  // What there is now, all of it; an endpoint counts from when its line is first seen, so best
+  // called once the lines are there. Endpoints that stay keep their state (also where their weight,
   // locality or cluster resource changed); clusters without outlier_detection get their ejected
   // endpoints back.
   void watch(const std::map<std::string, WatchedCluster>& clusters, Nanos now);
@@ -60,7 +61,28 @@ class OutlierDetector {
   const std::map<std::string, std::string>& warnings() const { return warnings_; }
 
  private:
+  struct Host;
   struct Watched;
+
+  void follow(Watched& watched, const WatchedCluster& resources, Nanos now);
+  void takeAllBack(Watched& watched, Nanos now);
+  // Reads the line, tells what is new in it and notes whether it is ejected. `rates` are told with
+  // an ejection.
+  std::optional<EndpointLine> observe(
+      Watched& watched, const SocketAddress& address, Host& host,
+      const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
+  void observeAll(Watched& watched);
+  void tellNotEnforced(const Watched& watched, const SocketAddress& address,
+                       const EndpointLine& line, Detector detector, Nanos now,
+                       const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
+  void publish();
+
+  // The parts of a sweep, in Envoy's order.
+  void sweepCluster(Watched& watched, Nanos now);
+  Nanos takeDueBack(Watched& watched, Nanos now);  // when it was done with that
+  void evaluate(Watched& watched, Nanos now);
+  void decay(Watched& watched, Nanos interval, Nanos now);
+
   EndpointLines& lines_;
   OnEvent onEvent_;
   std::map<std::string, std::unique_ptr<Watched>> watched_;
