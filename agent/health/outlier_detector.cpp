@@ -123,7 +123,6 @@ void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
   }
   watched.hosts.clear();
   watched.ejected.clear();
-  watched.due.reset();
 }
 
 // ---- what the lines say ----
@@ -210,10 +209,12 @@ void OutlierDetector::publish() {
 void OutlierDetector::sweep(Nanos now) {
   for (auto& [name, watched] : watched_) {
     if (!watched->due || *watched->due > now) continue;
-    if (watched->settings() != nullptr)
+    if (watched->settings() != nullptr) {
       sweepCluster(*watched, now);
-    else
+    } else {
       takeAllBack(*watched, now);
+      watched->due.reset();
+    }
   }
   publish();
 }
