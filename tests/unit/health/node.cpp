@@ -59,10 +59,13 @@ void Node::outcome(int number, int times, std::uint64_t netns, bool success) {
     const bool before = ejected(number);
     const auto fired = lines.outcome(kC, host(number), netns, success);
     if (!hints) continue;
-    for (const auto& [which, detection] : fired)
+    bool changed = before != ejected(number);
+    for (const auto& [which, detection] : fired) {
+      changed |= detection == Detection::kEjected;
       if (detection == Detection::kNotEnforced)
         detector.notEnforced(kC, host(number), which, clock.monotonic());
-    if (before != ejected(number)) detector.refresh(kC, clock.monotonic());
+    }
+    if (changed) detector.refresh(kC, clock.monotonic());
   }
 }
 

@@ -49,12 +49,8 @@ struct Node {
   bool inOverlay(int number) const { return detector.overlay()->find(kC, host(number)); }
   const sm_cluster_stats& stats() { return lines.stats(kC); }
   sm_endpoint_state& state(int number) { return lines.line(kC, host(number)).state; }
-  std::uint64_t detected(Detector detector) {
-    return stats().ejections_detected[static_cast<int>(detector)];
-  }
-  std::uint64_t enforced(Detector detector) {
-    return stats().ejections_enforced[static_cast<int>(detector)];
-  }
+  std::uint64_t detected(Detector by) { return stats().ejections_detected[static_cast<int>(by)]; }
+  std::uint64_t enforced(Detector by) { return stats().ejections_enforced[static_cast<int>(by)]; }
 
  private:
   void outcome(int number, int times, std::uint64_t netns, bool success);
