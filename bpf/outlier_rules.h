@@ -46,7 +46,9 @@ static __always_inline void sm_served_rotate(struct sm_endpoint_state *state, __
 	__u32 epoch = (__u32)(now_ns >> SM_SERVED_EPOCH_SHIFT);
 	__u32 seen = READ_ONCE(state->served_epoch);
 
-	if (seen == epoch || __sync_val_compare_and_swap(&state->served_epoch, seen, epoch) != seen)
+	/* Nor back: a CPU that read the clock before the turn must not undo it, and forget all. */
+	if ((__s32)(epoch - seen) <= 0 ||
+	    __sync_val_compare_and_swap(&state->served_epoch, seen, epoch) != seen)
 		return;
 	WRITE_ONCE(state->served_before, epoch - seen == 1 ? READ_ONCE(state->served) : 0);
 	WRITE_ONCE(state->served, 0);
@@ -72,14 +74,16 @@ static __always_inline void sm_outlier_success(struct sm_endpoint_state *state, 
 static __always_inline int sm_outlier_speaks(struct sm_endpoint_state *state, __u64 netns,
 					     __u64 now_ns)
 {
-	__u64 bit = sm_client_bit(netns), served;
+	__u64 bit = sm_client_bit(netns), served, last;
 
 	sm_served_rotate(state, now_ns);
 	served = READ_ONCE(state->served) | READ_ONCE(state->served_before);
 	if (!(served & bit))
 		return !served;
-	/* The one client that was served is known by name: another may share its bit. */
-	if (served == bit && READ_ONCE(state->served_last) != netns)
+	/* The one client that was served is known by name: another may share its bit. Unless the
+	 * name is of one that has spoken since: its bit is gone, and this one is another's. */
+	last = READ_ONCE(state->served_last);
+	if (served == bit && last != netns && sm_client_bit(last) == bit)
 		return 0;
 	__sync_fetch_and_and(&state->served, ~bit);
 	__sync_fetch_and_and(&state->served_before, ~bit);
