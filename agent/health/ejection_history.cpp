@@ -44,6 +44,7 @@ std::vector<EjectionEvent> EjectionHistory::update(const EndpointLine& line) {
     detector_ = line.detector;
     ejections_ = line.ejections;
     ejectedAt_ = line.ejectedAt;
+    if (returnIsBefore) returnedAt_ = line.returnedAt;
   }
   // Likewise a return whose time is not written yet.
   if (ejected_ && !line.ejected && line.returnedAt >= ejectedAt_) {

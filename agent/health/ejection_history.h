@@ -21,6 +21,7 @@ class EjectionHistory {
   std::vector<EjectionEvent> update(const EndpointLine& line);
 
   std::uint32_t ejections() const { return ejections_; }
+  Nanos returnedAt() const { return returnedAt_; }  // the last return, 0: none
 
  private:
   EjectionEvent returnEvent(Nanos at) const;

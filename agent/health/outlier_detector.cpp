@@ -176,22 +176,24 @@ void OutlierDetector::refresh(const std::string& cluster, Nanos now) {
 void OutlierDetector::notEnforced(const std::string& cluster, const SocketAddress& address,
                                   Detector detector, Nanos now) {
   const auto found = watched_.find(cluster);
-  if (found == watched_.end() || !found->second->hosts.contains(address)) return;
-  const auto line = lines_.read(cluster, address);
-  if (line) tellNotEnforced(*found->second, address, *line, detector, now);
+  if (found == watched_.end()) return;
+  const auto host = found->second->hosts.find(address);
+  if (host != found->second->hosts.end())
+    tellNotEnforced(*found->second, address, host->second, detector, now);
 }
 
 void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddress& address,
-                                      const EndpointLine& line, Detector detector, Nanos now,
+                                      const Host& host, Detector detector, Nanos now,
                                       const std::optional<EjectionEvent::Rates>& rates) {
   EjectionEvent event;
   event.detector = detector;
   event.cluster = watched.name;
   event.address = address;
   event.at = now;
-  if (line.returnedAt.count() > 0 && line.returnedAt <= now)
-    event.sinceLastAction = now - line.returnedAt;
-  event.ejections = line.ejections;
+  // As told so far: the line may have an ejection already that came after this.
+  if (const Nanos returned = host.history.returnedAt(); returned.count() > 0)
+    event.sinceLastAction = now - returned;
+  event.ejections = host.history.ejections();
   event.enforced = false;
   event.rates = rates;
   onEvent_(event);
@@ -268,11 +270,10 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now) {
     if (watched.ejected.contains(*address)) continue;  // by another detector just now
     const Detection detection =
         lines_.detect(watched.name, *address, outlier.detector, outlier.enforcingPercent);
-    const auto line =
-        observe(watched, *address, *host,
-                detection == Detection::kEjected ? std::optional(outlier.rates) : std::nullopt);
-    if (line && detection == Detection::kNotEnforced)
-      tellNotEnforced(watched, *address, *line, outlier.detector, now, outlier.rates);
+    if (detection == Detection::kEjected)
+      observe(watched, *address, *host, outlier.rates);
+    else if (detection == Detection::kNotEnforced)
+      tellNotEnforced(watched, *address, *host, outlier.detector, now, outlier.rates);
   }
 }
 

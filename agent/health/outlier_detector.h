@@ -72,8 +72,8 @@ class OutlierDetector {
       Watched& watched, const SocketAddress& address, Host& host,
       const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
   void observeAll(Watched& watched);
-  void tellNotEnforced(const Watched& watched, const SocketAddress& address,
-                       const EndpointLine& line, Detector detector, Nanos now,
+  void tellNotEnforced(const Watched& watched, const SocketAddress& address, const Host& host,
+                       Detector detector, Nanos now,
                        const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
   void publish();
 

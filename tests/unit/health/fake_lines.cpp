@@ -15,7 +15,7 @@ Nanos nanos(std::uint64_t time) {
   return Nanos(static_cast<std::int64_t>(time));
 }
 
-sm_consecutive_rule rule(std::uint32_t threshold, std::uint32_t enforcing, Detector detector) {
+sm_consecutive_rule ruleOf(std::uint32_t threshold, std::uint32_t enforcing, Detector detector) {
   return {threshold, static_cast<std::uint16_t>(enforcing), static_cast<std::uint16_t>(detector)};
 }
 
@@ -49,43 +49,40 @@ void FakeLines::configure(const Cluster& cluster, const LoadAssignment& assignme
       std::chrono::duration_cast<std::chrono::milliseconds>(settings.maxEjectionTimeJitter)
           .count());
   if (settings.splitExternalLocalOriginErrors) {
-    state.consecutive[0] = rule(settings.consecutiveLocalOriginFailure,
-                                settings.enforcingConsecutiveLocalOriginFailure,
-                                Detector::kConsecutiveLocalOriginFailure);
+    state.consecutive[0] = ruleOf(settings.consecutiveLocalOriginFailure,
+                                  settings.enforcingConsecutiveLocalOriginFailure,
+                                  Detector::kConsecutiveLocalOriginFailure);
     return;
   }
   state.consecutive[0] =
-      rule(settings.consecutiveGatewayFailure, settings.enforcingConsecutiveGatewayFailure,
-           Detector::kConsecutiveGatewayFailure);
+      ruleOf(settings.consecutiveGatewayFailure, settings.enforcingConsecutiveGatewayFailure,
+             Detector::kConsecutiveGatewayFailure);
   state.consecutive[1] =
-      rule(settings.consecutive5xx, settings.enforcingConsecutive5xx, Detector::kConsecutive5xx);
+      ruleOf(settings.consecutive5xx, settings.enforcingConsecutive5xx, Detector::kConsecutive5xx);
 }
 
-std::vector<FakeLines::Fired> FakeLines::outcome(const std::string& cluster,
-                                                 const SocketAddress& address, std::uint64_t netns,
-                                                 bool success) {
+void FakeLines::outcome(const std::string& cluster, const SocketAddress& address,
+                        std::uint64_t netns, bool success, const OnHint& onHint) {
   auto& lines = clusters_.at(cluster);
   Line& line = lines.endpoints.at(address);
-  if (sm_outlier_due(&line.state, now())) sm_outlier_return(&line.state, &lines.state, now());
+  if (sm_outlier_due(&line.state, now()) && sm_outlier_return(&line.state, &lines.state, now()))
+    onHint(std::nullopt, Detection::kNone);
   if (success) {
     ++line.successes;
     sm_outlier_success(&line.state, netns, now());
-    return {};
+    return;
   }
   if (!sm_outlier_speaks(&line.state, netns, now())) {
     ++line.disputed;
-    return {};
+    return;
   }
   ++line.failures;
   const std::uint32_t run = sm_outlier_run(&line.state);
-  std::vector<Fired> fired;
-  for (const auto& consecutive : lines.state.consecutive) {
-    if (!sm_outlier_fires(&consecutive, run)) continue;
-    const auto detector = static_cast<Detector>(consecutive.detector);
-    fired.push_back(
-        {detector, detect(lines, line, consecutive.detector, consecutive.enforcing_percent)});
+  for (const auto& rule : lines.state.consecutive) {
+    if (!sm_outlier_fires(&rule, run)) continue;
+    const Detection detection = detect(lines, line, rule.detector, rule.enforcing_percent);
+    onHint(static_cast<Detector>(rule.detector), detection);
   }
-  return fired;
 }
 
 Detection FakeLines::detect(ClusterLines& cluster, Line& line, std::uint32_t detector,

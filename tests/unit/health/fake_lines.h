@@ -2,12 +2,12 @@
 // bpf/outlier_rules.h under a manual clock.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
-#include <vector>
 
 #include "base/clock.h"
 #include "health/endpoint_lines.h"
@@ -32,14 +32,11 @@ class FakeLines final : public EndpointLines {
   // the lines of endpoints that are gone are gone, and no longer count against the limit.
   void configure(const Cluster& cluster, const LoadAssignment& assignment);
 
-  // A connect's outcome, as sock_ops treats it. What the detectors said, in order.
-  struct Fired {
-    Detector detector;
-    Detection detection;
-    bool operator==(const Fired&) const = default;
-  };
-  std::vector<Fired> outcome(const std::string& cluster, const SocketAddress& address,
-                             std::uint64_t netns, bool success);
+  // A connect's outcome, as sock_ops treats it, and the hints that it gives on the way: on a
+  // return no detector, otherwise what a detector came to.
+  using OnHint = std::function<void(std::optional<Detector>, Detection)>;
+  void outcome(const std::string& cluster, const SocketAddress& address, std::uint64_t netns,
+               bool success, const OnHint& onHint);
 
   Line& line(const std::string& cluster, const SocketAddress& address);
   sm_cluster_state& state(const std::string& cluster) { return clusters_.at(cluster).state; }

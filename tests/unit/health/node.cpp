@@ -55,18 +55,14 @@ void Node::watch() {
 }
 
 void Node::outcome(int number, int times, std::uint64_t netns, bool success) {
-  for (int i = 0; i < times; ++i) {
-    const bool before = ejected(number);
-    const auto fired = lines.outcome(kC, host(number), netns, success);
-    if (!hints) continue;
-    bool changed = before != ejected(number);
-    for (const auto& [which, detection] : fired) {
-      changed |= detection == Detection::kEjected;
-      if (detection == Detection::kNotEnforced)
-        detector.notEnforced(kC, host(number), which, clock.monotonic());
-    }
-    if (changed) detector.refresh(kC, clock.monotonic());
-  }
+  const auto onHint = [&](std::optional<Detector> which, Detection detection) {
+    if (!hints) return;
+    if (!which || detection == Detection::kEjected)
+      detector.refresh(kC, clock.monotonic());
+    else if (detection == Detection::kNotEnforced)
+      detector.notEnforced(kC, host(number), *which, clock.monotonic());
+  };
+  for (int i = 0; i < times; ++i) lines.outcome(kC, host(number), netns, success, onHint);
 }
 
 void Node::succeed(int number, int times, std::uint64_t netns) {
