@@ -267,7 +267,7 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now) {
   for (const auto& outlier :
        statisticalOutliers(outcomes, watched.hosts.size(), *watched.settings())) {
     const auto& [address, host] = evaluated[outlier.host];
-    if (watched.ejected.contains(*address)) continue;  // by another detector just now
+    if (watched.ejected.contains(*address)) continue;  // just now, by success rate
     const Detection detection =
         lines_.detect(watched.name, *address, outlier.detector, outlier.enforcingPercent);
     if (detection == Detection::kEjected)

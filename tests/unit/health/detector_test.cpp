@@ -268,8 +268,10 @@ TEST(Watch, LosingDetectionTakesTheEjectedBackAndTellsIt) {
 TEST(Watch, WhatTheKernelEjectsBeforeItLearnsComesBackToo) {
   for (const bool hint : {true, false}) {
     Node node(one(), 2);
+    node.clock.set(seconds(5));
     node.resource = cluster(std::nullopt);
     node.watch();  // the kernel is told later
+    EXPECT_EQ(node.detector.nextSweep(), seconds(15));
     node.hints = hint;
     node.fail(1, 5);
     EXPECT_EQ(node.ejected(1), !hint);
