@@ -31,12 +31,12 @@ int EventRing::take(void* self, void* data, std::size_t size) {
   if (size < sizeof(raw)) return 0;
   std::memcpy(&raw, data, sizeof(raw));
   RingEvent event;
-  event.kind = raw.kind == SM_EVENT_RETURNED ? RingEvent::Kind::kReturned
-                                             : RingEvent::Kind::kDetected;
+  event.kind =
+      raw.kind == SM_EVENT_RETURNED ? RingEvent::Kind::kReturned : RingEvent::Kind::kDetected;
   event.endpointId = raw.endpoint_id;
   event.detector = static_cast<Detector>(raw.detector);
-  event.detection = raw.detection == SM_DETECTION_NOT_ENFORCED ? Detection::kNotEnforced
-                                                               : Detection::kEjected;
+  event.detection =
+      raw.detection == SM_DETECTION_NOT_ENFORCED ? Detection::kNotEnforced : Detection::kEjected;
   event.at = Nanos(raw.at_ns);
   static_cast<EventRing*>(self)->onEvent_(event);
   return 0;

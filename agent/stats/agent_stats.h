@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -77,6 +78,8 @@ struct AgentStats {
   XdsStats xds;
   WriterStats writer;
   std::optional<ReservationStats> reservations;  // nothing before the first snapshot
+  // Settings of outlier detection that cannot work, by cluster.
+  std::map<std::string, std::string> outlierWarnings;
 };
 
 }  // namespace sockmesh

@@ -64,7 +64,8 @@ class Ejection : public DatapathTest {
   int connectOnce() {
     const int error = connectAlone();
     for (const UniqueFd& listener : listeners_) {
-      while (listener.valid() && UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)).valid()) {
+      while (listener.valid() &&
+             UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)).valid()) {
       }
     }
     return error;
@@ -119,16 +120,16 @@ TEST_P(EjectionOfEveryPolicy, TheThirdFailureInARowIsTheLast) {
   EXPECT_EQ(clusterStats().ejections_enforced[SM_DETECTOR_CONSECUTIVE_5XX], 1u);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, EjectionOfEveryPolicy,
-    testing::Values(PolicyCase{"RoundRobin", LbPolicy::kRoundRobin, 1},
-                    PolicyCase{"RoundRobinWeighted", LbPolicy::kRoundRobin, 5},
-                    PolicyCase{"Random", LbPolicy::kRandom, 1},
-                    PolicyCase{"LeastRequest", LbPolicy::kLeastRequest, 1},
-                    PolicyCase{"LeastRequestWeighted", LbPolicy::kLeastRequest, 5},
-                    PolicyCase{"Maglev", LbPolicy::kMaglev, 1},
-                    PolicyCase{"RingHash", LbPolicy::kRingHash, 1}),
-    [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, EjectionOfEveryPolicy,
+                         testing::Values(PolicyCase{"RoundRobin", LbPolicy::kRoundRobin, 1},
+                                         PolicyCase{"RoundRobinWeighted", LbPolicy::kRoundRobin, 5},
+                                         PolicyCase{"Random", LbPolicy::kRandom, 1},
+                                         PolicyCase{"LeastRequest", LbPolicy::kLeastRequest, 1},
+                                         PolicyCase{"LeastRequestWeighted", LbPolicy::kLeastRequest,
+                                                    5},
+                                         PolicyCase{"Maglev", LbPolicy::kMaglev, 1},
+                                         PolicyCase{"RingHash", LbPolicy::kRingHash, 1}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST_F(Ejection, ASuccessEndsTheRun) {
   apply(TableBuilder().service(kVip, "c", backends(1)).ejecting("c", 3, 1));
@@ -192,9 +193,7 @@ TEST_F(Ejection, AnEndpointThatIsRemovedNoLongerCounts) {
   apply(TableBuilder().service(kVip, "c", backends(3)).ejecting("c", 2, 1));
   down(1);
   ASSERT_EQ(failuresUntilEjection(), 2);
-  apply(TableBuilder()
-            .service(kVip, "c", {backend(2), backend(3)})
-            .ejecting("c", 2, 1));
+  apply(TableBuilder().service(kVip, "c", {backend(2), backend(3)}).ejecting("c", 2, 1));
   EXPECT_EQ(clusterState().ejected, 0u);
   down(2);
   EXPECT_EQ(failuresUntilEjection(), 2) << "there is room for another";

@@ -30,7 +30,8 @@ std::vector<Row> rowsOf(const NodeView& view, const EjectionFilter& filter) {
     if (live == view.live.endpoints.end()) continue;
     if (!filter.cluster.empty() && endpoint.cluster != filter.cluster) continue;
     const sm_endpoint_state& state = live->second.state;
-    if (isOut(state) || (filter.returned && state.ejections > 0)) rows.push_back({&endpoint, &state});
+    if (isOut(state) || (filter.returned && state.ejections > 0))
+      rows.push_back({&endpoint, &state});
   }
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
     return std::tie(a.endpoint->cluster, a.endpoint->endpoint.address) <
@@ -60,9 +61,9 @@ Json toJson(const Row& row, std::uint64_t nowNs) {
           {"ejected", isOut(state)},
           {"detector", detectorText(state.detector)},
           {"ejectedSecondsAgo", ago(state.ejected_at_ns)},
-          {"remainingSeconds", isOut(state) ? Json(std::max(
-                                                  0.0, secondsBetween(nowNs, state.ejected_until_ns)))
-                                            : Json(nullptr)},
+          {"remainingSeconds",
+           isOut(state) ? Json(std::max(0.0, secondsBetween(nowNs, state.ejected_until_ns)))
+                        : Json(nullptr)},
           {"returnedSecondsAgo", ago(state.returned_at_ns)},
           {"ejections", state.ejections},
           {"multiplier", state.multiplier},
@@ -71,17 +72,22 @@ Json toJson(const Row& row, std::uint64_t nowNs) {
 
 void addEndpoints(const NodeView& view, const std::vector<Row>& rows, Document& out) {
   Table table;
-  table.columns = {{"ENDPOINT"},           {"CLUSTER"}, {"DETECTOR"},
-                   {"SINCE"},              {"UNTIL"},   {"TIMES", false, true},
-                   {"MULTIPLIER", true, true}, {"FAILURES-IN-A-ROW", true, true}};
+  table.columns = {{"ENDPOINT"},
+                   {"CLUSTER"},
+                   {"DETECTOR"},
+                   {"SINCE"},
+                   {"UNTIL"},
+                   {"TIMES", false, true},
+                   {"MULTIPLIER", true, true},
+                   {"FAILURES-IN-A-ROW", true, true}};
   Json items = Json::array();
   for (const Row& row : rows) {
     const sm_endpoint_state& state = *row.state;
-    table.rows.push_back({row.endpoint->endpoint.address.toString(), row.endpoint->cluster,
-                          detectorText(state.detector), agoText(state.ejected_at_ns, view.live.nowNs),
-                          untilText(state, view.live.nowNs), std::to_string(state.ejections),
-                          std::to_string(state.multiplier),
-                          std::to_string(state.consecutive_failures)});
+    table.rows.push_back(
+        {row.endpoint->endpoint.address.toString(), row.endpoint->cluster,
+         detectorText(state.detector), agoText(state.ejected_at_ns, view.live.nowNs),
+         untilText(state, view.live.nowNs), std::to_string(state.ejections),
+         std::to_string(state.multiplier), std::to_string(state.consecutive_failures)});
     items.push_back(toJson(row, view.live.nowNs));
   }
   out.data["items"] = std::move(items);

@@ -49,8 +49,9 @@ TEST(EjectionList, AClusterThatCanEjectNoneIsNoted) {
 }
 
 TEST(EjectionList, WideHasTheClusters) {
-  EXPECT_EQ(shown(ejectionList(makeNode(), {}), Format::kWide),
-            R"(ENDPOINT        CLUSTER      DETECTOR          SINCE     UNTIL    TIMES   MULTIPLIER   FAILURES-IN-A-ROW
+  EXPECT_EQ(
+      shown(ejectionList(makeNode(), {}), Format::kWide),
+      R"(ENDPOINT        CLUSTER      DETECTOR          SINCE     UNTIL    TIMES   MULTIPLIER   FAILURES-IN-A-ROW
 10.0.0.2:9080   reviews-v1   consecutive_5xx   30s ago   in 30s       2            2                   5
 
 Clusters with outlier detection
