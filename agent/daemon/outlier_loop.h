@@ -1,6 +1,6 @@
 // Outlier detection in the agent's loop: the detector's lines are the kernel's, its hints come out
-// of the ring, its sweeps are timers, its overlay goes to whoever compiles, its events into the log.
-// Control thread.
+// of the ring, its sweeps are timers, its overlay goes to whoever compiles, its events into the
+// log. Control thread.
 #pragma once
 
 #include <functional>
