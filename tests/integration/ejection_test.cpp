@@ -67,12 +67,12 @@ class EjectionByAgent : public ::testing::Test {
   // connect()s until `count` have failed; how many were made.
   int connectUntilFailed(int count) {
     int made = 0;
-    for (int failed = 0; failed < count && made < 1000; ++made) failed += connectTo(at(kVip)) ? 0 : 1;
+    for (int failed = 0; failed < count && made < 1000; ++made)
+      failed += connectTo(at(kVip)) ? 0 : 1;
     return made;
   }
   std::string ctl(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(),
-                     {binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs()});
+    arguments.insert(arguments.begin(), {binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs()});
     return run(arguments).output;
   }
   std::string events() const {
@@ -162,8 +162,9 @@ TEST_F(EjectionByAgent, TheKernelEjectsWhileTheAgentIsAway) {
   EXPECT_EQ(inRotation().size(), 3u) << "nobody compiled new tables";
   up(2);
   startAgent();
-  EXPECT_TRUE(eventually([&] { return ctl({"ejection", "list"}).find(hosts_[2]) == std::string::npos; }))
-      << ctl({"ejection", "list"});
+  EXPECT_TRUE(eventually([&] {
+    return ctl({"ejection", "list"}).find(hosts_[2]) == std::string::npos;
+  })) << ctl({"ejection", "list"});
   EXPECT_TRUE(awaitHosts(3));
 }
 
