@@ -64,27 +64,53 @@ static __always_inline void sm_outlier_success(struct sm_endpoint_state *state, 
 	/* Mostly all is as it should be, and the line stays clean. */
 	if (!(READ_ONCE(state->served) & bit))
 		__sync_fetch_and_or(&state->served, bit);
-	if (READ_ONCE(state->served_last) != netns)
-		WRITE_ONCE(state->served_last, netns);
+	if (READ_ONCE(state->served_by[0]) != netns && READ_ONCE(state->served_by[1]) != netns) {
+		WRITE_ONCE(state->served_by[1], READ_ONCE(state->served_by[0]));
+		WRITE_ONCE(state->served_by[0], netns);
+	}
 	if (READ_ONCE(state->consecutive_failures))
 		WRITE_ONCE(state->consecutive_failures, 0);
+}
+
+/* Whether one of the clients known by name is another than this one and has its bit. */
+static __always_inline int sm_bit_is_shared(const struct sm_endpoint_state *state, __u64 netns)
+{
+	__u64 one = READ_ONCE(state->served_by[0]), other = READ_ONCE(state->served_by[1]);
+	__u64 bit = sm_client_bit(netns);
+
+	return (one && one != netns && sm_client_bit(one) == bit) ||
+	       (other && other != netns && sm_client_bit(other) == bit);
+}
+
+/* The client is not among those known by name any more; whether it was. */
+static __always_inline int sm_forget_client(struct sm_endpoint_state *state, __u64 netns)
+{
+	if (READ_ONCE(state->served_by[0]) == netns)
+		WRITE_ONCE(state->served_by[0], 0);
+	else if (READ_ONCE(state->served_by[1]) == netns)
+		WRITE_ONCE(state->served_by[1], 0);
+	else
+		return 0;
+	return 1;
 }
 
 /* Whether a failure that this client met speaks against the endpoint. */
 static __always_inline int sm_outlier_speaks(struct sm_endpoint_state *state, __u64 netns,
 					     __u64 now_ns)
 {
-	__u64 bit = sm_client_bit(netns), served, last;
+	__u64 bit = sm_client_bit(netns), served;
+	int shared;
 
 	sm_served_rotate(state, now_ns);
 	served = READ_ONCE(state->served) | READ_ONCE(state->served_before);
 	if (!(served & bit))
 		return !served;
-	/* The one client that was served is known by name: another may share its bit. Unless the
-	 * name is of one that has spoken since: its bit is gone, and this one is another's. */
-	last = READ_ONCE(state->served_last);
-	if (served == bit && last != netns && sm_client_bit(last) == bit)
+	/* With two clients the names tell whose the bit is, even if they share it. */
+	shared = sm_bit_is_shared(state, netns);
+	if (!sm_forget_client(state, netns) && shared)
 		return 0;
+	if (shared)
+		return 1;
 	__sync_fetch_and_and(&state->served, ~bit);
 	__sync_fetch_and_and(&state->served_before, ~bit);
 	return 1;

@@ -100,16 +100,30 @@ AdminJson metadataJson(const MetadataValue& value) {
 }
 
 AdminJson outlierJson(const OutlierDetection& outlier) {
-  return {{"consecutive5xx", outlier.consecutive5xx},
-          {"intervalSeconds", toSeconds(outlier.interval)},
-          {"baseEjectionTimeSeconds", toSeconds(outlier.baseEjectionTime)},
-          {"maxEjectionTimeSeconds", toSeconds(outlier.maxEjectionTime)},
-          {"maxEjectionPercent", outlier.maxEjectionPercent},
-          {"enforcingConsecutive5xx", outlier.enforcingConsecutive5xx},
-          {"splitExternalLocalOriginErrors", outlier.splitExternalLocalOriginErrors},
-          {"consecutiveLocalOriginFailure", outlier.consecutiveLocalOriginFailure},
-          {"successRateMinimumHosts", outlier.successRateMinimumHosts},
-          {"failurePercentageThreshold", outlier.failurePercentageThreshold}};
+  return {
+      {"consecutive5xx", outlier.consecutive5xx},
+      {"intervalSeconds", toSeconds(outlier.interval)},
+      {"baseEjectionTimeSeconds", toSeconds(outlier.baseEjectionTime)},
+      {"maxEjectionTimeSeconds", toSeconds(outlier.maxEjectionTime)},
+      {"maxEjectionTimeJitterSeconds", toSeconds(outlier.maxEjectionTimeJitter)},
+      {"maxEjectionPercent", outlier.maxEjectionPercent},
+      {"alwaysEjectOneHost", outlier.alwaysEjectOneHost},
+      {"enforcingConsecutive5xx", outlier.enforcingConsecutive5xx},
+      {"consecutiveGatewayFailure", outlier.consecutiveGatewayFailure},
+      {"enforcingConsecutiveGatewayFailure", outlier.enforcingConsecutiveGatewayFailure},
+      {"splitExternalLocalOriginErrors", outlier.splitExternalLocalOriginErrors},
+      {"consecutiveLocalOriginFailure", outlier.consecutiveLocalOriginFailure},
+      {"enforcingConsecutiveLocalOriginFailure", outlier.enforcingConsecutiveLocalOriginFailure},
+      {"enforcingSuccessRate", outlier.enforcingSuccessRate},
+      {"enforcingLocalOriginSuccessRate", outlier.enforcingLocalOriginSuccessRate},
+      {"successRateMinimumHosts", outlier.successRateMinimumHosts},
+      {"successRateRequestVolume", outlier.successRateRequestVolume},
+      {"successRateStdevFactor", outlier.successRateStdevFactor},
+      {"failurePercentageThreshold", outlier.failurePercentageThreshold},
+      {"enforcingFailurePercentage", outlier.enforcingFailurePercentage},
+      {"enforcingFailurePercentageLocalOrigin", outlier.enforcingFailurePercentageLocalOrigin},
+      {"failurePercentageMinimumHosts", outlier.failurePercentageMinimumHosts},
+      {"failurePercentageRequestVolume", outlier.failurePercentageRequestVolume}};
 }
 
 AdminJson balancingJson(const LoadBalancing& lb) {

@@ -103,6 +103,7 @@ AdminJson statusJson(const AdminState& state) {
   const auto stats = state.stats.load();
   json["xds"] = stats ? xdsJson(stats->xds) : AdminJson(nullptr);
   json["writer"] = stats ? writerJson(stats->writer) : AdminJson(nullptr);
+  json["outlierWarnings"] = stats ? AdminJson(stats->outlierWarnings) : AdminJson(nullptr);
   addReservations(state, json);
   return json;
 }

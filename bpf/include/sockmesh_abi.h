@@ -191,9 +191,9 @@ struct sm_endpoint_state {
 	/* Which clients (network namespaces) were served lately; see outlier_rules.h. */
 	__u64 served;	     /* a bit for each, in this epoch */
 	__u64 served_before; /* in the epoch before */
-	__u64 served_last;   /* network namespace cookie of the client served last */
+	__u64 served_by[2];  /* network namespace cookies of the last two of them; 0: none */
 	__u32 served_epoch;
-	__u32 pad[5];
+	__u32 pad[3];
 
 	__u64 ejected_at_ns;  /* the last ejection; 0: never */
 	__u64 returned_at_ns; /* the last return; 0: never */
@@ -457,8 +457,8 @@ SM_ASSERT_AT(struct sm_endpoint, weight, 28);
 SM_ASSERT_SIZE(struct sm_endpoint_state, 128);
 SM_ASSERT_AT(struct sm_endpoint_state, ejected_until_ns, 8);
 SM_ASSERT_AT(struct sm_endpoint_state, served, 16);
-SM_ASSERT_AT(struct sm_endpoint_state, served_last, 32);
-SM_ASSERT_AT(struct sm_endpoint_state, served_epoch, 40);
+SM_ASSERT_AT(struct sm_endpoint_state, served_by, 32);
+SM_ASSERT_AT(struct sm_endpoint_state, served_epoch, 48);
 SM_ASSERT_AT(struct sm_endpoint_state, ejected_at_ns, 64);
 SM_ASSERT_AT(struct sm_endpoint_state, ejections, 80);
 SM_ASSERT_AT(struct sm_endpoint_state, detector, 88);

@@ -39,11 +39,10 @@ class EjectionByAgent : public ::testing::Test {
     startAgent();
   }
   void serve(const std::string& outlierDetection, const std::string& weight = "1") {
-    mesh_->serve("a.yaml",
-                 serviceYaml(kVip, "a", {hosts_[0], hosts_[1] + "*" + weight, hosts_[2]},
-                             "  common_lb_config: { healthy_panic_threshold: { value: 0 } }\n"
-                             "  outlier_detection: " +
-                                 outlierDetection + "\n"));
+    mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0], hosts_[1] + "*" + weight, hosts_[2]},
+                                       "  common_lb_config: { healthy_panic_threshold: { value: " +
+                                           panicPercent_ + " } }\n" +
+                                           "  outlier_detection: " + outlierDetection + "\n"));
   }
   void startAgent() {
     mesh_->startAgent({"--config", config_});
@@ -90,6 +89,7 @@ class EjectionByAgent : public ::testing::Test {
   std::vector<std::string> hosts_;
   std::string config_;
   std::string eventLog_;
+  std::string panicPercent_ = "0";
 };
 
 TEST_F(EjectionByAgent, ADeadBackendLeavesAndReturnsAndAllAreTold) {
@@ -186,11 +186,34 @@ TEST_F(EjectionByAgent, FailurePercentageIsTheSweeps) {
   EXPECT_NE(events().find(R"("host_success_rate":0)"), std::string::npos) << events();
 }
 
+// Two of three are gone, with the default panic threshold of 50 %: Envoy takes all three again.
+TEST_F(EjectionByAgent, TooManyEjectedIsPanic) {
+  panicPercent_ = "50";
+  start("{ interval: 0.2s, consecutive_5xx: 2, max_ejection_percent: 100 }");
+  ASSERT_TRUE(awaitHosts(3));
+  listeners_[0].reset();
+  connectUntilFailed(2);
+  ASSERT_TRUE(awaitHosts(2)) << "two of three are enough";
+  listeners_[1].reset();
+  connectUntilFailed(2);
+  EXPECT_TRUE(mesh_->awaitImage([&](const KernelImage& image) {
+    const auto& group = *image.services.at({at(kVip), Protocol::kTcp}).service->groups[0];
+    return group.hosts.size() == 3 && (group.flags & SM_GROUP_PANIC) != 0;
+  }));
+  int served = 0;
+  for (int i = 0; i < 30; ++i) served += connectTo(at(kVip)) ? 1 : 0;
+  EXPECT_EQ(served, 10) << "in panic the ejected ones take their turns";
+  EXPECT_TRUE(metricIs("sockmesh_outlier_detection_ejections_active{cluster=\"a\"} 2"));
+}
+
 TEST_F(EjectionByAgent, ALimitOfNoneIsWarnedOf) {
   start("{}");
   ASSERT_TRUE(awaitHosts(3));
   EXPECT_TRUE(mesh_->agent().awaitLog("max_ejection_percent 10 of 3 endpoints"));
   EXPECT_NE(ctl({"ejection", "list"}).find("Note: cluster a: none can be ejected"),
+            std::string::npos);
+  EXPECT_NE(ctl({"status"}).find("can eject none in 1 (a)"), std::string::npos);
+  EXPECT_NE(mesh_->get("/status").find("max_ejection_percent 10 of 3 endpoints"),
             std::string::npos);
 }
 

@@ -36,6 +36,28 @@ std::vector<ClusterEjections> clusterEjections(const NodeView& view) {
   return out;
 }
 
+void addOutlierDetection(const NodeView& view, Document& out) {
+  constexpr std::size_t kNamed = 5;
+  const auto clusters = clusterEjections(view);
+  std::uint64_t ejected = 0;
+  std::vector<std::string> idle;
+  for (const ClusterEjections& cluster : clusters) {
+    ejected += cluster.ejected;
+    if (!cluster.note().empty()) idle.push_back(cluster.name);
+  }
+  out.data["outlierDetection"] = {
+      {"clusters", clusters.size()}, {"ejected", ejected}, {"cannotEject", idle}};
+  std::string heading = "Outlier detection: in " + std::to_string(clusters.size()) + " clusters, " +
+                        std::to_string(ejected) + " endpoints ejected";
+  if (!idle.empty()) {
+    const std::size_t named = std::min(idle.size(), kNamed);
+    heading += "; can eject none in " + std::to_string(idle.size()) + " (" +
+               join({idle.begin(), idle.begin() + static_cast<std::ptrdiff_t>(named)}, ", ") +
+               (idle.size() > named ? ", ..." : "") + "): max_ejection_percent is too small";
+  }
+  out.sections.push_back({heading, {}});
+}
+
 std::string detectorText(std::uint32_t detector) {
   if (detector >= kDetectors) return "unknown";
   return std::string(detectorName(static_cast<Detector>(detector)));

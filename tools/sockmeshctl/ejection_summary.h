@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "document.h"
 #include "node_view.h"
 
 namespace sockmesh::ctl {
@@ -24,6 +25,9 @@ struct ClusterEjections {
 
 // Of the clusters that have outlier detection, by name.
 std::vector<ClusterEjections> clusterEjections(const NodeView& view);
+
+// The line of `status`, with the clusters whose settings cannot work.
+void addOutlierDetection(const NodeView& view, Document& out);
 
 std::string detectorText(std::uint32_t detector);
 // "12s ago"; "never" for 0.

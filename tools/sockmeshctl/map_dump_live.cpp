@@ -88,7 +88,7 @@ Json dumpEndpointState(const NodeView& view) {
                              {"detector", state.ejections > 0 ? detectorText(state.detector) : ""},
                              {"served", state.served},
                              {"servedBefore", state.served_before},
-                             {"servedLast", state.served_last},
+                             {"servedBy", state.served_by},
                              {"servedEpoch", state.served_epoch}}));
   }
   return rows;

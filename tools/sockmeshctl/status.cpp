@@ -1,6 +1,7 @@
 #include "commands.h"
 #include "datapath/abi_names.h"
 #include "datapath/service_summary.h"
+#include "ejection_summary.h"
 #include "status_agent.h"
 #include "status_reservations.h"
 #include "text.h"
@@ -167,6 +168,7 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   addServices(view, out);
   addLayerSeven(view, agent, out);
   addEndpoints(view, out);
+  addOutlierDetection(view, out);
   addCounters(view, out);
   addMaps(view, out);
   return out;

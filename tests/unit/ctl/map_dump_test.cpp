@@ -51,10 +51,10 @@ fd00::1     80   TCP                 3   ratings
           3   10.0.0.3   9080   reviews-v2   eu-west/a          0        1   HEALTHY
 )"},
     {"endpoint_state",
-     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      ACTIVE   CONSECUTIVE-FAILURES   EJECTED   EJECTED-UNTIL-NS   EJECTED-AT-NS   RETURNED-AT-NS   EJECTIONS   MULTIPLIER   DETECTOR          SERVED   SERVED-BEFORE   SERVED-LAST   SERVED-EPOCH
-          1   10.0.0.1:9080   reviews-v1        3                      0   no                       0               0                0           0            0   -                      0               0             0              0
-          2   10.0.0.2:9080   reviews-v1        0                      5   yes          1030000000000    970000000000     910000000000           2            2   consecutive_5xx        0               0             0              0
-          3   10.0.0.3:9080   reviews-v2        0                      0   no                       0               0                0           0            0   -                      0               0             0              0
+     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      ACTIVE   CONSECUTIVE-FAILURES   EJECTED   EJECTED-UNTIL-NS   EJECTED-AT-NS   RETURNED-AT-NS   EJECTIONS   MULTIPLIER   DETECTOR          SERVED   SERVED-BEFORE   SERVED-BY   SERVED-EPOCH
+          1   10.0.0.1:9080   reviews-v1        3                      0   no                       0               0                0           0            0   -                      0               0   0,0                    0
+          2   10.0.0.2:9080   reviews-v1        0                      5   yes          1030000000000    970000000000     910000000000           2            2   consecutive_5xx        0               0   0,0                    0
+          3   10.0.0.3:9080   reviews-v2        0                      0   no                       0               0                0           0            0   -                      0               0   0,0                    0
 )"},
     {"endpoint_stats",
      R"(ENDPOINT-ID   ENDPOINT        CLUSTER      SELECTED   ESTABLISHED   FAILED                                                            CLOSED                                               SENT-BYTES   RECEIVED-BYTES   RETRANSMITS   DISPUTED   CONNECT-US                         RTT-US

@@ -21,6 +21,7 @@ Needing layer 7: 1 service, balanced without the request that a hash policy name
   [fd00::1]:80   ratings   a hash policy needs a request: a header, a cookie or the like
 
 Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
+Outlier detection: in 1 clusters, 1 endpoints ejected
 
 Datapath events:
   conn_overflow   7   a full bucket of connection records; socket storage took the record
@@ -56,6 +57,7 @@ Needing layer 7: 1 service, balanced without the request that a hash policy name
   [fd00::1]:80   ratings   hash policy: header x-user (cluster ratings-cluster)
 
 Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
+Outlier detection: in 1 clusters, 1 endpoints ejected
 
 Datapath events:
   conn_overflow   7   a full bucket of connection records; socket storage took the record
@@ -143,6 +145,11 @@ constexpr const char* kJson = R"({
   },
   "clusters": 2,
   "connections": 1,
+  "outlierDetection": {
+    "clusters": 1,
+    "ejected": 1,
+    "cannotEject": []
+  },
   "datapathEvents": {
     "lookup_retry": 0,
     "lookup_exhausted": 0,

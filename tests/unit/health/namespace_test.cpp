@@ -103,6 +103,25 @@ TEST(Speaks, WhoWasServedSpeaksOnce) {
   EXPECT_EQ(node.state(1).consecutive_failures, 1U);
 }
 
+// Both were served, B last, and share a bit: their names tell them apart.
+TEST(Speaks, TwoThatShareABitAreToldApart) {
+  for (const std::uint64_t a : {1U, 77U, 4000U}) {
+    const std::uint64_t b = others(a, true, 1)[0];
+    Node node(threshold(2), 1);
+    for (int round = 0; round < 20; ++round) {
+      node.succeed(1, 1, a);
+      if (round == 0) node.succeed(1, 1, b);
+      node.fail(1, 50, b);
+      ASSERT_FALSE(node.ejected(1)) << round;
+    }
+    EXPECT_EQ(node.lines.line(kC, host(1)).failures, 1U) << "once, for having been served";
+    // The endpoint dies for both: A speaks, too, and then everybody does.
+    node.fail(1, 1, a);
+    node.fail(1, 1, b);
+    EXPECT_TRUE(node.ejected(1));
+  }
+}
+
 TEST(Speaks, OthersServedEndTheRun) {
   Node node(threshold(2), 1);
   const auto both = clients(2);
