@@ -200,8 +200,11 @@ std::shared_ptr<const LbGroup> hashGroup(const GroupContext& context, const Host
     return finish(std::move(group));
   }
   group.policy = SM_POLICY_RING_HASH;
-  EncodedRing encoded =
-      encodeRing(ring(chosen.entries, lb.minimumRingSize, lb.maximumRingSize, lb.hashFunction));
+  const auto entries =
+      ring(chosen.entries, lb.minimumRingSize, lb.maximumRingSize, lb.hashFunction);
+  // minimum_ring_size 0, which Envoy takes: a ring on which no host is found.
+  if (entries.empty()) return noHost(context);
+  EncodedRing encoded = encodeRing(entries);
   group.ringShift = encoded.shift;
   group.table = context.pool.share(std::move(encoded.table));
   return finish(std::move(group));

@@ -221,6 +221,7 @@ void checkHealthChecks(const ProtoCluster& proto, Cluster& cluster, FieldErrors&
     required(check.has_interval(), check.interval(), "interval");
     if (!check.has_unhealthy_threshold()) errors.add("unhealthy_threshold", "is required");
     if (!check.has_healthy_threshold()) errors.add("healthy_threshold", "is required");
+    if (proto.health_checks_size() > 1) checkNotEmpty(check.name(), "name", errors);
     if (check.health_checker_case() == core::HealthCheck::HEALTH_CHECKER_NOT_SET) {
       errors.add("health_checker", "names no checker, or one that is not supported");
     }

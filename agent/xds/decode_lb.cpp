@@ -75,7 +75,7 @@ LoadBalancing decodeTuning(const Proto& proto, FieldErrors& errors) {
     }
     case Proto::kLeastRequestLbConfig: {
       const FieldErrors::Scope scope(errors, "least_request_lb_config");
-      decodeLeastRequest(proto.least_request_lb_config(), lb, errors);
+      decodeLeastRequest(proto.least_request_lb_config(), lb, kChoiceCountBounds, errors);
       break;
     }
     case Proto::kRoundRobinLbConfig: {

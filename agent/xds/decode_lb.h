@@ -43,9 +43,10 @@ SlowStart decodeSlowStart(const Proto& proto, FieldErrors& errors) {
 }
 
 template <typename Proto>
-void decodeLeastRequest(const Proto& proto, LoadBalancing& lb, FieldErrors& errors) {
+void decodeLeastRequest(const Proto& proto, LoadBalancing& lb, Bounds choiceCount,
+                        FieldErrors& errors) {
   lb.choiceCount = wrapped(proto.has_choice_count(), proto.choice_count(), lb.choiceCount,
-                           "choice_count", errors, kChoiceCountBounds);
+                           "choice_count", errors, choiceCount);
   if (proto.has_active_request_bias()) {
     lb.activeRequestBias = proto.active_request_bias().default_value();
     if (!(lb.activeRequestBias >= 0) || std::isinf(lb.activeRequestBias)) {

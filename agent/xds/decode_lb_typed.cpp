@@ -91,9 +91,8 @@ void decodeRingHash(const policies::ring_hash::v3::RingHash& proto, LoadBalancin
             "hash_function", errors);
   lb.hashFunction = proto.hash_function() == Ring::MURMUR_HASH_2 ? HashFunction::kMurmurHash2
                                                                  : HashFunction::kXxHash;
-  lb.minimumRingSize =
-      wrapped(proto.has_minimum_ring_size(), proto.minimum_ring_size(), lb.minimumRingSize,
-              "minimum_ring_size", errors, {1, kRingSizeBounds.max});
+  lb.minimumRingSize = wrapped(proto.has_minimum_ring_size(), proto.minimum_ring_size(),
+                               lb.minimumRingSize, "minimum_ring_size", errors, kRingSizeBounds);
   lb.maximumRingSize = wrapped(proto.has_maximum_ring_size(), proto.maximum_ring_size(),
                                lb.maximumRingSize, "maximum_ring_size", errors, kRingSizeBounds);
   // The deprecated fields of RingHash itself count where the message that replaced them is absent.
@@ -134,7 +133,8 @@ void decodeLeastRequestPolicy(const policies::least_request::v3::LeastRequest& p
                               LoadBalancing& lb, FieldErrors& errors) {
   using LeastRequest = policies::least_request::v3::LeastRequest;
   lb.policy = LbPolicy::kLeastRequest;
-  decodeLeastRequest(proto, lb, errors);
+  // Envoy does not hold the typed policy to the API's least of 2: one choice is a random one.
+  decodeLeastRequest(proto, lb, {1, UINT32_MAX}, errors);
   checkEnum(LeastRequest::SelectionMethod_IsValid(proto.selection_method()),
             proto.selection_method(), "selection_method", errors);
   lb.fullScan = proto.selection_method() == LeastRequest::FULL_SCAN;

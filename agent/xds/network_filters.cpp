@@ -45,7 +45,7 @@ void decodeClusters(const TcpProxy& proto, TcpRoute& route, FieldErrors& errors)
   const MetadataStruct match = decodeLbMetadata(proto.metadata_match());
   switch (proto.cluster_specifier_case()) {
     case TcpProxy::kCluster:
-      checkNotEmpty(proto.cluster(), "cluster", errors);
+      // Envoy takes "", too: a name that no cluster has.
       route.clusters.push_back({proto.cluster(), 1, match});
       return;
     case TcpProxy::kWeightedClusters: {
@@ -126,6 +126,7 @@ void decodeConnectMode(const TcpProxy& proto, ChainRoute& decoded, FieldErrors& 
 }
 
 void decodeTcpProxy(const TcpProxy& proto, ChainRoute& decoded, FieldErrors& errors) {
+  checkNotEmpty(proto.stat_prefix(), "stat_prefix", errors);
   decodeClusters(proto, decoded.route, errors);
   decodeHashPolicy(proto, decoded, errors);
   decodeTimes(proto, decoded, errors);

@@ -265,7 +265,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SocketMatchName", kEds + "transport_socket_matches {}",
              "transport_socket_matches[0].name: must not be empty"},
         Case{"HealthCheck", kEds + "health_checks { timeout { seconds: 1 } }",
-             "health_checks[0].interval: is required"}),
+             "health_checks[0].interval: is required"},
+        Case{"HealthChecksWithoutNames", kEds + "health_checks { name: 'a' } health_checks {}",
+             "health_checks[1].name: must not be empty"}),
     [](const auto& param) { return param.param.what; });
 
 TEST(DecodeCluster, RejectsNumbersThatAreNoValueOfAnEnum) {

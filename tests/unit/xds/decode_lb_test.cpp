@@ -139,6 +139,13 @@ TEST(DecodeLoadBalancing, LocalityModes) {
   EXPECT_TRUE(forced.zoneAware.basisIsWeight);
 }
 
+// The API's own limits, which Envoy does not hold typed policies to.
+TEST(DecodeLoadBalancing, TypedPoliciesTakeWhatEnvoyTakes) {
+  EXPECT_EQ(decoded(typed("ring_hash.v3.RingHash", "minimum_ring_size {}")).minimumRingSize, 0U);
+  EXPECT_EQ(
+      decoded(typed("least_request.v3.LeastRequest", "choice_count { value: 1 }")).choiceCount, 1U);
+}
+
 TEST(DecodeLoadBalancing, WrrLocalityWeighsLocalitiesOverItsChild) {
   const LoadBalancing lb = decoded(
       typed("wrr_locality.v3.WrrLocality",
@@ -232,8 +239,6 @@ INSTANTIATE_TEST_SUITE_P(
              "common_lb_config.locality_weighted_lb_config: cannot be combined"},
         Case{"TypedWithHashing", kRandom + " common_lb_config { consistent_hashing_lb_config {} }",
              "common_lb_config.consistent_hashing_lb_config: cannot be combined"},
-        Case{"TypedRing0", typed("ring_hash.v3.RingHash", "minimum_ring_size {}"),
-             "typed_config.minimum_ring_size: 0 is less than 1"},
         Case{"RingOrder",
              "lb_policy: RING_HASH ring_hash_lb_config { maximum_ring_size { value: 1000 } }",
              "ring_hash_lb_config.minimum_ring_size: 1024 is more than maximum_ring_size 1000"},

@@ -355,6 +355,8 @@ INSTANTIATE_TEST_SUITE_P(
              vip(chain("", "filters { name: 'tcp' typed_config { type_url: '" + kTypes +
                                "tcp_proxy.v3.TcpProxy' value: 'zz' } }")),
              "filter_chains[0].filters[0].typed_config: cannot be read as envoy.extensions"},
+        Case{"StatPrefix", vip(chain("", filter("tcp", "tcp_proxy.v3.TcpProxy", "cluster: 'c'"))),
+             "filter_chains[0].filters[0].typed_config.stat_prefix: must not be empty"},
         Case{"TwoHashPolicies",
              vip(chain("", tcpProxy("cluster: 'c' hash_policy { source_ip {} } hash_policy {"
                                     " source_ip {} }"))),
