@@ -168,6 +168,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   skeleton_->bpf = sockmesh_bpf::open();
   if (skeleton_->bpf == nullptr) return Error::fromErrno("opening the BPF object", errno);
   bpf_object* object = skeleton_->bpf->obj;
+  PageTypes pages = PageTypes::of(object);
 
   std::size_t pinned = 0;
   for (const std::string& name : kMapNames) pinned += exists(pins.maps() + "/" + name) ? 1 : 0;
@@ -217,7 +218,8 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
       return Error::fromErrno("pinning " + path, errno);
     }
   }
-  auto opened = KernelMaps::open(pins.maps(), MapAccess::kReadWrite, object);
+  pages.btfFd = bpf_object__btf_fd(object);
+  auto opened = KernelMaps::open(pins.maps(), MapAccess::kReadWrite, pages);
   if (!opened) return opened.error();
   maps_ = std::move(opened).value();
   return {};
