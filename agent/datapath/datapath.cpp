@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -68,8 +69,11 @@ Status checkKernel() {
   const UniqueFd probe(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "sm_probe", "GPL",
                                      program.data(), program.size(), &options));
   if (probe.valid()) return {};
-  if (errno == EPERM) return Error::fromErrno("loading a BPF program", errno);
-  return Error("this kernel is too old: bpf_set_retval() in connect4 needs Linux 5.18");
+  if (errno != EINVAL) return Error::fromErrno("loading a BPF program", errno);
+  utsname kernel{};
+  uname(&kernel);
+  return Error("this kernel (" + std::string(kernel.release) +
+               ") is too old: bpf_set_retval() in connect4 needs Linux 5.18");
 }
 
 std::uint32_t maxEntries(int fd) {
