@@ -229,6 +229,31 @@ TEST_F(Agent, SigtermLeavesTheDatapathAndCleanupRemovesIt) {
   EXPECT_FALSE(std::filesystem::exists(sandbox_->bpffs() + "/sockmesh-v1"));
 }
 
+TEST_F(Agent, TheDatapathHasOneAgentAtATime) {
+  nonBlocking();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  start();
+  const std::string refusal =
+      "sockmeshd: another sockmeshd runs on " + sandbox_->bpffs() + ": end it first\n";
+  auto second = mesh_->agentCommand();
+  // The admin port is another: that is not what keeps them apart.
+  second.insert(second.end(), {"--admin-address", "127.0.0.1:15078", "--log-level", "off"});
+  const Ran ran = run(second);
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.output, refusal);
+  const std::vector<std::string> cleanup = {binary("sockmeshd"), "--cleanup", "--bpffs-root",
+                                            sandbox_->bpffs()};
+  const Ran refused = run(cleanup);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_EQ(refused.output, refusal);
+  EXPECT_EQ(spread(kVip, 2), (std::vector{2, 0, 0}));
+
+  mesh_->killAgent();
+  EXPECT_EQ(spread(kVip, 2), (std::vector{2, 0, 0}));
+  const Ran cleaned = run(cleanup);
+  EXPECT_EQ(cleaned.code, 0) << "the dead hold no lock: " << cleaned.output;
+}
+
 TEST_F(Agent, AStaleControlPlaneAddressInTheMapsDoesNotStopTheAgent) {
   // The control plane's own address is a VIP that leads nowhere.
   mesh_->serve("trap.yaml", serviceYaml("127.0.0.1:18000", "trap", {"127.0.0.1:1"}));
