@@ -11,8 +11,7 @@
 #ifndef SOCKMESH_LB_H
 #define SOCKMESH_LB_H
 
-#include "least_request.h"
-#include "tables.h"
+#include "reselect.h"
 
 /* How often a lookup that met a recycled hash element starts over. */
 #define SM_LOOKUP_TRIES 4
@@ -88,62 +87,31 @@ struct sm_choice {
 	struct sm_endpoint_state *state;
 };
 
-/* The group of a connection: traffic split, priority and locality, all in one draw. */
-static __always_inline struct sm_group *sm_pick_group(const struct sm_descriptor *d, __u64 hash)
+/* The first choice is ejected: another of the same service, where there is one. Without any, the
+ * first choice stands: a service of which all are ejected is no worse than in panic. */
+static __always_inline void sm_select_again(const struct sm_descriptor *d, struct sm_group *group,
+					    __u64 hash, struct sm_choice *choice)
 {
-	__u32 index = 0, group_first = d->group_first;
-	struct sm_group *group;
+	struct sm_endpoint_state *state;
+	struct sm_cluster_stats *stats;
+	struct sm_endpoint *endpoint;
+	__u32 id;
 
-	if (d->pick_size > 1) {
-		index = sm_alias(d->pick_cell, d->pick_size);
-		if (index == SM_BROKEN)
-			return NULL;
-	}
-	group = groups_at(group_first + index);
-	if (!group || group->policy != SM_POLICY_BY_HASH)
-		return group;
-	/* The hash policies choose the priority by the hash, too (Envoy: hash % 100). */
-	if (!group->table_size)
-		return NULL;
-	index = sm_word(group->table_cell, (__u32)(hash % group->table_size));
-	return index == SM_BROKEN ? NULL : groups_at(group_first + index);
-}
-
-/* The policies that take a walk. A global function: verified once, not once for every caller. */
-__noinline __u32 sm_pick_host_walking(const struct sm_group *group, __u64 hash)
-{
-	__u32 entry;
-
-	if (!group)
-		return SM_BROKEN;
-	if (group->policy == SM_POLICY_LEAST_REQUEST)
-		return sm_least_request(group);
-	if (group->policy != SM_POLICY_RING_HASH)
-		return SM_BROKEN;
-	entry = sm_ring_entry(group, hash);
-	return entry == SM_BROKEN ? SM_BROKEN : sm_ring_host(group, entry);
-}
-
-/* The host index that the group's policy chooses; `hash` matters to the hash policies. */
-static __always_inline __u32 sm_pick_host(struct sm_group *group, __u64 hash)
-{
-	__u32 size = group->table_size;
-
-	switch (group->policy) {
-	case SM_POLICY_RANDOM:
-		return sm_alias(group->table_cell, size);
-	case SM_POLICY_ROUND_ROBIN:
-		if (!size)
-			return SM_BROKEN;
-		return sm_word(group->table_cell,
-			       (__u32)(__sync_fetch_and_add(&group->cursor, 1) % size));
-	case SM_POLICY_MAGLEV:
-		if (!size)
-			return SM_BROKEN;
-		return sm_word(group->table_cell, (__u32)(hash % size));
-	default:
-		return sm_pick_host_walking(group, hash);
-	}
+	if (READ_ONCE(choice->state->ejected_until_ns) <= bpf_ktime_get_ns())
+		return;
+	id = sm_reselect(d, group, hash);
+	if (!id)
+		return;
+	endpoint = endpoints_at(id);
+	state = endpoint_state_at(id);
+	if (!endpoint || !state)
+		return;
+	choice->endpoint_id = id;
+	choice->endpoint = endpoint;
+	choice->state = state;
+	stats = sm_cluster_stats(choice->cluster_id);
+	if (stats)
+		SM_ADD(stats->reselected, 1);
 }
 
 /* Fills `choice`; a table that leads nowhere leaves the connection alone, and is counted. */
@@ -164,8 +132,11 @@ static __always_inline void sm_select(const struct sm_descriptor *d, __u64 hash,
 		goto broken;
 	choice->endpoint = endpoints_at(choice->endpoint_id);
 	choice->state = endpoint_state_at(choice->endpoint_id);
-	if (choice->endpoint && choice->state)
-		return;
+	if (!choice->endpoint || !choice->state)
+		goto broken;
+	if (READ_ONCE(choice->state->ejected_until_ns) && !(group->flags & SM_GROUP_PANIC))
+		sm_select_again(d, group, hash, choice);
+	return;
 broken:
 	sm_count(SM_COUNTER_TABLE_BROKEN);
 	choice->policy = SM_POLICY_LEAVE_ALONE;

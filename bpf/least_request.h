@@ -17,13 +17,21 @@
 #define SM_LR_CANDIDATES  8
 #define SM_LR_MAX_CHOICES 64
 #define SM_LR_MAX_SCAN	  65536
+#define SM_LR_EJECTED	  0x7fffffffU
 #define SM_Q16		  (1U << 16)
 
-static __always_inline __u32 sm_active(__u32 endpoint_id)
+/* The connections of a host. An ejected one counts as the busiest of all, but in panic. */
+static __always_inline __u32 sm_active(const struct sm_group *group, __u32 host)
 {
-	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
+	struct sm_endpoint_state *state = endpoint_state_at(sm_host(group, host));
+	__u64 until;
 
-	return state ? READ_ONCE(state->active) : 0;
+	if (!state)
+		return 0;
+	until = READ_ONCE(state->ejected_until_ns);
+	if (until && !(group->flags & SM_GROUP_PANIC) && until > bpf_ktime_get_ns())
+		return SM_LR_EJECTED;
+	return READ_ONCE(state->active);
 }
 
 /* log2(x) in 16.16 for x >= 1; error below 0.01. */
@@ -95,7 +103,7 @@ static __always_inline int sm_lr_draw(const struct sm_group *group, struct sm_lr
 		} else {
 			drawn->host[i] = sm_alias(group->table_cell, group->table_size);
 		}
-		drawn->active[i] = sm_active(sm_host(group, drawn->host[i]));
+		drawn->active[i] = sm_active(group, drawn->host[i]);
 		if (drawn->active[i] < drawn->least)
 			drawn->least = drawn->active[i];
 	}
@@ -136,7 +144,7 @@ struct sm_lr_scan {
 
 static long sm_lr_scan_one(__u64 i, struct sm_lr_scan *scan)
 {
-	__u32 active = sm_active(sm_host(scan->group, (__u32)i));
+	__u32 active = sm_active(scan->group, (__u32)i);
 
 	if (i && active > scan->active)
 		return 0;
@@ -172,10 +180,10 @@ static __always_inline __u32 sm_least_request(const struct sm_group *group)
 	if (group->flags & SM_GROUP_FULL_SCAN)
 		return sm_lr_full_scan(group);
 	best = sm_uniform(count);
-	active = sm_active(sm_host(group, best));
+	active = sm_active(group, best);
 	for (__u32 i = 1; i < SM_LR_MAX_CHOICES && i < choices; i++) {
 		__u32 other = sm_uniform(count);
-		__u32 its = sm_active(sm_host(group, other));
+		__u32 its = sm_active(group, other);
 
 		if (its < active) {
 			best = other;

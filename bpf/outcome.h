@@ -5,7 +5,7 @@
 #define SOCKMESH_OUTCOME_H
 
 #include "conn.h"
-#include "stats.h"
+#include "outlier.h"
 
 /* Takes the record's connection off its endpoint. */
 static __always_inline void sm_conn_leave(const struct sm_connection *record)
@@ -31,10 +31,26 @@ static __always_inline void sm_count_failure(const struct sm_connection *record,
 		SM_ADD(stats->failed[failure], 1);
 }
 
+/* Failures that may be the endpoint's fault. A local one never is, and an application that gave up
+ * knows its own reasons. */
+static __always_inline int sm_is_endpoints_fault(enum sm_failure failure)
+{
+	return failure != SM_FAILURE_LOCAL && failure != SM_FAILURE_ABANDONED;
+}
+
+/* The attempt came to nothing, as far as the endpoint is concerned. */
+static __always_inline void sm_attempt_failed(const struct sm_connection *record,
+					      enum sm_failure failure)
+{
+	sm_count_failure(record, failure);
+	if (sm_is_endpoints_fault(failure))
+		sm_endpoint_failed(record->endpoint_id, record->netns_cookie);
+}
+
 /* Ends a record whose attempt came to nothing. */
 static __always_inline void sm_conn_failed(struct sm_conn_ref ref, enum sm_failure failure)
 {
-	sm_count_failure(ref.record, failure);
+	sm_attempt_failed(ref.record, failure);
 	sm_conn_end(ref);
 }
 

@@ -31,6 +31,7 @@ static __always_inline enum sm_failure sm_connect_failure(int error)
 	case EHOSTDOWN:
 	case ENETDOWN:
 	case ENOPROTOOPT:
+	case EACCES: /* ICMPv6: prohibited by policy on the way */
 		return SM_FAILURE_UNREACHABLE;
 	case ECONNRESET:
 	case EPIPE:
@@ -74,15 +75,51 @@ static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_co
 	}
 	ref.record->state = SM_CONN_CONNECTING;
 	/* Others may have asked for callbacks of their own. */
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
+					       BPF_SOCK_OPS_RTO_CB_FLAG);
+}
+
+/* Whether the attempt has taken longer than the cluster's connect_timeout. Envoy would have ended
+ * it; we cannot, and need not wait for TCP's own patience (127 s) to know. */
+static __always_inline int sm_is_overdue(const struct sm_connection *record, __u64 now_ns)
+{
+	struct sm_cluster_state *cluster = cluster_state_at(record->cluster_id);
+
+	return cluster && cluster->connect_timeout_ns &&
+	       now_ns - record->connect_at_ns >= cluster->connect_timeout_ns;
+}
+
+/* A retransmission timer fired: of a SYN, while the record is connecting. */
+static __always_inline void sm_retransmitted(struct sm_connection *record)
+{
+	if (record->state != SM_CONN_CONNECTING || !sm_is_overdue(record, bpf_ktime_get_ns()))
+		return;
+	record->state = SM_CONN_OVERDUE;
+	sm_attempt_failed(record, SM_FAILURE_TIMED_OUT);
+}
+
+/* SYN_SENT -> CLOSE. Giving up after connect_timeout is what Envoy calls a timeout. */
+static __always_inline void sm_not_established(struct sm_conn_ref ref, int error)
+{
+	enum sm_failure failure = sm_connect_failure(error);
+
+	if (ref.record->state == SM_CONN_OVERDUE) {
+		sm_conn_end(ref); /* counted when it became that */
+		return;
+	}
+	if (failure == SM_FAILURE_ABANDONED && sm_is_overdue(ref.record, bpf_ktime_get_ns()))
+		failure = SM_FAILURE_TIMED_OUT;
+	sm_conn_failed(ref, failure);
 }
 
 static __always_inline void sm_established(struct sm_conn_ref ref)
 {
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(ref.record->endpoint_id);
-	__u64 took_us = (bpf_ktime_get_ns() - ref.record->connect_at_ns) / 1000;
+	__u64 now_ns = bpf_ktime_get_ns();
+	__u64 took_us = (now_ns - ref.record->connect_at_ns) / 1000;
 
 	ref.record->state = SM_CONN_ESTABLISHED;
+	sm_endpoint_served(ref.record->endpoint_id, ref.record->netns_cookie, now_ns);
 	if (!stats)
 		return;
 	SM_ADD(stats->established, 1);
@@ -113,7 +150,7 @@ static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_r
 	enum sm_close close;
 
 	if (ref.record->state != SM_CONN_ESTABLISHED) {
-		sm_conn_failed(ref, sm_connect_failure(error));
+		sm_not_established(ref, error);
 		return;
 	}
 	stats = sm_endpoint_stats(ref.record->endpoint_id);
@@ -133,13 +170,18 @@ int sm_sock_ops(struct bpf_sock_ops *ctx)
 	__u32 op = ctx->op, old_state, new_state;
 	struct sm_conn_ref ref;
 
-	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_STATE_CB)
+	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_STATE_CB &&
+	    op != BPF_SOCK_OPS_RTO_CB)
 		return 1;
 	ref = sm_conn_find(ctx->sk, bpf_get_socket_cookie(ctx));
 	if (!ref.record)
 		return 1;
 	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
 		sm_connecting(ctx, ref);
+		return 1;
+	}
+	if (op == BPF_SOCK_OPS_RTO_CB) {
+		sm_retransmitted(ref.record);
 		return 1;
 	}
 	old_state = ctx->args[0];

@@ -47,7 +47,7 @@ std::vector<Route> makeRoutes(const AdminState& state, const Collectables& metri
       {"/stats/prometheus", "the same", false, exposed},
       {"/version", "the agent's version", false,
        [](const HttpRequest&) { return json(versionJson()); }},
-      {"/status", "control plane and map writer", false,
+      {"/status", "control plane, map writer, what is not followed", false,
        [&state](const HttpRequest&) { return json(statusJson(state)); }},
       {"/config_dump", "what the control plane configured", false,
        [&state](const HttpRequest&) { return configDump(state); }},

@@ -5,7 +5,7 @@
 //   GET  /readyz             200, or 503 with the reasons (JSON)
 //   GET  /metrics            Prometheus text format 0.0.4; also /stats/prometheus
 //   GET  /version            JSON
-//   GET  /status             JSON: control plane, map writer
+//   GET  /status             JSON: control plane, map writer, what is configured and not followed
 //   GET  /config_dump        JSON: what the control plane configured, decoded
 //   GET  /logging            JSON: the level of every scope
 //   POST /logging?level=LEVEL or ?SCOPE:LEVEL (also ?SCOPE=LEVEL), several with &

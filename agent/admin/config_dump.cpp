@@ -170,13 +170,8 @@ AdminJson listenerJson(const Listener& listener) {
           {"addresses", addresses},
           {"protocol", listener.protocol == Protocol::kTcp ? "TCP" : "UDP"},
           {"clusters", clusters},
-          {"hashSourceIp", listener.route.hashSourceIp}};
-}
-
-AdminJson leftAloneJson(const std::vector<LeftAlone>& all) {
-  AdminJson json = AdminJson::array();
-  for (const LeftAlone& one : all) json.push_back({{"name", one.name}, {"reason", one.reason}});
-  return json;
+          {"hashSourceIp", listener.route.hashSourceIp},
+          {"notHonoured", listener.notHonoured}};
 }
 
 template <typename T, typename ToJson>
@@ -199,7 +194,8 @@ AdminJson clusterJson(const Cluster& cluster) {
        cluster.outlierDetection ? outlierJson(*cluster.outlierDetection) : AdminJson(nullptr)},
       {"maxConnections", cluster.circuitBreakers.maxConnections},
       {"leftAlone", leaveAloneName(cluster.leaveAlone)},
-      {"automaticTls", cluster.automaticTls}};
+      {"automaticTls", cluster.automaticTls},
+      {"notHonoured", cluster.notHonoured}};
   if (cluster.inlineAssignment) json["assignment"] = assignmentJson(*cluster.inlineAssignment);
   return json;
 }

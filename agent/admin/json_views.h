@@ -18,6 +18,11 @@ AdminJson versionJson();
 // `snapshot` may be null: nothing has arrived.
 AdminJson configDumpJson(const Snapshot* snapshot, const std::vector<LeftAlone>& conflicts);
 AdminJson clusterJson(const Cluster& cluster);
+AdminJson leftAloneJson(const std::vector<LeftAlone>& all);
+// Resources with fields that have no effect at connect(): how many, and which.
+AdminJson notHonouredJson(const Snapshot& snapshot);
+// Services with a hash policy that needs a request, and which that is.
+AdminJson layerSevenJson(const Snapshot& snapshot);
 
 // RFC 3339 in UTC with milliseconds; `time` is CLOCK_REALTIME.
 std::string timeText(Nanos time);

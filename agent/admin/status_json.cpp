@@ -51,6 +51,16 @@ AdminJson writerJson(const WriterStats& writer) {
           {"lastWriteAt", timeOrNull(writer.lastWriteAt)}};
 }
 
+// Before the first snapshot they are not known: null, not none.
+void addReservations(const AdminState& state, AdminJson& json) {
+  const auto snapshot = state.snapshot.load();
+  const auto conflicts = state.conflicts.load();
+  json["needsLayer7"] = snapshot ? layerSevenJson(*snapshot) : AdminJson(nullptr);
+  json["notHonoured"] = snapshot ? notHonouredJson(*snapshot) : AdminJson(nullptr);
+  json["leftAlone"] = snapshot ? leftAloneJson(snapshot->leftAlone) : AdminJson(nullptr);
+  json["conflicts"] = conflicts ? leftAloneJson(*conflicts) : AdminJson(nullptr);
+}
+
 }  // namespace
 
 std::string timeText(Nanos time) {
@@ -93,6 +103,7 @@ AdminJson statusJson(const AdminState& state) {
   const auto stats = state.stats.load();
   json["xds"] = stats ? xdsJson(stats->xds) : AdminJson(nullptr);
   json["writer"] = stats ? writerJson(stats->writer) : AdminJson(nullptr);
+  addReservations(state, json);
   return json;
 }
 

@@ -9,7 +9,9 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "daemon/reservation_stats.h"
 #include "datapath/live_state.h"
+#include "datapath/outlier_lines.h"
 #include "stats/agent_collector.h"
 #include "stats/datapath_collector.h"
 #include "stats/process_collector.h"
@@ -79,7 +81,7 @@ Status Agent::startDatapath() {
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
   if (!grace) return grace.error();
   grace_ = std::move(grace).value();
-  kernel_ = std::make_unique<KernelStore>(datapath_->maps());
+  kernel_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
   reconciler_ = std::make_unique<Reconciler>(
       *loop_, *kernel_, *grace_, datapath_->maps().maxServices,
       CompilerOptions{config_.locality(), config_.localCluster},
@@ -87,7 +89,20 @@ Status Agent::startDatapath() {
         stats_.writer = stats;
         state_.conflicts.store(std::make_shared<const std::vector<LeftAlone>>(conflicts));
         publishStats();
+      },
+      [this](const Snapshot& snapshot, const LbTables& tables) {
+        outliers_->watch(snapshot, tables);
+        if (stats_.outlierWarnings == outliers_->warnings()) return;
+        stats_.outlierWarnings = outliers_->warnings();
+        publishStats();
       });
+  auto outliers =
+      OutlierLoop::create(*loop_, *datapath_, reconciler_->writer().ids(), config_.ejectionLogPath,
+                          [this](std::shared_ptr<const HealthOverlay> overlay) {
+                            reconciler_->setOverlay(std::move(overlay));
+                          });
+  if (!outliers) return outliers.error();
+  outliers_ = std::move(outliers).value();
   if (!datapath_->adopted()) return {};
   // What the agent before us replaced last may still be read.
   auto wait = BlockingGracePeriod::create();
@@ -96,6 +111,9 @@ Status Agent::startDatapath() {
   auto image = KernelImage::read(datapath_->maps());
   if (!image) return image.error();
   reconciler_->adopt(*image);
+  // Before the first tables: what is ejected stays out of them.
+  reconciler_->setOverlay(
+      std::make_shared<const HealthOverlay>(readOverlay(datapath_->maps(), *image)));
   return {};
 }
 
@@ -106,6 +124,7 @@ void Agent::startControlPlane() {
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     state_.snapshot.store(snapshot);
+    stats_.reservations = reservationStats(*snapshot);
     reconciler_->setSnapshot(std::move(snapshot));
   };
   callbacks.onStats = [this](const XdsStats& stats) {

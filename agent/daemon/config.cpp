@@ -108,6 +108,7 @@ Result<Config> loadConfig(const Flags& flags) {
                "\"" + config.logLevel + "\" is not one of trace, debug, info, warn, error, off");
   }
   config.localCluster = proto.load_balancing().local_cluster();
+  config.ejectionLogPath = proto.outlier_detection().event_log_path();
   if (proto.metrics().has_endpoint_label()) {
     config.endpointLabel = proto.metrics().endpoint_label().value();
   }

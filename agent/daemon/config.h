@@ -33,6 +33,7 @@ struct Config {
   std::string logLevel = "info";
   bool logJson = false;
   std::string localCluster;
+  std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = true;
 
   Locality locality() const;

@@ -19,12 +19,14 @@ double seconds(Nanos nanos) {
 }  // namespace
 
 Reconciler::Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace,
-                       std::uint32_t maxServices, CompilerOptions options, OnPass onPass)
+                       std::uint32_t maxServices, CompilerOptions options, OnPass onPass,
+                       OnTables onTables)
     : loop_(loop),
       store_(store),
       writer_(store_, grace, maxServices),
       compiler_(std::move(options)),
       onPass_(std::move(onPass)),
+      onTables_(std::move(onTables)),
       retryDelay_(kFirstRetry),
       self_(std::make_shared<Reconciler*>(this)) {
   keepTime();
@@ -111,6 +113,7 @@ void Reconciler::pass() {
     timeTimer_ = loop_.after(std::max(*next - done, Nanos(0)), [this] { pass(); });
   }
   publish();
+  onTables_(*snapshot_, *tables);
 }
 
 void Reconciler::publish() {

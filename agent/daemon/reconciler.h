@@ -23,10 +23,12 @@ class Reconciler {
   // After each pass over the tables; `stats` and `conflicts` are the state to show.
   using OnPass =
       std::function<void(const WriterStats& stats, const std::vector<LeftAlone>& conflicts)>;
+  // After each pass that wrote tables: what it wrote, and from which snapshot.
+  using OnTables = std::function<void(const Snapshot& snapshot, const LbTables& tables)>;
 
   // `loop` and `store` outlive the reconciler.
   Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace, std::uint32_t maxServices,
-             CompilerOptions options, OnPass onPass);
+             CompilerOptions options, OnPass onPass, OnTables onTables);
   ~Reconciler();
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
@@ -54,6 +56,7 @@ class Reconciler {
   MapWriter writer_;
   Compiler compiler_;
   OnPass onPass_;
+  OnTables onTables_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const HealthOverlay> overlay_ = std::make_shared<HealthOverlay>();
   std::vector<LeftAlone> conflicts_;

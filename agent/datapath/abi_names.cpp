@@ -71,8 +71,8 @@ Word counterWord(std::uint32_t counter) {
 }
 
 std::string_view connectionStateName(std::uint32_t state) {
-  constexpr std::array<std::string_view, SM_CONN_ESTABLISHED + 1> kNames = {
-      "free", "pending", "connecting", "established"};
+  constexpr std::array<std::string_view, SM_CONN_OVERDUE + 1> kNames = {
+      "free", "pending", "connecting", "established", "overdue"};
   return at(kNames, state);
 }
 

@@ -78,6 +78,26 @@ std::uint32_t tableCellCount(std::uint32_t policy, std::uint32_t flags, std::uin
   }
 }
 
+sm_consecutive_rule encodeConsecutiveRule(const ConsecutiveRule& rule) {
+  return {.threshold = rule.threshold,
+          .enforcing_percent = static_cast<__u16>(rule.enforcingPercent),
+          .detector = static_cast<__u16>(rule.detector)};
+}
+
+EjectionRules decodeEjectionRules(const sm_cluster_state& state) {
+  EjectionRules rules;
+  for (std::size_t i = 0; i < rules.consecutive.size(); ++i) {
+    const sm_consecutive_rule& rule = state.consecutive[i];
+    rules.consecutive[i] = {rule.threshold, rule.enforcing_percent,
+                            static_cast<Detector>(rule.detector)};
+  }
+  rules.limit = state.ejection_limit;
+  rules.base = Nanos(state.base_ejection_ns);
+  rules.max = Nanos(state.max_ejection_ns);
+  rules.jitter = std::chrono::milliseconds(state.jitter_ms);
+  return rules;
+}
+
 std::vector<sm_cell> encodeHosts(const std::vector<std::uint32_t>& ids) {
   std::vector<sm_cell> cells((ids.size() + 3) / 4);
   for (std::size_t i = 0; i < ids.size(); ++i) cells[i / 4].words[i % 4] = ids[i];

@@ -26,6 +26,9 @@ VipKey decodeFrontend(const sm_frontend6_key& key);
 std::uint32_t tableCellCount(std::uint32_t policy, std::uint32_t flags, std::uint32_t tableSize,
                              std::uint32_t ringShift);
 
+sm_consecutive_rule encodeConsecutiveRule(const ConsecutiveRule& rule);
+EjectionRules decodeEjectionRules(const sm_cluster_state& state);
+
 // Endpoint ids as host vector cells, four words a cell, padded with SM_NONE.
 std::vector<sm_cell> encodeHosts(const std::vector<std::uint32_t>& ids);
 

@@ -29,6 +29,13 @@ Status CountingStore::resetEndpoint(std::uint32_t id) {
 Status CountingStore::resetCluster(std::uint32_t id) {
   return count(kClusterState, inner_.resetCluster(id));
 }
+Result<bool> CountingStore::takeBack(std::uint32_t endpointId) {
+  auto done = inner_.takeBack(endpointId);
+  if (!done || *done) {
+    [[maybe_unused]] const Status counted = count(kEndpointState, done ? Status() : done.error());
+  }
+  return done;
+}
 Status CountingStore::publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) {
   return count(kHeads, inner_.publish(serviceId, descriptorIndex));
 }

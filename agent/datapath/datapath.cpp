@@ -264,6 +264,11 @@ Status Datapath::registerAgent() {
   return options.retval == 0 ? Status() : Status(Error("registering the agent's process failed"));
 }
 
+EjectionControl Datapath::ejections() const {
+  return {bpf_program__fd(skeleton_->bpf->progs.sm_agent_detect),
+          bpf_program__fd(skeleton_->bpf->progs.sm_agent_return)};
+}
+
 Status Datapath::cleanup(const std::string& bpffsRoot) {
   if (!exists(bpffsRoot)) return {};
   {

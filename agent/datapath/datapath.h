@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "datapath/cgroup_root.h"
+#include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
 
@@ -40,6 +41,9 @@ class Datapath {
 
   // This process' sockets are not rewritten from now on (until another process registers).
   Status registerAgent();
+
+  // For as long as this lives.
+  EjectionControl ejections() const;
 
   // Detaches the programs and removes pins, maps and the folder; what is not there is no error. An
   // Error, and nothing is changed, while another process has the datapath open.

@@ -27,15 +27,14 @@ sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
 
 bool sameLimits(const LbCluster& a, const LbCluster& b) {
   return a.maxConnections == b.maxConnections && a.connectTimeout == b.connectTimeout &&
-         a.consecutiveThreshold == b.consecutiveThreshold && a.ejectionLimit == b.ejectionLimit;
+         a.ejection == b.ejection;
 }
 
 LbCluster decodeLimits(const sm_cluster_state& state) {
   LbCluster cluster;
   cluster.maxConnections = state.max_connections;
   cluster.connectTimeout = Nanos(state.connect_timeout_ns);
-  cluster.consecutiveThreshold = state.consecutive_threshold;
-  cluster.ejectionLimit = state.ejection_limit;
+  cluster.ejection = decodeEjectionRules(state);
   return cluster;
 }
 
@@ -169,26 +168,33 @@ Status EndpointIds::update(const LbCluster& wanted, std::uint64_t& writes) {
     listed.insert(endpoint.address);
   }
   for (auto& [address, known] : cluster->endpoints) {
-    if (known.listed && !listed.contains(address)) unlist(known);
+    if (!known.listed || listed.contains(address)) continue;
+    if (auto done = unlist(known, writes); !done) return done.error().in("cluster " + wanted.name);
   }
   return {};
 }
 
-void EndpointIds::retire(const std::string& name) {
+Status EndpointIds::retire(const std::string& name, std::uint64_t& writes) {
   const auto found = clusters_.find(name);
-  if (found == clusters_.end()) return;
+  if (found == clusters_.end()) return {};
   found->second.listed = false;
   found->second.retirement = ++retirements_;
   retired_.clusters.push_back({found->second.id, found->second.retirement});
   for (auto& [address, known] : found->second.endpoints) {
-    if (known.listed) unlist(known);
+    if (!known.listed) continue;
+    if (auto done = unlist(known, writes); !done) return done.error().in("cluster " + name);
   }
+  return {};
 }
 
-void EndpointIds::unlist(Known& known) {
+Status EndpointIds::unlist(Known& known, std::uint64_t& writes) {
   known.listed = false;
   known.retirement = ++retirements_;
   retired_.endpoints.push_back({known.id, known.retirement});
+  const auto returned = store_.takeBack(known.id);
+  if (!returned) return returned.error();
+  writes += *returned ? 1 : 0;
+  return {};
 }
 
 EndpointIds::Known* EndpointIds::knownById(std::uint32_t id) {
@@ -213,6 +219,13 @@ std::uint32_t EndpointIds::endpointId(const std::string& cluster,
 std::uint32_t EndpointIds::localityId(const Locality& locality) const {
   const auto found = localities_.find(locality.toString());
   return found == localities_.end() ? SM_NONE : found->second;
+}
+
+std::optional<std::pair<std::string, SocketAddress>> EndpointIds::endpointOf(
+    std::uint32_t id) const {
+  const auto found = endpointOfId_.find(id);
+  if (found == endpointOfId_.end()) return std::nullopt;
+  return found->second;
 }
 
 EndpointIds::Retired EndpointIds::takeRetired() {

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "datapath/allocators.h"
@@ -25,12 +27,14 @@ class EndpointIds {
   // added to `writes`.
   Status update(const LbCluster& cluster, std::uint64_t& writes);
   // All endpoints of a cluster that is gone, and its own id, become retired.
-  void retire(const std::string& cluster);
+  Status retire(const std::string& cluster, std::uint64_t& writes);
 
   // SM_NONE where not known.
   std::uint32_t clusterId(const std::string& cluster) const;
   std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;
   std::uint32_t localityId(const Locality& locality) const;
+  // Cluster and address behind an id.
+  std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
 
   // What became unlisted since the last call; hand it to release() after a grace period, once no
   // published table names it.
@@ -73,7 +77,7 @@ class EndpointIds {
   Status ensureCluster(const LbCluster& cluster, KnownCluster*& out, std::uint64_t& writes);
   Status ensureEndpoint(KnownCluster& cluster, const LbEndpoint& wanted, std::uint64_t& writes);
   Result<std::uint32_t> ensureLocality(const Locality& locality, std::uint64_t& writes);
-  void unlist(Known& known);
+  Status unlist(Known& known, std::uint64_t& writes);
   Status freeEndpoint(std::uint32_t id, std::uint64_t& writes);
   Status freeCluster(std::uint32_t id, std::uint64_t& writes);
   Known* knownById(std::uint32_t id);

@@ -136,6 +136,7 @@ class Reader {
       auto decoded = readGroup(*group);
       if (!decoded) return decoded.error();
       service->groups.push_back(std::move(decoded).value());
+      service->legs.push_back(group->leg);
     }
     out.service = std::move(service);
     return out;

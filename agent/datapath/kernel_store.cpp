@@ -62,6 +62,15 @@ Status KernelStore::resetCluster(std::uint32_t id) {
   return zeroRun(maps_.clusterStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
 }
 
+Result<bool> KernelStore::takeBack(std::uint32_t endpointId) {
+  sm_endpoint_state* state = maps_.endpointState.at(endpointId);
+  if (state == nullptr) return false;
+  if (std::atomic_ref<__u64>(state->ejected_until_ns).load(std::memory_order_acquire) == 0) {
+    return false;
+  }
+  return ejections_.takeBack(endpointId);
+}
+
 Status KernelStore::publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) {
   if (serviceId >= maps_.heads.size()) return Error::fromErrno("heads", E2BIG);
   // Release: whoever sees the new index sees the descriptor, groups and cells behind it.
@@ -87,9 +96,20 @@ Status KernelStore::writeClusterLimits(std::uint32_t id, const LbCluster& cluste
   if (auto made = maps_.clusterState.ensure(id); !made) return made.error();
   sm_cluster_state& state = *maps_.clusterState.at(id);
   store(state.max_connections, cluster.maxConnections);
-  store(state.ejection_limit, cluster.ejectionLimit);
   store(state.connect_timeout_ns, static_cast<__u64>(cluster.connectTimeout.count()));
-  store(state.consecutive_threshold, cluster.consecutiveThreshold);
+  const EjectionRules& ejection = cluster.ejection;
+  // Off while the other words change: a connection that ends now must not see half of them.
+  store(state.base_ejection_ns, __u64{0});
+  store(state.ejection_limit, ejection.limit);
+  store(state.max_ejection_ns, static_cast<__u64>(ejection.max.count()));
+  store(state.jitter_ms, static_cast<__u32>(ejection.jitter / std::chrono::milliseconds(1)));
+  for (std::size_t i = 0; i < ejection.consecutive.size(); ++i) {
+    const sm_consecutive_rule rule = encodeConsecutiveRule(ejection.consecutive[i]);
+    store(state.consecutive[i].enforcing_percent, rule.enforcing_percent);
+    store(state.consecutive[i].detector, rule.detector);
+    store(state.consecutive[i].threshold, rule.threshold);
+  }
+  store(state.base_ejection_ns, static_cast<__u64>(ejection.base.count()));
   return {};
 }
 

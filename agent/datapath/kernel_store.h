@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 
+#include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/table_store.h"
 
@@ -11,14 +12,15 @@ namespace sockmesh {
 
 class KernelStore final : public TableStore {
  public:
-  // `maps` is opened for writing and outlives the store.
-  explicit KernelStore(KernelMaps& maps) : maps_(maps) {}
+  // `maps` is opened for writing; it and the programs behind `ejections` outlive the store.
+  KernelStore(KernelMaps& maps, EjectionControl ejections) : maps_(maps), ejections_(ejections) {}
 
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;
   Status writeGroups(std::uint32_t first, std::span<const sm_group> groups) override;
   Status writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) override;
   Status resetEndpoint(std::uint32_t id) override;
   Status resetCluster(std::uint32_t id) override;
+  Result<bool> takeBack(std::uint32_t endpointId) override;
   Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) override;
   Status insertFrontend(const VipKey& key, std::uint32_t serviceId) override;
   Status eraseFrontend(const VipKey& key) override;
@@ -30,6 +32,7 @@ class KernelStore final : public TableStore {
 
  private:
   KernelMaps& maps_;
+  EjectionControl ejections_;
 };
 
 }  // namespace sockmesh

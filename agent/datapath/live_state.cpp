@@ -40,6 +40,10 @@ LogHistogram histogram(const __u32 (&buckets)[SM_HISTOGRAM_BUCKETS]) {
   return {kFirstBoundSeconds, {std::begin(buckets), std::end(buckets)}};
 }
 
+std::string_view detectorWord(std::uint32_t detector) {
+  return detectorName(static_cast<Detector>(detector));
+}
+
 EndpointStats endpointStats(const ImageEndpoint& endpoint, const LiveEndpoint& live,
                             std::uint64_t nowNs) {
   EndpointStats out;
@@ -57,6 +61,7 @@ EndpointStats endpointStats(const ImageEndpoint& endpoint, const LiveEndpoint& l
   to.sentBytes = from.sent_bytes;
   to.receivedBytes = from.received_bytes;
   to.retransmits = from.retransmits;
+  to.disputed = from.disputed;
   to.connectDuration = histogram(from.connect_us);
   to.rtt = histogram(from.rtt_us);
   return out;
@@ -71,7 +76,8 @@ ClusterStats clusterStats(const std::string& name, const LiveCluster& live) {
   out.leftAlone = live.stats.left_alone;
   out.reselected = live.stats.reselected;
   out.hashFallback = live.stats.hash_fallback;
-  out.ejections = live.stats.ejections;
+  out.ejectionsDetected = named(live.stats.ejections_detected, detectorWord);
+  out.ejectionsEnforced = named(live.stats.ejections_enforced, detectorWord);
   out.ejectionsOverflow = live.stats.ejections_overflow;
   return out;
 }
@@ -136,6 +142,10 @@ DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   }
   out.maps = live.maps;
   out.services = serviceCounts(image);
+  out.servicesNeedingLayer7 = static_cast<std::uint64_t>(
+      std::count_if(image.services.begin(), image.services.end(), [](const auto& service) {
+        return (service.second.service->flags & SM_DESCRIPTOR_NEEDS_L7) != 0;
+      }));
   return out;
 }
 

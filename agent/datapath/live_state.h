@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "datapath/kernel_image.h"
 #include "datapath/kernel_maps.h"
+#include "model/ejection.h"
 #include "sockmesh_abi.h"
 #include "stats/datapath_stats.h"
 

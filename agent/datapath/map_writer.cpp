@@ -82,7 +82,7 @@ Result<sm_group> MapWriter::buildGroup(const LbGroup& group) {
   out.bias_q16 = group.biasQ16;
   out.balance_percent = group.balancePercent;
   out.ring_shift = group.ringShift;
-  out.priority = group.priority;
+  out.priority = static_cast<__u16>(group.priority);
   out.locality_id = ids_.localityId(group.locality);
   std::vector<std::uint32_t> hosts;
   for (const SocketAddress& host : group.hosts) {
@@ -113,12 +113,13 @@ Result<std::uint32_t> MapWriter::buildGroups(const LbService& service) {
       cells_.release(group.table_cell);
     }
   };
-  for (const auto& group : service.groups) {
-    auto built = buildGroup(*group);
+  for (std::size_t i = 0; i < service.groups.size(); ++i) {
+    auto built = buildGroup(*service.groups[i]);
     if (!built) {
       undo();
       return built.error();
     }
+    built->leg = service.legOf(i);
     run.push_back(*built);
   }
   const auto first = groups_.acquire(run);
@@ -185,7 +186,7 @@ bool MapWriter::unchanged(const Installed& installed, const LbService& wanted) c
   if (&have == &wanted) return true;
   return have.name == wanted.name && have.pickSize == wanted.pickSize &&
          have.flags == wanted.flags && have.affinitySeconds == wanted.affinitySeconds &&
-         sameTable(have.pick, wanted.pick) &&
+         have.sameLegs(wanted) && sameTable(have.pick, wanted.pick) &&
          std::equal(have.groups.begin(), have.groups.end(), wanted.groups.begin(),
                     wanted.groups.end(),
                     [](const auto& a, const auto& b) { return a == b || sameGroup(*a, *b); });
@@ -306,7 +307,7 @@ WriteReport MapWriter::apply(std::shared_ptr<const LbTables> tables) {
     }
   }
   for (const std::string& name : ids_.clusters()) {
-    if (!tables->clusters.contains(name)) ids_.retire(name);
+    if (!tables->clusters.contains(name)) note(ids_.retire(name, report.writes), report);
   }
   // A service that kept its old tables still names the old endpoints: their ids wait for an
   // apply() in which everything fitted.

@@ -24,6 +24,9 @@ class TableStore {
   virtual Status resetEndpoint(std::uint32_t id) = 0;
   virtual Status resetCluster(std::uint32_t id) = 0;
 
+  // An endpoint that is not listed any more does not count as ejected; false where it was not.
+  virtual Result<bool> takeBack(std::uint32_t endpointId) = 0;
+
   // Published with one atomic word each.
   virtual Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) = 0;
   virtual Status insertFrontend(const VipKey& key, std::uint32_t serviceId) = 0;

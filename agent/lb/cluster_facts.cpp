@@ -1,30 +1,36 @@
 #include "lb/cluster_facts.h"
 
 #include <algorithm>
+#include <set>
 
 namespace sockmesh {
 namespace {
 
-constexpr std::uint32_t kAlways = 100;  // percent
-
-std::uint32_t leastOf(std::uint32_t a, std::uint32_t b) {
-  if (a == 0 || b == 0) return std::max(a, b);
-  return std::min(a, b);
+ConsecutiveRule rule(Detector detector, std::uint32_t threshold, std::uint32_t enforcingPercent) {
+  if (threshold == 0) return {};
+  return {threshold, enforcingPercent, detector};
 }
 
 }  // namespace
 
-std::uint32_t consecutiveThreshold(const OutlierDetection& config) {
-  const auto enforced = [](std::uint32_t threshold, std::uint32_t percent) {
-    return percent >= kAlways ? threshold : 0;
-  };
+EjectionRules ejectionRules(const OutlierDetection& config, std::size_t hosts) {
+  EjectionRules rules;
   if (config.splitExternalLocalOriginErrors) {
-    return enforced(config.consecutiveLocalOriginFailure,
-                    config.enforcingConsecutiveLocalOriginFailure);
+    rules.consecutive[0] =
+        rule(Detector::kConsecutiveLocalOriginFailure, config.consecutiveLocalOriginFailure,
+             config.enforcingConsecutiveLocalOriginFailure);
+  } else {
+    rules.consecutive[0] =
+        rule(Detector::kConsecutiveGatewayFailure, config.consecutiveGatewayFailure,
+             config.enforcingConsecutiveGatewayFailure);
+    rules.consecutive[1] =
+        rule(Detector::kConsecutive5xx, config.consecutive5xx, config.enforcingConsecutive5xx);
   }
-  return leastOf(
-      enforced(config.consecutive5xx, config.enforcingConsecutive5xx),
-      enforced(config.consecutiveGatewayFailure, config.enforcingConsecutiveGatewayFailure));
+  rules.limit = ejectionLimit(config, hosts);
+  rules.base = config.baseEjectionTime;
+  rules.max = config.maxEjectionTime;
+  rules.jitter = std::chrono::floor<std::chrono::milliseconds>(config.maxEjectionTimeJitter);
+  return rules;
 }
 
 std::uint32_t ejectionLimit(const OutlierDetection& config, std::size_t hosts) {
@@ -49,8 +55,9 @@ LbCluster clusterFacts(const std::string& name, const Cluster* cluster,
     }
   }
   if (cluster->outlierDetection) {
-    facts.consecutiveThreshold = consecutiveThreshold(*cluster->outlierDetection);
-    facts.ejectionLimit = ejectionLimit(*cluster->outlierDetection, facts.endpoints.size());
+    std::set<SocketAddress> hosts;  // an address given twice is one host
+    for (const LbEndpoint& endpoint : facts.endpoints) hosts.insert(endpoint.address);
+    facts.ejection = ejectionRules(*cluster->outlierDetection, hosts.size());
   }
   return facts;
 }

@@ -9,10 +9,9 @@
 
 namespace sockmesh {
 
-// Consecutive failed connects that eject at once; 0: none do. A failed connect counts as a 5xx and
-// as a gateway failure, or, with split errors, as a local-origin failure: the least threshold of
-// those that are always enforced. One that is enforced with a probability is the agent's to decide.
-std::uint32_t consecutiveThreshold(const OutlierDetection& config);
+// The part of outlier detection that the kernel does. A failed connect counts as a gateway failure
+// and as a 5xx, which Envoy asks in this order; or, with split errors, as a local-origin failure.
+EjectionRules ejectionRules(const OutlierDetection& config, std::size_t hosts);
 
 // The most endpoints that may be ejected at once: the largest A with 100 * A / hosts <=
 // max_ejection_percent; at least one with always_eject_one_host.

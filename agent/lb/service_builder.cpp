@@ -23,6 +23,7 @@ std::uint32_t flagsOf(const Listener& listener, const ServiceLeg& leg) {
 // they lie.
 struct Deferred {
   std::size_t entry = 0;  // index of the SM_POLICY_BY_HASH group
+  std::uint16_t leg = 0;
   const ClusterPlan* plan = nullptr;
 };
 
@@ -35,7 +36,10 @@ void appendDeferred(const Deferred& deferred, LbService& service, CellPool& pool
   for (const std::uint32_t group : deferred.plan->byHash) words.push_back(first + group);
   entry.table = pool.share(wordTable(words));
   service.groups[deferred.entry] = std::make_shared<const LbGroup>(std::move(entry));
-  for (const SharedGroup& group : deferred.plan->groups) service.groups.push_back(group.group);
+  for (const SharedGroup& group : deferred.plan->groups) {
+    service.groups.push_back(group.group);
+    service.legs.push_back(deferred.leg);
+  }
 }
 
 }  // namespace
@@ -47,16 +51,20 @@ LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& 
   service.protocol = listener.protocol;
   std::vector<double> shares;
   std::vector<Deferred> deferred;
+  std::uint16_t index = 0;
   for (const ServiceLeg& leg : legs) {
+    const std::uint16_t legIndex = index++;
     service.flags |= flagsOf(listener, leg);
     if (!leg.plan->byHash.empty()) {
-      deferred.push_back({service.groups.size(), leg.plan.get()});
+      deferred.push_back({service.groups.size(), legIndex, leg.plan.get()});
       service.groups.push_back(nullptr);
+      service.legs.push_back(legIndex);
       shares.push_back(leg.weight);
       continue;
     }
     for (const SharedGroup& group : leg.plan->groups) {
       service.groups.push_back(group.group);
+      service.legs.push_back(legIndex);
       shares.push_back(leg.weight * group.share);
     }
   }

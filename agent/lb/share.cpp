@@ -65,13 +65,18 @@ void addGroup(const LbGroup& group, double share, ServiceShares& shares) {
   }
 }
 
+// The shares of the groups that are picked from.
+std::vector<double> pickShares(const LbService& service) {
+  const std::size_t picked = std::min<std::size_t>(service.pickSize, service.groups.size());
+  if (picked > 1 && service.pick) return aliasShares(*service.pick, picked);
+  return std::vector<double>(picked, picked == 1 ? 1.0 : 0.0);
+}
+
 // The shares of a service's groups; a SM_POLICY_BY_HASH group's goes to those it leads to.
 std::vector<double> groupShares(const LbService& service) {
-  const std::size_t picked = std::min<std::size_t>(service.pickSize, service.groups.size());
-  std::vector<double> picks(picked, picked == 1 ? 1.0 : 0.0);
-  if (picked > 1 && service.pick) picks = aliasShares(*service.pick, picked);
+  const auto picks = pickShares(service);
   std::vector<double> shares(service.groups.size(), 0.0);
-  for (std::size_t i = 0; i < picked; ++i) {
+  for (std::size_t i = 0; i < picks.size(); ++i) {
     const LbGroup& group = *service.groups[i];
     if (group.policy != SM_POLICY_BY_HASH) {
       shares[i] += picks[i];
@@ -82,6 +87,23 @@ std::vector<double> groupShares(const LbService& service) {
     for (std::size_t g = 0; g < led.size(); ++g) shares[g] += picks[i] * led[g];
   }
   return shares;
+}
+
+// The group that a connection meets which picked group `picked`.
+std::size_t groupByHash(const LbService& service, std::size_t picked, std::uint64_t hash) {
+  const LbGroup& group = *service.groups[picked];
+  if (group.policy != SM_POLICY_BY_HASH) return picked;
+  return wordAt(*group.table, hash % group.table->size);
+}
+
+const SocketAddress* hostByHash(const LbGroup& group, std::uint64_t hash) {
+  if (group.policy == SM_POLICY_MAGLEV) {
+    return &group.hosts[wordAt(*group.table, hash % group.table->size)];
+  }
+  if (group.policy == SM_POLICY_RING_HASH) {
+    return &group.hosts[ringPick(*group.table, group.ringShift, hash)];
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -95,17 +117,18 @@ ServiceShares shareOf(const LbService& service) {
 
 const SocketAddress* pickByHash(const LbService& service, std::uint64_t hash) {
   if (service.pickSize != 1) return nullptr;
-  const LbGroup* group = service.groups[0].get();
-  if (group->policy == SM_POLICY_BY_HASH) {
-    group = service.groups[wordAt(*group->table, hash % group->table->size)].get();
+  return hostByHash(*service.groups[groupByHash(service, 0, hash)], hash);
+}
+
+std::vector<HashChoice> choicesByHash(const LbService& service, std::uint64_t hash) {
+  const auto picks = pickShares(service);
+  std::vector<HashChoice> choices;
+  for (std::size_t i = 0; i < picks.size(); ++i) {
+    if (picks[i] <= 0) continue;
+    const std::size_t group = groupByHash(service, i, hash);
+    choices.push_back({picks[i], group, hostByHash(*service.groups[group], hash)});
   }
-  if (group->policy == SM_POLICY_MAGLEV) {
-    return &group->hosts[wordAt(*group->table, hash % group->table->size)];
-  }
-  if (group->policy == SM_POLICY_RING_HASH) {
-    return &group->hosts[ringPick(*group->table, group->ringShift, hash)];
-  }
-  return nullptr;
+  return choices;
 }
 
 }  // namespace sockmesh

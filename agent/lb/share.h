@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "lb/tables.h"
 
@@ -25,5 +26,17 @@ ServiceShares shareOf(const LbService& service);
 // leg, RING_HASH or MAGLEV); null where it is refused, left alone or other than by hash. Of
 // compiled tables only: they are trusted to lead somewhere.
 const SocketAddress* pickByHash(const LbService& service, std::uint64_t hash);
+
+// One leg of what a connection with a given hash may meet.
+struct HashChoice {
+  double share = 0;       // of connections with this hash; all legs' sum up to 1
+  std::size_t group = 0;  // index in the service's groups
+  // In that group's hosts; null where it refuses, leaves alone or chooses other than by hash.
+  const SocketAddress* endpoint = nullptr;
+};
+
+// A traffic split is drawn, not hashed: as many choices as it has legs that connections reach.
+// Tables may have been read back from maps, and must have passed checkTables() then.
+std::vector<HashChoice> choicesByHash(const LbService& service, std::uint64_t hash);
 
 }  // namespace sockmesh

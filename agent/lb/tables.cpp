@@ -14,10 +14,18 @@ bool LbGroup::operator==(const LbGroup& other) const {
          hosts == other.hosts && sameContent(table, other.table);
 }
 
+bool LbService::sameLegs(const LbService& other) const {
+  for (std::size_t i = 0; i < std::max(legs.size(), other.legs.size()); ++i) {
+    if (legOf(i) != other.legOf(i)) return false;
+  }
+  return true;
+}
+
 bool LbService::operator==(const LbService& other) const {
   return name == other.name && vip == other.vip && protocol == other.protocol &&
          pickSize == other.pickSize && flags == other.flags &&
          affinitySeconds == other.affinitySeconds && sameContent(pick, other.pick) &&
+         sameLegs(other) &&
          std::equal(groups.begin(), groups.end(), other.groups.begin(), other.groups.end(),
                     [](const auto& a, const auto& b) { return a == b || *a == *b; });
 }

@@ -3,6 +3,7 @@
 // by their index in this structure, so that equal tables of different clusters are one table.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 
 #include "model/assignment.h"
 #include "model/cluster.h"
+#include "model/ejection.h"
 #include "model/listener.h"
 #include "sockmesh_abi.h"
 
@@ -51,6 +53,11 @@ struct LbService {
   // Groups [0, pickSize) are picked by `pick` (alias cells whose here/other are group indices);
   // null when pickSize is 1. The rest is reached through SM_POLICY_BY_HASH groups.
   std::vector<std::shared_ptr<const LbGroup>> groups;  // at least one
+  // Of the traffic split, by group: an ejected endpoint is replaced by one of the same leg. As long
+  // as `groups`, or empty: one leg.
+  std::vector<std::uint16_t> legs;
+  std::uint16_t legOf(std::size_t group) const { return group < legs.size() ? legs[group] : 0; }
+  bool sameLegs(const LbService& other) const;
   std::shared_ptr<const CellTable> pick;
   std::uint32_t pickSize = 1;
   std::uint32_t flags = 0;  // SM_DESCRIPTOR_*
@@ -69,16 +76,32 @@ struct LbEndpoint {
   auto operator<=>(const LbEndpoint&) const = default;
 };
 
+// Every `threshold` failures in a row are detected, and eject with enforcingPercent.
+struct ConsecutiveRule {
+  std::uint32_t threshold = 0;  // 0: never
+  std::uint32_t enforcingPercent = 0;
+  Detector detector = Detector::kConsecutive5xx;
+  bool operator==(const ConsecutiveRule&) const = default;
+};
+
+// What the kernel needs to eject on its own.
+struct EjectionRules {
+  // In the order in which Envoy asks them.
+  std::array<ConsecutiveRule, SM_CONSECUTIVE_RULES> consecutive{};
+  std::uint32_t limit = 0;  // endpoints that may be ejected at once
+  Nanos base{0};            // 0: the cluster has no outlier detection
+  Nanos max{0};             // without jitter
+  Nanos jitter{0};          // at most; whole milliseconds
+  bool operator==(const EjectionRules&) const = default;
+};
+
 // A cluster that some VIP leads to.
 struct LbCluster {
   std::string name;
   std::vector<LbEndpoint> endpoints;  // all of them, eligible or not
   std::uint32_t maxConnections = 0;   // 0: no limit enforced
   Nanos connectTimeout{0};
-  // The consecutive failures that eject in the kernel, and how many endpoints may be ejected at
-  // once; 0: the kernel never ejects.
-  std::uint32_t consecutiveThreshold = 0;
-  std::uint32_t ejectionLimit = 0;
+  EjectionRules ejection;
   bool operator==(const LbCluster&) const = default;
 };
 

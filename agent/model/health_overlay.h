@@ -14,12 +14,14 @@ namespace sockmesh {
 struct EndpointHealth {
   bool ejected = false;   // Envoy's FAILED_OUTLIER_CHECK
   Nanos ejectedUntil{0};  // CLOCK_MONOTONIC; meaningful while ejected
+  bool operator==(const EndpointHealth&) const = default;
 };
 
 struct HealthOverlay {
   // By cluster name, then by endpoint address. Absent: nothing known against it.
   std::map<std::string, std::map<SocketAddress, EndpointHealth>> byCluster;
 
+  bool operator==(const HealthOverlay&) const = default;
   const EndpointHealth* find(const std::string& cluster, const SocketAddress& address) const;
 };
 

@@ -69,6 +69,26 @@ void collectWriter(const WriterStats& writer, Families& out) {
   }
 }
 
+// Only the clusters concerned have a series: multiplied with sockmesh_connections_selected_total on
+// (cluster), it tells how many connections go without the affinity that was asked for.
+void collectReservations(const ReservationStats& reservations, Families& out) {
+  Family layer7 = gaugeFamily(
+      "sockmesh_cluster_needs_layer7",
+      "1 for a cluster whose hash policy needs a request (header, cookie): its connections are "
+      "balanced without it.");
+  for (const auto& [cluster, hashPolicy] : reservations.clustersNeedingLayer7) {
+    layer7.add({{"cluster", cluster}, {"hash_policy", hashPolicy}}, 1);
+  }
+  Family notHonoured =
+      gaugeFamily("sockmesh_xds_not_honoured_resources",
+                  "Resources with fields that have no effect at connect(), by type; see /status.");
+  for (const auto& [type, count] : reservations.notHonoured) {
+    notHonoured.add({{"type", type}}, static_cast<double>(count));
+  }
+  out.push_back(layer7.take());
+  out.push_back(notHonoured.take());
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
@@ -80,6 +100,7 @@ std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
   if (!stats) return out;
   collectXds(stats->xds, out);
   collectWriter(stats->writer, out);
+  if (stats->reservations) collectReservations(*stats->reservations, out);
   return out;
 }
 

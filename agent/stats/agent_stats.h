@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -64,9 +65,21 @@ struct WriterStats {
   std::optional<Nanos> lastWriteAt;  // CLOCK_REALTIME
 };
 
+// What the control plane asked for and a connect() does not do.
+struct ReservationStats {
+  // Clusters behind a service whose hash policy needs a request, and that policy: {"reviews",
+  // "header x-user"}; by name, each once.
+  std::vector<std::pair<std::string, std::string>> clustersNeedingLayer7;
+  // Resources with fields that have no effect, by type ("CDS", "LDS").
+  std::vector<std::pair<std::string, std::uint64_t>> notHonoured;
+};
+
 struct AgentStats {
   XdsStats xds;
   WriterStats writer;
+  std::optional<ReservationStats> reservations;  // nothing before the first snapshot
+  // Settings of outlier detection that cannot work, by cluster.
+  std::map<std::string, std::string> outlierWarnings;
 };
 
 }  // namespace sockmesh

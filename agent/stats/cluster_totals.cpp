@@ -36,6 +36,7 @@ void advance(ConnectionStats& total, const ConnectionStats& last, const Connecti
   advance(total.sentBytes, last.sentBytes, now.sentBytes);
   advance(total.receivedBytes, last.receivedBytes, now.receivedBytes);
   advance(total.retransmits, last.retransmits, now.retransmits);
+  advance(total.disputed, last.disputed, now.disputed);
   advance(total.connectDuration, last.connectDuration, now.connectDuration);
   advance(total.rtt, last.rtt, now.rtt);
 }

@@ -16,11 +16,25 @@ bool isUsed(const ConnectionStats& stats) {
   return stats.selected > 0;
 }
 
+std::uint64_t sumOf(const NamedCounts& counts) {
+  std::uint64_t sum = 0;
+  for (const auto& [name, count] : counts) sum += count;
+  return sum;
+}
+
 bool isUsed(const ClusterStats& cluster) {
   std::uint64_t sum = cluster.leftAlone + cluster.reselected + cluster.hashFallback +
-                      cluster.ejections + cluster.ejectionsOverflow + cluster.ejectedEndpoints;
-  for (const auto& [reason, count] : cluster.refused) sum += count;
-  return sum > 0;
+                      sumOf(cluster.ejectionsDetected) + cluster.ejectedEndpoints;
+  return sum + sumOf(cluster.refused) > 0;
+}
+
+void addNamed(Family& family, const Labels& labels, const std::string& label,
+              const NamedCounts& counts) {
+  for (const auto& [name, count] : counts) {
+    Labels with = labels;
+    with.emplace_back(label, name);
+    family.add(with, static_cast<double>(count));
+  }
 }
 
 // The counters of connections, whatever their labels are.
@@ -34,21 +48,18 @@ class ConnectionFamilies {
     sent_.add(labels, static_cast<double>(stats.sentBytes));
     received_.add(labels, static_cast<double>(stats.receivedBytes));
     retransmits_.add(labels, static_cast<double>(stats.retransmits));
+    disputed_.add(labels, static_cast<double>(stats.disputed));
   }
 
   void take(Families& out) {
-    for (Family* family :
-         {&selected_, &established_, &failed_, &closed_, &sent_, &received_, &retransmits_}) {
+    for (Family* family : {&selected_, &established_, &failed_, &disputed_, &closed_, &sent_,
+                           &received_, &retransmits_}) {
       out.push_back(family->take());
     }
   }
 
   static void addByReason(Family& family, const Labels& labels, const NamedCounts& counts) {
-    for (const auto& [reason, count] : counts) {
-      Labels with = labels;
-      with.emplace_back("reason", reason);
-      family.add(with, static_cast<double>(count));
-    }
+    addNamed(family, labels, "reason", counts);
   }
 
  private:
@@ -60,6 +71,10 @@ class ConnectionFamilies {
       "sockmesh_connections_failed_total",
       "Connections that were not established, by reason; local and abandoned are not the "
       "endpoint's fault.");
+  Family disputed_ = counterFamily(
+      "sockmesh_connections_failed_disputed_total",
+      "Failed connections that no detector counts: their client alone had trouble while the "
+      "endpoint served others.");
   Family closed_ = counterFamily("sockmesh_connections_closed_total",
                                  "Established connections that ended, by reason.");
   Family sent_ = counterFamily("sockmesh_sent_bytes_total",
@@ -136,12 +151,6 @@ void collectClusters(const DatapathStats& stats, Families& out) {
                                     "Choices made again because the first was ejected.");
   Family fallback = counterFamily("sockmesh_hash_fallback_total",
                                   "Choices of a hash policy made without a usable hash.");
-  Family ejections =
-      counterFamily("sockmesh_ejections_total", "Endpoints ejected by the programs.");
-  Family overflow = counterFamily("sockmesh_ejections_overflow_total",
-                                  "Ejections not made because too many were ejected already.");
-  Family ejected = gaugeFamily("sockmesh_cluster_ejected_endpoints",
-                               "Endpoints of the cluster that are out of rotation.");
   for (const ClusterStats& cluster : stats.clusters) {
     if (!isUsed(cluster)) continue;
     const Labels labels = {{"cluster", cluster.cluster}};
@@ -149,14 +158,31 @@ void collectClusters(const DatapathStats& stats, Families& out) {
     leftAlone.add(labels, static_cast<double>(cluster.leftAlone));
     reselected.add(labels, static_cast<double>(cluster.reselected));
     fallback.add(labels, static_cast<double>(cluster.hashFallback));
-    ejections.add(labels, static_cast<double>(cluster.ejections));
-    overflow.add(labels, static_cast<double>(cluster.ejectionsOverflow));
-    ejected.add(labels, static_cast<double>(cluster.ejectedEndpoints));
   }
-  for (Family* family :
-       {&refused, &leftAlone, &reselected, &fallback, &ejections, &overflow, &ejected}) {
+  for (Family* family : {&refused, &leftAlone, &reselected, &fallback}) {
     out.push_back(family->take());
   }
+}
+
+// Envoy's cluster.<name>.outlier_detection.*, with labels where Envoy has names.
+void collectEjections(const DatapathStats& stats, Families& out) {
+  Family active = gaugeFamily("sockmesh_outlier_detection_ejections_active",
+                              "Endpoints of the cluster that are ejected now.");
+  Family enforced = counterFamily("sockmesh_outlier_detection_ejections_enforced_total",
+                                  "Ejections, by detector.");
+  Family detected = counterFamily("sockmesh_outlier_detection_ejections_detected_total",
+                                  "Outliers detected, ejected or not, by detector.");
+  Family overflow = counterFamily("sockmesh_outlier_detection_ejections_overflow_total",
+                                  "Ejections not made because of max_ejection_percent.");
+  for (const ClusterStats& cluster : stats.clusters) {
+    if (sumOf(cluster.ejectionsDetected) + cluster.ejectedEndpoints == 0) continue;
+    const Labels labels = {{"cluster", cluster.cluster}};
+    active.add(labels, static_cast<double>(cluster.ejectedEndpoints));
+    addNamed(enforced, labels, "type", cluster.ejectionsEnforced);
+    addNamed(detected, labels, "type", cluster.ejectionsDetected);
+    overflow.add(labels, static_cast<double>(cluster.ejectionsOverflow));
+  }
+  for (Family* family : {&active, &enforced, &detected, &overflow}) out.push_back(family->take());
 }
 
 void collectMaps(const DatapathStats& stats, Families& out) {
@@ -212,11 +238,17 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   collectActive(stats, options_.endpointLabel, totals_.totals(), out);
   collectHistograms(totals_.totals(), out);
   collectClusters(stats, out);
+  collectEjections(stats, out);
   collectNamed(counterFamily("sockmesh_datapath_events_total",
                              "Rare events in the programs themselves; see sockmeshctl status."),
                "event", stats.events, out);
   collectNamed(gaugeFamily("sockmesh_services", "Services (VIP, port, protocol), by state."),
                "state", stats.services, out);
+  out.push_back(gaugeFamily("sockmesh_services_needing_layer7",
+                            "Services with a hash policy that needs a request (header, cookie): "
+                            "they are balanced without it.")
+                    .add({}, static_cast<double>(stats.servicesNeedingLayer7))
+                    .take());
   collectMaps(stats, out);
   return out;
 }

@@ -27,6 +27,7 @@ struct ConnectionStats {
   std::uint64_t sentBytes = 0;
   std::uint64_t receivedBytes = 0;
   std::uint64_t retransmits = 0;  // segments
+  std::uint64_t disputed = 0;     // of `failed`: the client's own trouble, by all that is known
   LogHistogram connectDuration;
   LogHistogram rtt;  // smoothed, at close
 };
@@ -48,7 +49,8 @@ struct ClusterStats {
   std::uint64_t leftAlone = 0;
   std::uint64_t reselected = 0;
   std::uint64_t hashFallback = 0;
-  std::uint64_t ejections = 0;
+  NamedCounts ejectionsDetected;  // by detector, as Envoy names them
+  NamedCounts ejectionsEnforced;
   std::uint64_t ejectionsOverflow = 0;
 };
 
@@ -68,6 +70,7 @@ struct DatapathStats {
   NamedCounts events;                    // the datapath's own counters
   std::vector<MapUsage> maps;
   NamedCounts services;  // by state
+  std::uint64_t servicesNeedingLayer7 = 0;
 };
 
 }  // namespace sockmesh

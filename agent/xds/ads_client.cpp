@@ -236,8 +236,9 @@ void AdsClient::flush() {
   stats_.types[kClusters].resources = snapshot->clusters.size();
   stats_.types[kAssignments].resources = snapshot->assignments.size();
   stats_.types[kListeners].resources = snapshot->listeners.size() + snapshot->leftAlone.size();
-  if (std::exchange(snapshotChanged_, false) && callbacks_.onSnapshot) {
-    callbacks_.onSnapshot(snapshot);
+  if (std::exchange(snapshotChanged_, false)) {
+    for (const std::string& line : reservations_.update(*snapshot)) log_->info("{}", line);
+    if (callbacks_.onSnapshot) callbacks_.onSnapshot(snapshot);
   }
   if (callbacks_.onStats) callbacks_.onStats(stats_);
 }

@@ -18,6 +18,7 @@
 #include "xds/ads_stream.h"
 #include "xds/backoff.h"
 #include "xds/fetch_timers.h"
+#include "xds/reservation_log.h"
 #include "xds/resource_store.h"
 #include "xds/sotw_subscription.h"
 
@@ -83,6 +84,7 @@ class AdsClient {
   FetchTimers fetchTimers_;
   std::vector<SotwSubscription> subscriptions_;  // in the order of their requests
   XdsStats stats_;                               // types parallel to subscriptions_
+  ReservationLog reservations_;
 
   std::unique_ptr<AdsStream> stream_;
   EventLoop::TimerId retryTimer_ = 0;

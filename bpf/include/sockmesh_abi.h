@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SM_ABI_VERSION 1
+#define SM_ABI_VERSION 2
 
 /*
  * Paged tables. An id or index i lives in page i >> BITS at entry i & MASK; a table is an
@@ -131,7 +131,8 @@ struct sm_group {
 	__u32 bias_q16;	       /* LEAST_REQUEST: active_request_bias * 65536 */
 	__u32 balance_percent; /* hash policies: hash_balance_factor; 0: off */
 	__u32 ring_shift;      /* RING_HASH: 64 - log2(buckets); see SM_RING_MAX_WALK */
-	__u32 priority;
+	__u16 priority;
+	__u16 leg;	   /* of the descriptor's traffic split */
 	__u32 locality_id; /* name id; SM_NONE: several or none */
 	__u64 cursor;	   /* ROUND_ROBIN: next entry; the only field that changes */
 };
@@ -179,19 +180,27 @@ struct sm_endpoint {
 	__u32 pad[7];
 };
 
-/* One line, shared by all CPUs. */
+/*
+ * Two lines, shared by all CPUs. Every connection touches the first; ejections alone write the
+ * second, which is the detector's memory: it outlives the agent.
+ */
 struct sm_endpoint_state {
 	__u32 active;		    /* connections that hold a record naming this endpoint */
-	__u32 consecutive_failures; /* since the last success; any client */
-	__u64 ejected_until_ns;	    /* 0: in rotation */
-	__u64 next_ejection_ns;	    /* how long the next ejection lasts; the agent keeps it */
-	/* The last two clients (network namespaces) that were served: one pod must not eject. */
-	__u64 success_netns;
-	__u64 success_at_ns;
-	__u64 other_success_at_ns; /* last success of any other namespace */
-	__u64 failing_netns;	   /* of the present run of failures; 0: more than one */
-	__u32 generation;
-	__u32 pad;
+	__u32 consecutive_failures; /* in a row, since the last success or return */
+	__u64 ejected_until_ns;	    /* 0: in rotation; a time in the past: due to return */
+	/* Which clients (network namespaces) were served lately; see outlier_rules.h. */
+	__u64 served;	     /* a bit for each, in this epoch */
+	__u64 served_before; /* in the epoch before */
+	__u64 served_last;   /* network namespace cookie of the client served last */
+	__u32 served_epoch;
+	__u32 pad[5];
+
+	__u64 ejected_at_ns;  /* the last ejection; 0: never */
+	__u64 returned_at_ns; /* the last return; 0: never */
+	__u32 ejections;      /* ever */
+	__u32 multiplier;     /* of base_ejection_ns; the agent lets it decay */
+	__u32 detector;	      /* enum sm_detector of the last ejection */
+	__u32 pad2[9];
 };
 
 enum sm_failure {
@@ -224,34 +233,74 @@ struct sm_endpoint_stats {
 	__u64 sent_bytes;
 	__u64 received_bytes;
 	__u64 retransmits; /* segments */
-	__u64 pad;
+	__u64 disputed;	   /* failures that did not speak against the endpoint; outlier_rules.h */
 	__u32 connect_us[SM_HISTOGRAM_BUCKETS]; /* time to establish */
 	__u32 rtt_us[SM_HISTOGRAM_BUCKETS];	/* smoothed RTT at close */
 };
 
-/* ---- clusters ---- */
+/* ---- clusters and outlier detection ---- */
 
-/* One line, shared by all CPUs. */
+/* envoy.data.cluster.v3.OutlierEjectionType, number for number. */
+enum sm_detector {
+	SM_DETECTOR_CONSECUTIVE_5XX = 0,
+	SM_DETECTOR_CONSECUTIVE_GATEWAY_FAILURE = 1,
+	SM_DETECTOR_SUCCESS_RATE = 2,
+	SM_DETECTOR_CONSECUTIVE_LOCAL_ORIGIN_FAILURE = 3,
+	SM_DETECTOR_SUCCESS_RATE_LOCAL_ORIGIN = 4,
+	SM_DETECTOR_FAILURE_PERCENTAGE = 5,
+	SM_DETECTOR_FAILURE_PERCENTAGE_LOCAL_ORIGIN = 6,
+	SM_DETECTORS = 7,
+};
+
+/* Every `threshold` failures in a row are detected, and eject with enforcing_percent. */
+struct sm_consecutive_rule {
+	__u32 threshold; /* 0: never */
+	__u16 enforcing_percent;
+	__u16 detector; /* enum sm_detector */
+};
+
+#define SM_CONSECUTIVE_RULES 2
+
+/* One line, shared by all CPUs. The agent writes all but the two counts. */
 struct sm_cluster_state {
-	__u32 active;		     /* room for the limits: nobody counts it yet */
-	__u32 max_connections;	     /* likewise; 0: none enforced */
-	__u32 ejected;		     /* endpoints ejected now, as the kernel counts */
-	__u32 ejection_limit;	     /* ejections allowed at once; the agent maintains it */
-	__u32 consecutive_threshold; /* failures in a row that eject; 0: never */
-	__u32 flags;
+	__u32 active;	       /* room for the limits: nobody counts it yet */
+	__u32 max_connections; /* likewise; 0: none enforced */
+	__u32 ejected;	       /* endpoints ejected now */
+	__u32 ejection_limit;  /* ejections allowed at once */
+	/* In the order in which they are asked. */
+	struct sm_consecutive_rule consecutive[SM_CONSECUTIVE_RULES];
 	__u64 connect_timeout_ns;
-	__u64 pad[4];
+	__u64 base_ejection_ns; /* 0: the cluster has no outlier detection */
+	__u64 max_ejection_ns;	/* without jitter */
+	__u32 jitter_ms;	/* at most; added to each ejection */
+	__u32 pad;
 };
 
 struct sm_cluster_stats {
 	__u64 refused_no_endpoints;
 	__u64 left_alone;
-	__u64 overflow;	     /* connections refused by a limit */
-	__u64 reselected;    /* first choice was ejected */
-	__u64 hash_fallback; /* a hash policy without a usable hash */
-	__u64 ejections;
+	__u64 overflow;		  /* connections refused by a limit */
+	__u64 reselected;	  /* first choice was ejected */
+	__u64 hash_fallback;	  /* a hash policy without a usable hash */
 	__u64 ejections_overflow; /* not ejected: the limit was reached */
-	__u64 pad;
+	__u64 ejections_detected[SM_DETECTORS];
+	__u64 ejections_enforced[SM_DETECTORS];
+};
+
+/* What became of a detection. */
+enum sm_detection {
+	SM_DETECTION_NONE = 0, /* ejected already, or the cluster has no outlier detection */
+	SM_DETECTION_EJECTED = 1,
+	SM_DETECTION_OVERFLOW = 2,     /* the limit of ejections was reached */
+	SM_DETECTION_NOT_ENFORCED = 3, /* the dice said no */
+};
+
+/* What the agent hands to sm_agent_detect and sm_agent_return (BPF_PROG_TEST_RUN). */
+struct sm_agent_request {
+	__u32 endpoint_id;
+	__u32 detector; /* enum sm_detector */
+	__u32 enforcing_percent;
+	__u32 answer; /* enum sm_detection; sm_agent_return: 1 where it was ejected */
 };
 
 /* ---- connection records: see conn.h ---- */
@@ -261,6 +310,7 @@ enum sm_conn_state {
 	SM_CONN_PENDING = 1, /* connect() rewrote, TCP has not sent a SYN */
 	SM_CONN_CONNECTING = 2,
 	SM_CONN_ESTABLISHED = 3,
+	SM_CONN_OVERDUE = 4, /* connecting for longer than connect_timeout: counted as timed out */
 };
 
 struct sm_connection {
@@ -308,23 +358,21 @@ struct sm_name {
 	char text[SM_NAME_PART];
 };
 
-/* ---- events ---- */
+/* ---- events: hints; the lines above are the truth ---- */
 
 enum sm_event_kind {
-	SM_EVENT_FAILURE = 1, /* a connect attempt failed by the endpoint's fault */
-	SM_EVENT_EJECTED = 2, /* the kernel ejected the endpoint */
+	SM_EVENT_DETECTED = 1, /* a detector fired in sock_ops */
+	SM_EVENT_RETURNED = 2, /* an ejection ran out, and sock_ops noticed it first */
 };
 
 struct sm_event {
 	__u32 kind; /* enum sm_event_kind */
 	__u32 endpoint_id;
 	__u32 cluster_id;
-	__u32 failure; /* enum sm_failure */
+	__u32 detector;	 /* enum sm_detector; SM_EVENT_DETECTED */
+	__u32 detection; /* enum sm_detection: EJECTED or NOT_ENFORCED */
+	__u32 pad;
 	__u64 at_ns;
-	__u64 until_ns; /* SM_EVENT_EJECTED */
-	__u64 netns_cookie;
-	__u32 consecutive;
-	__u32 generation;
 };
 
 /* ---- counters of the datapath itself, per CPU ---- */
@@ -397,6 +445,7 @@ SM_ASSERT_AT(struct sm_group, table_cell, 16);
 SM_ASSERT_AT(struct sm_group, host_cell, 24);
 SM_ASSERT_AT(struct sm_group, choice_count, 32);
 SM_ASSERT_AT(struct sm_group, priority, 48);
+SM_ASSERT_AT(struct sm_group, leg, 50);
 SM_ASSERT_AT(struct sm_group, cursor, 56);
 SM_ASSERT_SIZE(union sm_cell, 16);
 SM_ASSERT_SIZE(struct sm_endpoint, 64);
@@ -405,22 +454,32 @@ SM_ASSERT_AT(struct sm_endpoint, family, 18);
 SM_ASSERT_AT(struct sm_endpoint, cluster_id, 20);
 SM_ASSERT_AT(struct sm_endpoint, locality_id, 24);
 SM_ASSERT_AT(struct sm_endpoint, weight, 28);
-SM_ASSERT_SIZE(struct sm_endpoint_state, 64);
+SM_ASSERT_SIZE(struct sm_endpoint_state, 128);
 SM_ASSERT_AT(struct sm_endpoint_state, ejected_until_ns, 8);
-SM_ASSERT_AT(struct sm_endpoint_state, success_netns, 24);
-SM_ASSERT_AT(struct sm_endpoint_state, failing_netns, 48);
-SM_ASSERT_AT(struct sm_endpoint_state, generation, 56);
+SM_ASSERT_AT(struct sm_endpoint_state, served, 16);
+SM_ASSERT_AT(struct sm_endpoint_state, served_last, 32);
+SM_ASSERT_AT(struct sm_endpoint_state, served_epoch, 40);
+SM_ASSERT_AT(struct sm_endpoint_state, ejected_at_ns, 64);
+SM_ASSERT_AT(struct sm_endpoint_state, ejections, 80);
+SM_ASSERT_AT(struct sm_endpoint_state, detector, 88);
 SM_ASSERT_SIZE(struct sm_endpoint_stats, 256);
 SM_ASSERT_AT(struct sm_endpoint_stats, failed, 16);
 SM_ASSERT_AT(struct sm_endpoint_stats, closed, 64);
 SM_ASSERT_AT(struct sm_endpoint_stats, sent_bytes, 96);
+SM_ASSERT_AT(struct sm_endpoint_stats, disputed, 120);
 SM_ASSERT_AT(struct sm_endpoint_stats, connect_us, 128);
 SM_ASSERT_AT(struct sm_endpoint_stats, rtt_us, 192);
+SM_ASSERT_SIZE(struct sm_consecutive_rule, 8);
+SM_ASSERT_AT(struct sm_consecutive_rule, detector, 6);
 SM_ASSERT_SIZE(struct sm_cluster_state, 64);
 SM_ASSERT_AT(struct sm_cluster_state, ejected, 8);
-SM_ASSERT_AT(struct sm_cluster_state, consecutive_threshold, 16);
-SM_ASSERT_AT(struct sm_cluster_state, connect_timeout_ns, 24);
-SM_ASSERT_SIZE(struct sm_cluster_stats, 64);
+SM_ASSERT_AT(struct sm_cluster_state, consecutive, 16);
+SM_ASSERT_AT(struct sm_cluster_state, connect_timeout_ns, 32);
+SM_ASSERT_AT(struct sm_cluster_state, jitter_ms, 56);
+SM_ASSERT_SIZE(struct sm_cluster_stats, 160);
+SM_ASSERT_AT(struct sm_cluster_stats, ejections_detected, 48);
+SM_ASSERT_AT(struct sm_cluster_stats, ejections_enforced, 104);
+SM_ASSERT_SIZE(struct sm_agent_request, 16);
 SM_ASSERT_SIZE(struct sm_connection, 64);
 SM_ASSERT_AT(struct sm_connection, vip_port_be, 16);
 SM_ASSERT_AT(struct sm_connection, family, 18);
@@ -434,8 +493,8 @@ SM_ASSERT_SIZE(struct sm_name_key, 8);
 SM_ASSERT_AT(struct sm_name_key, kind, 4);
 SM_ASSERT_SIZE(struct sm_name, 120);
 SM_ASSERT_AT(struct sm_name, text, 8);
-SM_ASSERT_SIZE(struct sm_event, 48);
-SM_ASSERT_AT(struct sm_event, at_ns, 16);
+SM_ASSERT_SIZE(struct sm_event, 32);
+SM_ASSERT_AT(struct sm_event, at_ns, 24);
 SM_ASSERT_SIZE(struct sm_globals, 16);
 SM_ASSERT_SIZE(struct sm_settings, 8);
 

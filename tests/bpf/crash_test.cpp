@@ -34,6 +34,10 @@ class DyingStore final : public TableStore {
     die();
     return store_.resetCluster(id);
   }
+  Result<bool> takeBack(std::uint32_t endpointId) override {
+    die();
+    return store_.takeBack(endpointId);
+  }
   Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) override {
     die();
     return store_.publish(serviceId, descriptorIndex);

@@ -43,7 +43,7 @@ class DatapathTest : public ::testing::Test {
     auto grace = BlockingGracePeriod::create();
     ASSERT_TRUE(grace) << grace.error().message();
     grace_ = std::move(grace).value();
-    store_ = std::make_unique<KernelStore>(datapath_->maps());
+    store_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
     writer_ = std::make_unique<MapWriter>(*store_, *grace_, datapath_->maps().maxServices);
     adopted_ = writer_->adopt(image());
     EXPECT_TRUE(adopted_.errors.empty()) << adopted_.errors.front();

@@ -29,7 +29,7 @@ Process::Process(const std::vector<std::string>& arguments, std::string logFile)
   const int log = open(logFile_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
-  execv(argv[0], argv.data());
+  execvp(argv[0], argv.data());
   _exit(127);
 }
 

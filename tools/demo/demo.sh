@@ -86,6 +86,7 @@ resources:
   name: shop
   type: EDS
   connect_timeout: 1s
+  outlier_detection: { interval: 1s, base_ejection_time: 4s, consecutive_5xx: 3, max_ejection_percent: 34 }
   eds_cluster_config: { eds_config: { ads: {} } }
 - "@type": type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment
   cluster_name: shop
@@ -105,15 +106,22 @@ start_agent() {
   agent=$!
   await 20 "the agent" get /readyz
 }
+start_backend() { # start_backend NAME ADDRESS: its process id is in backend_NAME
+  python3 "$here/http_peers.py" serve "$1=$2" >"$work/backend-$1.log" 2>&1 &
+  eval "backend_$1=$!"
+  await 10 "backend $1" grep -q ready "$work/backend-$1.log"
+}
+metric() { get /metrics | awk -v name="$1" 'index($1, name) == 1 { print $2; exit }'; }
+metric_is() { [ "$(metric "$1")" = "$2" ]; }
 weights_applied() { ctl endpoint list --no-headers | awk -v want="$2" '$1 == "'"$1"'" { found = $5 == want } END { exit !found }'; }
 
 ip link set lo up
 mkdir -p "$work/xds"
 
 say "1. Three HTTP backends, sockmesh-xds on a folder, sockmeshd. The VIP 10.96.0.80:80 exists nowhere."
-python3 "$here/http_peers.py" serve a=127.80.0.1:8080 b=127.80.0.2:8080 c=127.80.0.3:8080 \
-  >"$work/backends.log" 2>&1 &
-await 10 "the backends" grep -q ready "$work/backends.log"
+start_backend a 127.80.0.1:8080
+start_backend b 127.80.0.2:8080
+start_backend c 127.80.0.3:8080
 resources 1 1 1
 "$build/bin/sockmesh-xds" --listen 127.0.0.1:18000 "$work/xds" >"$work/xds.log" 2>&1 &
 cat >"$work/sockmeshd.yaml" <<YAML
@@ -121,6 +129,7 @@ node: { id: demo }
 ads: { address: "127.0.0.1:18000" }
 datapath: { cgroup_root: $cgroup, bpffs_root: $bpffs }
 admin: { address: "$admin" }
+outlier_detection: { event_log_path: $work/ejections.log }
 YAML
 start_agent
 ctl service list
@@ -137,7 +146,28 @@ check "a answered 240" between "$(answers a "$work/weighted")" 240 240
 check "b answered 30" between "$(answers b "$work/weighted")" 30 30
 ctl endpoint list
 
-say "4. The agent is killed with -9 while requests go on, and started again."
+say "4. The backend b dies. Its third refused connection in a row is its last."
+resources 1 1 1
+await 10 "the old weights" weights_applied 127.80.0.1:8080 1
+kill -KILL "$backend_b"
+wait "$backend_b" 2>/dev/null || true
+client 10.96.0.80:80 300 >"$work/dying" || true
+cat "$work/dying"
+check "3 requests failed, then none" [ "$(answers failed "$work/dying")" = 3 ]
+for name in a c; do check "$name answered its half" between "$(answers $name "$work/dying")" 145 152; done
+ctl ejection list
+active='sockmesh_outlier_detection_ejections_active{cluster="shop"}'
+echo "  $active $(metric "$active")"
+check "the metrics count one ejection" metric_is "$active" 1
+echo "  b comes back; it stays out for its 4 seconds, and to the agent's next sweep:"
+start_backend b 127.80.0.2:8080
+await 15 "the return of b" metric_is "$active" 0
+client 10.96.0.80:80 30 | tee "$work/returned" || wrong=1
+check "b answers its share again" between "$(answers b "$work/returned")" 9 11
+ctl ejection list --returned
+grep -E '"action":' "$work/ejections.log" || wrong=1
+
+say "5. The agent is killed with -9 while requests go on, and started again."
 client 10.96.0.80:80 400 --until "$work/enough" --started "$work/started" >"$work/through" &
 requests=$!
 await 10 "the first requests" [ -e "$work/started" ]
@@ -153,17 +183,17 @@ check "no request failed through kill and restart" [ "$(answers failed "$work/th
 check "the restarted agent found its maps as it wants them" \
   grep -q "adopted 1 services and 3 endpoints, 0 writes" "$work/agent.log"
 
-say "5. What sockmeshctl and /metrics say."
+say "6. What sockmeshctl and /metrics say."
 ctl status || wrong=1
 get /metrics | grep -E '^sockmesh_connections_(selected|established|failed)_total' | head -n 12
 selected=$(get /metrics | awk '/^sockmesh_connections_selected_total/ { n += $2 } END { print n + 0 }')
 check "the metrics count every request (at least 1000)" between "$selected" 1000 100000000
 
-say "6. Cleaning up: the agent ends and its datapath is removed."
+say "7. Cleaning up: the agent ends and its datapath is removed."
 kill -TERM "$agent"
 wait "$agent" || wrong=1
 "$build/bin/sockmeshd" --config "$work/sockmeshd.yaml" --cleanup || wrong=1
-check "no pins are left" [ ! -e "$bpffs/sockmesh-v1" ]
+check "no pins are left" [ -z "$(compgen -G "$bpffs/sockmesh-*")" ]
 if client 10.96.0.80:80 1 >/dev/null 2>&1; then wrong=1; echo "  WRONG: the VIP still answers"; else
   echo "  ok: the VIP leads nowhere again"
 fi

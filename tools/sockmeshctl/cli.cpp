@@ -30,7 +30,10 @@ struct CommandOptions {
   std::string cluster;
   std::string service;
   bool ejected = false;
+  bool returned = false;
   std::string map;
+  std::string explained;
+  std::string source;
 };
 
 AgentReport askAgent(const std::string& address) {
@@ -76,7 +79,9 @@ class CommandLine {
     addGlobals();
     addServiceCommands();
     addEndpointCommands();
+    addEjectionCommands();
     addMapCommands();
+    addExplain();
     addNodeCommands();
     app_.require_subcommand(1);
     app_.fallthrough();
@@ -152,6 +157,19 @@ class CommandLine {
     });
   }
 
+  void addEjectionCommands() {
+    CLI::App* ejection = group("ejection", "endpoints that outlier detection took out of rotation");
+    CLI::App* list = ejection->add_subcommand("list", "list who is out, why, since and until when");
+    list->fallthrough();
+    list->add_option("--cluster", options_.cluster, "only this cluster's");
+    list->add_flag("--returned", options_.returned, "also those that were ejected and are back");
+    list->callback([this] {
+      command_ = [this, filter = EjectionFilter{options_.cluster, options_.returned}] {
+        return withNode(global_, [&](const NodeView& view) { return ejectionList(view, filter); });
+      };
+    });
+  }
+
   void addMapCommands() {
     CLI::App* map = group("map", "the maps as they are in the kernel");
     CLI::App* list = map->add_subcommand("list", "list maps: kind, entries, memory");
@@ -165,6 +183,27 @@ class CommandLine {
     dump->callback([this] {
       command_ = [this] {
         return withNode(global_, [&](const NodeView& view) { return mapDump(view, options_.map); });
+      };
+    });
+  }
+
+  void addExplain() {
+    CLI::App* explain = app_.add_subcommand("explain", "what happens to a connect() to VIP:PORT");
+    explain->fallthrough();
+    explain
+        ->add_option("VIP:PORT", options_.explained, "an address of `service list`, or any other")
+        ->required()
+        ->check(CLI::Validator(checkAddress, "VIP:PORT"));
+    explain->add_option("--source", options_.source, "what a client of this address gets by hash")
+        ->check(CLI::Validator(checkIp, "IP"));
+    explain->callback([this, explain] {
+      ExplainQuery query;
+      query.vip = SocketAddress::parse(options_.explained).value();
+      if (explain->count("--source") > 0) query.source = IpAddress::parse(options_.source).value();
+      command_ = [this, query] {
+        return withNode(global_, [&](const NodeView& view) {
+          return ctl::explain(view, askAgent(global_.adminAddress), query);
+        });
       };
     });
   }

@@ -27,6 +27,12 @@ struct EndpointFilter {
 };
 Outcome endpointList(const NodeView& view, const EndpointFilter& filter);
 
+struct EjectionFilter {
+  std::string cluster;    // empty: all
+  bool returned = false;  // also endpoints that were ejected once and are back
+};
+Outcome ejectionList(const NodeView& view, const EjectionFilter& filter);
+
 Outcome mapList(const NodeView& view);
 // A Failure where `name` is no map, or one that cannot be shown.
 Outcome mapDump(const NodeView& view, const std::string& name);
@@ -38,6 +44,13 @@ struct AgentReport {
   std::string problem;  // "connection refused"; empty where `status` is set
 };
 Outcome status(const NodeView& view, const AgentReport& agent);
+
+struct ExplainQuery {
+  SocketAddress vip;
+  std::optional<IpAddress> source;  // a client's
+};
+// What becomes of a connect() there; a Failure where it is no service.
+Outcome explain(const NodeView& view, const AgentReport& agent, const ExplainQuery& query);
 
 Outcome versionOf(const AgentReport& agent);
 

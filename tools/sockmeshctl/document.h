@@ -36,6 +36,7 @@ struct Table {
 struct Section {
   std::string heading;
   Table table;
+  bool wide = false;  // only with -o wide
 };
 
 struct Document {

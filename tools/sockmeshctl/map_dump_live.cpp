@@ -1,6 +1,7 @@
 // The maps that the programs write, endpoints and names.
 #include "datapath/abi_names.h"
 #include "datapath/codec.h"
+#include "ejection_summary.h"
 #include "map_dump.h"
 
 namespace sockmesh::ctl {
@@ -51,21 +52,44 @@ Json dumpEndpoints(const NodeView& view) {
   return rows;
 }
 
+// Detectors that never fired are left out.
+Json byDetector(const __u64 (&counts)[SM_DETECTORS]) {
+  Json json = Json::object();
+  for (std::uint32_t i = 0; i < SM_DETECTORS; ++i) {
+    if (counts[i] > 0) json[detectorText(i)] = counts[i];
+  }
+  return json;
+}
+
+Json consecutiveRules(const sm_cluster_state& state) {
+  Json rules = Json::array();
+  for (const sm_consecutive_rule& rule : state.consecutive) {
+    if (rule.threshold == 0) continue;
+    rules.push_back({{"detector", detectorText(rule.detector)},
+                     {"threshold", rule.threshold},
+                     {"enforcingPercent", rule.enforcing_percent}});
+  }
+  return rules;
+}
+
 Json dumpEndpointState(const NodeView& view) {
   Json rows = Json::array();
   for (const auto& [id, live] : view.live.endpoints) {
     const sm_endpoint_state& state = live.state;
-    rows.push_back(
-        extended(endpointRow(view, id), {{"active", state.active},
-                                         {"consecutiveFailures", state.consecutive_failures},
-                                         {"ejected", isEjected(state, view.live.nowNs)},
-                                         {"ejectedUntilNs", state.ejected_until_ns},
-                                         {"nextEjectionNs", state.next_ejection_ns},
-                                         {"successNetns", state.success_netns},
-                                         {"successAtNs", state.success_at_ns},
-                                         {"otherSuccessAtNs", state.other_success_at_ns},
-                                         {"failingNetns", state.failing_netns},
-                                         {"generation", state.generation}}));
+    rows.push_back(extended(endpointRow(view, id),
+                            {{"active", state.active},
+                             {"consecutiveFailures", state.consecutive_failures},
+                             {"ejected", isEjected(state, view.live.nowNs)},
+                             {"ejectedUntilNs", state.ejected_until_ns},
+                             {"ejectedAtNs", state.ejected_at_ns},
+                             {"returnedAtNs", state.returned_at_ns},
+                             {"ejections", state.ejections},
+                             {"multiplier", state.multiplier},
+                             {"detector", state.ejections > 0 ? detectorText(state.detector) : ""},
+                             {"served", state.served},
+                             {"servedBefore", state.served_before},
+                             {"servedLast", state.served_last},
+                             {"servedEpoch", state.served_epoch}}));
   }
   return rows;
 }
@@ -81,6 +105,7 @@ Json dumpEndpointStats(const NodeView& view) {
                                                     {"sentBytes", stats.sent_bytes},
                                                     {"receivedBytes", stats.received_bytes},
                                                     {"retransmits", stats.retransmits},
+                                                    {"disputed", stats.disputed},
                                                     {"connectUs", stats.connect_us},
                                                     {"rttUs", stats.rtt_us}}));
   }
@@ -91,13 +116,15 @@ Json dumpClusterState(const NodeView& view) {
   Json rows = Json::array();
   for (const auto& [id, live] : view.live.clusters) {
     const sm_cluster_state& state = live.state;
-    rows.push_back(
-        extended(clusterRow(view, id), {{"active", state.active},
-                                        {"maxConnections", state.max_connections},
-                                        {"ejected", state.ejected},
-                                        {"ejectionLimit", state.ejection_limit},
-                                        {"consecutiveThreshold", state.consecutive_threshold},
-                                        {"connectTimeoutNs", state.connect_timeout_ns}}));
+    rows.push_back(extended(clusterRow(view, id), {{"active", state.active},
+                                                   {"maxConnections", state.max_connections},
+                                                   {"ejected", state.ejected},
+                                                   {"ejectionLimit", state.ejection_limit},
+                                                   {"connectTimeoutNs", state.connect_timeout_ns},
+                                                   {"consecutive", consecutiveRules(state)},
+                                                   {"baseEjectionNs", state.base_ejection_ns},
+                                                   {"maxEjectionNs", state.max_ejection_ns},
+                                                   {"jitterMs", state.jitter_ms}}));
   }
   return rows;
 }
@@ -112,7 +139,8 @@ Json dumpClusterStats(const NodeView& view) {
                                         {"overflow", stats.overflow},
                                         {"reselected", stats.reselected},
                                         {"hashFallback", stats.hash_fallback},
-                                        {"ejections", stats.ejections},
+                                        {"ejectionsDetected", byDetector(stats.ejections_detected)},
+                                        {"ejectionsEnforced", byDetector(stats.ejections_enforced)},
                                         {"ejectionsOverflow", stats.ejections_overflow}}));
   }
   return rows;

@@ -165,6 +165,7 @@ Json dumpGroups(const NodeView& view) {
                     {"cluster", nameOf(view.image.clusterNames, group->cluster_id)},
                     {"locality", nameOf(view.image.localityNames, group->locality_id)},
                     {"priority", group->priority},
+                    {"leg", group->leg},
                     {"hostCell", group->host_cell},
                     {"hostCount", group->host_count},
                     {"tableCell", group->table_cell},

@@ -50,6 +50,7 @@ void checkServices(KernelImage& image) {
     const Status checked = checkTables(*it->second.service);
     if (!checked) {
       image.broken.push_back(checked.error().in(it->first.vip.toString()).message());
+      image.brokenFrontends.push_back(it->first);
     }
     it = checked ? std::next(it) : image.services.erase(it);
   }

@@ -61,6 +61,7 @@ std::string renderTables(const Document& document, bool wide, bool headers) {
   std::string out;
   bool afterTable = false;
   for (const Section& section : document.sections) {
+    if (section.wide && !wide) continue;
     const Table& table = section.table;
     const bool hasTable = !table.columns.empty();
     if (headers && !section.heading.empty()) {

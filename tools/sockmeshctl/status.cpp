@@ -2,6 +2,7 @@
 #include "datapath/abi_names.h"
 #include "datapath/service_summary.h"
 #include "status_agent.h"
+#include "status_reservations.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
@@ -161,8 +162,10 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   out.data = Json::object();
   out.data["pinFolder"] = view.pinFolder;
   addAgent(view.globals, agent, out);
+  addNotHonoured(agent, out);
   addPrograms(view, out);
   addServices(view, out);
+  addLayerSeven(view, agent, out);
   addEndpoints(view, out);
   addCounters(view, out);
   addMaps(view, out);

@@ -1,22 +1,11 @@
 #include "status_agent.h"
 
+#include "agent_json.h"
 #include "base/version.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
 namespace {
-
-// A field of a JSON that another version of the agent may have written, as text.
-std::string text(const Json& json, const char* field) {
-  const auto found = json.find(field);
-  if (found == json.end() || found->is_null()) return "";
-  return found->is_string() ? found->get<std::string>() : found->dump();
-}
-
-Json child(const Json& json, const char* field, Json::value_t type) {
-  const auto found = json.is_object() ? json.find(field) : json.end();
-  return found != json.end() && found->type() == type ? *found : Json(type);
-}
 
 Table typesTable(const Json& types) {
   Table table;
@@ -39,10 +28,7 @@ std::string headline(const Json& status) {
   }
   const bool ready = text(status, "ready") == "true";
   line += ready ? ", ready" : ", not ready";
-  std::vector<std::string> reasons;
-  for (const Json& reason : child(status, "notReadyReasons", Json::value_t::array)) {
-    if (reason.is_string()) reasons.push_back(reason.get<std::string>());
-  }
+  const auto reasons = strings(status, "notReadyReasons");
   return reasons.empty() ? line : line + " (" + join(reasons, "; ") + ")";
 }
 

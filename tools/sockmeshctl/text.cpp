@@ -17,6 +17,10 @@ std::string shortNumber(double value) {
 
 }  // namespace
 
+std::string numberText(double value) {
+  return shortNumber(value);
+}
+
 std::string percentText(double percent) {
   return shortNumber(percent) + "%";
 }

@@ -20,7 +20,18 @@ inline AgentReport liveAgent() {
          "lastUpdateAt": "2026-01-02T03:05:00.000Z",
          "lastRejection": {"at": "2026-01-02T03:04:30.000Z", "message": "clusters[0].name: empty"}},
         {"type": "EDS", "version": "9", "accepted": 9, "rejected": 0,
-         "lastUpdateAt": null, "lastRejection": null}]}})";
+         "lastUpdateAt": null, "lastRejection": null}]},
+    "needsLayer7": [
+      {"service": "ratings", "cluster": "ratings-cluster", "hashPolicies": ["header x-user"]}],
+    "notHonoured": {"resources": 3, "items": [
+      {"kind": "Cluster", "name": "other",
+       "fields": ["health_checks: endpoints are not checked actively"]},
+      {"kind": "Cluster", "name": "reviews-v1",
+       "fields": ["health_checks: endpoints are not checked actively"]},
+      {"kind": "Listener", "name": "reviews:80",
+       "fields": ["on_demand: clusters are not asked for by name"]}]},
+    "leftAlone": [{"name": "0.0.0.0_80", "reason": "wildcard address 0.0.0.0:80"}],
+    "conflicts": []})";
   return {"127.0.0.1:15077", Json::parse(answer), ""};
 }
 

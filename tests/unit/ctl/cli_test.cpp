@@ -1,5 +1,6 @@
 // Exit codes and streams of whole command lines, without maps and without an agent.
 #include "cli.h"
+#include "sockmesh_abi.h"
 
 #include <gtest/gtest.h>
 
@@ -60,6 +61,12 @@ TEST_F(CliTest, WrongUsageIs64AndOneLine) {
            {"service", "list", "--port", "70000"},
            {"service", "list", "--vip", "10.0.0.256"},
            {"endpoint", "list", "--service", "10.0.0.1"},
+           {"explain"},
+           {"explain", "10.0.0.1"},
+           {"explain", "10.0.0.1:80", "--source", "10.0.0.1:80"},
+           {"explain"},
+           {"explain", "10.0.0.1"},
+           {"explain", "10.0.0.1:80", "--source", "10.0.0.1:80"},
            {"map", "dump"},
            {"map", "dump", "frontend"},
            {"status", "--admin-address", "localhost"},
@@ -76,13 +83,16 @@ TEST_F(CliTest, NothingPinnedIs69AndSaysWhereItLooked) {
        std::vector<std::vector<std::string>>{{"status"},
                                              {"service", "list"},
                                              {"endpoint", "list"},
+                                             {"explain", "10.0.0.1:80"},
+                                             {"explain", "10.0.0.1:80"},
                                              {"map", "list"},
                                              {"map", "dump", "names"}}) {
     const Ran nothing = onNode(arguments);
     EXPECT_EQ(nothing.exitCode, 69);
     EXPECT_EQ(nothing.out, "");
-    EXPECT_EQ(nothing.err, "sockmeshctl: no sockmesh maps under " + root_ +
-                               "/sockmesh-v1, is sockmeshd installed on this node?\n");
+    EXPECT_EQ(nothing.err, "sockmeshctl: no sockmesh maps under " + root_ + "/sockmesh-v" +
+                               std::to_string(SM_ABI_VERSION) +
+                               ", is sockmeshd installed on this node?\n");
   }
 }
 

@@ -28,11 +28,11 @@ fd00::1     80   TCP                 3   ratings
         13   fd00::1        80   TCP                 3           300             1           0           1                  0   NEEDS_L7,AUTO_TLS
 )"},
     {"groups",
-     R"(GROUP   POLICY          REASON        CLUSTER-ID   CLUSTER      LOCALITY   PRIORITY   HOST-CELL   HOST-COUNT   TABLE-CELL   TABLE-SIZE   CHOICE-COUNT   ACTIVE-REQUEST-BIAS   BALANCE-PERCENT   RING-SHIFT   CURSOR   FLAGS
-  100   ROUND_ROBIN     None                   1   reviews-v1   -                 0         520            2          510            3              0                   0.0                 0            0        0   -
-  101   LEAST_REQUEST   None                   2   reviews-v2   -                 0         530            1            0            0              2                   1.0                 0            0        0   -
-  200   LEAVE_ALONE     Tls                    0   -            -                 0           0            0            0            0              0                   0.0                 0            0        0   -
-  300   REFUSE          NoEndpoints            0   -            -                 0           0            0            0            0              0                   0.0                 0            0        0   -
+     R"(GROUP   POLICY          REASON        CLUSTER-ID   CLUSTER      LOCALITY   PRIORITY   LEG   HOST-CELL   HOST-COUNT   TABLE-CELL   TABLE-SIZE   CHOICE-COUNT   ACTIVE-REQUEST-BIAS   BALANCE-PERCENT   RING-SHIFT   CURSOR   FLAGS
+  100   ROUND_ROBIN     None                   1   reviews-v1   -                 0     0         520            2          510            3              0                   0.0                 0            0        0   -
+  101   LEAST_REQUEST   None                   2   reviews-v2   -                 0     0         530            1            0            0              2                   1.0                 0            0        0   -
+  200   LEAVE_ALONE     Tls                    0   -            -                 0     0           0            0            0            0              0                   0.0                 0            0        0   -
+  300   REFUSE          NoEndpoints            0   -            -                 0     0           0            0            0            0              0                   0.0                 0            0        0   -
 )"},
     {"cells", R"(CELL   USE                     INDEX   VALUE
  500   pick of 10.96.0.10:80       0   0
@@ -51,26 +51,26 @@ fd00::1     80   TCP                 3   ratings
           3   10.0.0.3   9080   reviews-v2   eu-west/a          0        1   HEALTHY
 )"},
     {"endpoint_state",
-     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      ACTIVE   CONSECUTIVE-FAILURES   EJECTED   EJECTED-UNTIL-NS   NEXT-EJECTION-NS   SUCCESS-NETNS   SUCCESS-AT-NS   OTHER-SUCCESS-AT-NS   FAILING-NETNS   GENERATION
-          1   10.0.0.1:9080   reviews-v1        3                      0   no                       0                  0               0               0                     0               0            0
-          2   10.0.0.2:9080   reviews-v1        0                      5   yes          1030000000000                  0               0               0                     0               0            0
-          3   10.0.0.3:9080   reviews-v2        0                      0   no                       0                  0               0               0                     0               0            0
+     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      ACTIVE   CONSECUTIVE-FAILURES   EJECTED   EJECTED-UNTIL-NS   EJECTED-AT-NS   RETURNED-AT-NS   EJECTIONS   MULTIPLIER   DETECTOR          SERVED   SERVED-BEFORE   SERVED-LAST   SERVED-EPOCH
+          1   10.0.0.1:9080   reviews-v1        3                      0   no                       0               0                0           0            0   -                      0               0             0              0
+          2   10.0.0.2:9080   reviews-v1        0                      5   yes          1030000000000    970000000000     910000000000           2            2   consecutive_5xx        0               0             0              0
+          3   10.0.0.3:9080   reviews-v2        0                      0   no                       0               0                0           0            0   -                      0               0             0              0
 )"},
     {"endpoint_stats",
-     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      SELECTED   ESTABLISHED   FAILED                                                            CLOSED                                               SENT-BYTES   RECEIVED-BYTES   RETRANSMITS   CONNECT-US                         RTT-US
-          1   10.0.0.1:9080   reviews-v1         20            18   refused=0,timed_out=1,unreachable=0,reset=0,local=1,abandoned=0   clean=15,reset_by_peer=0,reset_by_us=0,timed_out=0         2048              100             4   10,0,0,0,8,0,0,0,0,0,0,0,0,0,0,0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
-          2   10.0.0.2:9080   reviews-v1          5             0   refused=5,timed_out=0,unreachable=0,reset=0,local=0,abandoned=0   clean=0,reset_by_peer=0,reset_by_us=0,timed_out=0             0                0             0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0    0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
-          3   10.0.0.3:9080   reviews-v2          0             0   refused=0,timed_out=0,unreachable=0,reset=0,local=0,abandoned=0   clean=0,reset_by_peer=0,reset_by_us=0,timed_out=0             0                0             0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0    0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
+     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      SELECTED   ESTABLISHED   FAILED                                                            CLOSED                                               SENT-BYTES   RECEIVED-BYTES   RETRANSMITS   DISPUTED   CONNECT-US                         RTT-US
+          1   10.0.0.1:9080   reviews-v1         20            18   refused=0,timed_out=1,unreachable=0,reset=0,local=1,abandoned=0   clean=15,reset_by_peer=0,reset_by_us=0,timed_out=0         2048              100             4          0   10,0,0,0,8,0,0,0,0,0,0,0,0,0,0,0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
+          2   10.0.0.2:9080   reviews-v1          5             0   refused=5,timed_out=0,unreachable=0,reset=0,local=0,abandoned=0   clean=0,reset_by_peer=0,reset_by_us=0,timed_out=0             0                0             0          0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0    0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
+          3   10.0.0.3:9080   reviews-v2          0             0   refused=0,timed_out=0,unreachable=0,reset=0,local=0,abandoned=0   clean=0,reset_by_peer=0,reset_by_us=0,timed_out=0             0                0             0          0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0    0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
 )"},
     {"cluster_state",
-     R"(CLUSTER-ID   CLUSTER      ACTIVE   MAX-CONNECTIONS   EJECTED   EJECTION-LIMIT   CONSECUTIVE-THRESHOLD   CONNECT-TIMEOUT-NS
-         1   reviews-v1        0                 0         0                0                       0                    0
-         2   reviews-v2        0                 0         0                0                       0                    0
+     R"(CLUSTER-ID   CLUSTER      ACTIVE   MAX-CONNECTIONS   EJECTED   EJECTION-LIMIT   CONNECT-TIMEOUT-NS   CONSECUTIVE                                                                                                                     BASE-EJECTION-NS   MAX-EJECTION-NS   JITTER-MS
+         1   reviews-v1        0                 0         1                1           5000000000   detector=consecutive_gateway_failure,threshold=5,enforcingPercent=0,detector=consecutive_5xx,threshold=5,enforcingPercent=100        30000000000      300000000000           0
+         2   reviews-v2        0                 0         0                0                    0   -                                                                                                                                              0                 0           0
 )"},
     {"cluster_stats",
-     R"(CLUSTER-ID   CLUSTER      REFUSED-NO-ENDPOINTS   LEFT-ALONE   OVERFLOW   RESELECTED   HASH-FALLBACK   EJECTIONS   EJECTIONS-OVERFLOW
-         1   reviews-v1                      0            2          0            0               0           0                    0
-         2   reviews-v2                      0            0          0            0               0           0                    0
+     R"(CLUSTER-ID   CLUSTER      REFUSED-NO-ENDPOINTS   LEFT-ALONE   OVERFLOW   RESELECTED   HASH-FALLBACK   EJECTIONS-DETECTED   EJECTIONS-ENFORCED   EJECTIONS-OVERFLOW
+         1   reviews-v1                      0            2          0            0               0   consecutive_5xx=3    consecutive_5xx=2                     1
+         2   reviews-v2                      0            0          0            0               0   -                    -                                     0
 )"},
     {"conn_tags", R"(BUCKET   WAY   COOKIE
     17     2     4113

@@ -17,6 +17,9 @@ Services: 3 (1 balanced, 1 refused, 1 left_alone)
   10.96.0.11:443   vault     LeftAlone(Tls)         the cluster asks for TLS, which a connect() cannot originate
   [fd00::1]:80     ratings   Refused(NoEndpoints)   the cluster has no endpoints
 
+Needing layer 7: 1 service, balanced without the request that a hash policy names
+  [fd00::1]:80   ratings   a hash policy needs a request: a header, a cookie or the like
+
 Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
 
 Datapath events:
@@ -34,6 +37,13 @@ Control plane: istiod:15010, connected since 2026-01-02T03:04:06.000Z
   CDS    7                7          1   2026-01-02T03:05:00.000Z   clusters[0].name: empty
   EDS    9                9          0   -                          -
 
+Not honoured: 2 fields without effect, in 3 resources
+  FIELD           WHY                                  CLUSTERS   LISTENERS
+  health_checks   endpoints are not checked actively          2           0
+  on_demand       clusters are not asked for by name          0           1
+
+Listeners that make no VIP: 1 (-o wide lists them)
+
 Programs: 1 of 6 attached
 PROGRAM       STATE      HOOK       CGROUP           ORDER
 sm_connect4   attached   connect4   /sys/fs/cgroup   -
@@ -41,6 +51,9 @@ sm_connect4   attached   connect4   /sys/fs/cgroup   -
 Services: 3 (1 balanced, 1 refused, 1 left_alone)
   10.96.0.11:443   vault     LeftAlone(Tls)         the cluster asks for TLS, which a connect() cannot originate
   [fd00::1]:80     ratings   Refused(NoEndpoints)   the cluster has no endpoints
+
+Needing layer 7: 1 service, balanced without the request that a hash policy names
+  [fd00::1]:80   ratings   hash policy: header x-user (cluster ratings-cluster)
 
 Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
 
@@ -115,6 +128,15 @@ constexpr const char* kJson = R"({
     ],
     "broken": []
   },
+  "needsLayer7": [
+    {
+      "vip": "[fd00::1]:80",
+      "service": "ratings",
+      "reasons": [
+        "a hash policy needs a request: a header, a cookie or the like"
+      ]
+    }
+  ],
   "endpoints": {
     "total": 3,
     "ejected": 1
@@ -151,6 +173,24 @@ TEST(Status, WithTheAgentAliveTellsOfTheControlPlane) {
   EXPECT_EQ(shown(status(makeNode(), liveAgent()), Format::kTable), kAgentAlive);
 }
 
+TEST(Status, WideNamesWhatIsNotFollowed) {
+  const std::string text = shown(status(makeNode(), liveAgent()), Format::kWide);
+  for (const char* line : {
+           "health_checks   endpoints are not checked actively          2           0   "
+           "other,reviews-v1",
+           "\n  0.0.0.0_80   wildcard address 0.0.0.0:80\n",
+       }) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  }
+}
+
+TEST(Status, WhereEverythingIsHonouredItSaysSo) {
+  AgentReport agent = liveAgent();
+  (*agent.status)["notHonoured"] = Json::parse("{\"resources\": 0, \"items\": []}");
+  EXPECT_NE(shown(status(makeNode(), agent), Format::kTable).find("Not honoured: none\n"),
+            std::string::npos);
+}
+
 TEST(Status, NoticesAForeignProgramThatRunsFirst) {
   NodeView node = makeNode();
   node.attachments[0].order.insert(node.attachments[0].order.begin(),
@@ -173,7 +213,9 @@ TEST(Status, AMissingProgramIsNotCountedAsAttached) {
 // Another version of the agent may leave fields out or give them another type.
 TEST(Status, AStrangeAnswerOfTheAgentDoesNotBreakIt) {
   for (const char* answer : {"{}", R"({"xds": 3, "version": null})",
-                             R"({"xds": {"types": [1, {"lastRejection": "x"}]}})"}) {
+                             R"({"xds": {"types": [1, {"lastRejection": "x"}]}})",
+                             R"({"needsLayer7": [1, {"service": "ratings"}], "leftAlone": [null]})",
+                             R"({"notHonoured": {"items": [7, {"fields": ["x", 1]}]}})"}) {
     const AgentReport agent{"127.0.0.1:1", Json::parse(answer), ""};
     EXPECT_NE(shown(status(makeNode(), agent), Format::kTable).find("Agent:"), std::string::npos);
   }

@@ -175,22 +175,21 @@ TEST(Shares, ATableThatLeadsNowhereHasNoShare) {
   }
 }
 
-TEST(ClusterFacts, ConsecutiveThreshold) {
+TEST(ClusterFacts, ConsecutiveRulesInEnvoysOrder) {
   OutlierDetection config;
-  EXPECT_EQ(consecutiveThreshold(config), 5U);
   config.consecutive5xx = 7;
-  EXPECT_EQ(consecutiveThreshold(config), 7U) << "gateway failures are not enforced by default";
-  config.enforcingConsecutiveGatewayFailure = 100;
-  EXPECT_EQ(consecutiveThreshold(config), 5U);
+  auto rules = ejectionRules(config, 10);
+  EXPECT_EQ(rules.consecutive[0], (ConsecutiveRule{5, 0, Detector::kConsecutiveGatewayFailure}));
+  EXPECT_EQ(rules.consecutive[1], (ConsecutiveRule{7, 100, Detector::kConsecutive5xx}));
   config.consecutiveGatewayFailure = 0;
-  EXPECT_EQ(consecutiveThreshold(config), 7U) << "0 never triggers";
-  config.enforcingConsecutive5xx = 0;
-  EXPECT_EQ(consecutiveThreshold(config), 0U);
+  EXPECT_EQ(ejectionRules(config, 10).consecutive[0], ConsecutiveRule{}) << "0 never fires";
   config.splitExternalLocalOriginErrors = true;
   config.consecutiveLocalOriginFailure = 3;
-  EXPECT_EQ(consecutiveThreshold(config), 3U);
   config.enforcingConsecutiveLocalOriginFailure = 50;
-  EXPECT_EQ(consecutiveThreshold(config), 0U) << "the dice are the agent's";
+  rules = ejectionRules(config, 10);
+  EXPECT_EQ(rules.consecutive[0],
+            (ConsecutiveRule{3, 50, Detector::kConsecutiveLocalOriginFailure}));
+  EXPECT_EQ(rules.consecutive[1], ConsecutiveRule{}) << "no connect is of external origin";
 }
 
 TEST(ClusterFacts, EjectionLimit) {
@@ -215,12 +214,13 @@ TEST(ClusterFacts, OnlyWithOutlierDetection) {
   Cluster c = cluster("c");
   c.connectTimeout = std::chrono::milliseconds(250);
   auto tables = compileLegs({{c, twoLevels(), 1, {}}});
-  EXPECT_EQ(tables->clusters.at("c")->consecutiveThreshold, 0U);
+  EXPECT_EQ(tables->clusters.at("c")->ejection, EjectionRules{});
   EXPECT_EQ(tables->clusters.at("c")->connectTimeout, std::chrono::milliseconds(250));
   c.outlierDetection.emplace().maxEjectionPercent = 50;
   tables = compileLegs({{c, twoLevels(), 1, {}}});
-  EXPECT_EQ(tables->clusters.at("c")->consecutiveThreshold, 5U);
-  EXPECT_EQ(tables->clusters.at("c")->ejectionLimit, 4U);
+  EXPECT_EQ(tables->clusters.at("c")->ejection.consecutive[1].threshold, 5U);
+  EXPECT_EQ(tables->clusters.at("c")->ejection.limit, 4U);
+  EXPECT_EQ(tables->clusters.at("c")->ejection.base, std::chrono::seconds(30));
 }
 
 }  // namespace

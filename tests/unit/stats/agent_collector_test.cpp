@@ -46,6 +46,22 @@ TEST(AgentCollector, TellsOfTheControlPlaneAndTheWriter) {
   }
 }
 
+// Few series, and only of clusters concerned: an alert is `sockmesh_cluster_needs_layer7 > 0`.
+TEST(AgentCollector, ClustersThatNeedLayer7AreNamedWithTheReason) {
+  auto stats = std::make_shared<AgentStats>(*someStats());
+  const auto collector = std::make_shared<AgentCollector>([&] { return stats; });
+  EXPECT_EQ(expose({collector}).find("not_honoured"), std::string::npos) << "not known yet";
+  stats->reservations = ReservationStats{{{"reviews", "header x-user"}}, {{"CDS", 3}, {"LDS", 0}}};
+  const std::string text = expose({collector});
+  for (const char* line : {
+           "sockmesh_cluster_needs_layer7{cluster=\"reviews\",hash_policy=\"header x-user\"} 1\n",
+           "sockmesh_xds_not_honoured_resources{type=\"CDS\"} 3\n",
+           "sockmesh_xds_not_honoured_resources{type=\"LDS\"} 0\n",
+       }) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
 TEST(AgentCollector, BeforeAnythingIsKnownThereIsTheBuild) {
   const auto collector = std::make_shared<AgentCollector>([] { return nullptr; });
   EXPECT_EQ(collector->Collect().size(), 1U);

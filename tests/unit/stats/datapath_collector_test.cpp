@@ -78,6 +78,13 @@ TEST(DatapathCollector, WhatNobodyConnectedToHasNoSeries) {
   }
 }
 
+TEST(DatapathCollector, ServicesThatNeedLayer7AreCountedAlsoWhenThereIsNone) {
+  Scraped scraped(true);
+  EXPECT_NE(scraped.text().find("sockmesh_services_needing_layer7 0\n"), std::string::npos);
+  scraped.now.servicesNeedingLayer7 = 2;
+  EXPECT_NE(scraped.text().find("sockmesh_services_needing_layer7 2\n"), std::string::npos);
+}
+
 TEST(DatapathCollector, HistogramsAreCumulative) {
   Scraped scraped(true);
   scraped.now = stats({endpoint(1, "10.0.0.1:80", 7)});

@@ -1,0 +1,32 @@
+// What is configured and not followed in everything, for /status and /config_dump.
+#include "model/reservations.h"
+
+#include "admin/json_views.h"
+
+namespace sockmesh {
+
+AdminJson leftAloneJson(const std::vector<LeftAlone>& all) {
+  AdminJson json = AdminJson::array();
+  for (const LeftAlone& one : all) json.push_back({{"name", one.name}, {"reason", one.reason}});
+  return json;
+}
+
+AdminJson notHonouredJson(const Snapshot& snapshot) {
+  AdminJson items = AdminJson::array();
+  for (const NotHonoured& one : notHonoured(snapshot)) {
+    items.push_back({{"kind", kindName(one.kind)}, {"name", one.name}, {"fields", one.fields}});
+  }
+  return {{"resources", items.size()}, {"items", items}};
+}
+
+AdminJson layerSevenJson(const Snapshot& snapshot) {
+  AdminJson json = AdminJson::array();
+  for (const LayerSevenNeed& need : layerSevenNeeds(snapshot)) {
+    json.push_back({{"service", need.service},
+                    {"cluster", need.cluster},
+                    {"hashPolicies", need.hashPolicies}});
+  }
+  return json;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,130 @@
+#include "daemon/outlier_loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "datapath/outlier_lines.h"
+
+namespace sockmesh {
+
+std::optional<EndpointLine> KernelLines::read(const std::string& cluster,
+                                              const SocketAddress& address) const {
+  const std::uint32_t id = ids_.endpointId(cluster, address);
+  if (id == 0) return std::nullopt;
+  return readEndpointLine(maps_, id);
+}
+
+Detection KernelLines::detect(const std::string& cluster, const SocketAddress& address,
+                              Detector detector, std::uint32_t enforcingPercent) {
+  const std::uint32_t id = ids_.endpointId(cluster, address);
+  if (id == 0) return Detection::kNone;
+  const auto detection = ejections_.detect(id, detector, enforcingPercent);
+  if (!detection) logger("health")->error("{}", detection.error().message());
+  return detection ? *detection : Detection::kNone;
+}
+
+bool KernelLines::takeBack(const std::string& cluster, const SocketAddress& address) {
+  const std::uint32_t id = ids_.endpointId(cluster, address);
+  if (id == 0) return false;
+  const auto returned = ejections_.takeBack(id);
+  if (!returned) logger("health")->error("{}", returned.error().message());
+  return returned && *returned;
+}
+
+void KernelLines::setMultiplier(const std::string& cluster, const SocketAddress& address,
+                                std::uint32_t multiplier) {
+  const std::uint32_t id = ids_.endpointId(cluster, address);
+  if (id != 0) writeMultiplier(maps_, id, multiplier);
+}
+
+Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapath& datapath,
+                                                         const EndpointIds& ids,
+                                                         const std::string& logPath,
+                                                         OnOverlay onOverlay) {
+  std::unique_ptr<OutlierLoop> made(
+      new OutlierLoop(loop, datapath, ids, logPath, std::move(onOverlay)));
+  OutlierLoop* self = made.get();
+  auto ring =
+      EventRing::open(datapath.maps(), [self](const RingEvent& event) { self->onEvent(event); });
+  if (!ring) return ring.error();
+  made->ring_ = std::move(ring).value();
+  return made;
+}
+
+OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids,
+                         const std::string& logPath, OnOverlay onOverlay)
+    : loop_(loop),
+      ids_(ids),
+      lines_(datapath, ids),
+      log_(clock_, logPath),
+      detector_(lines_, [this](const EjectionEvent& event) { log_.write(event); }),
+      onOverlay_(std::move(onOverlay)),
+      told_(detector_.overlay()) {}
+
+OutlierLoop::~OutlierLoop() {
+  loop_.cancel(sweepTimer_);
+  if (listening_) loop_.unwatch(ring_->fd());
+}
+
+void OutlierLoop::watch(const Snapshot& snapshot, const LbTables& tables) {
+  std::map<std::string, WatchedCluster> clusters;
+  for (const auto& [name, facts] : tables.clusters) {
+    const auto found = snapshot.clusters.find(name);
+    if (found == snapshot.clusters.end()) continue;
+    clusters.emplace_hint(clusters.end(), name,
+                          WatchedCluster{found->second, snapshot.assignmentOf(*found->second)});
+  }
+  detector_.watch(clusters, clock_.monotonic());
+  logWarnings();
+  settle();
+  listen();
+}
+
+// Not before the clusters are known: what happened while no agent was there is in the ring still.
+void OutlierLoop::listen() {
+  if (listening_) return;
+  const auto watched = loop_.watch(ring_->fd(), [this] {
+    ring_->drain();
+    settle();
+  });
+  listening_ = watched.ok();
+  if (!watched) logger("health")->error("the ring of events: {}", watched.error().message());
+}
+
+void OutlierLoop::onEvent(const RingEvent& event) {
+  const auto endpoint = ids_.endpointOf(event.endpointId);
+  if (!endpoint) return;
+  if (event.detection == Detection::kNotEnforced) {
+    detector_.notEnforced(endpoint->first, endpoint->second, event.detector, event.at);
+  } else {
+    detector_.refresh(endpoint->first, clock_.monotonic());
+  }
+}
+
+// After anything that may have changed the detector: its overlay is told, its next sweep is due.
+void OutlierLoop::settle() {
+  if (detector_.overlay() != told_) {
+    told_ = detector_.overlay();
+    onOverlay_(told_);
+  }
+  loop_.cancel(std::exchange(sweepTimer_, 0));
+  const auto next = detector_.nextSweep();
+  if (!next) return;
+  sweepTimer_ = loop_.after(std::max(*next - clock_.monotonic(), Nanos(0)), [this] {
+    sweepTimer_ = 0;
+    detector_.sweep(clock_.monotonic());
+    settle();
+  });
+}
+
+void OutlierLoop::logWarnings() {
+  for (const auto& [cluster, text] : detector_.warnings()) {
+    const auto before = warned_.find(cluster);
+    if (before != warned_.end() && before->second == text) continue;
+    logger("health")->warn("cluster {}: {}", cluster, text);
+  }
+  warned_ = detector_.warnings();
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,86 @@
+// Outlier detection in the agent's loop: the detector's lines are the kernel's, its hints come out
+// of the ring, its sweeps are timers, its overlay goes to whoever compiles, its events into the
+// log. Control thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/event_loop.h"
+#include "datapath/datapath.h"
+#include "datapath/endpoint_ids.h"
+#include "datapath/event_ring.h"
+#include "health/ejection_log.h"
+#include "health/endpoint_lines.h"
+#include "health/outlier_detector.h"
+#include "lb/tables.h"
+#include "model/health_overlay.h"
+#include "model/snapshot.h"
+
+namespace sockmesh {
+
+// The kernel's lines, by cluster and address.
+class KernelLines final : public EndpointLines {
+ public:
+  // All outlive this.
+  KernelLines(Datapath& datapath, const EndpointIds& ids)
+      : maps_(datapath.maps()), ejections_(datapath.ejections()), ids_(ids) {}
+
+  std::optional<EndpointLine> read(const std::string& cluster,
+                                   const SocketAddress& address) const override;
+  Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
+                   std::uint32_t enforcingPercent) override;
+  bool takeBack(const std::string& cluster, const SocketAddress& address) override;
+  void setMultiplier(const std::string& cluster, const SocketAddress& address,
+                     std::uint32_t multiplier) override;
+
+ private:
+  KernelMaps& maps_;
+  EjectionControl ejections_;
+  const EndpointIds& ids_;
+};
+
+class OutlierLoop {
+ public:
+  using OnOverlay = std::function<void(std::shared_ptr<const HealthOverlay>)>;
+  using Warnings = std::map<std::string, std::string>;  // by cluster
+
+  // `loop`, `datapath` and `ids` outlive this; `logPath` may be empty.
+  static Result<std::unique_ptr<OutlierLoop>> create(EventLoop& loop, Datapath& datapath,
+                                                     const EndpointIds& ids,
+                                                     const std::string& logPath,
+                                                     OnOverlay onOverlay);
+  ~OutlierLoop();
+  OutlierLoop(const OutlierLoop&) = delete;
+  OutlierLoop& operator=(const OutlierLoop&) = delete;
+
+  // After each pass over the tables: the clusters that VIPs lead to now, as ids are known.
+  void watch(const Snapshot& snapshot, const LbTables& tables);
+  const Warnings& warnings() const { return detector_.warnings(); }
+
+ private:
+  OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids,
+              const std::string& logPath, OnOverlay onOverlay);
+  void onEvent(const RingEvent& event);
+  void settle();
+  void listen();
+  void logWarnings();
+
+  EventLoop& loop_;
+  const EndpointIds& ids_;
+  SystemClock clock_;
+  KernelLines lines_;
+  EjectionLog log_;
+  OutlierDetector detector_;
+  OnOverlay onOverlay_;
+  std::unique_ptr<EventRing> ring_;
+  bool listening_ = false;
+  std::shared_ptr<const HealthOverlay> told_;
+  Warnings warned_;
+  EventLoop::TimerId sweepTimer_ = 0;
+};
+
+}  // namespace sockmesh

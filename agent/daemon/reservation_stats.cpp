@@ -1,0 +1,26 @@
+#include "daemon/reservation_stats.h"
+
+#include <map>
+
+#include "model/reservations.h"
+
+namespace sockmesh {
+
+ReservationStats reservationStats(const Snapshot& snapshot) {
+  ReservationStats out;
+  std::map<std::string, std::string> clusters;  // several services may lead to one
+  for (const LayerSevenNeed& need : layerSevenNeeds(snapshot)) {
+    std::string policies;
+    for (const std::string& one : need.hashPolicies)
+      policies += (policies.empty() ? "" : ", ") + one;
+    clusters[need.cluster] = policies;
+  }
+  out.clustersNeedingLayer7.assign(clusters.begin(), clusters.end());
+  std::uint64_t byKind[2] = {};
+  for (const NotHonoured& one : notHonoured(snapshot)) ++byKind[static_cast<int>(one.kind)];
+  out.notHonoured = {{"CDS", byKind[static_cast<int>(NotHonoured::Kind::kCluster)]},
+                     {"LDS", byKind[static_cast<int>(NotHonoured::Kind::kListener)]}};
+  return out;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,44 @@
+#include "datapath/ejection_control.h"
+
+#include <bpf/bpf.h>
+
+#include <cerrno>
+
+namespace sockmesh {
+
+Result<std::uint32_t> EjectionControl::run(int program, sm_agent_request request) {
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &request, .ctx_size_in = sizeof(request));
+  if (bpf_prog_test_run_opts(program, &options) != 0) {
+    return Error::fromErrno("running the agent's programs", errno);
+  }
+  return request.answer;
+}
+
+Result<Detection> EjectionControl::detect(std::uint32_t endpointId, Detector detector,
+                                          std::uint32_t enforcingPercent) const {
+  const auto answer = run(detectProgram_, {.endpoint_id = endpointId,
+                                           .detector = static_cast<__u32>(detector),
+                                           .enforcing_percent = enforcingPercent,
+                                           .answer = 0});
+  if (!answer) return answer.error();
+  switch (*answer) {
+    case SM_DETECTION_EJECTED:
+      return Detection::kEjected;
+    case SM_DETECTION_OVERFLOW:
+      return Detection::kOverflow;
+    case SM_DETECTION_NOT_ENFORCED:
+      return Detection::kNotEnforced;
+    default:
+      return Detection::kNone;
+  }
+}
+
+Result<bool> EjectionControl::takeBack(std::uint32_t endpointId) const {
+  const auto answer =
+      run(returnProgram_,
+          {.endpoint_id = endpointId, .detector = 0, .enforcing_percent = 0, .answer = 0});
+  if (!answer) return answer.error();
+  return *answer != 0;
+}
+
+}  // namespace sockmesh

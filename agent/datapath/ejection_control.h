@@ -1,0 +1,32 @@
+// Ejections on the agent's behalf, made and ended by the programs themselves: sock_ops and the
+// agent eject by one and the same code. Control thread.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "model/ejection.h"
+#include "sockmesh_abi.h"
+
+namespace sockmesh {
+
+class EjectionControl {
+ public:
+  // Descriptors of the loaded programs sm_agent_detect and sm_agent_return, which outlive this.
+  EjectionControl(int detectProgram, int returnProgram)
+      : detectProgram_(detectProgram), returnProgram_(returnProgram) {}
+
+  // A detector fired for this endpoint: ejects it, or says why not.
+  Result<Detection> detect(std::uint32_t endpointId, Detector detector,
+                           std::uint32_t enforcingPercent) const;
+  // Takes it back; false where it was not ejected.
+  Result<bool> takeBack(std::uint32_t endpointId) const;
+
+ private:
+  static Result<std::uint32_t> run(int program, sm_agent_request request);
+
+  int detectProgram_;
+  int returnProgram_;
+};
+
+}  // namespace sockmesh

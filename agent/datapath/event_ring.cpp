@@ -1,0 +1,45 @@
+#include "datapath/event_ring.h"
+
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace sockmesh {
+
+Result<std::unique_ptr<EventRing>> EventRing::open(const KernelMaps& maps, OnEvent onEvent) {
+  std::unique_ptr<EventRing> ring(new EventRing(std::move(onEvent)));
+  ring->ring_ = ring_buffer__new(maps.events.get(), &EventRing::take, ring.get(), nullptr);
+  if (ring->ring_ == nullptr) return Error::fromErrno("the ring of events", errno);
+  return ring;
+}
+
+EventRing::~EventRing() {
+  ring_buffer__free(ring_);
+}
+
+int EventRing::fd() const {
+  return ring_buffer__epoll_fd(ring_);
+}
+
+void EventRing::drain() {
+  ring_buffer__consume(ring_);
+}
+
+int EventRing::take(void* self, void* data, std::size_t size) {
+  sm_event raw{};
+  if (size < sizeof(raw)) return 0;
+  std::memcpy(&raw, data, sizeof(raw));
+  RingEvent event;
+  event.kind =
+      raw.kind == SM_EVENT_RETURNED ? RingEvent::Kind::kReturned : RingEvent::Kind::kDetected;
+  event.endpointId = raw.endpoint_id;
+  event.detector = static_cast<Detector>(raw.detector);
+  event.detection =
+      raw.detection == SM_DETECTION_NOT_ENFORCED ? Detection::kNotEnforced : Detection::kEjected;
+  event.at = Nanos(raw.at_ns);
+  static_cast<EventRing*>(self)->onEvent_(event);
+  return 0;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,289 @@
+#include "health/outlier_detector.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "health/ejection_history.h"
+#include "health/success_rate.h"
+
+namespace sockmesh {
+namespace {
+
+std::set<SocketAddress> addressesOf(const LoadAssignment* assignment) {
+  std::set<SocketAddress> addresses;
+  if (assignment == nullptr) return addresses;
+  for (const auto& locality : assignment->localities)
+    for (const auto& endpoint : locality.endpoints) addresses.insert(endpoint.address);
+  return addresses;
+}
+
+// Envoy has no "at least one" of its own: small clusters never eject by the default of 10 %.
+std::optional<std::string> limitWarning(const OutlierDetection& settings, std::size_t endpoints) {
+  const std::uint32_t percent = std::min(settings.maxEjectionPercent, 100U);
+  if (endpoints == 0 || percent * endpoints >= 100) return std::nullopt;
+  const std::string of = "max_ejection_percent " + std::to_string(percent) + " of " +
+                         std::to_string(endpoints) + (endpoints == 1 ? " endpoint" : " endpoints");
+  if (!settings.alwaysEjectOneHost)
+    return of + " ejects none (" + std::to_string((100 + endpoints - 1) / endpoints) +
+           " would eject one)";
+  if (endpoints == 1) return std::nullopt;
+  return of + " ejects one endpoint at most (always_eject_one_host)";
+}
+
+}  // namespace
+
+struct OutlierDetector::Host {
+  Nanos since{0};  // watched since; ejections before that are an earlier agent's
+  bool seen = false;
+  EjectionHistory history;
+  // As counted up to the last sweep.
+  std::uint64_t successes = 0;
+  std::uint64_t failures = 0;
+};
+
+struct OutlierDetector::Watched {
+  std::string name;
+  WatchedCluster resources;
+  std::map<SocketAddress, Host> hosts;  // none without outlier_detection
+  std::map<SocketAddress, EndpointHealth> ejected;
+  std::optional<Nanos> due;
+
+  const OutlierDetection* settings() const {
+    const bool any = resources.cluster && resources.cluster->outlierDetection;
+    return any ? &*resources.cluster->outlierDetection : nullptr;
+  }
+};
+
+OutlierDetector::OutlierDetector(EndpointLines& lines, OnEvent onEvent)
+    : lines_(lines), onEvent_(std::move(onEvent)) {}
+
+OutlierDetector::~OutlierDetector() = default;
+
+// ---- what there is ----
+
+void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& clusters, Nanos now) {
+  std::erase_if(watched_, [&](const auto& entry) {
+    if (clusters.contains(entry.first)) return false;
+    warnings_.erase(entry.first);
+    return true;
+  });
+  for (const auto& [name, resources] : clusters) {
+    auto& watched = watched_[name];
+    if (watched && watched->resources == resources) continue;
+    if (!watched) {
+      watched = std::make_unique<Watched>();
+      watched->name = name;
+    }
+    follow(*watched, resources, now);
+  }
+  publish();
+}
+
+void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, Nanos now) {
+  const OutlierDetection* before = watched.settings();
+  const std::optional<Nanos> oldInterval =
+      before != nullptr ? std::optional(before->interval) : std::nullopt;
+  watched.resources = resources;
+  warnings_.erase(watched.name);
+  const OutlierDetection* settings = watched.settings();
+  if (settings == nullptr) {
+    takeAllBack(watched, now);
+    // The kernel may eject until it has learned of this: once more, then.
+    if (oldInterval) watched.due = now + *oldInterval;
+    return;
+  }
+  const Nanos latest = now + settings->interval;
+  watched.due = oldInterval && watched.due ? std::min(*watched.due, latest) : latest;
+
+  std::map<SocketAddress, Host> hosts;
+  for (const auto& address : addressesOf(resources.assignment.get())) {
+    const auto known = watched.hosts.find(address);
+    Host& host = hosts[address];
+    if (known != watched.hosts.end())
+      host = known->second;
+    else
+      host.since = now;
+  }
+  watched.hosts = std::move(hosts);
+  observeAll(watched);
+  if (auto warning = limitWarning(*settings, watched.hosts.size()))
+    warnings_[watched.name] = *std::move(warning);
+}
+
+// Without outlier_detection nothing else would end an ejection.
+void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
+  for (const auto& address : addressesOf(watched.resources.assignment.get())) {
+    Host& host = watched.hosts[address];
+    if (!host.seen) host.since = now;
+    const auto line = observe(watched, address, host);
+    if (!line || !line->ejected) continue;
+    lines_.takeBack(watched.name, address);
+    observe(watched, address, host);
+  }
+  watched.hosts.clear();
+  watched.ejected.clear();
+}
+
+// ---- what the lines say ----
+
+std::optional<EndpointLine> OutlierDetector::observe(
+    Watched& watched, const SocketAddress& address, Host& host,
+    const std::optional<EjectionEvent::Rates>& rates) {
+  const auto line = lines_.read(watched.name, address);
+  if (!line || !line->ejected)
+    watched.ejected.erase(address);
+  else
+    watched.ejected[address] = {true, line->ejectedUntil};
+  if (!line) {
+    host.seen = false;
+    return line;
+  }
+  // Counters only grow, unless the line is another one.
+  const bool another = line->successes < host.successes || line->failures < host.failures ||
+                       line->ejections < host.history.ejections();
+  if (!host.seen || another) {
+    host.seen = true;
+    host.successes = line->successes;
+    host.failures = line->failures;
+    host.history = {};
+    if (line->ejectedAt <= host.since) host.history.adopt(*line);
+  }
+  for (auto& event : host.history.update(*line)) {
+    event.cluster = watched.name;
+    event.address = address;
+    if (event.action == EjectionEvent::Action::kEject) event.rates = rates;
+    onEvent_(event);
+  }
+  return line;
+}
+
+void OutlierDetector::observeAll(Watched& watched) {
+  watched.ejected.clear();
+  for (auto& [address, host] : watched.hosts) observe(watched, address, host);
+}
+
+void OutlierDetector::refresh(const std::string& cluster, Nanos now) {
+  const auto found = watched_.find(cluster);
+  if (found == watched_.end()) return;
+  if (found->second->settings() != nullptr)
+    observeAll(*found->second);
+  else
+    takeAllBack(*found->second, now);
+  publish();
+}
+
+void OutlierDetector::notEnforced(const std::string& cluster, const SocketAddress& address,
+                                  Detector detector, Nanos now) {
+  const auto found = watched_.find(cluster);
+  if (found == watched_.end()) return;
+  const auto host = found->second->hosts.find(address);
+  if (host != found->second->hosts.end())
+    tellNotEnforced(*found->second, address, host->second, detector, now);
+}
+
+void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddress& address,
+                                      const Host& host, Detector detector, Nanos now,
+                                      const std::optional<EjectionEvent::Rates>& rates) {
+  EjectionEvent event;
+  event.detector = detector;
+  event.cluster = watched.name;
+  event.address = address;
+  event.at = now;
+  // As told so far: the line may have an ejection already that came after this.
+  if (const Nanos returned = host.history.returnedAt(); returned.count() > 0)
+    event.sinceLastAction = now - returned;
+  event.ejections = host.history.ejections();
+  event.enforced = false;
+  event.rates = rates;
+  onEvent_(event);
+}
+
+void OutlierDetector::publish() {
+  HealthOverlay overlay;
+  for (const auto& [name, watched] : watched_)
+    if (!watched->ejected.empty()) overlay.byCluster[name] = watched->ejected;
+  if (overlay != *overlay_) overlay_ = std::make_shared<HealthOverlay>(std::move(overlay));
+}
+
+// ---- sweeps ----
+
+void OutlierDetector::sweep(Nanos now) {
+  for (auto& [name, watched] : watched_) {
+    if (!watched->due || *watched->due > now) continue;
+    if (watched->settings() != nullptr) {
+      sweepCluster(*watched, now);
+    } else {
+      takeAllBack(*watched, now);
+      watched->due.reset();
+    }
+  }
+  publish();
+}
+
+std::optional<Nanos> OutlierDetector::nextSweep() const {
+  std::optional<Nanos> next;
+  for (const auto& [name, watched] : watched_)
+    if (watched->due && (!next || *watched->due < *next)) next = watched->due;
+  return next;
+}
+
+void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
+  const OutlierDetection& settings = *watched.settings();
+  const Nanos end = takeDueBack(watched, now);
+  evaluate(watched, now);
+  decay(watched, settings.interval, now);
+  // From the sweep's end on, as Envoy arms its timer: an endpoint that returned in this sweep has
+  // been back for a whole interval in the next.
+  watched.due = end + settings.interval;
+}
+
+Nanos OutlierDetector::takeDueBack(Watched& watched, Nanos now) {
+  Nanos end = now;
+  for (auto& [address, host] : watched.hosts) {
+    auto line = observe(watched, address, host);
+    if (!line || !line->ejected || line->ejectedUntil > now) continue;
+    lines_.takeBack(watched.name, address);
+    line = observe(watched, address, host);
+    if (line) end = std::max(end, line->returnedAt);
+  }
+  return end;
+}
+
+void OutlierDetector::evaluate(Watched& watched, Nanos now) {
+  std::vector<HostOutcomes> outcomes;
+  std::vector<std::pair<const SocketAddress*, Host*>> evaluated;
+  for (auto& [address, host] : watched.hosts) {
+    const auto line = lines_.read(watched.name, address);
+    if (!line || !host.seen) continue;
+    const HostOutcomes interval{line->successes - host.successes, line->failures - host.failures};
+    // Also of the ejected: what they did meanwhile is not held against them later.
+    host.successes = line->successes;
+    host.failures = line->failures;
+    if (line->ejected) continue;
+    outcomes.push_back(interval);
+    evaluated.emplace_back(&address, &host);
+  }
+  for (const auto& outlier :
+       statisticalOutliers(outcomes, watched.hosts.size(), *watched.settings())) {
+    const auto& [address, host] = evaluated[outlier.host];
+    if (watched.ejected.contains(*address)) continue;  // just now, by success rate
+    const Detection detection =
+        lines_.detect(watched.name, *address, outlier.detector, outlier.enforcingPercent);
+    if (detection == Detection::kEjected)
+      observe(watched, *address, *host, outlier.rates);
+    else if (detection == Detection::kNotEnforced)
+      tellNotEnforced(watched, *address, *host, outlier.detector, now, outlier.rates);
+  }
+}
+
+void OutlierDetector::decay(Watched& watched, Nanos interval, Nanos now) {
+  for (const auto& [address, host] : watched.hosts) {
+    const auto line = lines_.read(watched.name, address);
+    if (!line || line->ejected || line->multiplier == 0 || line->returnedAt.count() == 0) continue;
+    if (now - line->returnedAt >= interval)
+      lines_.setMultiplier(watched.name, address, line->multiplier - 1);
+  }
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,53 @@
+#include "model/reservations.h"
+
+#include <set>
+
+namespace sockmesh {
+namespace {
+
+template <typename T>
+void addNotHonoured(NotHonoured::Kind kind, const Snapshot::ByName<T>& resources,
+                    std::vector<NotHonoured>& out) {
+  for (const auto& [name, resource] : resources) {
+    if (!resource->notHonoured.empty()) out.push_back({kind, name, resource->notHonoured});
+  }
+}
+
+// Only these policies look at a hash policy, and a cluster that is left alone has none.
+bool hashes(const Cluster& cluster) {
+  return cluster.leaveAlone == LeaveAloneReason::kNone &&
+         (cluster.lb.policy == LbPolicy::kRingHash || cluster.lb.policy == LbPolicy::kMaglev);
+}
+
+}  // namespace
+
+const char* kindName(NotHonoured::Kind kind) {
+  return kind == NotHonoured::Kind::kCluster ? "Cluster" : "Listener";
+}
+
+std::vector<NotHonoured> notHonoured(const Snapshot& snapshot) {
+  std::vector<NotHonoured> out;
+  addNotHonoured(NotHonoured::Kind::kCluster, snapshot.clusters, out);
+  addNotHonoured(NotHonoured::Kind::kListener, snapshot.listeners, out);
+  return out;
+}
+
+std::vector<LayerSevenNeed> layerSevenNeeds(const Snapshot& snapshot) {
+  std::vector<LayerSevenNeed> out;
+  for (const auto& [name, listener] : snapshot.listeners) {
+    std::set<std::string> seen;  // two legs of a split may be subsets of one cluster
+    for (const WeightedCluster& leg : listener->route.clusters) {
+      const auto found = snapshot.clusters.find(leg.name);
+      if (found == snapshot.clusters.end() || !hashes(*found->second)) continue;
+      if (found->second->lb.hashNeedsLayerSeven.empty() || !seen.insert(leg.name).second) continue;
+      LayerSevenNeed need{name, leg.name, {}};
+      for (const LayerSevenHash& hash : found->second->lb.hashNeedsLayerSeven) {
+        need.hashPolicies.push_back(hash.what);
+      }
+      out.push_back(std::move(need));
+    }
+  }
+  return out;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,292 @@
+// How long a dying endpoint is still chosen: from the failing event (the kernel's own time of the
+// ejection) to the last connection that was sent there (its record's time), on any CPU, with the
+// agent idle, busy and dead. usage: ejection_bench [EJECTIONS]
+//
+// One of four endpoints has its port closed. A thread on each CPU connects without pause; on
+// loopback the refusal is on the socket when connect() returns. Base and greatest ejection time are as short
+// as a sweep, so the endpoint comes back, fails, and is ejected again and again.
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "datapath/datapath.h"
+#include "datapath/kernel_maps.h"
+#include "datapath/outlier_lines.h"
+#include "datapath/pin_path.h"
+#include "support/mesh.h"
+#include "support/net.h"
+
+namespace sockmesh::test {
+namespace {
+
+constexpr const char* kVip = "10.96.0.1:80";
+constexpr int kBackends = 4;
+constexpr int kOthers = 300;  // services that a busy agent is given anew all the time
+
+std::uint64_t nowNanos() {
+  timespec ts{};
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return static_cast<std::uint64_t>(ts.tv_sec) * 1'000'000'000ULL +
+         static_cast<std::uint64_t>(ts.tv_nsec);
+}
+
+std::uint64_t cookieOf(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t length = sizeof(cookie);
+  getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+  return cookie;
+}
+
+int errorOf(int fd) {
+  int error = 0;
+  socklen_t length = sizeof(error);
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+  return error;
+}
+
+// When the hook chose for this socket: its record keeps the time until another claims it.
+std::uint64_t chosenAt(const KernelMaps& maps, std::uint64_t cookie, std::uint64_t from,
+                       std::uint64_t to) {
+  const auto buckets = static_cast<std::uint32_t>(maps.connTags.size());
+  const std::uint32_t bucket = static_cast<std::uint32_t>(cookie) & (buckets - 1);
+  for (std::uint32_t way = 0; way < SM_CONN_WAYS; ++way) {
+    const std::uint64_t at = maps.connections[way * buckets + bucket].connect_at_ns;
+    if (at >= from && at <= to) return at;
+  }
+  return to;
+}
+
+// Connects on one CPU until told; keeps when it was sent to the closed port.
+class Connector {
+ public:
+  Connector(const KernelMaps& maps, int cpu) : maps_(maps), thread_([this, cpu] { run(cpu); }) {}
+  ~Connector() { stop(); }
+  void stop() {
+    done_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  const std::vector<std::uint64_t>& wrong() const { return wrong_; }
+  std::uint64_t connects() const { return connects_; }
+
+ private:
+  void run(int cpu) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof(one), &one);
+    const SocketAddress vip = at(kVip);
+    while (!done_) {
+      const UniqueFd socket = tcpSocket(false, true);
+      const linger reset{1, 0};
+      setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+      const std::uint64_t cookie = cookieOf(socket.get());
+      const std::uint64_t from = nowNanos();
+      connectErrno(socket.get(), vip);
+      if (errorOf(socket.get()) == ECONNREFUSED) wrong_.push_back(chosenAt(maps_, cookie, from, nowNanos()));
+      ++connects_;
+    }
+  }
+
+  const KernelMaps& maps_;
+  std::atomic<bool> done_{false};
+  std::vector<std::uint64_t> wrong_;
+  std::uint64_t connects_ = 0;
+  std::thread thread_;
+};
+
+// Backends that accept and forget; the one numbered 0 is closed.
+class Backends {
+ public:
+  Backends() {
+    SocketAddress spare = at("127.0.4.254:0");
+    spare_ = std::move(listenOn(spare)).value();
+    for (int n = 0; n < kBackends; ++n) {
+      SocketAddress address = at("127.0.4." + std::to_string(n + 1) + ":" +
+                                 std::to_string(spare.port));
+      addresses_.push_back(address.toString());
+      if (n == 0) continue;
+      listeners_.push_back(std::move(listenOn(address, 4096)).value());
+      fcntl(listeners_.back().get(), F_SETFL, O_NONBLOCK);
+    }
+  }
+  void drain() const {
+    for (const UniqueFd& listener : listeners_) {
+      while (UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)).valid()) {
+      }
+    }
+  }
+  const std::vector<std::string>& addresses() const { return addresses_; }
+
+ private:
+  UniqueFd spare_;
+  std::vector<UniqueFd> listeners_;
+  std::vector<std::string> addresses_;
+};
+
+std::string resources(const Backends& backends, const std::string& policy) {
+  return serviceYaml(kVip, "c", backends.addresses(),
+                     "  lb_policy: " + policy +
+                         "\n  outlier_detection: { interval: 0.02s, base_ejection_time: 0.02s, "
+                         "max_ejection_time: 0.02s, consecutive_5xx: 5, "
+                         "consecutive_gateway_failure: 0, max_ejection_percent: 25 }\n");
+}
+
+std::uint32_t idOf(const KernelMaps& maps, const std::string& address) {
+  const auto image = KernelImage::read(maps);
+  if (!image) return 0;
+  for (const auto& [id, endpoint] : image->endpoints) {
+    if (endpoint.endpoint.address == at(address)) return id;
+  }
+  return 0;
+}
+
+void print(const char* policy, const char* agent, std::vector<double> micros, std::size_t late,
+           std::size_t refused, std::uint64_t connects) {
+  std::sort(micros.begin(), micros.end());
+  const auto at = [&](double q) {
+    return micros[static_cast<std::size_t>(q * static_cast<double>(micros.size() - 1))];
+  };
+  std::printf("%-12s %-6s %10zu %10zu %10.1f %10.1f %10.1f %10zu %10llu\n", policy, agent,
+              micros.size(), late, at(0.5), at(0.99), micros.back(), refused,
+              static_cast<unsigned long long>(connects));
+}
+
+// Watches `count` ejections of the closed endpoint; the ejections' times.
+std::vector<std::uint64_t> watch(const KernelMaps& maps, std::uint32_t id, const Backends& backends,
+                                 std::size_t count) {
+  std::vector<std::uint64_t> ejections;
+  std::uint64_t last = static_cast<std::uint64_t>(readEndpointLine(maps, id)->ejectedAt.count());
+  const std::uint64_t giveUp = nowNanos() + count * 1'000'000'000ULL;
+  while (ejections.size() < count && nowNanos() < giveUp) {
+    backends.drain();
+    usleep(200);
+    const auto line = readEndpointLine(maps, id);
+    const auto at = static_cast<std::uint64_t>(line->ejectedAt.count());
+    if (at == last) continue;
+    last = at;
+    ejections.push_back(at);
+  }
+  return ejections;
+}
+
+void measure(const Sandbox& sandbox, const Backends& backends, const char* policy,
+             const char* agent, std::size_t count) {
+  auto maps = KernelMaps::open(PinPath(sandbox.bpffs()).maps(), MapAccess::kReadWrite);
+  if (!maps) {
+    std::fprintf(stderr, "%s\n", maps.error().message().c_str());
+    std::exit(1);
+  }
+  const std::uint32_t id = idOf(**maps, backends.addresses()[0]);
+  std::vector<std::unique_ptr<Connector>> connectors;
+  for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu) {
+    connectors.push_back(std::make_unique<Connector>(**maps, static_cast<int>(cpu)));
+  }
+  const auto ejections = watch(**maps, id, backends, count);
+  std::vector<std::uint64_t> wrong;
+  std::uint64_t connects = 0;
+  for (auto& connector : connectors) {
+    connector->stop();
+    wrong.insert(wrong.end(), connector->wrong().begin(), connector->wrong().end());
+    connects += connector->connects();
+  }
+  std::sort(wrong.begin(), wrong.end());
+  std::vector<double> micros;
+  std::size_t late = 0;
+  for (const std::uint64_t ejected : ejections) {
+    // Until it may have come back: its time is 20 ms.
+    auto last = std::lower_bound(wrong.begin(), wrong.end(), ejected + 19'000'000);
+    const bool any = last != wrong.begin() && *--last > ejected;
+    late += any ? 1 : 0;
+    micros.push_back(any ? static_cast<double>(*last - ejected) / 1000 : 0);
+  }
+  if (micros.empty()) {
+    std::fprintf(stderr, "%s, agent %s: no ejection was seen\n", policy, agent);
+    std::exit(1);
+  }
+  print(policy, agent, std::move(micros), late, wrong.size(), connects);
+}
+
+// Gives the agent new weights of other services, again and again.
+class Busywork {
+ public:
+  explicit Busywork(const Mesh& mesh) : thread_([this, &mesh] { run(mesh); }) {}
+  ~Busywork() {
+    done_ = true;
+    thread_.join();
+  }
+
+ private:
+  void run(const Mesh& mesh) {
+    for (int turn = 0; !done_; ++turn) {
+      std::string all;
+      for (int n = 0; n < kOthers; ++n) {
+        const std::string ip = "10.97." + std::to_string(n / 250) + "." + std::to_string(n % 250 + 1);
+        const std::string yaml =
+            serviceYaml(ip + ":80", "other-" + std::to_string(n),
+                        {"10.1.0.1:80*" + std::to_string(turn % 7 + 1), "10.1.0.2:80*3"});
+        all += all.empty() ? yaml : yaml.substr(yaml.find('\n') + 1);
+      }
+      mesh.serve("others.yaml", all);
+      usleep(50'000);
+    }
+  }
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+int measureAll(std::size_t count) {
+  if (auto entered = enterNamespaces(); !entered) return 1;
+  auto sandbox = Sandbox::create();
+  if (!sandbox) {
+    std::fprintf(stderr, "%s\n", sandbox.error().message().c_str());
+    return 1;
+  }
+  std::printf("Last wrong choice after an ejection, in microseconds; 0 where there was none.\n");
+  std::printf("%-12s %-6s %10s %10s %10s %10s %10s %10s %10s\n", "policy", "agent", "ejections",
+              "with any", "p50", "p99", "max", "refused", "connects");
+  const Backends backends;
+  for (const char* policy : {"ROUND_ROBIN", "MAGLEV"}) {
+    Mesh mesh(**sandbox);
+    mesh.serve("c.yaml", resources(backends, policy));
+    mesh.startControlPlane();
+    mesh.startAgent();
+    if (!mesh.ready() || !mesh.awaitImage([](const KernelImage& image) {
+          return image.endpoints.size() == kBackends;
+        })) {
+      std::fprintf(stderr, "%s\n", mesh.agent().log().c_str());
+      return 1;
+    }
+    measure(**sandbox, backends, policy, "idle", count);
+    {
+      const Busywork work(mesh);
+      measure(**sandbox, backends, policy, "busy", count);
+    }
+    mesh.killAgent();
+    measure(**sandbox, backends, policy, "dead", count);
+    std::filesystem::remove_all(mesh.folder());
+    [[maybe_unused]] const Status cleaned = Datapath::cleanup((*sandbox)->bpffs());
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace sockmesh::test
+
+int main(int argc, char** argv) {
+  if (!sockmesh::configureLogging("off", false)) return 1;
+  return sockmesh::test::measureAll(argc > 1 ? static_cast<std::size_t>(std::atoll(argv[1])) : 1000);
+}

@@ -1,0 +1,291 @@
+// Ejection in the kernel, no agent about: the failure that reaches the threshold takes the endpoint
+// out of rotation, for every policy, within the limit, for its time.
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <thread>
+
+#include "datapath/live_state.h"
+#include "datapath/outlier_lines.h"
+#include "support/datapath_test.h"
+#include "support/eventually.h"
+#include "unit/lb/build.h"
+
+namespace sockmesh::test {
+namespace {
+
+constexpr auto kBase = std::chrono::milliseconds(300);
+
+// Backends 127.0.3.1 .. 127.0.3.N on one port; each listens or refuses.
+class Ejection : public DatapathTest {
+ protected:
+  void SetUp() override {
+    DatapathTest::SetUp();
+    SocketAddress any = at("127.0.3.254:0");
+    spare_ = std::move(listenOn(any)).value();
+    port_ = any.port;
+    for (int n = 1; n <= 5; ++n) up(n);
+  }
+
+  std::string backend(int n) const {
+    return "127.0.3." + std::to_string(n) + ":" + std::to_string(port_);
+  }
+  std::vector<std::string> backends(int count) const {
+    std::vector<std::string> out;
+    for (int n = 1; n <= count; ++n) out.push_back(backend(n));
+    return out;
+  }
+  void up(int n) {
+    SocketAddress address = at(backend(n));
+    listeners_[n] = std::move(listenOn(address)).value();
+    fcntl(listeners_[n].get(), F_SETFL, O_NONBLOCK);
+  }
+  void down(int n) { listeners_[n].reset(); }
+
+  EndpointLine line(int n) {
+    return readEndpointLine(datapath_->maps(), idOf("c", backend(n))).value();
+  }
+  sm_cluster_state clusterState() {
+    return *datapath_->maps().clusterState.at(writer_->ids().clusterId("c"));
+  }
+  sm_cluster_stats clusterStats() {
+    return sumClusterStats(datapath_->maps(), writer_->ids().clusterId("c"));
+  }
+  std::uint64_t selected(int n) { return statsOf("c", backend(n)).selected; }
+
+  // One connect() to the VIP; its errno, or 0.
+  static int connectAlone() {
+    const auto socket = tcpSocket();
+    return connectErrno(socket.get(), at(kVip));
+  }
+  // The same, and the listeners' queues stay short: a full one drops SYNs.
+  int connectOnce() {
+    const int error = connectAlone();
+    for (const UniqueFd& listener : listeners_) {
+      while (listener.valid() &&
+             UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)).valid()) {
+      }
+    }
+    return error;
+  }
+  // Until one endpoint more is ejected; the number of failures it took, -1 where none was.
+  int failuresUntilEjection(int limit = 400) {
+    const std::uint32_t before = clusterState().ejected;
+    int failures = 0;
+    for (int i = 0; i < limit; ++i) {
+      if (connectOnce() != 0) ++failures;
+      if (clusterState().ejected > before) return failures;
+    }
+    return -1;
+  }
+
+  std::uint16_t port_ = 0;
+  UniqueFd spare_;
+  std::array<UniqueFd, 6> listeners_;
+};
+
+struct PolicyCase {
+  const char* name;
+  LbPolicy policy;
+  std::uint32_t firstWeight;  // of the first endpoint
+};
+
+class EjectionOfEveryPolicy : public Ejection, public testing::WithParamInterface<PolicyCase> {};
+
+TEST_P(EjectionOfEveryPolicy, TheThirdFailureInARowIsTheLast) {
+  Cluster config = cluster("c", GetParam().policy);
+  OutlierDetection& detection = config.outlierDetection.emplace();
+  detection.consecutive5xx = 3;
+  detection.maxEjectionPercent = 100;
+  LocalityEndpoints local;
+  for (int n = 1; n <= 4; ++n) {
+    Endpoint endpoint;
+    endpoint.address = at(backend(n));
+    endpoint.weight = n == 1 ? GetParam().firstWeight : 1;
+    local.endpoints.push_back(endpoint);
+  }
+  const auto report = writer_->apply(compileLegs({{config, assignment({local}), 1, {}}}));
+  ASSERT_TRUE(report.errors.empty()) << report.errors.front();
+
+  down(1);
+  ASSERT_EQ(failuresUntilEjection(), 3);
+  EXPECT_TRUE(line(1).ejected);
+  EXPECT_EQ(line(1).detector, Detector::kConsecutive5xx);
+  const std::uint64_t before = selected(1);
+  for (int i = 0; i < 300; ++i) ASSERT_EQ(connectOnce(), 0) << i;
+  EXPECT_EQ(selected(1), before) << "an ejected endpoint was chosen";
+  for (int n = 2; n <= 4; ++n) EXPECT_GT(selected(n), 30u) << "endpoint " << n;
+  EXPECT_EQ(clusterStats().ejections_enforced[SM_DETECTOR_CONSECUTIVE_5XX], 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EjectionOfEveryPolicy,
+                         testing::Values(PolicyCase{"RoundRobin", LbPolicy::kRoundRobin, 1},
+                                         PolicyCase{"RoundRobinWeighted", LbPolicy::kRoundRobin, 5},
+                                         PolicyCase{"Random", LbPolicy::kRandom, 1},
+                                         PolicyCase{"LeastRequest", LbPolicy::kLeastRequest, 1},
+                                         PolicyCase{"LeastRequestWeighted", LbPolicy::kLeastRequest,
+                                                    5},
+                                         PolicyCase{"Maglev", LbPolicy::kMaglev, 1},
+                                         PolicyCase{"RingHash", LbPolicy::kRingHash, 1}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST_F(Ejection, ASuccessEndsTheRun) {
+  apply(TableBuilder().service(kVip, "c", backends(1)).ejecting("c", 3, 1));
+  for (int round = 0; round < 10; ++round) {
+    down(1);
+    EXPECT_EQ(connectOnce(), ECONNREFUSED);
+    EXPECT_EQ(connectOnce(), ECONNREFUSED);
+    up(1);
+    EXPECT_EQ(connectOnce(), 0);
+  }
+  EXPECT_FALSE(line(1).ejected);
+  EXPECT_EQ(line(1).failures, 20u);
+  EXPECT_EQ(line(1).successes, 10u);
+}
+
+TEST_F(Ejection, NoMoreThanTheLimit) {
+  apply(TableBuilder().service(kVip, "c", backends(5)).ejecting("c", 3, 2));
+  for (const int n : {1, 2, 3}) down(n);
+  for (int i = 0; i < 200; ++i) connectOnce();
+  EXPECT_EQ(clusterState().ejected, 2u);
+  const int out = line(1).ejected + line(2).ejected + line(3).ejected;
+  EXPECT_EQ(out, 2) << "and of the failing ones";
+  EXPECT_GT(clusterStats().ejections_overflow, 1u) << "the third is detected again and again";
+  EXPECT_EQ(clusterStats().ejections_detected[SM_DETECTOR_CONSECUTIVE_5XX],
+            2 + clusterStats().ejections_overflow);
+}
+
+TEST_F(Ejection, WhereAllAreEjectedTheServiceIsStillTried) {
+  apply(TableBuilder().service(kVip, "c", backends(3)).ejecting("c", 2, 3));
+  for (const int n : {1, 2, 3}) down(n);
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(connectOnce(), ECONNREFUSED);
+  EXPECT_EQ(clusterState().ejected, 3u);
+  up(2);
+  int served = 0;
+  for (int i = 0; i < 30; ++i) served += connectOnce() == 0 ? 1 : 0;
+  EXPECT_EQ(served, 10) << "all take turns, as in panic";
+}
+
+TEST_F(Ejection, ItReturnsAfterItsTimeAndStaysLongerTheNextTime) {
+  apply(TableBuilder().service(kVip, "c", backends(2)).ejecting("c", 2, 1, kBase));
+  for (int round = 1; round <= 3; ++round) {
+    down(1);
+    ASSERT_EQ(failuresUntilEjection(), 2) << round;
+    const EndpointLine ejected = line(1);
+    EXPECT_EQ(ejected.ejectedUntil - ejected.ejectedAt, round * kBase);
+    EXPECT_EQ(ejected.ejections, static_cast<std::uint32_t>(round));
+    up(1);
+    const std::uint64_t before = selected(1);
+    ASSERT_TRUE(eventually([&] {
+      EXPECT_EQ(connectOnce(), 0);
+      return selected(1) > before;
+    }));
+    const Nanos now = SystemClock().monotonic();
+    EXPECT_GE(now, ejected.ejectedUntil);
+    EXPECT_FALSE(line(1).ejected) << "its first success took it back";
+    EXPECT_EQ(clusterState().ejected, 0u);
+  }
+}
+
+TEST_F(Ejection, AnEndpointThatIsRemovedNoLongerCounts) {
+  apply(TableBuilder().service(kVip, "c", backends(3)).ejecting("c", 2, 1));
+  down(1);
+  ASSERT_EQ(failuresUntilEjection(), 2);
+  apply(TableBuilder().service(kVip, "c", {backend(2), backend(3)}).ejecting("c", 2, 1));
+  EXPECT_EQ(clusterState().ejected, 0u);
+  down(2);
+  EXPECT_EQ(failuresUntilEjection(), 2) << "there is room for another";
+}
+
+TEST_F(Ejection, ANewAgentFindsWhatIsEjected) {
+  const auto tables = TableBuilder().service(kVip, "c", backends(3)).ejecting("c", 2, 1);
+  apply(tables);
+  down(1);
+  ASSERT_EQ(failuresUntilEjection(), 2);
+  open();
+  EXPECT_EQ(apply(tables).writes, 0u);
+  EXPECT_TRUE(line(1).ejected);
+  const HealthOverlay overlay = readOverlay(datapath_->maps(), image());
+  ASSERT_NE(overlay.find("c", at(backend(1))), nullptr);
+  EXPECT_EQ(overlay.find("c", at(backend(1)))->ejectedUntil, line(1).ejectedUntil);
+  EXPECT_EQ(overlay.find("c", at(backend(2))), nullptr);
+}
+
+TEST_F(Ejection, TheAgentsOwnDetectorsEjectByTheSameRules) {
+  apply(TableBuilder().service(kVip, "c", backends(3)).ejecting("c", 5, 1));
+  const EjectionControl control = datapath_->ejections();
+  const auto detect = [&](int n, std::uint32_t percent) {
+    return control.detect(idOf("c", backend(n)), Detector::kSuccessRate, percent).value();
+  };
+  EXPECT_EQ(detect(1, 0), Detection::kNotEnforced);
+  EXPECT_EQ(detect(1, 100), Detection::kEjected);
+  EXPECT_EQ(detect(1, 100), Detection::kNone);
+  EXPECT_EQ(detect(2, 100), Detection::kOverflow);
+  EXPECT_EQ(line(1).detector, Detector::kSuccessRate);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(connectOnce(), 0);
+  EXPECT_EQ(selected(1), 0u);
+  EXPECT_TRUE(control.takeBack(idOf("c", backend(1))).value());
+  EXPECT_FALSE(control.takeBack(idOf("c", backend(1))).value());
+  EXPECT_EQ(clusterState().ejected, 0u);
+  EXPECT_EQ(clusterStats().ejections_detected[SM_DETECTOR_SUCCESS_RATE], 3u);
+}
+
+// Two localities behind one split: an ejected host of one is replaced by its neighbours, then by
+// the other locality, never by the other leg.
+TEST_F(Ejection, OnlyTheSameLegOfASplitStandsIn) {
+  const auto leg = [&](const std::string& name, std::vector<std::pair<std::string, int>> hosts) {
+    Cluster config = cluster(name, LbPolicy::kLeastRequest);
+    config.lb.localityMode = LocalityMode::kLocalityWeighted;
+    OutlierDetection& detection = config.outlierDetection.emplace();
+    detection.consecutive5xx = 1;
+    detection.maxEjectionPercent = 100;
+    std::vector<LocalityEndpoints> localities;
+    for (const auto& [zone, n] : hosts) {
+      LocalityEndpoints one;
+      one.locality.zone = zone;
+      one.weight = 1;
+      Endpoint endpoint;
+      endpoint.address = at(backend(n));
+      one.endpoints.push_back(endpoint);
+      localities.push_back(one);
+    }
+    return Leg{config, assignment(localities), 1, {}};
+  };
+  const auto report =
+      writer_->apply(compileLegs({leg("c", {{"a", 1}, {"b", 2}}), leg("d", {{"a", 3}})}));
+  ASSERT_TRUE(report.errors.empty()) << report.errors.front();
+  down(1);
+  ASSERT_EQ(failuresUntilEjection(), 1);
+  for (int i = 0; i < 400; ++i) ASSERT_EQ(connectOnce(), 0);
+  const auto other = statsOf("d", backend(3)).selected;
+  EXPECT_NEAR(static_cast<double>(other), 200, 80) << "half of the connections, as before";
+  EXPECT_EQ(selected(1), 1u);
+}
+
+// While one CPU connects, the other fails: from the ejection on nobody is sent there.
+TEST_F(Ejection, OnEveryCpuAtOnce) {
+  apply(TableBuilder().random(kVip, "c", backends(3)).ejecting("c", 5, 1));
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    while (!done) connectAlone();
+  });
+  down(1);
+  const bool ejected = eventually([&] {
+    connectOnce();
+    return clusterState().ejected == 1;
+  });
+  EXPECT_TRUE(ejected);
+  // Connections that were chosen before are over after this many of both.
+  for (int i = 0; i < 100; ++i) connectOnce();
+  const std::uint64_t before = selected(1);
+  for (int i = 0; i < 2000; ++i) connectOnce();
+  EXPECT_EQ(selected(1), before);
+  done = true;
+  other.join();
+  EXPECT_EQ(activeOf("c", backend(1)), 0u);
+}
+
+}  // namespace
+}  // namespace sockmesh::test

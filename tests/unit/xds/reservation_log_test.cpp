@@ -1,0 +1,51 @@
+#include "xds/reservation_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sockmesh {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Snapshot with(const std::string& cluster, const std::vector<std::string>& notHonoured) {
+  auto made = std::make_shared<Cluster>();
+  made->name = cluster;
+  made->notHonoured = notHonoured;
+  Snapshot snapshot;
+  snapshot.clusters[cluster] = made;
+  return snapshot;
+}
+
+TEST(ReservationLog, OneLineForAClusterWhenItsListChanges) {
+  ReservationLog log;
+  EXPECT_THAT(log.update(with("c", {"health_checks: no", "x: no"})),
+              ElementsAre("cluster c: without effect at connect(): health_checks: no; x: no"));
+  EXPECT_THAT(log.update(with("c", {"health_checks: no", "x: no"})), IsEmpty());
+  EXPECT_THAT(log.update(with("c", {"x: no"})),
+              ElementsAre("cluster c: without effect at connect(): x: no"));
+  EXPECT_THAT(log.update(with("c", {})),
+              ElementsAre("cluster c: everything in it has its effect now"));
+  EXPECT_THAT(log.update(with("c", {})), IsEmpty());
+}
+
+TEST(ReservationLog, AClusterThatGoesIsNotWorthALineAndIsNewWhenItIsBack) {
+  ReservationLog log;
+  log.update(with("c", {"x: no"}));
+  EXPECT_THAT(log.update(Snapshot{}), IsEmpty());
+  EXPECT_THAT(log.update(with("c", {"x: no"})),
+              ElementsAre("cluster c: without effect at connect(): x: no"));
+}
+
+TEST(ReservationLog, ListenersThatMakeNoVipSayWhy) {
+  ReservationLog log;
+  Snapshot snapshot;
+  snapshot.leftAlone = {{"0.0.0.0_80", "wildcard address 0.0.0.0:80"}};
+  EXPECT_THAT(log.update(snapshot),
+              ElementsAre("listener 0.0.0.0_80: makes no VIP: wildcard address 0.0.0.0:80"));
+  EXPECT_THAT(log.update(snapshot), IsEmpty());
+}
+
+}  // namespace
+}  // namespace sockmesh

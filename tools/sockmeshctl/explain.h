@@ -1,0 +1,33 @@
+// The parts of `explain`.
+#pragma once
+
+#include <vector>
+
+#include "commands.h"
+
+namespace sockmesh::ctl {
+
+// The service in question, and where to look further.
+struct Explained {
+  const NodeView& view;
+  VipKey key;
+  const ImageService& image;
+  const LbService& service;
+  std::vector<double> groupShares;  // parallel to the service's groups
+};
+
+// "groups": what connections are split over, each with its share.
+void addGroups(const Explained& explained, Document& out);
+
+// "endpoints": all of the service's clusters, also those that no connection reaches, since why not
+// is a question, too.
+void addEndpoints(const Explained& explained, Document& out);
+
+// "source": what a client of this address gets. A Failure where no client of it can be.
+std::optional<Failure> addSource(const Explained& explained, const IpAddress& source,
+                                 Document& out);
+
+// Seconds that an endpoint stays out of rotation; nothing where it is in it, or not known.
+std::optional<double> ejectedSeconds(const NodeView& view, std::uint32_t endpointId);
+
+}  // namespace sockmesh::ctl

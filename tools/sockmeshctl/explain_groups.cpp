@@ -1,0 +1,208 @@
+// The groups and endpoints of an explanation.
+#include <algorithm>
+#include <set>
+
+#include "datapath/abi_names.h"
+#include "explain.h"
+#include "lb/share.h"
+#include "text.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+Json localityJson(const Locality& locality) {
+  return {{"region", locality.region}, {"zone", locality.zone}, {"subZone", locality.subZone}};
+}
+
+bool has(const LbGroup& group, std::uint32_t flag) {
+  return (group.flags & flag) != 0;
+}
+
+// "choices=2,bias=1": what the policy goes by, besides its table.
+std::string parametersOf(const LbGroup& group) {
+  std::vector<std::string> parts;
+  if (group.table) parts.push_back("table=" + std::to_string(group.table->size));
+  if (group.policy == SM_POLICY_LEAST_REQUEST) {
+    if (has(group, SM_GROUP_WEIGHTED)) {
+      parts.push_back("bias=" + numberText(group.biasQ16 / 65536.0));
+    } else if (!has(group, SM_GROUP_FULL_SCAN)) {
+      parts.push_back("choices=" + std::to_string(group.choiceCount));
+    }
+  }
+  if (group.balancePercent > 0) {
+    parts.push_back("balance=" + std::to_string(group.balancePercent) + "%");
+  }
+  return join(parts, ",");
+}
+
+std::string notesOf(const LbGroup& group) {
+  std::vector<std::string> notes;
+  if (group.policy == SM_POLICY_BY_HASH) notes.emplace_back("leads to the others by hash");
+  if (has(group, SM_GROUP_PANIC)) notes.emplace_back("panic: all hosts, whatever their health");
+  if (has(group, SM_GROUP_DEGRADED)) notes.emplace_back("degraded hosts");
+  if (has(group, SM_GROUP_WEIGHTED)) notes.emplace_back("by weight");
+  if (has(group, SM_GROUP_FULL_SCAN)) notes.emplace_back("all hosts compared");
+  if (group.reason != SM_REASON_NONE) notes.emplace_back(reasonWord(group.reason).meaning);
+  return join(notes, "; ");
+}
+
+Json groupJson(std::size_t index, const LbGroup& group, double share) {
+  const Word reason = reasonWord(group.reason);
+  const bool given = group.reason != SM_REASON_NONE;
+  return {{"index", index},
+          {"percent", share * 100},
+          {"policy", policyName(group.policy)},
+          {"reason", given ? reason.name : ""},
+          {"meaning", given ? reason.meaning : ""},
+          {"cluster", group.cluster},
+          {"priority", group.priority},
+          {"locality", localityJson(group.locality)},
+          {"hosts", group.hosts.size()},
+          {"panic", has(group, SM_GROUP_PANIC)},
+          {"degraded", has(group, SM_GROUP_DEGRADED)},
+          {"weighted", has(group, SM_GROUP_WEIGHTED)},
+          {"fullScan", has(group, SM_GROUP_FULL_SCAN)},
+          {"choiceCount", group.choiceCount},
+          {"activeRequestBias", group.biasQ16 / 65536.0},
+          {"hashBalanceFactor", group.balancePercent},
+          {"tableSize", group.table ? group.table->size : 0}};
+}
+
+// ---- endpoints ----
+
+struct Row {
+  const ImageEndpoint* image = nullptr;
+  double share = 0;
+  std::uint32_t active = 0;
+  std::optional<double> ejected;  // seconds left
+};
+
+std::vector<Row> rowsOf(const Explained& explained) {
+  std::set<std::string> clusters;
+  for (const auto& group : explained.service.groups) clusters.insert(group->cluster);
+  const ServiceShares shares = shareOf(explained.service);
+  std::vector<Row> rows;
+  for (const auto& [id, endpoint] : explained.view.image.endpoints) {
+    if (!clusters.contains(endpoint.cluster)) continue;
+    Row row;
+    row.image = &endpoint;
+    const auto share = shares.endpoints.find({endpoint.cluster, endpoint.endpoint.address});
+    if (share != shares.endpoints.end()) row.share = share->second;
+    const auto live = explained.view.live.endpoints.find(id);
+    if (live != explained.view.live.endpoints.end()) row.active = live->second.state.active;
+    row.ejected = ejectedSeconds(explained.view, id);
+    rows.push_back(row);
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    const LbEndpoint& x = a.image->endpoint;
+    const LbEndpoint& y = b.image->endpoint;
+    return std::tie(a.image->cluster, x.priority, x.locality, x.address) <
+           std::tie(b.image->cluster, y.priority, y.locality, y.address);
+  });
+  return rows;
+}
+
+std::string healthOf(const LbEndpoint& endpoint) {
+  return std::string(edsHealthName(static_cast<std::uint32_t>(endpoint.health)));
+}
+
+Json endpointJson(const Row& row) {
+  const LbEndpoint& endpoint = row.image->endpoint;
+  return {{"id", row.image->id},
+          {"address", endpoint.address.ip.toString()},
+          {"port", endpoint.address.port},
+          {"cluster", row.image->cluster},
+          {"priority", endpoint.priority},
+          {"locality", localityJson(endpoint.locality)},
+          {"weight", endpoint.weight},
+          {"percent", row.share * 100},
+          {"active", row.active},
+          {"health", healthOf(endpoint)},
+          {"ejected", row.ejected.has_value()},
+          {"ejectedForSeconds", row.ejected ? Json(*row.ejected) : Json(nullptr)}};
+}
+
+std::vector<std::string> endpointRow(const Row& row) {
+  const LbEndpoint& endpoint = row.image->endpoint;
+  return {"  " + endpoint.address.toString(),
+          row.image->cluster,
+          std::to_string(endpoint.priority),
+          endpoint.locality.toString(),
+          std::to_string(endpoint.weight),
+          percentText(row.share * 100),
+          std::to_string(row.active),
+          healthOf(endpoint),
+          row.ejected ? "for " + secondsText(*row.ejected) : ""};
+}
+
+// Under which condition the shares are those of the tables.
+std::string conditionOf(const Explained& explained) {
+  const auto& groups = explained.service.groups;
+  const bool byLoad = std::any_of(groups.begin(), groups.end(), [](const auto& group) {
+    return group->policy == SM_POLICY_LEAST_REQUEST;
+  });
+  if (byLoad) return " (least request: while all are equally busy)";
+  const bool bySource = (explained.service.flags & SM_DESCRIPTOR_HASH_SOURCE) != 0;
+  return bySource ? " (by hash: over many clients)" : "";
+}
+
+}  // namespace
+
+std::optional<double> ejectedSeconds(const NodeView& view, std::uint32_t endpointId) {
+  const auto live = view.live.endpoints.find(endpointId);
+  if (live == view.live.endpoints.end()) return std::nullopt;
+  const sm_endpoint_state& state = live->second.state;
+  if (!isEjected(state, view.live.nowNs)) return std::nullopt;
+  return static_cast<double>(state.ejected_until_ns - view.live.nowNs) / 1e9;
+}
+
+void addGroups(const Explained& explained, Document& out) {
+  Table table;
+  table.columns = {{"  GROUP"},
+                   {"SHARE", false, true},
+                   {"POLICY"},
+                   {"CLUSTER"},
+                   {"PRIORITY", false, true},
+                   {"LOCALITY"},
+                   {"HOSTS", false, true},
+                   {"NOTES"},
+                   {"PARAMETERS", true}};
+  Json groups = Json::array();
+  for (std::size_t i = 0; i < explained.service.groups.size(); ++i) {
+    const LbGroup& group = *explained.service.groups[i];
+    const double share = explained.groupShares[i];
+    table.rows.push_back({"  " + std::to_string(i), percentText(share * 100),
+                          std::string(policyName(group.policy)), group.cluster,
+                          std::to_string(group.priority), group.locality.toString(),
+                          std::to_string(group.hosts.size()), notesOf(group), parametersOf(group)});
+    groups.push_back(groupJson(i, group, share));
+  }
+  out.data["groups"] = groups;
+  out.sections.push_back({"Groups, and their share of new connections:", table});
+}
+
+void addEndpoints(const Explained& explained, Document& out) {
+  Table table;
+  table.columns = {{"  ADDRESS"},
+                   {"CLUSTER"},
+                   {"PRIORITY", false, true},
+                   {"LOCALITY"},
+                   {"WEIGHT", false, true},
+                   {"SHARE", false, true},
+                   {"ACTIVE", false, true},
+                   {"HEALTH"},
+                   {"EJECTED"}};
+  Json endpoints = Json::array();
+  for (const Row& row : rowsOf(explained)) {
+    table.rows.push_back(endpointRow(row));
+    endpoints.push_back(endpointJson(row));
+  }
+  out.data["endpoints"] = endpoints;
+  const bool none = table.rows.empty();
+  out.sections.push_back(
+      {none ? "Endpoints: none"
+            : "Endpoints, and their share of new connections" + conditionOf(explained) + ":",
+       none ? Table{} : table});
+}
+
+}  // namespace sockmesh::ctl

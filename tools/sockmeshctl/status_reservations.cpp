@@ -1,0 +1,96 @@
+#include "status_reservations.h"
+
+#include <map>
+
+#include "agent_json.h"
+#include "agent_reservations.h"
+#include "text.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+std::string counted(std::size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+// A field without effect and the resources that have it: many clusters have the same.
+struct Field {
+  std::size_t clusters = 0;
+  std::size_t listeners = 0;
+  std::vector<std::string> names;
+};
+
+Table fieldsTable(const std::map<std::string, Field>& fields) {
+  Table table;
+  table.columns = {
+      {"  FIELD"}, {"WHY"}, {"CLUSTERS", false, true}, {"LISTENERS", false, true}, {"NAMES", true}};
+  for (const auto& [what, field] : fields) {
+    const auto colon = what.find(": ");
+    const std::string why = colon == std::string::npos ? "" : what.substr(colon + 2);
+    table.rows.push_back({"  " + what.substr(0, colon), why, std::to_string(field.clusters),
+                          std::to_string(field.listeners), join(field.names, ",")});
+  }
+  return table;
+}
+
+void addFields(const AgentReport& agent, Document& out) {
+  const auto resources = notHonouredOf(agent);
+  if (!resources) return;
+  std::map<std::string, Field> fields;
+  for (const NotHonouredResource& resource : *resources) {
+    for (const std::string& what : resource.fields) {
+      Field& field = fields[what];
+      ++(resource.kind == "Cluster" ? field.clusters : field.listeners);
+      field.names.push_back(resource.name);
+    }
+  }
+  if (fields.empty()) {
+    out.sections.push_back({"Not honoured: none", {}});
+    return;
+  }
+  out.sections.push_back({"Not honoured: " + counted(fields.size(), "field") +
+                              " without effect, in " + counted(resources->size(), "resource"),
+                          fieldsTable(fields)});
+}
+
+// A line with their number; -o wide lists them.
+void addReasons(const Json& status, const char* field, const std::string& title, Document& out) {
+  Table table;
+  table.columns = {{""}, {""}};
+  for (const Json& item : child(status, field, Json::value_t::array)) {
+    table.rows.push_back({"  " + text(item, "name"), text(item, "reason")});
+  }
+  if (table.rows.empty()) return;
+  out.sections.push_back(
+      {title + ": " + std::to_string(table.rows.size()) + " (-o wide lists them)", {}});
+  out.sections.push_back({"", table, true});
+}
+
+}  // namespace
+
+void addNotHonoured(const AgentReport& agent, Document& out) {
+  if (!agent.status) return;
+  addFields(agent, out);
+  addReasons(*agent.status, "leftAlone", "Listeners that make no VIP", out);
+  addReasons(*agent.status, "conflicts", "Conflicts", out);
+}
+
+void addLayerSeven(const NodeView& view, const AgentReport& agent, Document& out) {
+  Table table;
+  table.columns = {{""}, {""}, {""}};
+  Json services = Json::array();
+  for (const auto& [key, service] : view.image.services) {
+    if ((service.service->flags & SM_DESCRIPTOR_NEEDS_L7) == 0) continue;
+    const auto reasons = layerSevenReasons(agent, service.service->name);
+    table.rows.push_back({"  " + key.vip.toString(), service.service->name, join(reasons, "; ")});
+    services.push_back(
+        {{"vip", key.vip.toString()}, {"service", service.service->name}, {"reasons", reasons}});
+  }
+  out.data["needsLayer7"] = services;
+  if (table.rows.empty()) return;
+  out.sections.push_back({"Needing layer 7: " + counted(table.rows.size(), "service") +
+                              ", balanced without the request that a hash policy names",
+                          table});
+}
+
+}  // namespace sockmesh::ctl
