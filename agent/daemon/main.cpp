@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "daemon/agent.h"
 #include "daemon/config.h"
+#include "xds/grpc_log.h"
 
 namespace sockmesh {
 namespace {
@@ -65,6 +66,7 @@ int run(const Flags& flags) {
     return 0;
   }
   blockSignals();
+  routeGrpcLog();
   auto agent = Agent::create(*config);
   if (!agent) return fail(kExitFailure, agent.error());
   (*agent)->run();

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 
 #include "base/log.h"
 #include "datapath/attachment_info.h"
+#include "datapath/pin_lock.h"
 #include "sockmesh.skel.h"
 
 namespace sockmesh {
@@ -68,8 +70,11 @@ Status checkKernel() {
   const UniqueFd probe(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "sm_probe", "GPL",
                                      program.data(), program.size(), &options));
   if (probe.valid()) return {};
-  if (errno == EPERM) return Error::fromErrno("loading a BPF program", errno);
-  return Error("this kernel is too old: bpf_set_retval() in connect4 needs Linux 5.18");
+  if (errno != EINVAL) return Error::fromErrno("loading a BPF program", errno);
+  utsname kernel{};
+  uname(&kernel);
+  return Error("this kernel (" + std::string(kernel.release) +
+               ") is too old: bpf_set_retval() in connect4 needs Linux 5.18");
 }
 
 std::uint32_t maxEntries(int fd) {
@@ -115,6 +120,21 @@ Status makeFolder(const std::string& path) {
   return Error::fromErrno(path, errno);
 }
 
+// Detaches the programs, then removes the whole folder.
+Status removePins(const PinPath& pins) {
+  const auto& programs = programNames();
+  for (auto program = programs.rbegin(); program != programs.rend(); ++program) {
+    const std::string path = pins.links() + "/" + *program;
+    if (!exists(path)) continue;
+    // Detached here and now: the kernel frees an unpinned link at its leisure.
+    if (const Link link(bpf_link__open(path.c_str())); link) bpf_link__detach(link.get());
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) return Error::fromErrno(path, errno);
+  }
+  std::error_code failed;
+  std::filesystem::remove_all(pins.folder, failed);
+  return failed ? Status(Error(pins.folder + ": " + failed.message())) : Status();
+}
+
 // Mounted by ensureBpffs(), and nothing else in it: ours to unmount.
 void unmountOwnBpffs(const std::string& root) {
   std::ifstream mounts("/proc/self/mounts");
@@ -145,22 +165,20 @@ Result<std::unique_ptr<Datapath>> Datapath::open(const DatapathOptions& options)
   if (!cgroup) return cgroup.error();
   datapath->cgroup_ = std::move(cgroup).value();
   if (auto ok = ensureBpffs(options.bpffsRoot); !ok) return ok.error();
+  auto lock = lockPins(options.bpffsRoot);
+  if (!lock) return lock.error();
+  datapath->lock_ = std::move(lock).value();
   const PinPath pins(options.bpffsRoot);
-  if (auto ok = datapath->load(options, pins); !ok) {
-    // Maps alone do nothing; without links they are of no use to anyone.
-    if (!datapath->adopted_) {
-      [[maybe_unused]] const Status cleaned = cleanup(options.bpffsRoot);
-    }
-    return ok.error();
+  Status started = datapath->load(options, pins);
+  if (started) started = datapath->attach(pins);
+  if (started) return datapath;
+  // Maps alone do nothing; without links they are of no use to anyone.
+  const bool adopted = datapath->adopted_;
+  datapath.reset();
+  if (!adopted) {
+    [[maybe_unused]] const Status cleaned = cleanup(options.bpffsRoot);
   }
-  if (auto ok = datapath->attach(pins); !ok) {
-    if (!datapath->adopted_) {
-      datapath->maps_.reset();
-      [[maybe_unused]] const Status cleaned = cleanup(options.bpffsRoot);
-    }
-    return ok.error();
-  }
-  return datapath;
+  return started.error();
 }
 
 Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
@@ -168,6 +186,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   skeleton_->bpf = sockmesh_bpf::open();
   if (skeleton_->bpf == nullptr) return Error::fromErrno("opening the BPF object", errno);
   bpf_object* object = skeleton_->bpf->obj;
+  PageTypes pages = PageTypes::of(object);
 
   std::size_t pinned = 0;
   for (const std::string& name : kMapNames) pinned += exists(pins.maps() + "/" + name) ? 1 : 0;
@@ -175,7 +194,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
     // An agent was ended while it pinned its first maps: nothing was attached to them yet.
     logger("datapath")
         ->warn("{} holds {} of {} maps: starting afresh", pins.maps(), pinned, kMapNames.size());
-    if (auto cleaned = cleanup(options.bpffsRoot); !cleaned) return cleaned.error();
+    if (auto removed = removePins(pins); !removed) return removed.error();
     pinned = 0;
   }
   adopted_ = pinned > 0;
@@ -217,7 +236,8 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
       return Error::fromErrno("pinning " + path, errno);
     }
   }
-  auto opened = KernelMaps::open(pins.maps(), MapAccess::kReadWrite, object);
+  pages.btfFd = bpf_object__btf_fd(object);
+  auto opened = KernelMaps::open(pins.maps(), MapAccess::kReadWrite, pages);
   if (!opened) return opened.error();
   maps_ = std::move(opened).value();
   return {};
@@ -250,19 +270,13 @@ EjectionControl Datapath::ejections() const {
 }
 
 Status Datapath::cleanup(const std::string& bpffsRoot) {
-  const PinPath pins(bpffsRoot);
-  const auto& programs = programNames();
-  for (auto program = programs.rbegin(); program != programs.rend(); ++program) {
-    const std::string path = pins.links() + "/" + *program;
-    if (!exists(path)) continue;
-    // Detached here and now: the kernel frees an unpinned link at its leisure.
-    if (const Link link(bpf_link__open(path.c_str())); link) bpf_link__detach(link.get());
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return Error::fromErrno(path, errno);
+  if (!exists(bpffsRoot)) return {};
+  {
+    auto lock = lockPins(bpffsRoot);
+    if (!lock) return lock.error();
+    if (auto removed = removePins(PinPath(bpffsRoot)); !removed) return removed;
   }
-  std::error_code failed;
-  std::filesystem::remove_all(pins.folder, failed);
-  if (failed) return Error(pins.folder + ": " + failed.message());
-  unmountOwnBpffs(bpffsRoot);
+  unmountOwnBpffs(bpffsRoot);  // the lock would keep it busy
   return {};
 }
 

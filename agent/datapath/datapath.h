@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "datapath/cgroup_root.h"
 #include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
@@ -25,8 +26,8 @@ struct DatapathOptions {
 class Datapath {
  public:
   // Loads the programs, adopting pinned maps where there are any, and attaches them: whatever goes
-  // wrong, nothing is left half attached that was not there before. Needs root (CAP_BPF,
-  // CAP_NET_ADMIN, CAP_PERFMON).
+  // wrong, nothing is left half attached that was not there before. One process at a time on a
+  // bpffs. Needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
   static Result<std::unique_ptr<Datapath>> open(const DatapathOptions& options);
   ~Datapath();
   Datapath(const Datapath&) = delete;
@@ -44,7 +45,8 @@ class Datapath {
   // For as long as this lives.
   EjectionControl ejections() const;
 
-  // Detaches the programs and removes pins, maps and the folder; what is not there is no error.
+  // Detaches the programs and removes pins, maps and the folder; what is not there is no error. An
+  // Error, and nothing is changed, while another process has the datapath open.
   static Status cleanup(const std::string& bpffsRoot);
 
  private:
@@ -53,6 +55,7 @@ class Datapath {
   Status load(const DatapathOptions& options, const PinPath& pins);
   Status attach(const PinPath& pins);
 
+  UniqueFd lock_;  // see pin_lock.h; let go of last
   std::unique_ptr<Skeleton> skeleton_;
   std::unique_ptr<KernelMaps> maps_;
   CgroupRoot cgroup_;

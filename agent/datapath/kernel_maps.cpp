@@ -20,8 +20,8 @@ namespace {
 // list.
 class Opener {
  public:
-  Opener(const std::string& directory, MapAccess access, const bpf_object* object)
-      : directory_(directory), access_(access), object_(object) {}
+  Opener(const std::string& directory, MapAccess access, const PageTypes& types)
+      : directory_(directory), access_(access), types_(types) {}
 
   UniqueFd fd(const std::string& name) {
     const std::string path = directory_ + "/" + name;
@@ -67,16 +67,13 @@ class Opener {
   const std::optional<Error>& error() const { return error_; }
 
  private:
-  PageFormat format(const std::string& name) {
+  PageFormat format(const std::string& name) const {
     PageFormat format;
-    if (object_ == nullptr) return format;
-    const bpf_map* outer = bpf_object__find_map_by_name(object_, name.c_str());
-    const bpf_map* inner =
-        outer == nullptr ? nullptr : bpf_map__inner_map(const_cast<bpf_map*>(outer));
-    if (inner == nullptr) return format;
-    format.btfFd = bpf_object__btf_fd(object_);
-    format.btfKeyTypeId = bpf_map__btf_key_type_id(inner);
-    format.btfValueTypeId = bpf_map__btf_value_type_id(inner);
+    const auto found = types_.tables.find(name);
+    if (found == types_.tables.end()) return format;
+    format.btfFd = types_.btfFd;
+    format.btfKeyTypeId = found->second.key;
+    format.btfValueTypeId = found->second.value;
     return format;
   }
 
@@ -86,7 +83,7 @@ class Opener {
 
   const std::string& directory_;
   MapAccess access_;
-  const bpf_object* object_;
+  const PageTypes& types_;
   std::optional<Error> error_;
 };
 
@@ -102,10 +99,23 @@ void addWords(void* to, const void* from, std::size_t words) {
 
 }  // namespace
 
+PageTypes PageTypes::of(const bpf_object* opened) {
+  PageTypes types;
+  const bpf_map* table = nullptr;
+  bpf_object__for_each_map(table, opened) {
+    if (bpf_map__type(table) != BPF_MAP_TYPE_ARRAY_OF_MAPS) continue;
+    const bpf_map* page = bpf_map__inner_map(const_cast<bpf_map*>(table));
+    if (page == nullptr) continue;
+    types.tables[bpf_map__name(table)] = {bpf_map__btf_key_type_id(page),
+                                          bpf_map__btf_value_type_id(page)};
+  }
+  return types;
+}
+
 Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& directory, MapAccess access,
-                                                     const bpf_object* object) {
+                                                     const PageTypes& types) {
   auto maps = std::make_unique<KernelMaps>();
-  Opener opener(directory, access, object);
+  Opener opener(directory, access, types);
   maps->frontends4 = BpfHash<sm_frontend4_key, std::uint32_t>(opener.fd("frontends4"));
   maps->frontends6 = BpfHash<sm_frontend6_key, std::uint32_t>(opener.fd("frontends6"));
   opener.array(maps->heads, "heads");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,20 @@ namespace sockmesh {
 
 // Names of the maps as pinned, in one place.
 extern const std::vector<std::string> kMapNames;
+
+// The BTF of pages made later. Linux before 6.2 takes a page into its table only where it has BTF
+// like the prototype that the table was made with; `bpftool map dump` reads it everywhere.
+struct PageTypes {
+  struct Ids {
+    std::uint32_t key = 0;
+    std::uint32_t value = 0;
+  };
+  // Of an object that is opened and not loaded: libbpf drops the prototypes with loading.
+  static PageTypes of(const bpf_object* opened);
+
+  int btfFd = -1;  // the loaded object's; not owned, must outlive the maps
+  std::map<std::string, Ids> tables;
+};
 
 struct KernelMaps {
   BpfHash<sm_frontend4_key, std::uint32_t> frontends4;
@@ -40,10 +55,9 @@ struct KernelMaps {
   UniqueFd events;
   std::uint32_t maxServices = 0;  // capacity of each of frontends4, frontends6 and of heads - 1
 
-  // Opens the maps pinned in `directory` (".../maps"). `object`, the loaded BPF object or null,
-  // gives the BTF of pages made later; it must outlive the result.
+  // Opens the maps pinned in `directory` (".../maps"); who makes pages gives their `types`.
   static Result<std::unique_ptr<KernelMaps>> open(const std::string& directory, MapAccess access,
-                                                  const bpf_object* object = nullptr);
+                                                  const PageTypes& types = {});
 };
 
 // Sums of the shards of one endpoint or cluster; zeros where there is no page.

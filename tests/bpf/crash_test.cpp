@@ -2,6 +2,8 @@
 // resolves to its old or its new endpoint set, whole, and a restart converges.
 #include <sys/wait.h>
 
+#include <filesystem>
+
 #include "support/datapath_test.h"
 
 namespace sockmesh::test {
@@ -278,6 +280,20 @@ TEST_F(FullTable, AFullTableIsReportedAndTheRestWorks) {
   }
   EXPECT_TRUE(writer_->apply(fewer.build()).errors.empty());
   ASSERT_TRUE(connectTo(at("10.96.1.6:80")));
+}
+
+TEST_F(Crash, AnAgentKilledWhileItPinnedItsFirstMapsIsFollowedByOneThatStartsAfresh) {
+  writer_.reset();
+  store_.reset();
+  datapath_.reset();
+  const PinPath pins(sandbox_->bpffs());
+  std::filesystem::remove_all(pins.links());
+  ASSERT_EQ(unlink((pins.maps() + "/" + kMapNames.back()).c_str()), 0);
+  open();
+  ASSERT_TRUE(datapath_) << "see above";
+  EXPECT_FALSE(datapath_->adopted());
+  apply(before());
+  EXPECT_TRUE(connectTo(at("10.96.0.1:80")));
 }
 
 TEST_F(Crash, CleanupRemovesEveryTrace) {

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -79,6 +80,22 @@ TEST_F(Inspect, MapUsageCountsWhatIsInUse) {
   EXPECT_EQ(maps["endpoints"].pages, 1U);
   EXPECT_GE(maps["endpoints"].memoryBytes, (64U << SM_ENDPOINT_PAGE_BITS));
   EXPECT_GT(maps["cells"].entries, 0U);
+}
+
+TEST_F(Inspect, PagesHaveBtfAsOlderKernelsWantIt) {
+  makeTraffic();
+  int pages = 0;
+  for (const auto& pin :
+       std::filesystem::directory_iterator(PinPath(sandbox_->bpffs()).maps() + "/pages")) {
+    const UniqueFd fd(bpf_obj_get(pin.path().c_str()));
+    bpf_map_info info{};
+    std::uint32_t length = sizeof(info);
+    ASSERT_EQ(bpf_obj_get_info_by_fd(fd.get(), &info, &length), 0) << pin.path();
+    EXPECT_NE(info.btf_id, 0U) << pin.path();
+    EXPECT_NE(info.btf_value_type_id, 0U) << pin.path();
+    ++pages;
+  }
+  EXPECT_GE(pages, 8) << "one of every table";
 }
 
 TEST_F(Inspect, AttachmentsSayWhereAndInWhoseCompany) {

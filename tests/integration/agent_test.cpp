@@ -1,7 +1,9 @@
 // The agent as a user meets it: real processes, a real ADS stream, real connections.
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -13,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "datapath/datapath.h"
+#include "datapath/pin_path.h"
 #include "support/mesh.h"
 #include "support/net.h"
 
@@ -71,6 +74,18 @@ class Agent : public ::testing::Test {
       return image.services.contains({at(vip), Protocol::kTcp});
     });
   }
+  // Programs that hang on this very cgroup.
+  static std::uint32_t attachedPrograms(const std::string& cgroup) {
+    const UniqueFd fd(open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    std::uint32_t all = 0;
+    for (const bpf_attach_type hook : {BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT,
+                                       BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_SOCK_OPS}) {
+      LIBBPF_OPTS(bpf_prog_query_opts, query);
+      EXPECT_EQ(bpf_prog_query_opts(fd.get(), hook, &query), 0);
+      all += query.prog_cnt;
+    }
+    return all;
+  }
   static const LbGroup* groupOf(const KernelImage& image, const std::string& vip) {
     const auto found = image.services.find({at(vip), Protocol::kTcp});
     return found == image.services.end() ? nullptr : found->second.service->groups[0].get();
@@ -87,6 +102,7 @@ TEST_F(Agent, BalancesByWeightsAndFollowsTheFile) {
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0] + "*3", hosts_[1] + "*1"}));
   start();
   EXPECT_EQ(spread(kVip, 40), (std::vector{30, 10, 0}));
+  EXPECT_GT(attachedPrograms(sandbox_->cgroup()), 0U);
 
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[1] + "*1", hosts_[2] + "*1"}));
   ASSERT_TRUE(mesh_->awaitImage([&](const KernelImage& image) {
@@ -213,6 +229,31 @@ TEST_F(Agent, SigtermLeavesTheDatapathAndCleanupRemovesIt) {
   EXPECT_FALSE(std::filesystem::exists(sandbox_->bpffs() + "/sockmesh-v1"));
 }
 
+TEST_F(Agent, TheDatapathHasOneAgentAtATime) {
+  nonBlocking();
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  start();
+  const std::string refusal =
+      "sockmeshd: another sockmeshd runs on " + sandbox_->bpffs() + ": end it first\n";
+  auto second = mesh_->agentCommand();
+  // The admin port is another: that is not what keeps them apart.
+  second.insert(second.end(), {"--admin-address", "127.0.0.1:15078", "--log-level", "off"});
+  const Ran ran = run(second);
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.output, refusal);
+  const std::vector<std::string> cleanup = {binary("sockmeshd"), "--cleanup", "--bpffs-root",
+                                            sandbox_->bpffs()};
+  const Ran refused = run(cleanup);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_EQ(refused.output, refusal);
+  EXPECT_EQ(spread(kVip, 2), (std::vector{2, 0, 0}));
+
+  mesh_->killAgent();
+  EXPECT_EQ(spread(kVip, 2), (std::vector{2, 0, 0}));
+  const Ran cleaned = run(cleanup);
+  EXPECT_EQ(cleaned.code, 0) << "the dead hold no lock: " << cleaned.output;
+}
+
 TEST_F(Agent, AStaleControlPlaneAddressInTheMapsDoesNotStopTheAgent) {
   // The control plane's own address is a VIP that leads nowhere.
   mesh_->serve("trap.yaml", serviceYaml("127.0.0.1:18000", "trap", {"127.0.0.1:1"}));
@@ -247,6 +288,21 @@ TEST_F(Agent, TroubleIsOneClearLine) {
   const auto holder = std::move(listenOn(taken)).value();
   fails({"--admin-address", taken.toString()}, taken.toString());
   EXPECT_EQ(run({binary("sockmeshd"), "--no-such-flag"}).code, 64);
+}
+
+// A kernel without BTF, as the agent sees one: nothing is where the kernel shows its own.
+TEST_F(Agent, AKernelWithoutBtfIsRefusedWithOneLine) {
+  ASSERT_EQ(mount("none", "/sys/kernel/btf", "tmpfs", MS_RDONLY, nullptr), 0);
+  auto command = mesh_->agentCommand();
+  command.insert(command.end(), {"--log-level", "off"});
+  const Ran ran = run(command);
+  umount("/sys/kernel/btf");
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.output,
+            "sockmeshd: this kernel has no BTF (/sys/kernel/btf/vmlinux); it needs "
+            "CONFIG_DEBUG_INFO_BTF\n");
+  EXPECT_FALSE(std::filesystem::exists(PinPath(sandbox_->bpffs()).folder)) << "something is pinned";
+  EXPECT_EQ(attachedPrograms(sandbox_->cgroup()), 0U);
 }
 
 TEST_F(Agent, WithoutAControlPlaneItWaitsAndSaysSo) {

@@ -4,7 +4,7 @@ BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 BPF_LINKED := $(BUILD)/bpf/sockmesh.o
 SKELETON := $(GEN)/sockmesh.skel.h
-MULTIARCH := $(shell gcc -print-multiarch)
+MULTIARCH := $(ARCH)-linux-gnu
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Ibpf/include \
 	-Itests/bpf -I/usr/include/$(MULTIARCH) -Wall -Wextra -Werror -Wno-unused-parameter
 

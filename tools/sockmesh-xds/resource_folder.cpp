@@ -83,8 +83,8 @@ class Loader {
     for (const std::string& document : splitDocuments(*text)) loadDocument(document);
   }
 
-  Result<std::shared_ptr<const ResourceSet>> finish() && {
-    if (errors_.empty()) return std::shared_ptr<const ResourceSet>(std::move(resources_));
+  Result<FolderContents> finish() && {
+    if (errors_.empty()) return FolderContents{std::move(resources_), std::move(passedOver_)};
     return Error(fmt::format("{}", fmt::join(errors_, "\n")));
   }
 
@@ -95,7 +95,15 @@ class Loader {
     if (!response.ParseFromString(bytes)) {
       return fail("", Error("not a serialized envoy.service.discovery.v3.DiscoveryResponse"));
     }
-    addAll(response);
+    for (int i = 0; i < response.resources_size(); ++i) {
+      const google::protobuf::Any& any = response.resources(i);
+      if (isKnownType(any.type_url())) {
+        add(placeOf(i), any, response.type_url());
+      } else {
+        passedOver_.push_back(
+            fmt::format("{}: {}: unknown type {}", file_, placeOf(i), any.type_url()));
+      }
+    }
   }
 
   void loadDocument(const std::string& text) {
@@ -138,9 +146,10 @@ class Loader {
 
   void addAll(const envoy::service::discovery::v3::DiscoveryResponse& response) {
     for (int i = 0; i < response.resources_size(); ++i) {
-      add(fmt::format("resources[{}]", i), response.resources(i), response.type_url());
+      add(placeOf(i), response.resources(i), response.type_url());
     }
   }
+  static std::string placeOf(int index) { return fmt::format("resources[{}]", index); }
 
   // `responseType` is the type_url of the response around it, where there is one: what a resource
   // in a discovery Resource wrapper is served as.
@@ -161,11 +170,12 @@ class Loader {
   std::string file_;  // relative to the folder
   std::shared_ptr<ResourceSet> resources_ = std::make_shared<ResourceSet>();
   std::vector<std::string> errors_;
+  std::vector<std::string> passedOver_;
 };
 
 }  // namespace
 
-Result<std::shared_ptr<const ResourceSet>> loadFolder(const fs::path& folder) {
+Result<FolderContents> loadFolder(const fs::path& folder) {
   const auto files = listFiles(folder);
   if (!files) return files.error();
   Loader loader(folder);

@@ -4,17 +4,26 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "resource_set.h"
 
 namespace sockmesh {
 
+struct FolderContents {
+  std::shared_ptr<const ResourceSet> resources;
+  // What is in a .pb file and cannot be served, a line each: "FILE: resources[2]: ...". Captures of
+  // a real control plane hold types that this one was not built with.
+  std::vector<std::string> passedOver;
+};
+
 // Reads every .yaml, .yml, .json and .pb file below `folder`; names that begin with a dot are
 // passed over (editors' and Kubernetes' own). A document is one resource with its @type, a list of
 // them, or
 // {"resources": [...]} as in a DiscoveryResponse; an empty one holds nothing.
 // The Error lists all that is wrong, a line each: "FILE: resources[2]: ...".
-Result<std::shared_ptr<const ResourceSet>> loadFolder(const std::filesystem::path& folder);
+Result<FolderContents> loadFolder(const std::filesystem::path& folder);
 
 }  // namespace sockmesh

@@ -65,6 +65,13 @@ std::string versionOf(const ResourcesByName& resources) {
   return fmt::format("{:016x}", hash);
 }
 
+bool isKnownType(const std::string& typeUrl) {
+  std::string typeName;
+  return google::protobuf::Any::ParseAnyTypeUrl(typeUrl, &typeName) &&
+         google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(typeName) !=
+             nullptr;
+}
+
 Result<std::string> resourceName(const google::protobuf::Any& any) {
   std::string typeName;
   if (!google::protobuf::Any::ParseAnyTypeUrl(any.type_url(), &typeName)) {

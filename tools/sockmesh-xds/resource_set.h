@@ -40,6 +40,9 @@ class ResourceSet {
 // too. 16 hexadecimal digits.
 std::string versionOf(const ResourcesByName& resources);
 
+// Whether this binary was built with the message that `typeUrl` names.
+bool isKnownType(const std::string& typeUrl);
+
 // The name a resource goes by in its type: cluster_name, name, or that of a discovery Resource
 // wrapper. An Error when the type is not known or the bytes do not decode.
 Result<std::string> resourceName(const google::protobuf::Any& any);

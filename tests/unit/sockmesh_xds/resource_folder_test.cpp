@@ -38,7 +38,8 @@ class ResourceFolderTest : public ::testing::Test {
     EXPECT_TRUE(loaded) << loaded.error().message();
     std::vector<std::string> all;
     if (!loaded) return all;
-    for (const auto& [name, resource] : (*loaded)->ofType(std::string(type))) all.push_back(name);
+    for (const auto& [name, resource] : loaded->resources->ofType(std::string(type)))
+      all.push_back(name);
     return all;
   }
 
@@ -103,10 +104,22 @@ TEST_F(ResourceFolderTest, CapturedResponsesAreServedByteByByte) {
   write("eds.pb", response.SerializeAsString());
   const auto loaded = loadFolder(folder_);
   ASSERT_TRUE(loaded) << loaded.error().message();
-  const auto& assignments = (*loaded)->ofType(std::string(kAssignmentType));
+  const auto& assignments = loaded->resources->ofType(std::string(kAssignmentType));
   ASSERT_EQ(assignments.size(), 2u);
   EXPECT_EQ(assignments.at("a")->any.value(), response.resources(0).value());
   EXPECT_EQ(assignments.at("b")->any.value(), response.resources(1).value());
+}
+
+TEST_F(ResourceFolderTest, ACaptureOfATypeThatIsNotKnownIsReportedAndTheOthersAreServed) {
+  write("a.yaml", kClusterA);
+  envoy::service::discovery::v3::DiscoveryResponse response;
+  response.set_type_url("type.googleapis.com/example.Unknown");
+  response.add_resources()->set_type_url("type.googleapis.com/example.Unknown");
+  write("sub/unknown.pb", response.SerializeAsString());
+  EXPECT_THAT(loadFolder(folder_)->passedOver,
+              ElementsAre("sub/unknown.pb: resources[0]: unknown type "
+                          "type.googleapis.com/example.Unknown"));
+  EXPECT_THAT(names(kClusterType), ElementsAre("a"));
 }
 
 TEST_F(ResourceFolderTest, AMistakeIsNamedByFileLineAndField) {
