@@ -1,6 +1,8 @@
 #include "datapath/kernel_image.h"
 
+#include <array>
 #include <atomic>
+#include <map>
 #include <optional>
 
 #include "datapath/codec.h"
@@ -89,7 +91,8 @@ std::shared_ptr<const CellTable> readTable(const KernelMaps& maps, std::uint32_t
 
 class Reader {
  public:
-  Reader(const KernelMaps& maps, KernelImage& image) : maps_(maps), image_(image) {}
+  Reader(const KernelMaps& maps, KernelImage::Tables tables, KernelImage& image)
+      : maps_(maps), tables_(tables), image_(image) {}
 
   void service(const VipKey& key, std::uint32_t id) {
     auto read = readService(key, id);
@@ -125,8 +128,7 @@ class Reader {
     service->flags = descriptor->flags;
     service->affinitySeconds = descriptor->affinity_s;
     if (descriptor->pick_size > 1) {
-      service->pick =
-          readTable(maps_, descriptor->pick_cell, descriptor->pick_size, descriptor->pick_size);
+      service->pick = table(descriptor->pick_cell, descriptor->pick_size, descriptor->pick_size);
       if (!service->pick) return Error("pick cells without a page");
     }
     for (std::uint32_t i = 0; i < descriptor->group_count; ++i) {
@@ -164,20 +166,31 @@ class Reader {
     }
     const std::uint32_t cells =
         tableCellCount(raw.policy, raw.flags, raw.table_size, raw.ring_shift);
-    if (cells > 0) {
-      group->table = readTable(maps_, raw.table_cell, cells, raw.table_size);
+    const bool wanted = tables_ == KernelImage::Tables::kAll || raw.policy == SM_POLICY_BY_HASH;
+    if (cells > 0 && wanted) {
+      group->table = table(raw.table_cell, cells, raw.table_size);
       if (!group->table) return Error("table cells without a page");
     }
     return std::shared_ptr<const LbGroup>(std::move(group));
   }
 
+  // Equal tables of several groups are one range of cells, and one object here, too.
+  std::shared_ptr<const CellTable> table(std::uint32_t first, std::uint32_t count,
+                                         std::uint32_t size) {
+    auto& known = known_[{first, count, size}];
+    if (!known) known = readTable(maps_, first, count, size);
+    return known;
+  }
+
   const KernelMaps& maps_;
+  KernelImage::Tables tables_;
   KernelImage& image_;
+  std::map<std::array<std::uint32_t, 3>, std::shared_ptr<const CellTable>> known_;
 };
 
 }  // namespace
 
-Result<KernelImage> KernelImage::read(const KernelMaps& maps) {
+Result<KernelImage> KernelImage::read(const KernelMaps& maps, Tables tables) {
   KernelImage image;
   if (auto names = readNames(maps, image); !names) return names.error();
   for (const auto& [id, name] : image.clusterNames) {
@@ -185,7 +198,7 @@ Result<KernelImage> KernelImage::read(const KernelMaps& maps) {
     if (state != nullptr) image.clusterStates[id] = *state;
   }
   readEndpoints(maps, image);
-  Reader reader(maps, image);
+  Reader reader(maps, tables, image);
   auto four = maps.frontends4.entries();
   if (!four) return four.error().in("frontends4");
   for (const auto& [key, id] : *four) reader.service(decodeFrontend(key), id);

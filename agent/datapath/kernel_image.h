@@ -40,7 +40,11 @@ struct KernelImage {
   std::vector<std::string> broken;
   std::vector<VipKey> brokenFrontends;  // their keys, in the same order
 
-  static Result<KernelImage> read(const KernelMaps& maps);
+  enum class Tables : std::uint8_t {
+    kAll,
+    kOfGroupsOnly,  // which group a connection gets; of hosts' tables, which may be large, none
+  };
+  static Result<KernelImage> read(const KernelMaps& maps, Tables tables = Tables::kAll);
 };
 
 }  // namespace sockmesh

@@ -153,7 +153,7 @@ Result<DatapathStats> readDatapathStats(const std::string& bpffsRoot) {
   const std::string directory = PinPath(bpffsRoot).maps();
   auto maps = KernelMaps::open(directory, MapAccess::kReadOnly);
   if (!maps) return maps.error();
-  auto image = KernelImage::read(**maps);
+  auto image = KernelImage::read(**maps, KernelImage::Tables::kOfGroupsOnly);
   if (!image) return image.error();
   auto live = LiveState::read(**maps, *image, directory);
   if (!live) return live.error();

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "datapath/attachment_info.h"
@@ -80,6 +81,31 @@ TEST_F(Inspect, MapUsageCountsWhatIsInUse) {
   EXPECT_EQ(maps["endpoints"].pages, 1U);
   EXPECT_GE(maps["endpoints"].memoryBytes, (64U << SM_ENDPOINT_PAGE_BITS));
   EXPECT_GT(maps["cells"].entries, 0U);
+}
+
+// Many services over one large table: it is there once, in the kernel and in what is read.
+TEST_F(Inspect, EqualTablesAreReadOnceAndMetricsReadNone) {
+  const auto count = static_cast<std::size_t>(8);
+  TableBuilder tables;
+  for (std::size_t n = 1; n <= count; ++n) {
+    tables.service("10.96.0." + std::to_string(n) + ":80", "c", {"10.1.0.1:80", "10.1.0.2:80"});
+  }
+  apply(tables);
+  const KernelImage whole = image();
+  ASSERT_EQ(whole.services.size(), count);
+  std::set<const CellTable*> objects;
+  for (const auto& [key, service] : whole.services) {
+    objects.insert(service.service->groups[0]->table.get());
+  }
+  EXPECT_EQ(objects.size(), 1U);
+  EXPECT_FALSE(objects.contains(nullptr));
+  const auto lean =
+      KernelImage::read(datapath_->maps(), KernelImage::Tables::kOfGroupsOnly).value();
+  ASSERT_EQ(lean.services.size(), count);
+  for (const auto& [key, service] : lean.services) {
+    EXPECT_EQ(service.service->groups[0]->table, nullptr);
+    EXPECT_EQ(service.service->groups[0]->hosts.size(), 2U);
+  }
 }
 
 TEST_F(Inspect, PagesHaveBtfAsOlderKernelsWantIt) {
