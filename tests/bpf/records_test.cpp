@@ -243,14 +243,19 @@ TEST_F(Unroutable, ASecondConnectPastUsEndsTheRecordToo) {
 
 TEST_F(Unroutable, NoPortLeftIsALocalFailure) {
   // Bound to the very tuple that is in use: EADDRNOTAVAIL, after the hook.
-  auto first = std::move(connectTo(at("10.96.0.2:80"))).value();
+  UniqueFd first = tcpSocket();
   UniqueFd second = tcpSocket();
   const int one = 1;
+  for (const UniqueFd* socket : {&first, &second}) {
+    setsockopt(socket->get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  }
   sockaddr_in local{};
   socklen_t length = sizeof(local);
+  local.sin_family = AF_INET;
+  local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(first.get(), reinterpret_cast<sockaddr*>(&local), length), 0);
+  ASSERT_EQ(connectErrno(first.get(), at("10.96.0.2:80")), 0);
   getsockname(first.get(), reinterpret_cast<sockaddr*>(&local), &length);
-  setsockopt(second.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  setsockopt(first.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
   ASSERT_EQ(bind(second.get(), reinterpret_cast<sockaddr*>(&local), length), 0) << strerror(errno);
   EXPECT_EQ(connectErrno(second.get(), at("10.96.0.2:80")), EADDRNOTAVAIL);
   second.reset();
