@@ -2,9 +2,10 @@
 
 An ejection case adds to the other cases' form:
 
-  trace    steps, each applied to both sides before the next: "refuse", "listen" and "hang" switch
-           endpoints, then both connect "connects" times or for "seconds", one connection after the
-           other with a "pause" between
+  trace    steps, each applied to both sides before the next: "update" replaces fields of the
+           cluster or the assignment's endpoints; "refuse", "listen" and "hang" switch endpoints;
+           then both connect "connects" times or for "seconds", one connection after the other with
+           a "pause" between
   expect   what both sides must show at the end, each field only where it is given: "ejected" (the
            hosts, or how many), "failures" (of each ejected host, until it was ejected), "lengths"
            (by host, of its ejections in seconds, without jitter), "none" and "only" (picks of the
@@ -18,7 +19,7 @@ import json
 
 import messages
 from distribution_cases import case
-from messages import NET, hosts, levels, panic_threshold
+from messages import NET, host, hosts, levels, locality, panic_threshold
 
 PORT = 9300
 FOREVER = "60s"  # longer than any case
@@ -60,7 +61,7 @@ def _with_addresses(expect):
     made = dict(expect)
     for name in ("ejected", "only"):
         if isinstance(expect.get(name), list):
-            made[name] = [at(n) for n in expect[name]]
+            made[name] = [at(n) if isinstance(n, int) else n for n in expect[name]]
     if "lengths" in expect:
         made["lengths"] = {at(n): seconds for n, seconds in expect["lengths"].items()}
     return made
@@ -75,9 +76,11 @@ def from_recorded(case):
     """A case of tests/data/envoy with its trace; its endpoints move to the switched ones' port."""
     case = _moved(case)
     bad = {address: "refuse" for address in case["behaviours"]}
-    expect = case["expect"]
+    expect, recording = case["expect"], case["ejection"]
+    # Half of the recorded connects: those that are ejected are not to be back before we look.
+    connects = int(recording["seconds"] / recording["pause"] / 2)
     return {**case, "exact": False, "differs": "",
-            "trace": [{"states": bad, **case["ejection"]}],
+            "trace": [{"states": bad, "connects": connects, "pause": recording["pause"]}],
             "expect": {"ejected": expect["ejected"], "failures": expect["failures"]}}
 
 
@@ -85,8 +88,15 @@ def one_bad(connects):
     return [step(refuse=[1], connects=connects)]
 
 
-def all_bad(count, connects):
-    return [step(refuse=range(1, count + 1), connects=connects)]
+def all_bad(count, connects, then=0):
+    return until(range(1, count + 1), connects, then) if then else [
+        step(refuse=range(1, count + 1), connects=connects)]
+
+
+def until(bad, connects, then):
+    """The last of `connects` ejects the last host there is. Between steps both sides have time to
+    take that in: before it has new tables, sockmesh goes on with the ejected rather than refuse."""
+    return [step(refuse=bad, connects=connects), step(connects=then)]
 
 
 CONSECUTIVE_CASES = [
@@ -98,21 +108,21 @@ CONSECUTIVE_CASES = [
           one_bad(30), {"ejected": [1], "failures": 5},
           consecutive_5xx=5, consecutive_gateway_failure=5),
     eject("5xx-0", "0 is never", 2, one_bad(40), {"ejected": []}),
-    eject("gateway-first", "the lower threshold ejects, where it is enforced", 1, one_bad(12),
+    eject("gateway-first", "the lower threshold ejects, where it is enforced", 1, until([1], 2, 10),
           {"ejected": [1], "failures": 2}, exact=True, consecutive_5xx=5,
           consecutive_gateway_failure=2, enforcing_consecutive_gateway_failure=100),
     eject("gateway-detected", "not enforced by default: twice detected, then 5xx ejects", 1,
-          one_bad(12), {"ejected": [1], "failures": 5}, exact=True,
+          until([1], 5, 7), {"ejected": [1], "failures": 5}, exact=True,
           consecutive_5xx=5, consecutive_gateway_failure=2),
     eject("enforcing-0", "detected at every third failure, never ejected", 1, one_bad(11),
           {"ejected": []}, exact=True, consecutive_5xx=3, enforcing_consecutive_5xx=0),
     eject("success-resets", "a success ends the run", 1,
           [step(refuse=[1], connects=2), step(listen=[1], connects=1),
            step(refuse=[1], connects=2), step(listen=[1], connects=1),
-           step(refuse=[1], connects=6)],
+           *until([1], 3, 3)],
           {"ejected": [1], "failures": 7, "none": True}, exact=True, consecutive_5xx=3),
     eject("split-local-2", "split: 5xx and gateway failures are none of a TCP proxy's", 1,
-          one_bad(8), {"ejected": [1], "failures": 2}, exact=True,
+          until([1], 2, 6), {"ejected": [1], "failures": 2}, exact=True,
           split_external_local_origin_errors=True, consecutive_local_origin_failure=2,
           consecutive_5xx=1, consecutive_gateway_failure=1,
           enforcing_consecutive_gateway_failure=100),
@@ -122,17 +132,20 @@ CONSECUTIVE_CASES = [
           split_external_local_origin_errors=True, consecutive_local_origin_failure=2,
           enforcing_consecutive_local_origin_failure=0),
     eject("plain-local-2", "not split: consecutive_local_origin_failure means nothing", 1,
-          one_bad(12), {"ejected": [1], "failures": 4}, exact=True,
+          until([1], 4, 8), {"ejected": [1], "failures": 4}, exact=True,
           consecutive_local_origin_failure=2, consecutive_5xx=4),
     eject("timeout", "an attempt that runs out of time is a failure", 1,
-          [step(hang=[1], connects=3, patience=1.4)], {"ejected": [1], "failures": 2, "none": True},
+          [step(hang=[1], connects=2, patience=1.4), step(connects=1)],
+          {"ejected": [1], "failures": 2, "none": True},
           exact=True, consecutive_5xx=2, timeout="0.25s"),
     eject("timeout-gateway", "a timeout is a gateway failure", 1,
-          [step(hang=[1], connects=2, patience=1.4)], {"ejected": [1], "failures": 1, "none": True},
+          [step(hang=[1], connects=1, patience=1.4), step(connects=1)],
+          {"ejected": [1], "failures": 1, "none": True},
           exact=True, consecutive_5xx=4, timeout="0.25s",
           consecutive_gateway_failure=1, enforcing_consecutive_gateway_failure=100),
     eject("timeout-split", "split: a timeout is of local origin", 1,
-          [step(hang=[1], connects=3, patience=1.4)], {"ejected": [1], "failures": 2, "none": True},
+          [step(hang=[1], connects=2, patience=1.4), step(connects=1)],
+          {"ejected": [1], "failures": 2, "none": True},
           exact=True, timeout="0.25s", split_external_local_origin_errors=True,
           consecutive_local_origin_failure=2),
 ]
@@ -149,16 +162,16 @@ LIMIT_CASES = [
     eject("limit-33-of-3", "33 % are none of three", 3, all_bad(3, 30), {"ejected": []},
           exact=True, consecutive_5xx=2, max_ejection_percent=33),
     eject("limit-100", "all of five, then nobody is asked, whoever listens again", 5,
-          [*all_bad(5, 30), step(listen=range(1, 6), connects=10)],
+          [*all_bad(5, 15, then=10), step(listen=range(1, 6), connects=10)],
           {"ejected": [1, 2, 3, 4, 5], "failures": 3, "none": True}, exact=True,
           consecutive_5xx=3),
-    eject("limit-split", "split, all of three", 3, all_bad(3, 20),
+    eject("limit-split", "split, all of three", 3, all_bad(3, 6, then=10),
           {"ejected": [1, 2, 3], "failures": 2, "none": True}, exact=True,
           split_external_local_origin_errors=True, consecutive_local_origin_failure=2),
     eject("always-one", "always_eject_one_host: one, whatever the limit", 5, all_bad(5, 40),
           {"ejected": 1, "failures": 3}, consecutive_5xx=3, max_ejection_percent=10,
           always_eject_one_host=True),
-    eject("always-one-of-1", "always_eject_one_host: also the only one", 1, all_bad(1, 6),
+    eject("always-one-of-1", "always_eject_one_host: also the only one", 1, all_bad(1, 2, then=4),
           {"ejected": [1], "failures": 2, "none": True}, exact=True, consecutive_5xx=2,
           max_ejection_percent=10, always_eject_one_host=True),
     eject("limit-10-of-10", "exactly the default of 10 %", 10, all_bad(10, 50),
@@ -197,6 +210,51 @@ USE_CASES = [
           [step(refuse=[1, 2, 3], listen=[4, 5], seconds=0.9)],
           {"ejected": [1, 2, 3], "failures": 3}, consecutive_5xx=3, window="5s",
           differs="Envoy goes on using ejected hosts until the window ends; we eject at once"),
+]
+
+
+
+def update(endpoints=None, cluster=None):
+    """What a step changes in the control plane."""
+    if endpoints and "lb_endpoints" not in endpoints[0]:
+        endpoints = [locality(None, endpoints)]
+    return {"cluster": cluster or {}, "endpoints": endpoints}
+
+
+def at_port(*numbers):
+    return [host(n, port=PORT) for n in numbers]
+
+
+UPDATE_CASES = [
+    eject("eds-keeps", "other hosts and another weight: the ejected one stays ejected", 2,
+          [step(refuse=[1], connects=12),
+           step(listen=[1, 3], connects=20,
+                update=update([host(1, weight=3, port=PORT), *at_port(2, 3)]))],
+          {"ejected": [1], "failures": 3, "only": [2, 3]}, consecutive_5xx=3),
+    eject("eds-priority", "another priority: likewise", levels(at_port(1, 2)),
+          [step(refuse=[1], connects=12),
+           step(listen=[1, 3], connects=20, update=update(levels(at_port(2), at_port(1, 3))))],
+          {"ejected": [1], "failures": 3, "only": [2]}, consecutive_5xx=3),
+    eject("eds-forgets", "removed and added again: a new host", 2,
+          [step(refuse=[1], connects=12), step(update=update(at_port(2))),
+           step(listen=[1], connects=20, update=update(at_port(1, 2)))],
+          {"ejected": [], "only": [1, 2]}, consecutive_5xx=3),
+    eject("eds-limit", "an ejected host that is removed leaves the limit to others", 3,
+          [step(refuse=[1], connects=20),
+           step(refuse=[2], listen=[4], connects=20, update=update(at_port(2, 3, 4)))],
+          {"ejected": [2], "only": [3, 4, "none"]}, consecutive_5xx=3, max_ejection_percent=34),
+    eject("eds-locality", "another locality: still the same host", 2,
+          [step(refuse=[1], connects=12),
+           step(listen=[1, 3], connects=20, update=update([locality("b", at_port(1, 2, 3))]))],
+          {"ejected": [1], "failures": 3, "only": [2, 3]}, consecutive_5xx=3,
+          differs="Envoy makes a new host where the locality changes; we keep what we know"),
+    eject("cds-change", "another cluster resource: still the same hosts", 2,
+          [step(refuse=[1], connects=12),
+           # The new host shows when the new cluster is in use; and Envoy waits for an assignment.
+           step(listen=[1, 3], connects=20,
+                update=update(at_port(1, 2, 3), cluster={"connect_timeout": "4s"}))],
+          {"ejected": [1], "failures": 3, "only": [2, 3]}, consecutive_5xx=3,
+          differs="Envoy forgets all hosts where the cluster changes; we keep what we know"),
 ]
 
 # A flapping host fails again before the sweep after its return, or its multiplier would decay.
@@ -263,7 +321,8 @@ RATE_CASES = [
           differs="Envoy ejects the ejected a second time: twice as long, twice in its limit"),
 ]
 
-EJECTION_CASES = [*CONSECUTIVE_CASES, *LIMIT_CASES, *USE_CASES, *LENGTH_CASES, *RATE_CASES]
+EJECTION_CASES = [*CONSECUTIVE_CASES, *LIMIT_CASES, *USE_CASES, *UPDATE_CASES, *LENGTH_CASES,
+                   *RATE_CASES]
 
 
 def from_recorded_result(expected):

@@ -1,4 +1,4 @@
-"""Whether sockmesh ejected what Envoy ejected: the rules of an ejection case (ejection_cases.py)."""
+"""Whether sockmesh ejected what Envoy ejected, by the rules of a case (ejection_cases.py)."""
 import collections
 
 import ejections
@@ -6,6 +6,8 @@ from compare import Verdict
 
 # Both sweep each interval, on a machine that has more to do.
 SLACK_SECONDS = 0.2
+# From here on a reader should know.
+LATE_SECONDS = 1.0
 NAMES = {"envoy": "Envoy", "sockmesh": "sockmesh"}
 ENFORCED = "ejections_enforced_"
 
@@ -19,16 +21,17 @@ def enforced_events(run):
 
 
 def failures_each(run):
-    """By host that was ejected, failures for each ejection: what it had more is its next run's."""
+    """By host that was ejected, failures for each ejection: what it had more is its next run's.
+    Without those that were removed."""
     failures = run.readings[-1].failures
-    return {host: failures[host] // count for host, count in enforced_events(run).items()}
+    return {host: failures[host] // count for host, count in enforced_events(run).items()
+            if host in failures}
 
 
 def kinds(run):
-    """What the log tells of, hosts and times aside. What a return's type is, only we say: that of
-    the ejection that ends; Envoy leaves it at the field's default."""
-    return {("eject", e.kind, e.enforced) if e.ejects else ("return", "", False)
-            for e in run.events}
+    """The ejections that the log tells of, hosts and times aside. Not the returns: what their type
+    is, only we say (that of the ejection that ends; Envoy leaves it at the field's default)."""
+    return {(e.kind, "enforced" if e.enforced else "detected") for e in run.events if e.ejects}
 
 
 def settings(case):
@@ -85,7 +88,9 @@ def side_problems(case, run):
     for host, expected, seen in lasted(case, run):
         # The log is in whole milliseconds.
         if seen is None or not expected - 0.002 <= seen <= expected + latest(case):
-            yield f"ejection of {host} lasted {seen} s, not {expected} to {expected + latest(case)}"
+            lasting = "missing" if seen is None else f"{seen:.3f} s"
+            yield (f"ejection of {host}: {lasting}, not {expected} to "
+                   f"{expected + latest(case):.2f} s")
     for picks in run.picks:
         yield from {pick for pick in picks if pick.startswith("error")}
 
@@ -169,7 +174,9 @@ def judge(case, runs):
             problems += recorded_problems(case, run)
         if name == "envoy" and case["differs"]:
             # A known difference that is none is a change, too: of Envoy's, or of the case.
-            problems = [] if problems else [f"differs no more: {case['differs']}"]
+            problems = [] if problems else ["the known difference is none any more"]
+        if max(run.late) > LATE_SECONDS:
+            verdict.figures.append(f"{max(run.late):.1f} s late")
         verdict.wrong += [f"{NAMES[name]}: {problem}" for problem in problems]
     if not case["differs"]:
         verdict.wrong += pair_problems(case, runs["envoy"], runs["sockmesh"])

@@ -7,20 +7,24 @@ import re
 import threading
 import time
 
+import cases
 import processes
 
 AT_A_TIME = 8
 PAUSE_SECONDS = 0.02
 # Envoy writes its log every 100 ms; the last ejection's end may come a sweep after the trace.
 LOG_SECONDS = 2.5
+# For both sides to take in what they saw.
+SETTLE_SECONDS = 0.2
 # Failures that are no endpoint's fault.
 NOBODYS = {"local", "abandoned"}
 OUTLIER = "outlier_detection."
 
 # What one side shows: failures by endpoint, the endpoints ejected now, counters by Envoy's names.
 Reading = collections.namedtuple("Reading", "failures ejected counters")
-# What one side did: its picks and its reading after each step, and its log.
-Run = collections.namedtuple("Run", "picks readings events")
+# What one side did: its picks and its reading after each step (just the last one's where the trace
+# does not decide everything), its log, and by how many seconds the machine was late.
+Run = collections.namedtuple("Run", "picks readings events late")
 # A line of an event log.
 Event = collections.namedtuple("Event", "host ejects kind enforced at")
 
@@ -42,9 +46,16 @@ class Switches:
                 raise processes.NotReady("the switched endpoints ended")
 
 
+def ask_envoy(path):
+    for _ in range(6):  # of 10 s, on a machine that has more to do
+        answer = processes.get(processes.ENVOY_ADMIN, path)
+        if answer:
+            return json.loads(answer)
+    raise processes.NotReady(f"Envoy does not answer {path}")
+
+
 def of_envoy(mesh, cluster):
-    statuses = json.loads(processes.get(
-        processes.ENVOY_ADMIN, f"/clusters?format=json&filter=^{re.escape(cluster)}$"))
+    statuses = ask_envoy(f"/clusters?format=json&filter=^{re.escape(cluster)}$")
     failures, ejected = {}, set()
     for host in statuses["cluster_statuses"][0].get("host_statuses", []):
         address = "{address}:{port_value}".format(**host["address"]["socket_address"])
@@ -52,8 +63,7 @@ def of_envoy(mesh, cluster):
         failures[address] = values["cx_connect_fail"]
         if host["health_status"].get("failed_outlier_check"):
             ejected.add(address)
-    stats = json.loads(processes.get(
-        processes.ENVOY_ADMIN, f"/stats?format=json&filter=^cluster.{re.escape(cluster)}.{OUTLIER}"))
+    stats = ask_envoy(f"/stats?format=json&filter=^cluster.{re.escape(cluster)}.{OUTLIER}")
     counters = {one["name"].split(OUTLIER)[1]: one["value"] for one in stats["stats"]}
     return Reading(failures, ejected, counters)
 
@@ -121,8 +131,9 @@ def await_events(case, path):
 
 
 def order_of(case, step):
-    order = {"vip": case["vip"], "port": case["vip_port"], "pause": step.get("pause", PAUSE_SECONDS),
-             "connections": step.get("connects", 0), "patience": step.get("patience")}
+    order = {"vip": case["vip"], "port": case["vip_port"],
+             "connections": step.get("connects", 0), "patience": step.get("patience"),
+             "pause": step.get("pause", PAUSE_SECONDS)}
     if "seconds" in step:
         order["for_seconds"] = step["seconds"]
     return json.dumps(order) + "\n"
@@ -133,16 +144,46 @@ def endpoints_of(case):
             for locality in case["assignment"]["endpoints"] for one in locality["lb_endpoints"]]
 
 
+def file_of(case):
+    """A case that changes its resources has a file of its own in the served folder."""
+    return case["name"] + ".json" if any("update" in step for step in case["trace"]) else None
+
+
+def update(mesh, case, step):
+    """Publishes the case as the step changes it, and waits until both sides have its endpoints."""
+    if "update" not in step:
+        return
+    case["cluster"].update(step["update"]["cluster"])
+    if step["update"]["endpoints"]:
+        case["assignment"]["endpoints"] = step["update"]["endpoints"]
+    mesh.publish(file_of(case), cases.resources(case))
+    name, wanted = case["cluster"]["name"], set(endpoints_of(case))
+    for reader in READERS.values():
+        processes.await_true(f"{case['name']}: the update", seconds=20, condition=lambda: (
+            set(reader(mesh, name).failures) == wanted))
+
+
+def lateness(step, seconds):
+    """How much longer a step took than its pauses."""
+    pauses = step.get("seconds", step.get("connects", 0) * step.get("pause", PAUSE_SECONDS))
+    return seconds - pauses - step.get("patience", 0) * step.get("connects", 0)
+
+
 def run_case(mesh, switches, sides, case):
     """What each side did, by its name."""
     cluster = case["cluster"]["name"]
     switches.switch({address: "listen" for address in endpoints_of(case)})
-    runs = {name: Run([], [], []) for name in sides}
+    runs = {name: Run([], [], [], []) for name in sides}
     for step in case["trace"]:
+        update(mesh, case, step)
         switches.switch(step["states"])
         answers = {name: side.run(order_of(case, step)) for name, side in sides.items()}
         for name, answer in answers.items():
             runs[name].picks.append(answer.result()["picks"])
+            runs[name].late.append(lateness(step, answer.result()["seconds"]))
+        time.sleep(SETTLE_SECONDS)
+        if not case["exact"] and step is not case["trace"][-1]:
+            continue
         for name, run in runs.items():
             run.readings.append(READERS[name](mesh, cluster))
     for name, run in runs.items():
@@ -150,7 +191,7 @@ def run_case(mesh, switches, sides, case):
     return runs
 
 
-def run_all(mesh, sides, cases):
+def run_all(mesh, sides, traces):
     """(case, what each side did, seconds) of each case, in their order."""
     switches = Switches(mesh)
 
@@ -159,6 +200,6 @@ def run_all(mesh, sides, cases):
         return run_case(mesh, switches, sides, case), time.monotonic() - started
 
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as threads:
-        futures = [threads.submit(timed, case) for case in cases]
-        for case, future in zip(cases, futures, strict=True):
+        futures = [threads.submit(timed, case) for case in traces]
+        for case, future in zip(traces, futures, strict=True):
             yield case, *future.result()

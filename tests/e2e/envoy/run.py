@@ -207,6 +207,15 @@ def run_refusals(mesh, table):
                 print(f"      {side}: {detail[:300]}")
 
 
+def publish(mesh, all_cases):
+    files = {}
+    for case in all_cases:
+        own = ejections.file_of(case) if case["mode"] == "ejection" else None
+        files.setdefault(own or "cases.json", []).extend(cases.resources(case))
+    for name, resources in files.items():
+        mesh.publish(name, resources)
+
+
 def main(wanted, cgroup, work):
     generated, recorded = chosen_cases(wanted)
     if wanted.refusals_only:
@@ -219,7 +228,7 @@ def main(wanted, cgroup, work):
     mesh = processes.Mesh(wanted.bin.resolve(), envoy, cgroup, work)
     started = time.monotonic()
     try:
-        mesh.publish("cases.json", resources)
+        publish(mesh, generated + recorded)
         mesh.start_all(ports_of(resources))
         mesh.await_ready()
         table = run_all(mesh, generated, recorded)
