@@ -92,6 +92,9 @@ class Mesh:
         hidden.write_text(json.dumps({"resources": resources}))
         os.rename(hidden, self.folder / name)
 
+    def withdraw(self, name):
+        (self.folder / name).unlink()
+
     def start_all(self, ports):
         peers = self.start("peers", sys.executable, HERE / "peers.py", *ports)
         await_true("the endpoints", lambda: "ready" in self.log("peers"), alive=[peers])

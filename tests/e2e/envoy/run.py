@@ -163,6 +163,8 @@ def run_ejections(mesh, cases, table):
     finally:
         for side in sides.values():
             side.give_up()
+    for name in {ejections.file_of(case) for case in cases} - {None}:
+        mesh.withdraw(name)
 
 
 def run_all(mesh, generated, recorded):
