@@ -88,7 +88,7 @@ struct sm_choice {
 };
 
 /* The first choice is ejected: another of the same service, where there is one. Without any, the
- * first choice stands: a service of which all are ejected is no worse than in panic. */
+ * first choice stands, as in panic, or the connection is refused where there is none. */
 static __always_inline void sm_select_again(const struct sm_descriptor *d, struct sm_group *group,
 					    __u64 hash, struct sm_choice *choice)
 {
@@ -100,8 +100,13 @@ static __always_inline void sm_select_again(const struct sm_descriptor *d, struc
 	if (READ_ONCE(choice->state->ejected_until_ns) <= bpf_ktime_get_ns())
 		return;
 	id = sm_reselect(d, group, hash);
-	if (!id)
+	if (!id) {
+		if (group->flags & SM_GROUP_NO_PANIC) {
+			choice->policy = SM_POLICY_REFUSE;
+			choice->reason = SM_REASON_NO_HEALTHY;
+		}
 		return;
+	}
 	endpoint = endpoints_at(id);
 	state = endpoint_state_at(id);
 	if (!endpoint || !state)

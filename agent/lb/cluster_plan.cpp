@@ -108,6 +108,20 @@ void shareGroups(ClusterPlan& plan, const ClusterPlan* before) {
   }
 }
 
+// All eligible hosts are healthy ones of one priority: were they ejected, no other would do.
+bool eligibleAreOneSet(const PrioritySet& set) {
+  std::size_t sets = 0;
+  for (const HostSet& priority : set) {
+    bool healthy = false;
+    for (const Host& host : priority.hosts) {
+      if (host.health == HostHealth::kDegraded) return false;
+      healthy |= host.health == HostHealth::kHealthy;
+    }
+    sets += healthy ? 1 : 0;
+  }
+  return sets == 1;
+}
+
 void planPolicy(const PlanInputs& inputs, CellPool& pool, const SubsetChoice& subset,
                 ClusterPlan& plan) {
   const LoadBalancing& lb = inputs.cluster.lb;
@@ -117,7 +131,8 @@ void planPolicy(const PlanInputs& inputs, CellPool& pool, const SubsetChoice& su
       set, {factor, inputs.assignment.weightedPriorityHealth, lb.healthyPanicThresholdPercent});
   const GroupContext context{
       inputs.cluster, pool,
-      hasEndpoints(inputs.assignment) ? SM_REASON_NO_HEALTHY : SM_REASON_NO_ENDPOINTS};
+      hasEndpoints(inputs.assignment) ? SM_REASON_NO_HEALTHY : SM_REASON_NO_ENDPOINTS,
+      lb.healthyPanicThresholdPercent < 1 && eligibleAreOneSet(set)};
   const LocalityMode mode = modeOf(lb);
   if (plan.hashing) {
     planHash(context, set, loads, mode == LocalityMode::kLocalityWeighted, plan);

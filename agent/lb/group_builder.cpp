@@ -35,6 +35,7 @@ LbGroup describe(const GroupContext& context, const HostsSource& source, const H
   group.cluster = context.cluster.name;
   group.priority = source.priority;
   if (source.panic) group.flags |= SM_GROUP_PANIC;
+  if (context.noPanic) group.flags |= SM_GROUP_NO_PANIC;
   if (source.degraded) group.flags |= SM_GROUP_DEGRADED;
   group.hosts.reserve(hosts.size());
   for (const Host* host : hosts) group.hosts.push_back(host->endpoint->address);

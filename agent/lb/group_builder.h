@@ -22,6 +22,7 @@ struct GroupContext {
   const Cluster& cluster;
   CellPool& pool;
   sm_reason reasonNoHost = SM_REASON_NO_HEALTHY;  // of connections that find no host
+  bool noPanic = false;                           // SM_GROUP_NO_PANIC
 };
 
 // A group that leaves alone or refuses.

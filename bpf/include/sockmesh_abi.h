@@ -117,6 +117,9 @@ enum sm_reason {
 #define SM_GROUP_FULL_SCAN (1U << 1) /* LEAST_REQUEST: compare all hosts */
 #define SM_GROUP_PANIC	   (1U << 2) /* all hosts, whatever their health */
 #define SM_GROUP_DEGRADED  (1U << 3) /* degraded hosts */
+/* No other host would do, and there is no panic (healthy_panic_threshold 0): all ejected refuses.
+ */
+#define SM_GROUP_NO_PANIC  (1U << 4)
 
 struct sm_group {
 	__u32 policy; /* enum sm_policy */

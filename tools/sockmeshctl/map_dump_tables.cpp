@@ -178,7 +178,8 @@ Json dumpGroups(const NodeView& view) {
                     {"flags", flagNames(group->flags, {{SM_GROUP_WEIGHTED, "WEIGHTED"},
                                                        {SM_GROUP_FULL_SCAN, "FULL_SCAN"},
                                                        {SM_GROUP_PANIC, "PANIC"},
-                                                       {SM_GROUP_DEGRADED, "DEGRADED"}})}});
+                                                       {SM_GROUP_DEGRADED, "DEGRADED"},
+                                                       {SM_GROUP_NO_PANIC, "NO_PANIC"}})}});
   }
   return rows;
 }

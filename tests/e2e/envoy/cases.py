@@ -8,6 +8,7 @@ import copy
 import json
 import pathlib
 
+import ejection_cases
 import messages
 from distribution_cases import DISTRIBUTION_CASES
 from hash_cases import HASH_CASES
@@ -70,7 +71,7 @@ def _usual_connections(case):
 
 def generated():
     """The cases that Envoy and sockmesh are both run with."""
-    cases = [*DISTRIBUTION_CASES, *HEALTH_CASES, *HASH_CASES]
+    cases = [*DISTRIBUTION_CASES, *HEALTH_CASES, *HASH_CASES, *ejection_cases.EJECTION_CASES]
     names = [case["name"] for case in cases]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
@@ -84,9 +85,10 @@ def recorded(directory, first_index):
     directory = pathlib.Path(directory)
     for path in sorted((directory / "cases").glob("*.json")):
         case = json.loads(path.read_text())
-        if case["mode"] == "ejection":  # not a matter of picks
-            continue
         expected = json.loads((directory / "expected" / path.name).read_text())
+        if case["mode"] == "ejection":
+            case = ejection_cases.from_recorded(case)
+            expected = ejection_cases.from_recorded_result(expected)
         case = number(case, first_index + len(cases))
         case["expected"] = expected
         case["predict"] = expected.get("predict", {})

@@ -5,7 +5,9 @@
 
 Moves itself into CGROUP first. Reads orders from stdin, a JSON object a line, and answers each with
 one: {"vip", "port", "connections", "hold", "sources"} -> {"picks": [...], "seconds": ...}, a pick
-for each connection: the endpoint's IP:PORT, "none" for a refusal, or what went wrong.
+for each connection: the endpoint's IP:PORT, "none" for a refusal, or what went wrong. An order may
+say for how long to connect ("for_seconds") instead of how often, how long to "pause" after each
+connection, and after how many seconds of "patience" a connect that hangs is "none", too.
 
 What a refusal looks like differs: Envoy accepts and closes without a byte, sockmesh refuses the
 connect(). As Envoy listens where the VIP is, a connection that sockmesh did not rewrite would be
@@ -46,11 +48,12 @@ class Client:
     def __init__(self, side):
         self.direct = side == "sockmesh"
         self.held = []
+        self.patience = None
 
     def one(self, vip, source, hold):
         """One connection, over on all sides before this returns (unless it is held)."""
         connection = socket.socket()
-        connection.settimeout(TIMEOUT_SECONDS)
+        connection.settimeout(self.patience or TIMEOUT_SECONDS)
         try:
             if source:
                 connection.bind((source, 0))
@@ -60,7 +63,7 @@ class Client:
             connection.connect(vip)
         except OSError as error:
             connection.close()
-            if self.direct and error.errno == errno.ECONNREFUSED:
+            if self.direct and (error.errno == errno.ECONNREFUSED or self.hung(error)):
                 return "none"
             return f"error: connect: {error}"
         try:
@@ -72,6 +75,9 @@ class Client:
         finally:
             if not hold:
                 connection.close()
+
+    def hung(self, error):
+        return self.patience and isinstance(error, TimeoutError)
 
     def exchange(self, connection, hold):
         answer = read_line(connection)
@@ -91,11 +97,25 @@ class Client:
             return WENT_THROUGH_ENVOY if self.direct else "error: not through Envoy"
         return endpoint
 
+    @staticmethod
+    def sources(order, started):
+        """The source address of each connection, None for any."""
+        if "for_seconds" not in order:
+            yield from order.get("sources") or [None] * order["connections"]
+            return
+        while time.monotonic() < started + order["for_seconds"]:
+            yield None
+
     def run(self, order):
         vip = (order["vip"], order["port"])
-        sources = order.get("sources") or [None] * order["connections"]
+        self.patience = order.get("patience")
+        pause = order.get("pause", 0)
         started = time.monotonic()
-        picks = [self.one(vip, source, order.get("hold")) for source in sources]
+        picks = []
+        for source in self.sources(order, started):
+            picks.append(self.one(vip, source, order.get("hold")))
+            if pause:
+                time.sleep(pause)
         for connection in self.held:
             connection.close()
         self.held.clear()

@@ -40,7 +40,7 @@ def get(address, path):
         return ""
 
 
-def _bootstrap(admin):
+def _bootstrap(admin, event_log):
     host, port = admin.split(":")
     ads = {"ads": {}, "resource_api_version": "V3"}
     http2 = {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -48,6 +48,7 @@ def _bootstrap(admin):
     xds = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": XDS_PORT}}}
     return {
         "node": {"id": "envoy", "cluster": "test"},
+        "cluster_manager": {"outlier_detection": {"event_log_path": str(event_log)}},
         "admin": {"address": {"socket_address": {"address": host, "port_value": int(port)}}},
         "dynamic_resources": {
             "ads_config": {"api_type": "GRPC", "transport_api_version": "V3",
@@ -69,6 +70,7 @@ class Mesh:
         self.binaries, self.envoy_binary, self.cgroup, self.work = binaries, envoy, cgroup, work
         self.folder = work / "xds"
         self.folder.mkdir()
+        self.bpffs = work / "bpf"
         self.running = []
 
     def start(self, name, *command):
@@ -80,15 +82,23 @@ class Mesh:
     def log(self, name):
         return (self.work / f"{name}.log").read_text(errors="replace")
 
+    def event_log(self, side):
+        """Where this side ("envoy" or "sockmesh") tells of ejections."""
+        return self.work / f"{side}.ejections"
+
     def publish(self, name, resources):
         """Puts a file into the served folder, whole or not at all."""
         hidden = self.folder / ("." + name)
         hidden.write_text(json.dumps({"resources": resources}))
         os.rename(hidden, self.folder / name)
 
+    def withdraw(self, name):
+        (self.folder / name).unlink()
+
     def start_all(self, ports):
         peers = self.start("peers", sys.executable, HERE / "peers.py", *ports)
         await_true("the endpoints", lambda: "ready" in self.log("peers"), alive=[peers])
+        self.switches = self.start_told("switched.py")
         port_file = self.work / "xds.port"
         xds = self.start("xds", self.binaries / "sockmesh-xds", "--listen",
                          f"127.0.0.1:{XDS_PORT}", "--port-file", port_file, self.folder)
@@ -98,16 +108,18 @@ class Mesh:
 
     def start_envoy(self):
         config = self.work / "envoy.json"
-        config.write_text(json.dumps(_bootstrap(ENVOY_ADMIN)))
+        config.write_text(json.dumps(_bootstrap(ENVOY_ADMIN, self.event_log("envoy"))))
         self.envoy = self.start("envoy", self.envoy_binary, "-c", config, "--concurrency", 1,
-                                "--disable-hot-restart", "--log-level", "warning")
+                                "--disable-hot-restart", "--log-level", "warning",
+                                "--file-flush-interval-msec", 100)
 
     def start_agent(self):
         config = self.work / "sockmeshd.json"
         config.write_text(json.dumps({
             "node": {"id": "sockmesh"},
             "ads": {"address": f"127.0.0.1:{XDS_PORT}"},
-            "datapath": {"cgroup_root": str(self.cgroup), "bpffs_root": str(self.work / "bpf")},
+            "datapath": {"cgroup_root": str(self.cgroup), "bpffs_root": str(self.bpffs)},
+            "outlier_detection": {"event_log_path": str(self.event_log("sockmesh"))},
             "admin": {"address": AGENT_ADMIN}}))
         self.agent = self.start("sockmeshd", self.binaries / "sockmeshd", "--config", config)
 
@@ -136,10 +148,20 @@ class Mesh:
 
     def client(self, side):
         arguments = [side, str(self.cgroup)] if side == "sockmesh" else [side]
-        process = subprocess.Popen([sys.executable, HERE / "client.py", *arguments], text=True,
+        return self.start_told("client.py", *arguments)
+
+    def start_told(self, script, *arguments):
+        """A script of ours that takes orders from its stdin."""
+        process = subprocess.Popen([sys.executable, HERE / script, *arguments], text=True,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.running.append(process)
         return process
+
+    def map_dump(self, name):
+        """A map of sockmesh, as rows."""
+        command = [self.binaries / "sockmeshctl", "--bpffs-root", self.bpffs, "-o", "json",
+                   "map", "dump", name]
+        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["items"]
 
     def stop(self):
         for process in reversed(self.running):

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The same resources to a real Envoy and to sockmeshd: the same shares, picks and refusals?
+"""The same resources to a real Envoy and to sockmeshd: the same shares, picks, ejections, refusals?
 
   run.py --venv DIRECTORY --bin DIRECTORY [--data DIRECTORY] [--only PATTERN] [--connections N]
 
 Both are fed by one sockmesh-xds. Envoy listens where the VIPs are; a client within the test's
 cgroup is balanced by sockmesh, one outside reaches Envoy. The cases recorded in DIRECTORY
-(tests/data/envoy) are run through sockmeshd alone and compared with what an Envoy did then.
+(tests/data/envoy) are run through sockmeshd alone and compared with what an Envoy did then; but an
+ejection case, recorded or not, is a failure trace that both are led through in step.
 Prints a table; exits with 0 only where all cases agree.
 """
 import argparse
@@ -21,6 +22,9 @@ import time
 import answers
 import cases
 import compare
+import ejection_cases
+import ejection_compare
+import ejections
 import processes
 import sandbox
 import wheel
@@ -55,13 +59,13 @@ def chosen_cases(wanted):
 
 
 def ports_of(resources):
-    """The ports of all endpoints."""
+    """The ports of all endpoints that always listen."""
     found = set()
     for resource in resources:
         for locality in resource.get("endpoints", []):
             for endpoint in locality["lb_endpoints"]:
                 found.add(endpoint["endpoint"]["address"]["socket_address"]["port_value"])
-    return sorted(found)
+    return sorted(found - {ejection_cases.PORT})
 
 
 def order_of(case):
@@ -81,9 +85,9 @@ class Side:
             self.idle.put(mesh.client(side))
         self.threads = concurrent.futures.ThreadPoolExecutor(count)
 
-    def run(self, case):
+    def run(self, order):
         """A future of the client's answer."""
-        return self.threads.submit(self._run, order_of(case))
+        return self.threads.submit(self._run, order)
 
     def _run(self, order):
         client = self.idle.get()
@@ -111,8 +115,9 @@ class Table:
         self.rows += 1
         self.wrong += bool(verdict.wrong)
         state = "WRONG" if verdict.wrong else "ok"
+        differs = verdict.case.get("differs")
         print(f"{state:5} {verdict.case['name']:28} {', '.join(verdict.figures):70} {seconds}",
-              flush=True)
+              f"({differs})" if differs else "", flush=True)
         if verdict.wrong:
             print(f"      {verdict.case['why']}")
             for line in verdict.wrong + details:
@@ -135,14 +140,12 @@ def served_by_both(mesh, generated, recorded, table):
             table.wrong += 1
 
 
-def run_all(mesh, generated, recorded):
-    table = Table()
-    served_by_both(mesh, generated, recorded, table)
+def run_picks(mesh, generated, recorded, table):
     # Several cases at a time: a connection waits more than it works. No two share a cluster.
     through_envoy, direct = Side(mesh, "envoy", 3), Side(mesh, "sockmesh", 2)
     try:
-        ours = {case["name"]: direct.run(case) for case in generated + recorded}
-        theirs = {case["name"]: through_envoy.run(case) for case in generated}
+        ours = {case["name"]: direct.run(order_of(case)) for case in generated + recorded}
+        theirs = {case["name"]: through_envoy.run(order_of(case)) for case in generated}
         for case in generated + recorded:
             theirs_of_case = theirs.get(case["name"])
             add_row(table, case, ours[case["name"]].result(),
@@ -150,6 +153,31 @@ def run_all(mesh, generated, recorded):
     finally:
         direct.give_up()
         through_envoy.give_up()
+
+
+def run_ejections(mesh, cases, table):
+    sides = {name: Side(mesh, name, ejections.AT_A_TIME) for name in ("envoy", "sockmesh")}
+    try:
+        for case, runs, seconds in ejections.run_all(mesh, sides, cases):
+            table.add(ejection_compare.judge(case, runs), f"{seconds:5.1f} s", [])
+    finally:
+        for side in sides.values():
+            side.give_up()
+    for name in {ejections.file_of(case) for case in cases} - {None}:
+        mesh.withdraw(name)
+
+
+def run_all(mesh, generated, recorded):
+    table = Table()
+    served_by_both(mesh, generated, recorded, table)
+
+    def of_picks(cases):
+        return [case for case in cases if case["mode"] != "ejection"]
+
+    run_picks(mesh, of_picks(generated), of_picks(recorded), table)
+    # On their own: what is compared are sweeps and moments.
+    traces = [case for case in generated + recorded if case["mode"] == "ejection"]
+    run_ejections(mesh, traces, table)
     return table
 
 
@@ -181,6 +209,15 @@ def run_refusals(mesh, table):
                 print(f"      {side}: {detail[:300]}")
 
 
+def publish(mesh, all_cases):
+    files = {}
+    for case in all_cases:
+        own = ejections.file_of(case) if case["mode"] == "ejection" else None
+        files.setdefault(own or "cases.json", []).extend(cases.resources(case))
+    for name, resources in files.items():
+        mesh.publish(name, resources)
+
+
 def main(wanted, cgroup, work):
     generated, recorded = chosen_cases(wanted)
     if wanted.refusals_only:
@@ -193,7 +230,7 @@ def main(wanted, cgroup, work):
     mesh = processes.Mesh(wanted.bin.resolve(), envoy, cgroup, work)
     started = time.monotonic()
     try:
-        mesh.publish("cases.json", resources)
+        publish(mesh, generated + recorded)
         mesh.start_all(ports_of(resources))
         mesh.await_ready()
         table = run_all(mesh, generated, recorded)
