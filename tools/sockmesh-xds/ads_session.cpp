@@ -119,8 +119,21 @@ ResourcesByName AdsSession::subscribed(const std::string& typeUrl, const TypeSta
   return wanted;
 }
 
+// A client warms a cluster that was changed until it has endpoints for it anew, though they are the
+// same: Envoy waits for 15 seconds.
+void AdsSession::forgetAssignmentsOf(const ResourcesByName& held, const ResourcesByName& clusters) {
+  const auto assignments = types_.find(kEds);
+  if (assignments == types_.end()) return;
+  ResourcesByName changed;
+  for (const auto& cluster : clusters) {
+    if (held.contains(cluster.first) && !heldUnchanged(held, cluster)) changed.insert(cluster);
+  }
+  for (const std::string& name : assignmentNames(changed)) assignments->second.sent.erase(name);
+}
+
 void AdsSession::send(const std::string& typeUrl, TypeState& state,
                       const ResourcesByName& resources) {
+  if (typeUrl == kCds) forgetAssignmentsOf(state.sent, resources);
   if (isFullSetType(typeUrl)) state.sent = resources;
   Response response;
   for (const auto& [name, resource] : resources) {

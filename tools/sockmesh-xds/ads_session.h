@@ -62,6 +62,7 @@ class AdsSession {
   bool updateSubscription(const Request& request, TypeState& state) const;
   void answerSubscription(const std::string& typeUrl, TypeState& state, bool first);
   ResourcesByName subscribed(const std::string& typeUrl, const TypeState& state) const;
+  void forgetAssignmentsOf(const ResourcesByName& held, const ResourcesByName& clusters);
   void send(const std::string& typeUrl, TypeState& state, const ResourcesByName& resources);
 
   // Takes the steps of a change as far as they go without an answer from the client.

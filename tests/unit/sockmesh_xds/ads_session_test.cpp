@@ -142,6 +142,16 @@ TEST_F(AdsSessionTest, NamesAndTheStarOfClusters) {
   takeAndAck(kClusterType, {"a", "b"}, {"*"});
 }
 
+TEST_F(AdsSessionTest, AChangedClusterGetsItsEndpointsAgain) {
+  serve(resources({cluster("a"), cluster("b"), assignment("a", 1), assignment("b", 2)}));
+  subscribeAll({"a", "b"});
+  session_->onResources(
+      resources({cluster("a"), cluster("b", 9), assignment("a", 1), assignment("b", 2)}));
+  takeAndAck(kClusterType, {"a", "b"});
+  takeAndAck(kAssignmentType, {"b"}, {"a", "b"});
+  EXPECT_TRUE(sent_.empty());
+}
+
 TEST_F(AdsSessionTest, OnlyWhatChangedIsSent) {
   serve(resources(
       {cluster("a"), cluster("b"), assignment("a", 1), assignment("b", 2), listener("l")}));

@@ -19,8 +19,9 @@ inline google::protobuf::Any packed(const google::protobuf::Message& message) {
   return any;
 }
 
-inline google::protobuf::Any cluster(const std::string& name) {
+inline google::protobuf::Any cluster(const std::string& name, int connectTimeoutSeconds = 5) {
   envoy::config::cluster::v3::Cluster cluster;
+  cluster.mutable_connect_timeout()->set_seconds(connectTimeoutSeconds);
   cluster.set_name(name);
   cluster.set_type(envoy::config::cluster::v3::Cluster::EDS);
   cluster.mutable_eds_cluster_config()->mutable_eds_config()->mutable_ads();
