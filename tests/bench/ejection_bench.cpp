@@ -141,8 +141,8 @@ class Backends {
 std::string resources(const Backends& backends, const std::string& policy) {
   return serviceYaml(kVip, "c", backends.addresses(),
                      "  lb_policy: " + policy +
-                         "\n  outlier_detection: { interval: 0.02s, base_ejection_time: 0.02s, "
-                         "max_ejection_time: 0.02s, consecutive_5xx: 5, "
+                         "\n  outlier_detection: { interval: 0.01s, base_ejection_time: 0.01s, "
+                         "max_ejection_time: 0.01s, consecutive_5xx: 5, "
                          "consecutive_gateway_failure: 0, max_ejection_percent: 25 }\n");
 }
 
@@ -164,6 +164,7 @@ void print(const char* policy, const char* agent, std::vector<double> micros, st
   std::printf("%-12s %-6s %10zu %10zu %10.1f %10.1f %10.1f %10zu %10llu\n", policy, agent,
               micros.size(), late, at(0.5), at(0.99), micros.back(), refused,
               static_cast<unsigned long long>(connects));
+  std::fflush(stdout);
 }
 
 // Watches `count` ejections of the closed endpoint; the ejections' times.
@@ -208,8 +209,8 @@ void measure(const Sandbox& sandbox, const Backends& backends, const char* polic
   std::vector<double> micros;
   std::size_t late = 0;
   for (const std::uint64_t ejected : ejections) {
-    // Until it may have come back: its time is 20 ms.
-    auto last = std::lower_bound(wrong.begin(), wrong.end(), ejected + 19'000'000);
+    // Until it may have come back: its time is 10 ms.
+    auto last = std::lower_bound(wrong.begin(), wrong.end(), ejected + 10'000'000);
     const bool any = last != wrong.begin() && *--last > ejected;
     late += any ? 1 : 0;
     micros.push_back(any ? static_cast<double>(*last - ejected) / 1000 : 0);
