@@ -3,8 +3,8 @@
 // agent idle, busy and dead. usage: ejection_bench [EJECTIONS]
 //
 // One of four endpoints has its port closed. A thread on each CPU connects without pause; on
-// loopback the refusal is on the socket when connect() returns. Base and greatest ejection time are as short
-// as a sweep, so the endpoint comes back, fails, and is ejected again and again.
+// loopback the refusal is on the socket when connect() returns. Base and greatest ejection time are
+// as short as a sweep, so the endpoint comes back, fails, and is ejected again and again.
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -96,7 +96,8 @@ class Connector {
       const std::uint64_t cookie = cookieOf(socket.get());
       const std::uint64_t from = nowNanos();
       connectErrno(socket.get(), vip);
-      if (errorOf(socket.get()) == ECONNREFUSED) wrong_.push_back(chosenAt(maps_, cookie, from, nowNanos()));
+      if (errorOf(socket.get()) == ECONNREFUSED)
+        wrong_.push_back(chosenAt(maps_, cookie, from, nowNanos()));
       ++connects_;
     }
   }
@@ -115,8 +116,8 @@ class Backends {
     SocketAddress spare = at("127.0.4.254:0");
     spare_ = std::move(listenOn(spare)).value();
     for (int n = 0; n < kBackends; ++n) {
-      SocketAddress address = at("127.0.4." + std::to_string(n + 1) + ":" +
-                                 std::to_string(spare.port));
+      SocketAddress address =
+          at("127.0.4." + std::to_string(n + 1) + ":" + std::to_string(spare.port));
       addresses_.push_back(address.toString());
       if (n == 0) continue;
       listeners_.push_back(std::move(listenOn(address, 4096)).value());
@@ -234,7 +235,8 @@ class Busywork {
     for (int turn = 0; !done_; ++turn) {
       std::string all;
       for (int n = 0; n < kOthers; ++n) {
-        const std::string ip = "10.97." + std::to_string(n / 250) + "." + std::to_string(n % 250 + 1);
+        const std::string ip =
+            "10.97." + std::to_string(n / 250) + "." + std::to_string(n % 250 + 1);
         const std::string yaml =
             serviceYaml(ip + ":80", "other-" + std::to_string(n),
                         {"10.1.0.1:80*" + std::to_string(turn % 7 + 1), "10.1.0.2:80*3"});
@@ -288,5 +290,6 @@ int measureAll(std::size_t count) {
 
 int main(int argc, char** argv) {
   if (!sockmesh::configureLogging("off", false)) return 1;
-  return sockmesh::test::measureAll(argc > 1 ? static_cast<std::size_t>(std::atoll(argv[1])) : 1000);
+  return sockmesh::test::measureAll(argc > 1 ? static_cast<std::size_t>(std::atoll(argv[1]))
+                                             : 1000);
 }
