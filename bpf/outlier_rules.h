@@ -145,6 +145,20 @@ static __always_inline __u64 sm_ejection_ns(const struct sm_cluster_state *clust
 }
 
 /*
+ * One more for this detector. Its number is checked where it is used, in a word that the compiler
+ * knows nothing of: it would check once, far above, and the verifier of Linux 6.1 forgets what a
+ * check said of a word that was spilled before it.
+ */
+static __always_inline void sm_count_detection(__u64 *counts, __u32 detector)
+{
+	__u64 index = detector;
+
+	asm volatile("" : "+r"(index));
+	if (index < SM_DETECTORS)
+		__sync_fetch_and_add(&counts[index], 1);
+}
+
+/*
  * A detector fired: ejects, or says why not. Counting against the limit comes before the claim of
  * the line, so that two CPUs never eject more than are allowed.
  */
@@ -159,7 +173,7 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 
 	if (!base || READ_ONCE(state->ejected_until_ns) || detector >= SM_DETECTORS)
 		return SM_DETECTION_NONE;
-	__sync_fetch_and_add(&stats->ejections_detected[detector], 1);
+	sm_count_detection(stats->ejections_detected, detector);
 	if (__sync_fetch_and_add(&cluster->ejected, 1) >= READ_ONCE(cluster->ejection_limit)) {
 		__sync_fetch_and_add(&cluster->ejected, -1);
 		__sync_fetch_and_add(&stats->ejections_overflow, 1);
@@ -182,7 +196,7 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 	WRITE_ONCE(state->ejected_at_ns, now_ns);
 	WRITE_ONCE(state->detector, detector);
 	WRITE_ONCE(state->ejections, state->ejections + 1);
-	__sync_fetch_and_add(&stats->ejections_enforced[detector], 1);
+	sm_count_detection(stats->ejections_enforced, detector);
 	return SM_DETECTION_EJECTED;
 }
 
