@@ -100,6 +100,14 @@ struct {
 	__type(value, struct sm_connection);
 } conn_overflow SEC(".maps") __weak;
 
+/* Where clients of services with session affinity went last; affinity.h alone touches it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768); /* agent: max_affinity_clients */
+	__type(key, struct sm_affinity_key);
+	__type(value, struct sm_affinity);
+} affinity SEC(".maps") __weak;
+
 /* Written and read by userspace alone; here so that names share the pins' life and the CLI's. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -3,6 +3,7 @@
  * connect(): a VIP becomes an endpoint before the first packet exists. getpeername(): the
  * application sees the VIP it asked for. sock_release: records of sockets that TCP never heard of.
  */
+#include "affinity.h"
 #include "lb.h"
 #include "outcome.h"
 #include "source.h"
@@ -75,30 +76,75 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	__sync_fetch_and_add(&choice->state->active, 1);
 }
 
-/* What the hash policies hash: the source address where the service says so, else chance. `mapped`:
- * an IPv6 socket on its way to an IPv4 address. */
-static __always_inline __u64 sm_connection_hash(struct bpf_sock_addr *ctx,
-						const struct sm_descriptor *d, int v6, int mapped)
+/* Who connects, for services that want to know. `mapped`: an IPv6 socket on its way to an IPv4
+ * address. */
+static __always_inline void sm_client_of(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+					 int v6, int mapped, struct sm_client *client)
 {
+	__u32 hashes = d->flags & SM_DESCRIPTOR_HASH_SOURCE;
 	struct bpf_sock *sk = ctx->sk;
-	__u64 hash = 0;
 
-	if ((d->flags & SM_DESCRIPTOR_HASH_SOURCE) && sk) {
-		if (v6 || mapped) {
-			struct sm_ip source = {.word = {sk->src_ip6[0], sk->src_ip6[1],
-							sk->src_ip6[2], sk->src_ip6[3]}};
+	if ((!hashes && !d->affinity_s) || !sk)
+		return;
+	if (v6 || mapped) {
+		struct sm_ip source = {.word = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2],
+						sk->src_ip6[3]}};
 
-			if (mapped && source.word[3])
-				hash = sm_hash4(source.word[3]);
-			else if (v6 && sm_any(&source))
-				hash = sm_hash6(&source);
-		} else if (sk->src_ip4) {
-			hash = sm_hash4(sk->src_ip4);
-		}
-		if (!hash)
-			hash = sm_source_of_netns(sk, bpf_get_netns_cookie(ctx), v6);
+		if (v6)
+			client->ip = source;
+		else
+			sm_mapped(&client->ip, source.word[3]);
+	} else {
+		sm_mapped(&client->ip, sk->src_ip4);
 	}
-	return hash ? hash : ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
+	if (!sm_any(&client->ip))
+		sm_client_of_netns(sk, bpf_get_netns_cookie(ctx), v6, client);
+	else if (hashes)
+		client->hash = v6 ? sm_hash6(&client->ip) : sm_hash4(client->ip.word[3]);
+}
+
+static __always_inline void sm_count_fallback(__u32 cluster_id)
+{
+	struct sm_cluster_stats *stats = sm_cluster_stats(cluster_id);
+
+	if (stats)
+		SM_ADD(stats->hash_fallback, 1);
+}
+
+/* The policy's choice; without a hash of the source's it has chance's. */
+static __always_inline void sm_choose_anew(const struct sm_descriptor *d, __u64 hash,
+					   struct sm_choice *choice)
+{
+	int fallback = !hash && (d->flags & SM_DESCRIPTOR_HASH_SOURCE);
+
+	if (!(d->flags & SM_DESCRIPTOR_HASH_SOURCE) || fallback)
+		hash = ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
+	sm_select(d, hash, choice);
+	if (fallback &&
+	    (choice->policy == SM_POLICY_MAGLEV || choice->policy == SM_POLICY_RING_HASH))
+		sm_count_fallback(choice->cluster_id);
+}
+
+/* Where this connection goes: where its client went last, or as the policy chooses. */
+static __always_inline void sm_choose(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+				      int v6, int mapped, struct sm_choice *choice)
+{
+	struct sm_client client = {};
+	__u64 found;
+	int affine;
+
+	sm_client_of(ctx, d, v6, mapped, &client);
+	affine = d->affinity_s && sm_any(&client.ip);
+	if (affine) {
+		found = sm_affinity_find(d, &client, !v6 && !mapped);
+		if (found && sm_affinity_take(d, found, choice))
+			return;
+	}
+	sm_choose_anew(d, client.hash, choice);
+	/* An endpoint that this socket cannot reach is no choice to stay with. */
+	if (affine && choice->endpoint &&
+	    (v6 || mapped || choice->endpoint->family == SM_FAMILY_V4))
+		sm_affinity_keep(d, &client, choice->endpoint_id);
 }
 
 /* IPv4 addresses, also those of IPv6 sockets (v4-mapped). */
@@ -114,7 +160,7 @@ static __always_inline int sm_connect_to_v4(struct bpf_sock_addr *ctx, __be32 ad
 
 	if (!d || sm_is_agent())
 		return SM_PROCEED;
-	sm_select(d, sm_connection_hash(ctx, d, 0, mapped), &choice);
+	sm_choose(ctx, d, 0, mapped, &choice);
 	if (choice.policy == SM_POLICY_REFUSE)
 		return sm_refuse(choice.cluster_id);
 	if (choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state) {
@@ -165,7 +211,7 @@ int sm_connect6(struct bpf_sock_addr *ctx)
 	d = sm_lookup6(&key);
 	if (!d || sm_is_agent())
 		return SM_PROCEED;
-	sm_select(d, sm_connection_hash(ctx, d, 1, 0), &choice);
+	sm_choose(ctx, d, 1, 0, &choice);
 	if (choice.policy == SM_POLICY_REFUSE)
 		return sm_refuse(choice.cluster_id);
 	if (choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The hash of a connection's source address, as Envoy's source_ip hash policy has it: xxHash64 of
+ * A connection's source address, and its hash as Envoy's source_ip hash policy has it: xxHash64 of
  * the address as text (inet_ntop's form), without port.
  *
  * At connect() a socket usually has no source address yet. A bound one is taken at its word;
  * otherwise it is the address that the socket's network namespace has: of its first interface that
  * is up and not loopback, the first global address; of loopback where there is nothing else. For a
- * pod, which has one interface, that is the pod's IP. The hash is kept per namespace for a while.
+ * pod, which has one interface, that is the pod's IP. Both are kept per namespace for a while.
  */
 #ifndef SOCKMESH_SOURCE_H
 #define SOCKMESH_SOURCE_H
@@ -63,10 +63,23 @@ struct net_device {
 	struct inet6_dev *ip6_ptr;
 } SM_KERNEL_STRUCT;
 
+struct sm_ip {
+	__be32 word[4]; /* IPv4: word[3] */
+};
+
 struct sm_source {
 	__u64 netns_cookie; /* 0: being written */
 	__u64 expires_ns;
 	__u64 hash4, hash6; /* 0: no address of that family */
+	struct sm_ip six;
+	__be32 four;
+	__u32 pad;
+};
+
+/* Who connects. */
+struct sm_client {
+	struct sm_ip ip; /* IPv4 is v4-mapped; all zero: not known */
+	__u64 hash;	 /* 0: not known, or nobody asked */
 };
 
 struct {
@@ -81,10 +94,6 @@ struct {
  * Global functions: the verifier looks at each once, with any argument, instead of once for every
  * way that leads to it; a text's many shapes would otherwise be as many states.
  */
-
-struct sm_ip {
-	__be32 word[4]; /* IPv4: word[3] */
-};
 
 static __always_inline void sm_put(struct sm_text *text, char c)
 {
@@ -288,13 +297,24 @@ static long sm_look_at_device(__u64 i, struct sm_addresses *found)
 	return 0;
 }
 
-/* `net` is the address of a struct net. */
-__noinline int sm_find_source(__u64 net, struct sm_source *source)
+static __always_inline void sm_mapped(struct sm_ip *ip, __be32 four)
+{
+	ip->word[0] = 0;
+	ip->word[1] = 0;
+	ip->word[2] = four ? bpf_htonl(0xffff) : 0;
+	ip->word[3] = four;
+}
+
+
+/* `net` is the address of a struct net. Fills `cached` anew, and `client` from the same. */
+__noinline int sm_find_source(__u64 net, __u64 netns_cookie, struct sm_source *cached,
+			      struct sm_client *client, int v6)
 {
 	struct sm_addresses found = {};
+	__u64 hash4, hash6;
 	struct list_head *at;
 
-	if (!source)
+	if (!cached || !client)
 		return 0;
 	found.head = (void *)net + bpf_core_field_offset(struct net, dev_base_head);
 	at = found.head;
@@ -302,41 +322,50 @@ __noinline int sm_find_source(__u64 net, struct sm_source *source)
 	bpf_loop(SM_SOURCE_MAX_DEVICES, sm_look_at_device, &found, 0);
 	if (!found.four)
 		found.four = found.loopback_four;
-	source->hash4 = found.four ? sm_hash4(found.four) : 0;
+	hash4 = found.four ? sm_hash4(found.four) : 0;
 	if (!sm_any(&found.six))
 		found.six.word[3] = bpf_htonl(1); /* ::1 */
-	source->hash6 = sm_hash6(&found.six);
+	hash6 = sm_hash6(&found.six);
+	WRITE_ONCE(cached->netns_cookie, 0);
+	cached->expires_ns = bpf_ktime_get_ns() + SM_SOURCE_TTL_NS;
+	cached->hash4 = hash4;
+	cached->hash6 = hash6;
+	cached->six = found.six;
+	cached->four = found.four;
+	WRITE_ONCE(cached->netns_cookie, netns_cookie);
+	client->hash = v6 ? hash6 : hash4;
+	if (v6)
+		client->ip = found.six;
+	else
+		sm_mapped(&client->ip, found.four);
 	return 0;
 }
 
-/* The hash of an unbound socket's source; 0 where there is none. */
-static __always_inline __u64 sm_source_of_netns(struct bpf_sock *sk, __u64 netns_cookie, int v6)
+/* The source of an unbound socket. */
+static __always_inline void sm_client_of_netns(struct bpf_sock *sk, __u64 netns_cookie, int v6,
+					       struct sm_client *client)
 {
 	__u32 slot = (__u32)netns_cookie & (SM_SOURCE_CACHE - 1);
 	struct sm_source *cached = bpf_map_lookup_elem(&source_cache, &slot);
-	__u64 now = bpf_ktime_get_ns();
-	struct sm_source fresh = {};
 	struct sock *sock;
-	__u64 hash;
 
 	if (!cached)
-		return 0;
-	if (READ_ONCE(cached->netns_cookie) == netns_cookie && cached->expires_ns > now) {
-		hash = v6 ? cached->hash6 : cached->hash4;
+		return;
+	if (READ_ONCE(cached->netns_cookie) == netns_cookie &&
+	    cached->expires_ns > bpf_ktime_get_ns()) {
+		client->hash = v6 ? cached->hash6 : cached->hash4;
+		if (v6)
+			client->ip = cached->six;
+		else
+			sm_mapped(&client->ip, cached->four);
 		/* Another task of this CPU may have written in between. */
 		if (READ_ONCE(cached->netns_cookie) == netns_cookie)
-			return hash;
+			return;
 	}
 	sock = (struct sock *)bpf_skc_to_tcp_sock(sk);
-	if (!sock)
-		return 0;
-	sm_find_source((__u64)BPF_CORE_READ(sock, __sk_common.skc_net.net), &fresh);
-	WRITE_ONCE(cached->netns_cookie, 0);
-	cached->hash4 = fresh.hash4;
-	cached->hash6 = fresh.hash6;
-	cached->expires_ns = now + SM_SOURCE_TTL_NS;
-	WRITE_ONCE(cached->netns_cookie, netns_cookie);
-	return v6 ? fresh.hash6 : fresh.hash4;
+	if (sock)
+		sm_find_source((__u64)BPF_CORE_READ(sock, __sk_common.skc_net.net), netns_cookie,
+			       cached, client, v6);
 }
 
 #endif /* SOCKMESH_SOURCE_H */

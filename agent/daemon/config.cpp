@@ -15,6 +15,9 @@ namespace sockmesh {
 namespace {
 
 constexpr const char* kDefaultAdminAddress = "127.0.0.1:15077";
+// Kubernetes' own default and limit of clientIP.timeoutSeconds.
+constexpr std::uint32_t kDefaultAffinitySeconds = 10800;
+constexpr std::int64_t kLongestAffinitySeconds = 86400;
 constexpr std::array kLogLevels = {"trace", "debug", "info", "warn", "error", "off"};
 
 Result<sockmesh::config::v1::AgentConfig> readFile(const std::string& path) {
@@ -55,6 +58,48 @@ void takeDatapath(const sockmesh::config::v1::Datapath& proto, DatapathOptions& 
     out.maxConnections = proto.max_connections().value();
     if (out.maxConnections == 0 || out.maxConnections > (1U << 30)) {
       errors.add("max_connections", "must be between 1 and 1073741824");
+    }
+  }
+  if (proto.has_max_affinity_clients()) {
+    out.maxAffinityClients = proto.max_affinity_clients().value();
+    if (out.maxAffinityClients == 0 || out.maxAffinityClients > (1U << 24)) {
+      errors.add("max_affinity_clients", "must be between 1 and 16777216");
+    }
+  }
+}
+
+std::uint32_t affinitySeconds(const sockmesh::config::v1::SessionAffinity& proto,
+                              FieldErrors& errors) {
+  if (!proto.has_timeout()) return kDefaultAffinitySeconds;
+  const google::protobuf::Duration& timeout = proto.timeout();
+  if (timeout.nanos() != 0 || timeout.seconds() < 1 ||
+      timeout.seconds() > kLongestAffinitySeconds) {
+    errors.add("timeout", "must be whole seconds between 1s and " +
+                              std::to_string(kLongestAffinitySeconds) + "s");
+    return 0;
+  }
+  return static_cast<std::uint32_t>(timeout.seconds());
+}
+
+void takeAffinity(const sockmesh::config::v1::LoadBalancing& proto, AffinityOptions& out,
+                  FieldErrors& errors) {
+  using Proto = sockmesh::config::v1::SessionAffinity;
+  const FieldErrors::Scope scope(errors, "load_balancing");
+  for (int i = 0; i < proto.session_affinity_size(); ++i) {
+    const FieldErrors::Scope item(errors, "session_affinity", static_cast<std::size_t>(i));
+    const Proto& one = proto.session_affinity(i);
+    const std::uint32_t seconds = affinitySeconds(one, errors);
+    if (one.target_case() == Proto::kVip) {
+      const auto vip = SocketAddress::parse(one.vip());
+      if (!vip) {
+        errors.add("vip", vip.error().message());
+      } else if (!out.byVip.emplace(*vip, seconds).second) {
+        errors.add("vip", one.vip() + " is named twice");
+      }
+    } else if (one.service().empty()) {
+      errors.add("a vip or a service is needed");
+    } else if (!out.byService.emplace(one.service(), seconds).second) {
+      errors.add("service", "\"" + one.service() + "\" is named twice");
     }
   }
 }
@@ -108,6 +153,7 @@ Result<Config> loadConfig(const Flags& flags) {
                "\"" + config.logLevel + "\" is not one of trace, debug, info, warn, error, off");
   }
   config.localCluster = proto.load_balancing().local_cluster();
+  takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   if (proto.metrics().has_endpoint_label()) {
     config.endpointLabel = proto.metrics().endpoint_label().value();

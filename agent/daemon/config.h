@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
+#include "lb/compiler.h"
 #include "model/address.h"
 #include "model/assignment.h"
 #include "sockmesh/config/v1/config.pb.h"
@@ -33,6 +34,7 @@ struct Config {
   std::string logLevel = "info";
   bool logJson = false;
   std::string localCluster;
+  AffinityOptions affinity;
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = true;
 

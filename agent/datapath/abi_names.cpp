@@ -66,6 +66,7 @@ Word counterWord(std::uint32_t counter) {
       {"table_broken", "an index in the tables led nowhere; the address was left alone"},
       {"events_dropped", "the ring of events was full; the sums are not affected"},
       {"family_mismatch", "an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT"},
+      {"affinity_lost", "no memory for where a client went; its next connection may go elsewhere"},
   }};
   return at(kWords, counter);
 }

@@ -206,6 +206,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   bpf_map__set_max_entries(maps.heads, options.maxServices + 1);
   bpf_map__set_max_entries(maps.connections, records);
   bpf_map__set_max_entries(maps.conn_tags, records / SM_CONN_WAYS);
+  bpf_map__set_max_entries(maps.affinity, options.maxAffinityClients);
   bpf_map__set_max_entries(maps.names, options.maxNames);
   std::uint32_t buckets = records / SM_CONN_WAYS;
   for (const std::string& name : kMapNames) {

@@ -18,9 +18,10 @@ namespace sockmesh {
 struct DatapathOptions {
   std::string cgroupRoot;  // empty: find the true root
   std::string bpffsRoot = kDefaultBpffsRoot;
-  std::uint32_t maxServices = 131072;     // of each family
-  std::uint32_t maxConnections = 131072;  // records; rounded up to a power of two
-  std::uint32_t maxNames = 262144;        // parts of names
+  std::uint32_t maxServices = 131072;        // of each family
+  std::uint32_t maxConnections = 131072;     // records; rounded up to a power of two
+  std::uint32_t maxAffinityClients = 32768;  // remembered, client and VIP; the oldest goes first
+  std::uint32_t maxNames = 262144;           // parts of names
 };
 
 class Datapath {

@@ -11,8 +11,8 @@ namespace sockmesh {
 const std::vector<std::string> kMapNames = {
     "frontends4",    "frontends6", "heads",          "descriptors",    "groups",
     "cells",         "endpoints",  "endpoint_state", "endpoint_stats", "cluster_state",
-    "cluster_stats", "conn_tags",  "connections",    "conn_overflow",  "names",
-    "events",        "counters",   "globals"};
+    "cluster_stats", "conn_tags",  "connections",    "conn_overflow",  "affinity",
+    "names",         "events",     "counters",       "globals"};
 
 namespace {
 
@@ -129,6 +129,7 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   opener.paged(maps->clusterStats, "cluster_stats");
   opener.array(maps->connTags, "conn_tags");
   opener.array(maps->connections, "connections");
+  maps->affinity = BpfHash<sm_affinity_key, sm_affinity>(opener.fd("affinity"));
   maps->names = BpfHash<sm_name_key, sm_name>(opener.fd("names"));
   opener.array(maps->globals, "globals");
   maps->counters = opener.fd("counters");

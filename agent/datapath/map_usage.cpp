@@ -33,6 +33,8 @@ std::string kindName(std::uint32_t type) {
   switch (type) {
     case BPF_MAP_TYPE_HASH:
       return "hash";
+    case BPF_MAP_TYPE_LRU_HASH:
+      return "lru_hash";
     case BPF_MAP_TYPE_ARRAY:
       return "array";
     case BPF_MAP_TYPE_PERCPU_ARRAY:
@@ -75,8 +77,9 @@ std::uint64_t usedTags(const KernelMaps& maps, bool buckets) {
   return used;
 }
 
-std::uint64_t usedNames(const KernelMaps& maps) {
-  const auto entries = maps.names.entries();
+template <typename Map>
+std::uint64_t usedEntries(const Map& map) {
+  const auto entries = map.entries();
   return entries ? entries->size() : 0;
 }
 
@@ -107,7 +110,8 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"conn_tags", {0, [&] { return usedTags(maps, true); }}},
       {"connections", {0, [&] { return usedTags(maps, false); }}},
       {"conn_overflow", {0, [&]() -> std::uint64_t { return maps.globals[0].conn_overflow_live; }}},
-      {"names", {0, [&] { return usedNames(maps); }}},
+      {"affinity", {0, [&] { return usedEntries(maps.affinity); }}},
+      {"names", {0, [&] { return usedEntries(maps.names); }}},
       {"events", {0, nullptr}},
       {"counters", {0, []() -> std::uint64_t { return SM_COUNTERS; }}},
       {"globals", {0, []() -> std::uint64_t { return 1; }}},

@@ -26,6 +26,13 @@ bool sameVips(const Listener* before, const Listener& now) {
 
 }  // namespace
 
+std::uint32_t AffinityOptions::secondsOf(const std::string& service,
+                                         const SocketAddress& vip) const {
+  if (const auto found = byVip.find(vip); found != byVip.end()) return found->second;
+  const auto found = byService.find(service);
+  return found == byService.end() ? 0 : found->second;
+}
+
 struct Compiler::State {
   explicit State(CompilerOptions given)
       : options(std::move(given)), clusters(options, pool), tables(std::make_shared<LbTables>()) {}
@@ -96,6 +103,7 @@ void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Li
     const auto again = [&](const auto& made) { return made->vip == vip; };
     if (std::any_of(services.begin(), services.end(), again)) continue;
     service.vip = vip;
+    service.affinitySeconds = options.affinity.secondsOf(listener->name, vip);
     const auto same = std::find_if(state.services.begin(), state.services.end(),
                                    [&](const auto& known) { return *known == service; });
     services.push_back(same != state.services.end() ? *same

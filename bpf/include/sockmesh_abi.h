@@ -337,6 +337,28 @@ struct sm_conn_tags {
 	__u64 cookie[SM_CONN_WAYS]; /* socket cookie; 0: free */
 };
 
+/* ---- session affinity: where a client went last; see affinity.h ---- */
+
+/* The VIP and not its service id: ids are reused. */
+struct sm_affinity_key {
+	__be32 client_be[4];
+	__be32 vip_be[4];
+	__be16 vip_port_be;
+	__u8 protocol;
+	__u8 pad;
+};
+
+struct sm_affinity {
+	__be32 addr_be[4]; /* of the endpoint: its id may be another's by now */
+	__be16 port_be;
+	__u16 pad;
+	__u32 endpoint_id;
+	/* A hint: where the endpoint was found, in the descriptor's groups and the group's hosts. */
+	__u32 group;
+	__u32 host;
+	__u64 used_ns; /* the last connect() */
+};
+
 /* ---- names: what an id means, without the agent's memory ---- */
 
 enum sm_name_kind {
@@ -388,7 +410,8 @@ enum sm_counter {
 	SM_COUNTER_TABLE_BROKEN = 4, /* an index led nowhere; the address was left alone */
 	SM_COUNTER_EVENTS_DROPPED = 5,	/* the ring was full */
 	SM_COUNTER_FAMILY_MISMATCH = 6, /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
-	SM_COUNTERS = 7,
+	SM_COUNTER_AFFINITY_LOST = 7,	/* the kernel refused to remember a client's endpoint */
+	SM_COUNTERS = 8,
 };
 
 /* ---- the agent's identity: its own sockets are never rewritten ---- */
@@ -492,6 +515,12 @@ SM_ASSERT_AT(struct sm_connection, cluster_id, 24);
 SM_ASSERT_AT(struct sm_connection, connect_at_ns, 32);
 SM_ASSERT_AT(struct sm_connection, netns_cookie, 40);
 SM_ASSERT_SIZE(struct sm_conn_tags, 32);
+SM_ASSERT_SIZE(struct sm_affinity_key, 36);
+SM_ASSERT_AT(struct sm_affinity_key, vip_be, 16);
+SM_ASSERT_AT(struct sm_affinity_key, protocol, 34);
+SM_ASSERT_SIZE(struct sm_affinity, 40);
+SM_ASSERT_AT(struct sm_affinity, endpoint_id, 20);
+SM_ASSERT_AT(struct sm_affinity, used_ns, 32);
 SM_ASSERT_SIZE(struct sm_name_key, 8);
 SM_ASSERT_AT(struct sm_name_key, kind, 4);
 SM_ASSERT_SIZE(struct sm_name, 120);

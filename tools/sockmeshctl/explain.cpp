@@ -93,6 +93,10 @@ void addFlags(const Explained& explained, const AgentReport& agent, Document& ou
     addLine(out, bySource ? "Hash: of the client's address"
                           : "Hash: random, no hash policy names the client's address");
   }
+  if (service.affinitySeconds > 0) {
+    addLine(out, "Session affinity: a client goes where it went last, until " +
+                     std::to_string(service.affinitySeconds) + " s after its last connection");
+  }
   if (needsLayer7) {
     addLine(out, "Needs layer 7: " + join(reasons, "; ") + "; connections are balanced without it");
   }

@@ -26,6 +26,7 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"cluster_stats", dumpClusterStats},
       {"conn_tags", dumpConnTags},
       {"connections", dumpConnections},
+      {"affinity", dumpAffinity},
       {"names", dumpNames},
       {"counters", dumpCounters},
       {"globals", dumpGlobals},

@@ -171,6 +171,32 @@ Json dumpConnections(const NodeView& view) {
   return rows;
 }
 
+Json dumpAffinity(const NodeView& view) {
+  std::map<std::pair<VipKey, IpAddress>, sm_affinity> sorted;
+  for (const auto& [key, last] : view.affinity) {
+    const SocketAddress vip{decodeAddress(key.vip_be), decodePort(key.vip_port_be)};
+    sorted[{{vip, static_cast<Protocol>(key.protocol)}, decodeAddress(key.client_be)}] = last;
+  }
+  Json rows = Json::array();
+  for (const auto& [key, last] : sorted) {
+    const auto& [vip, client] = key;
+    const SocketAddress endpoint{decodeAddress(last.addr_be), decodePort(last.port_be)};
+    const bool begun = last.used_ns <= view.live.nowNs;
+    const double idle = static_cast<double>(view.live.nowNs - last.used_ns) / 1e9;
+    const auto service = view.image.services.find(vip);
+    const bool affine = service != view.image.services.end();
+    rows.push_back(
+        {{"vip", vip.vip.toString()},
+         {"protocol", protocolName(static_cast<std::uint32_t>(vip.protocol))},
+         {"client", client.toString()},
+         {"endpointId", last.endpoint_id},
+         {"endpoint", endpoint.toString()},
+         {"idleSeconds", begun ? Json(idle) : Json(nullptr)},
+         {"timeoutSeconds", affine ? service->second.service->affinitySeconds : 0}});
+  }
+  return rows;
+}
+
 Json dumpNames(const NodeView& view) {
   Json rows = Json::array();
   const auto add = [&rows](std::uint32_t kind, const std::map<std::uint32_t, std::string>& names) {

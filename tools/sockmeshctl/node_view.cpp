@@ -84,6 +84,9 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   if (!live) return unreadable(live.error());
   view.live = std::move(live).value();
   view.connections = sockmesh::readConnections(**maps);
+  auto affinity = (*maps)->affinity.entries();
+  if (!affinity) return unreadable(affinity.error());
+  view.affinity = std::move(affinity).value();
   view.globals = (*maps)->globals[0];
   auto attachments = readAttachments(bpffsRoot);
   if (attachments) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct NodeView {
   KernelImage image;
   LiveState live;
   std::vector<ConnectionRecord> connections;  // in use
+  std::vector<std::pair<sm_affinity_key, sm_affinity>> affinity;
   sm_globals globals{};
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known

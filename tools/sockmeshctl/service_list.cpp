@@ -51,6 +51,11 @@ std::vector<Note> notesOf(const LbService& service) {
                      "a sidecar would speak TLS to some endpoints; connections "
                      "are rewritten in plaintext"});
   }
+  if (service.affinitySeconds > 0) {
+    notes.push_back({"SessionAffinity", "a client goes where it went last, until " +
+                                            std::to_string(service.affinitySeconds) +
+                                            " s after its last connection"});
+  }
   return notes;
 }
 
