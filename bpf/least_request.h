@@ -20,10 +20,10 @@
 #define SM_LR_EJECTED	  0x7fffffffU
 #define SM_Q16		  (1U << 16)
 
-/* The connections of a host. An ejected one counts as the busiest of all, but in panic. */
-static __always_inline __u32 sm_active(const struct sm_group *group, __u32 host)
+/* The connections of an endpoint. An ejected one counts as the busiest of all, but in panic. */
+static __always_inline __u32 sm_active_of(const struct sm_group *group, __u32 endpoint_id)
 {
-	struct sm_endpoint_state *state = endpoint_state_at(sm_host(group, host));
+	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
 	__u64 until;
 
 	if (!state)
@@ -32,6 +32,11 @@ static __always_inline __u32 sm_active(const struct sm_group *group, __u32 host)
 	if (until && !(group->flags & SM_GROUP_PANIC) && until > bpf_ktime_get_ns())
 		return SM_LR_EJECTED;
 	return READ_ONCE(state->active);
+}
+
+static __always_inline __u32 sm_active(const struct sm_group *group, __u32 host)
+{
+	return sm_active_of(group, sm_host(group, host));
 }
 
 /* log2(x) in 16.16 for x >= 1; error below 0.01. */
@@ -88,6 +93,7 @@ struct sm_lr_candidates {
 static __always_inline int sm_lr_draw(const struct sm_group *group, struct sm_lr_candidates *drawn)
 {
 	int all = group->host_count <= SM_LR_CANDIDATES;
+	union sm_cell *ids = NULL; /* of four hosts */
 
 	drawn->count = all ? group->host_count : SM_LR_CANDIDATES;
 	drawn->least = (__u32)-1;
@@ -97,13 +103,16 @@ static __always_inline int sm_lr_draw(const struct sm_group *group, struct sm_lr
 		if (all) {
 			union sm_cell *cell = cells_at(group->table_cell + i);
 
-			if (!cell)
+			if (!(i & 3))
+				ids = cells_at(group->host_cell + (i >> 2));
+			if (!cell || !ids)
 				return 0;
 			drawn->weight[i] = cell->alias.weight;
+			drawn->active[i] = sm_active_of(group, ids->words[i & 3]);
 		} else {
 			drawn->host[i] = sm_alias(group->table_cell, group->table_size);
+			drawn->active[i] = sm_active(group, drawn->host[i]);
 		}
-		drawn->active[i] = sm_active(group, drawn->host[i]);
 		if (drawn->active[i] < drawn->least)
 			drawn->least = drawn->active[i];
 	}
