@@ -136,12 +136,20 @@ Status removePins(const PinPath& pins) {
 }
 
 // Mounted by ensureBpffs(), and nothing else in it: ours to unmount.
+bool holdsNothing(const std::string& bpffs) {
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(bpffs, failed)) {
+    // The kernel's own, in every bpffs where it was built with them: maps.debug, progs.debug.
+    if (entry.path().extension() != ".debug") return false;
+  }
+  return !failed;
+}
+
 void unmountOwnBpffs(const std::string& root) {
   std::ifstream mounts("/proc/self/mounts");
-  std::error_code failed;
   for (std::string source, point, rest; mounts >> source >> point && std::getline(mounts, rest);) {
     if (point != root || source != kBpffsSource) continue;
-    if (std::filesystem::is_empty(root, failed) && !failed) umount(root.c_str());
+    if (holdsNothing(root)) umount(root.c_str());
     return;
   }
 }

@@ -353,7 +353,8 @@ struct sm_affinity {
 	__be16 port_be;
 	__u16 pad;
 	__u32 endpoint_id;
-	/* A hint: where the endpoint was found, in the descriptor's groups and the group's hosts. */
+	/* A hint: where the endpoint was found, in the descriptor's groups and the group's hosts.
+	 */
 	__u32 group;
 	__u32 host;
 	__u64 used_ns; /* the last connect() */

@@ -1,5 +1,7 @@
 // Proof 2: nothing half visible. The agent is killed at write n of an update, for every n; each VIP
 // resolves to its old or its new endpoint set, whole, and a restart converges.
+#include <sys/vfs.h>
+
 #include <sys/wait.h>
 
 #include <filesystem>
@@ -306,6 +308,9 @@ TEST_F(Crash, CleanupRemovesEveryTrace) {
   ASSERT_TRUE(Datapath::cleanup(sandbox_->bpffs()));
   EXPECT_FALSE(connectTo(at("10.96.0.1:80")));
   EXPECT_FALSE(KernelMaps::open(PinPath(sandbox_->bpffs()).maps(), MapAccess::kReadOnly));
+  struct statfs mounted {};
+  ASSERT_EQ(statfs(sandbox_->bpffs().c_str(), &mounted), 0);
+  EXPECT_NE(static_cast<std::uint64_t>(mounted.f_type), 0xcafe4a11ULL) << "the mount was ours";
   EXPECT_TRUE(Datapath::cleanup(sandbox_->bpffs())) << "nothing there is no error";
 }
 
