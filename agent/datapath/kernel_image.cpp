@@ -162,8 +162,7 @@ class Reader {
         return Error("host " + std::to_string(i) + " of a group");
       group->hosts.push_back(found->second.endpoint.address);
     }
-    const std::uint32_t cells =
-        tableCellCount(raw.policy, raw.flags, raw.table_size, raw.ring_shift);
+    const std::uint32_t cells = tableCellCount(shapeOf(raw));
     if (cells > 0) {
       group->table = readTable(maps_, raw.table_cell, cells, raw.table_size);
       if (!group->table) return Error("table cells without a page");

@@ -196,13 +196,16 @@ std::shared_ptr<const LbGroup> hashGroup(const GroupContext& context, const Host
   group.balancePercent = lb.hashBalanceFactor;
   if (lb.policy == LbPolicy::kMaglev) {
     group.policy = SM_POLICY_MAGLEV;
-    group.table = context.pool.share(wordTable(maglevTable(chosen.entries, lb.maglevTableSize)));
+    CellTable table = wordTable(maglevTable(chosen.entries, lb.maglevTableSize));
+    if (group.balancePercent > 0) appendWeights(chosen.entries, table);
+    group.table = context.pool.share(std::move(table));
     return finish(std::move(group));
   }
   group.policy = SM_POLICY_RING_HASH;
   EncodedRing encoded =
       encodeRing(ring(chosen.entries, lb.minimumRingSize, lb.maximumRingSize, lb.hashFunction));
   group.ringShift = encoded.shift;
+  if (group.balancePercent > 0) appendWeights(chosen.entries, encoded.table);
   group.table = context.pool.share(std::move(encoded.table));
   return finish(std::move(group));
 }
