@@ -87,7 +87,7 @@ static long sm_affinity_look_in_group(__u64 i, struct sm_affinity_search *search
 	search->group = (__u32)i;
 	bpf_loop(group->host_count < SM_AFFINITY_HOSTS ? group->host_count : SM_AFFINITY_HOSTS,
 		 sm_affinity_look, search, 0);
-	return search->found;
+	return search->found ? 1 : 0;
 }
 
 static __always_inline void sm_affinity_key_of(const struct sm_descriptor *d,
@@ -180,6 +180,7 @@ static __always_inline int sm_affinity_take(const struct sm_descriptor *d, __u64
 	choice->policy = group->policy;
 	choice->cluster_id = group->cluster_id;
 	choice->endpoint_id = (__u32)found;
+	choice->conn_flags = group->balance_percent ? SM_CONN_IN_CLUSTER : 0;
 	choice->endpoint = endpoint;
 	choice->state = state;
 	return 1;

@@ -11,6 +11,7 @@
 #ifndef SOCKMESH_LB_H
 #define SOCKMESH_LB_H
 
+#include "balance.h"
 #include "reselect.h"
 
 /* How often a lookup that met a recycled hash element starts over. */
@@ -83,6 +84,7 @@ struct sm_choice {
 	__u32 reason; /* enum sm_reason of the first two */
 	__u32 cluster_id;
 	__u32 endpoint_id;
+	__u32 conn_flags; /* SM_CONN_* */
 	struct sm_endpoint *endpoint;
 	struct sm_endpoint_state *state;
 };
@@ -124,6 +126,7 @@ static __always_inline void sm_select(const struct sm_descriptor *d, __u64 hash,
 				      struct sm_choice *choice)
 {
 	struct sm_group *group = sm_pick_group(d, hash);
+	__u32 host;
 
 	if (!group)
 		goto broken;
@@ -132,7 +135,12 @@ static __always_inline void sm_select(const struct sm_descriptor *d, __u64 hash,
 	choice->reason = group->reason;
 	if (group->policy <= SM_POLICY_REFUSE)
 		return;
-	choice->endpoint_id = sm_host(group, sm_pick_host(group, hash));
+	host = sm_pick_host(group, hash);
+	if (group->balance_percent) {
+		host = sm_balance(group, hash, host);
+		choice->conn_flags = SM_CONN_IN_CLUSTER;
+	}
+	choice->endpoint_id = sm_host(group, host);
 	if (!choice->endpoint_id)
 		goto broken;
 	choice->endpoint = endpoints_at(choice->endpoint_id);

@@ -7,13 +7,24 @@
 #include "conn.h"
 #include "outlier.h"
 
-/* Takes the record's connection off its endpoint. */
+/* Clusters that need their sum of connections alone pay for it: it is one line for all CPUs. */
+static __always_inline void sm_cluster_count(__u32 cluster_id, int by)
+{
+	struct sm_cluster_state *cluster = cluster_state_at(cluster_id);
+
+	if (cluster)
+		__sync_fetch_and_add(&cluster->active, by);
+}
+
+/* Takes the record's connection off its endpoint, and off its cluster where it was counted. */
 static __always_inline void sm_conn_leave(const struct sm_connection *record)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(record->endpoint_id);
 
 	if (state)
 		__sync_fetch_and_add(&state->active, -1);
+	if (record->flags & SM_CONN_IN_CLUSTER)
+		sm_cluster_count(record->cluster_id, -1);
 }
 
 static __always_inline void sm_conn_end(struct sm_conn_ref ref)

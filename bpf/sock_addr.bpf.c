@@ -71,9 +71,12 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	record->state = SM_CONN_PENDING;
 	record->endpoint_id = choice->endpoint_id;
 	record->cluster_id = choice->cluster_id;
+	record->flags = choice->conn_flags;
 	record->connect_at_ns = bpf_ktime_get_ns();
 	record->netns_cookie = bpf_get_netns_cookie(ctx);
 	__sync_fetch_and_add(&choice->state->active, 1);
+	if (choice->conn_flags & SM_CONN_IN_CLUSTER)
+		sm_cluster_count(choice->cluster_id, 1);
 }
 
 /* Who connects, for services that want to know. `mapped`: an IPv6 socket on its way to an IPv4

@@ -164,8 +164,7 @@ class Reader {
         return Error("host " + std::to_string(i) + " of a group");
       group->hosts.push_back(found->second.endpoint.address);
     }
-    const std::uint32_t cells =
-        tableCellCount(raw.policy, raw.flags, raw.table_size, raw.ring_shift);
+    const std::uint32_t cells = tableCellCount(shapeOf(raw));
     const bool wanted = tables_ == KernelImage::Tables::kAll || raw.policy == SM_POLICY_BY_HASH;
     if (cells > 0 && wanted) {
       group->table = table(raw.table_cell, cells, raw.table_size);

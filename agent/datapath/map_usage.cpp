@@ -155,8 +155,7 @@ std::uint64_t usedCells(const KernelImage& image) {
       add(service.descriptor.pick_cell, service.descriptor.pick_size);
     }
     for (const sm_group& group : service.groups) {
-      add(group.table_cell,
-          tableCellCount(group.policy, group.flags, group.table_size, group.ring_shift));
+      add(group.table_cell, tableCellCount(shapeOf(group)));
       add(group.host_cell, (group.host_count + 3) / 4);
     }
   }

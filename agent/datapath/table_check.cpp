@@ -37,7 +37,8 @@ Status checkRing(const LbGroup& group, std::size_t hosts) {
   const std::uint64_t buckets = 1ULL << (64 - group.ringShift);
   // A bucket may point past the last cell: the walk then wraps to the first.
   if (auto ok = checkWords(*group.table, buckets, group.table->size + 1ULL); !ok) return ok;
-  for (std::size_t i = (buckets + 3) / 4; i < group.table->cells.size(); ++i) {
+  const std::size_t first = (buckets + 3) / 4;
+  for (std::size_t i = first; i < first + group.table->size; ++i) {
     const std::uint32_t host = group.table->cells[i].ring.host;
     if (host >= hosts) return outOfBounds("ring", i, host, hosts);
   }
@@ -66,8 +67,7 @@ Status checkGroup(const LbGroup& group, std::size_t groups) {
   if (group.policy == SM_POLICY_RING_HASH && (group.ringShift < 32 || group.ringShift > 62)) {
     return Error("ring_shift: " + std::to_string(group.ringShift));
   }
-  const std::size_t cells =
-      tableCellCount(group.policy, group.flags, group.table->size, group.ringShift);
+  const std::size_t cells = tableCellCount(shapeOf(group));
   if (group.table->cells.size() != cells) return Error("not as many cells as the table needs");
   switch (group.policy) {
     case SM_POLICY_RANDOM:

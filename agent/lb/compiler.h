@@ -29,7 +29,7 @@ struct CompilerOptions {
   // The EDS/cluster name whose membership is the callers' own cluster (Envoy's
   // cluster_manager.local_cluster_name); empty: zone-aware routing is off.
   std::string localCluster;
-  AffinityOptions affinity;
+  AffinityOptions affinity{};
 };
 
 class Compiler {

@@ -148,6 +148,14 @@ std::vector<RingEntry> ring(std::span<const HashHost> hosts, std::uint64_t minim
   return entries;
 }
 
+void appendWeights(std::span<const HashHost> hosts, CellTable& table) {
+  const std::size_t first = table.cells.size();
+  table.cells.resize(first + (hosts.size() + 1) / 2);
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    table.cells[first + i / 2].weight_bits[i % 2] = std::bit_cast<std::uint64_t>(hosts[i].weight);
+  }
+}
+
 EncodedRing encodeRing(std::span<const RingEntry> all) {
   std::vector<RingEntry> entries;
   entries.reserve(all.size());

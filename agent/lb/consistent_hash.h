@@ -45,6 +45,9 @@ struct RingEntry {
 std::vector<RingEntry> ring(std::span<const HashHost> hosts, std::uint64_t minimumSize,
                             std::uint64_t maximumSize, HashFunction function);
 
+// Appends what bounded load needs to a policy's table: the weights of its hosts, as doubles.
+void appendWeights(std::span<const HashHost> hosts, CellTable& table);
+
 struct EncodedRing {
   CellTable table;  // bucket words, then ring cells: see SM_RING_MAX_WALK
   std::uint32_t shift = 0;

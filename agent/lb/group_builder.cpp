@@ -197,7 +197,9 @@ std::shared_ptr<const LbGroup> hashGroup(const GroupContext& context, const Host
   group.balancePercent = lb.hashBalanceFactor;
   if (lb.policy == LbPolicy::kMaglev) {
     group.policy = SM_POLICY_MAGLEV;
-    group.table = context.pool.share(wordTable(maglevTable(chosen.entries, lb.maglevTableSize)));
+    CellTable table = wordTable(maglevTable(chosen.entries, lb.maglevTableSize));
+    if (group.balancePercent > 0) appendWeights(chosen.entries, table);
+    group.table = context.pool.share(std::move(table));
     return finish(std::move(group));
   }
   group.policy = SM_POLICY_RING_HASH;
@@ -207,6 +209,7 @@ std::shared_ptr<const LbGroup> hashGroup(const GroupContext& context, const Host
   if (entries.empty()) return noHost(context);
   EncodedRing encoded = encodeRing(entries);
   group.ringShift = encoded.shift;
+  if (group.balancePercent > 0) appendWeights(chosen.entries, encoded.table);
   group.table = context.pool.share(std::move(encoded.table));
   return finish(std::move(group));
 }

@@ -132,7 +132,9 @@ struct sm_group {
 	__u32 host_count;
 	__u32 choice_count;    /* LEAST_REQUEST */
 	__u32 bias_q16;	       /* LEAST_REQUEST: active_request_bias * 65536 */
-	__u32 balance_percent; /* hash policies: hash_balance_factor; 0: off */
+	/* Hash policies: hash_balance_factor; 0: off. With it the table is followed by host_count
+	 * weights, two a cell. */
+	__u32 balance_percent;
 	__u32 ring_shift;      /* RING_HASH: 64 - log2(buckets); see SM_RING_MAX_WALK */
 	__u16 priority;
 	__u16 leg;	   /* of the descriptor's traffic split */
@@ -167,6 +169,7 @@ union sm_cell {
 		__u32 pad;
 	} ring;
 	__u32 words[4];
+	__u64 weight_bits[2]; /* hosts' shares of the load, doubles; see sm_group.balance_percent */
 };
 
 /* ---- endpoints ---- */
@@ -266,8 +269,8 @@ struct sm_consecutive_rule {
 
 /* One line, shared by all CPUs. The agent writes all but the two counts. */
 struct sm_cluster_state {
-	__u32 active;	       /* room for the limits: nobody counts it yet */
-	__u32 max_connections; /* likewise; 0: none enforced */
+	__u32 active;	       /* connections whose record says SM_CONN_IN_CLUSTER */
+	__u32 max_connections; /* room for the limits; 0: none enforced */
 	__u32 ejected;	       /* endpoints ejected now */
 	__u32 ejection_limit;  /* ejections allowed at once */
 	/* In the order in which they are asked. */
@@ -316,6 +319,9 @@ enum sm_conn_state {
 	SM_CONN_OVERDUE = 4, /* connecting for longer than connect_timeout: counted as timed out */
 };
 
+/* Counted in sm_cluster_state.active: of clusters with bounded load, when the choice was made. */
+#define SM_CONN_IN_CLUSTER (1U << 0)
+
 struct sm_connection {
 	__be32 vip_be[4];
 	__be16 vip_port_be;
@@ -323,7 +329,7 @@ struct sm_connection {
 	__u8 state;  /* enum sm_conn_state */
 	__u32 endpoint_id;
 	__u32 cluster_id;
-	__u32 pad;
+	__u32 flags; /* SM_CONN_IN_CLUSTER */
 	__u64 connect_at_ns;
 	__u64 netns_cookie;
 	__u64 pad2[2];

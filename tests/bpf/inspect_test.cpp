@@ -196,7 +196,7 @@ TEST_F(Inspect, EveryMapCanBeDumped) {
   for (const std::string& name : kMapNames) {
     if (name == "conn_overflow" || name == "events") continue;
     const json dump = ctl({"map", "dump", name});
-    EXPECT_FALSE(dump["items"].empty()) << name;
+    EXPECT_EQ(dump["items"].empty(), name == "affinity") << name;
   }
 }
 

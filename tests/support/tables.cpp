@@ -84,6 +84,14 @@ TableBuilder& TableBuilder::ejecting(const std::string& name, std::uint32_t thre
   return *this;
 }
 
+TableBuilder& TableBuilder::affine(const std::string& vip, std::uint32_t seconds) {
+  auto& service = tables_.services.at({at(vip), Protocol::kTcp});
+  auto made = std::make_shared<LbService>(*service);
+  made->affinitySeconds = seconds;
+  service = made;
+  return *this;
+}
+
 TableBuilder& TableBuilder::leftAlone(const std::string& vip, const std::string& clusterName,
                                       sm_reason reason) {
   auto group = std::make_shared<LbGroup>();

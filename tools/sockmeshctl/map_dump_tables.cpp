@@ -1,4 +1,6 @@
 // The tables that selection reads: frontends to cells.
+#include <algorithm>
+#include <bit>
 #include <set>
 #include <vector>
 
@@ -79,9 +81,23 @@ class CellDump {
     const std::uint64_t buckets = 1ULL << (64 - raw.ring_shift);
     const auto first = static_cast<std::uint32_t>((buckets + 3) / 4);
     words("ring buckets of " + where, raw.table_cell, cells, 0, buckets);
-    for (std::uint32_t i = first; i < cells.size(); ++i) {
+    const std::uint64_t end = std::min<std::uint64_t>(first + raw.table_size, cells.size());
+    for (std::uint32_t i = first; i < end; ++i) {
       add(raw.table_cell + i, "ring of " + where, i - first,
           std::to_string(cells[i].ring.hash) + " host " + std::to_string(cells[i].ring.host));
+    }
+  }
+
+  // Of bounded load: behind the policy's own table.
+  void balance(const std::string& where, const sm_group& raw, const std::vector<sm_cell>& cells) {
+    if (raw.balance_percent == 0) return;
+    const std::uint32_t count = (raw.host_count + 1) / 2;
+    if (cells.size() < count) return;
+    const auto first = static_cast<std::uint32_t>(cells.size() - count);
+    for (std::uint32_t i = 0; i < raw.host_count; ++i) {
+      const std::uint32_t at = first + i / 2;
+      add(raw.table_cell + at, "share of load of " + where, i,
+          Json(std::bit_cast<double>(cells[at].weight_bits[i % 2])).dump());
     }
   }
 
@@ -91,7 +107,11 @@ class CellDump {
       case SM_POLICY_LEAST_REQUEST:
         return alias("hosts' weights of " + where, raw.table_cell, table.cells);
       case SM_POLICY_RING_HASH:
-        return ring(where, raw, table.cells);
+        ring(where, raw, table.cells);
+        return balance(where, raw, table.cells);
+      case SM_POLICY_MAGLEV:
+        words("table of " + where, raw.table_cell, table.cells, 0, table.size);
+        return balance(where, raw, table.cells);
       default:
         return words("table of " + where, raw.table_cell, table.cells, 0, table.size);
     }

@@ -79,6 +79,9 @@ fd00::1     80   TCP                 3   ratings
      R"(COOKIE   VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   NETNS-COOKIE
   4113   10.96.0.10:80   established             1   10.0.0.1:9080   reviews-v1           2.0              4
 )"},
+    {"affinity", R"(VIP             PROTOCOL   CLIENT       ENDPOINT-ID   ENDPOINT        IDLE-SECONDS   TIMEOUT-SECONDS
+10.96.0.10:80   TCP        10.244.1.9             2   10.0.0.2:9080           90.0                 0
+)"},
     {"names", R"(KIND       ID   NAME
 service     1   reviews:80
 service     2   vault
@@ -95,6 +98,7 @@ conn_lost              0   no memory for a connection record; balanced, but its 
 table_broken           0   an index in the tables led nowhere; the address was left alone
 events_dropped         0   the ring of events was full; the sums are not affected
 family_mismatch        0   an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT
+affinity_lost          0   no memory for where a client went; its next connection may go elsewhere
 )"},
     {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE
       4242                0                    0

@@ -154,6 +154,20 @@ void addTraffic(NodeView& node) {
   node.connections.push_back({17, 2, 4113, connection});
 }
 
+void addAffinity(NodeView& node) {
+  sm_affinity_key key{};
+  encodeAddress(at("10.244.1.9:0").ip, key.client_be);
+  encodeAddress(at("10.96.0.10:80").ip, key.vip_be);
+  key.vip_port_be = encodePort(80);
+  key.protocol = 6;
+  sm_affinity last{};
+  encodeAddress(at("10.0.0.2:9080").ip, last.addr_be);
+  last.port_be = encodePort(9080);
+  last.endpoint_id = 2;
+  last.used_ns = kNowNs - 90 * kSecondNs;
+  node.affinity.emplace_back(key, last);
+}
+
 void addMaps(NodeView& node) {
   const auto add = [&node](const std::string& name, const std::string& kind, std::uint64_t entries,
                            std::uint64_t capacity, std::uint64_t pages, std::uint64_t memory) {
@@ -196,6 +210,7 @@ NodeView makeNode() {
   addWithout(node, 3, "[fd00::1]:80", "ratings", SM_POLICY_REFUSE, SM_REASON_NO_ENDPOINTS,
              SM_DESCRIPTOR_AUTO_TLS | SM_DESCRIPTOR_NEEDS_L7);
   addTraffic(node);
+  addAffinity(node);
   addMaps(node);
   node.attachments = {attached("sm_connect4", "connect4", 11)};
   node.globals.agent_tgid = 4242;

@@ -157,7 +157,8 @@ constexpr const char* kJson = R"({
     "conn_lost": 0,
     "table_broken": 0,
     "events_dropped": 0,
-    "family_mismatch": 0
+    "family_mismatch": 0,
+    "affinity_lost": 0
   },
   "maps": {
     "memoryBytes": 507904,

@@ -1,0 +1,64 @@
+#include "daemon/config.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace sockmesh {
+namespace {
+
+Result<Config> load(const std::string& yaml) {
+  std::string path = testing::TempDir() + "sockmesh-config-XXXXXX";
+  const int fd = mkstemp(path.data());
+  close(fd);
+  std::ofstream(path) << "ads: {address: 'istiod:15010'}\n" << yaml;
+  Flags flags;
+  flags.configFile = path;
+  auto config = loadConfig(flags);
+  unlink(path.c_str());
+  return config;
+}
+
+std::string errorOf(const std::string& yaml) {
+  const auto config = load(yaml);
+  return config ? "" : config.error().message();
+}
+
+std::string affinity(const std::string& entries) {
+  return "load_balancing: {session_affinity: [" + entries + "]}";
+}
+
+TEST(SessionAffinity, ByVipOrByService) {
+  const auto config = load(
+      affinity("{vip: '10.96.0.10:80'}, {vip: '[fd00::1]:443', timeout: 60s}, {service: web}") +
+      "\ndatapath: {max_affinity_clients: 100}");
+  ASSERT_TRUE(config) << config.error().message();
+  const AffinityOptions& options = config->affinity;
+  const auto at = [](const char* text) { return SocketAddress::parse(text).value(); };
+  EXPECT_EQ(options.secondsOf("any", at("10.96.0.10:80")), 10800U);
+  EXPECT_EQ(options.secondsOf("any", at("[fd00::1]:443")), 60U);
+  EXPECT_EQ(options.secondsOf("web", at("[fd00::1]:443")), 60U) << "the VIP's own word wins";
+  EXPECT_EQ(options.secondsOf("web", at("10.96.0.11:80")), 10800U);
+  EXPECT_EQ(options.secondsOf("any", at("10.96.0.11:80")), 0U);
+  EXPECT_EQ(config->datapath.maxAffinityClients, 100U);
+}
+
+TEST(SessionAffinity, WhatIsWrongIsNamed) {
+  const auto wrong = [](const std::string& entries, const std::string& says) {
+    EXPECT_NE(errorOf(affinity(entries)).find("load_balancing.session_affinity" + says),
+              std::string::npos)
+        << errorOf(affinity(entries));
+  };
+  wrong("{timeout: 5s}", "[0]: a vip or a service is needed");
+  wrong("{service: a}, {vip: 'here'}", "[1].vip: ");
+  wrong("{service: a}, {service: a}", "[1].service: \"a\" is named twice");
+  wrong("{vip: '10.0.0.1:80'}, {vip: '10.0.0.1:80'}", "[1].vip: 10.0.0.1:80 is named twice");
+  wrong("{service: a, timeout: 0s}", "[0].timeout: must be whole seconds between 1s and 86400s");
+  wrong("{service: a, timeout: 1.5s}", "[0].timeout: must be whole seconds");
+  wrong("{service: a, timeout: 86401s}", "[0].timeout: must be whole seconds");
+}
+
+}  // namespace
+}  // namespace sockmesh
