@@ -133,8 +133,8 @@ __noinline __u64 sm_affinity_find(const struct sm_descriptor *d, const struct sm
 	search.host = search.last.host;
 	if (search.group < d->group_count) {
 		group = groups_at(d->group_first + search.group);
-		search.found = group && sm_affinity_holds(group, search.host, &search.last,
-							  search.now_ns);
+		search.found =
+			group && sm_affinity_holds(group, search.host, &search.last, search.now_ns);
 	}
 	if (!search.found) {
 		bpf_loop(d->group_count < SM_AFFINITY_GROUPS ? d->group_count : SM_AFFINITY_GROUPS,
@@ -166,7 +166,8 @@ __noinline int sm_affinity_keep(const struct sm_descriptor *d, const struct sm_c
 	return 0;
 }
 
-/* Fills `choice` as sm_select() does, with what sm_affinity_find() answered; 0: it leads nowhere. */
+/* Fills `choice` as sm_select() does, with what sm_affinity_find() answered; 0: it leads nowhere.
+ */
 static __always_inline int sm_affinity_take(const struct sm_descriptor *d, __u64 found,
 					    struct sm_choice *choice)
 {

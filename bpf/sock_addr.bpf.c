@@ -90,8 +90,8 @@ static __always_inline void sm_client_of(struct bpf_sock_addr *ctx, const struct
 	if ((!hashes && !d->affinity_s) || !sk)
 		return;
 	if (v6 || mapped) {
-		struct sm_ip source = {.word = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2],
-						sk->src_ip6[3]}};
+		struct sm_ip source = {
+			.word = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]}};
 
 		if (v6)
 			client->ip = source;

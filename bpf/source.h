@@ -305,7 +305,6 @@ static __always_inline void sm_mapped(struct sm_ip *ip, __be32 four)
 	ip->word[3] = four;
 }
 
-
 /* `net` is the address of a struct net. Fills `cached` anew, and `client` from the same. */
 __noinline int sm_find_source(__u64 net, __u64 netns_cookie, struct sm_source *cached,
 			      struct sm_client *client, int v6)

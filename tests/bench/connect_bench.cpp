@@ -165,7 +165,7 @@ int run(int rounds, int others) {
   if (!datapath) die(datapath.error());
   auto grace = BlockingGracePeriod::create();
   if (!grace) die(grace.error());
-  KernelStore store((*datapath)->maps());
+  KernelStore store((*datapath)->maps(), (*datapath)->ejections());
   MapWriter writer(store, **grace, (*datapath)->maps().maxServices);
 
   SocketAddress any = at("0.0.0.0:0");

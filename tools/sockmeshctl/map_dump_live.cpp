@@ -185,14 +185,13 @@ Json dumpAffinity(const NodeView& view) {
     const double idle = static_cast<double>(view.live.nowNs - last.used_ns) / 1e9;
     const auto service = view.image.services.find(vip);
     const bool affine = service != view.image.services.end();
-    rows.push_back(
-        {{"vip", vip.vip.toString()},
-         {"protocol", protocolName(static_cast<std::uint32_t>(vip.protocol))},
-         {"client", client.toString()},
-         {"endpointId", last.endpoint_id},
-         {"endpoint", endpoint.toString()},
-         {"idleSeconds", begun ? Json(idle) : Json(nullptr)},
-         {"timeoutSeconds", affine ? service->second.service->affinitySeconds : 0}});
+    rows.push_back({{"vip", vip.vip.toString()},
+                    {"protocol", protocolName(static_cast<std::uint32_t>(vip.protocol))},
+                    {"client", client.toString()},
+                    {"endpointId", last.endpoint_id},
+                    {"endpoint", endpoint.toString()},
+                    {"idleSeconds", begun ? Json(idle) : Json(nullptr)},
+                    {"timeoutSeconds", affine ? service->second.service->affinitySeconds : 0}});
   }
   return rows;
 }
