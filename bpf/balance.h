@@ -136,8 +136,7 @@ __noinline __u32 sm_balance_slots(__u32 total, __u64 weight)
 		return 1;
 	product = (high << (32 - drop)) | (low >> drop);
 	rest = low & ((1ULL << drop) - 1);
-	if (drop && (rest > 1ULL << (drop - 1) ||
-		     (rest == 1ULL << (drop - 1) && (product & 1))))
+	if (drop && (rest > 1ULL << (drop - 1) || (rest == 1ULL << (drop - 1) && (product & 1))))
 		product++;
 	shift -= drop;
 	if (shift > 53)

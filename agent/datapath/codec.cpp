@@ -61,8 +61,11 @@ TableShape shapeOf(const sm_group& group) {
 }
 
 TableShape shapeOf(const LbGroup& group) {
-  return {static_cast<std::uint32_t>(group.policy), group.flags,          group.table->size,
-          group.ringShift,                          group.balancePercent,
+  return {static_cast<std::uint32_t>(group.policy),
+          group.flags,
+          group.table->size,
+          group.ringShift,
+          group.balancePercent,
           static_cast<std::uint32_t>(group.hosts.size())};
 }
 

@@ -130,12 +130,12 @@ struct sm_group {
 	__u32 table_size; /* entries: cells for alias and ring, words (4 a cell) for the others */
 	__u32 host_cell;  /* host vector: endpoint ids as words, 4 a cell */
 	__u32 host_count;
-	__u32 choice_count;    /* LEAST_REQUEST */
-	__u32 bias_q16;	       /* LEAST_REQUEST: active_request_bias * 65536 */
+	__u32 choice_count; /* LEAST_REQUEST */
+	__u32 bias_q16;	    /* LEAST_REQUEST: active_request_bias * 65536 */
 	/* Hash policies: hash_balance_factor; 0: off. With it the table is followed by host_count
 	 * weights, two a cell. */
 	__u32 balance_percent;
-	__u32 ring_shift;      /* RING_HASH: 64 - log2(buckets); see SM_RING_MAX_WALK */
+	__u32 ring_shift; /* RING_HASH: 64 - log2(buckets); see SM_RING_MAX_WALK */
 	__u16 priority;
 	__u16 leg;	   /* of the descriptor's traffic split */
 	__u32 locality_id; /* name id; SM_NONE: several or none */

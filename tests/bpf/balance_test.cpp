@@ -148,7 +148,8 @@ TEST_F(BalanceLive, ConnectionsOfTheClusterAreCounted) {
   }
   const auto serve = [&](std::uint32_t factor) {
     c.lb.hashBalanceFactor = factor;
-    ASSERT_TRUE(writer_->apply(compileLegs({{c, assignment({local}), 1, {}}}, true)).errors.empty());
+    ASSERT_TRUE(
+        writer_->apply(compileLegs({{c, assignment({local}), 1, {}}}, true)).errors.empty());
   };
   const auto total = [&] {
     return datapath_->maps().clusterState.at(writer_->ids().clusterId("c"))->active;

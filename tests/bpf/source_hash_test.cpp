@@ -94,6 +94,23 @@ TEST_F(SourceHash, WithoutAnInterfaceItIsLoopback) {
   EXPECT_EQ(reached(tcpSocket(true), "[fd00::1]:80"), at(host(2)));
 }
 
+TEST_F(SourceHash, WithoutAnyAddressChanceChoosesAndIsCounted) {
+  expectOnly("10.96.0.1:80", "127.0.0.1");
+  const auto fallbacks = [&] {
+    return sumClusterStats(datapath_->maps(), writer_->ids().clusterId("maglev")).hash_fallback;
+  };
+  EXPECT_EQ(reached(tcpSocket(), "10.96.0.1:80"), at(host(2)));
+  EXPECT_EQ(fallbacks(), 0u);
+  open();  // and with it an empty cache of namespaces' addresses
+  run("ip link set lo down");
+  for (int i = 0; i < 3; ++i) {
+    const UniqueFd client = tcpSocket();
+    EXPECT_NE(connectErrno(client.get(), at("10.96.0.1:80")), 0);
+  }
+  run("ip link set lo up");
+  EXPECT_EQ(fallbacks(), 3u);
+}
+
 TEST_F(SourceHash, AnUnboundSourceIsTheNamespacesAddress) {
   run("ip link add sm-test0 type veth peer name sm-test1");
   run("ip addr add 10.244.255.199/24 dev sm-test0");

@@ -79,7 +79,8 @@ fd00::1     80   TCP                 3   ratings
      R"(COOKIE   VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   NETNS-COOKIE
   4113   10.96.0.10:80   established             1   10.0.0.1:9080   reviews-v1           2.0              4
 )"},
-    {"affinity", R"(VIP             PROTOCOL   CLIENT       ENDPOINT-ID   ENDPOINT        IDLE-SECONDS   TIMEOUT-SECONDS
+    {"affinity",
+     R"(VIP             PROTOCOL   CLIENT       ENDPOINT-ID   ENDPOINT        IDLE-SECONDS   TIMEOUT-SECONDS
 10.96.0.10:80   TCP        10.244.1.9             2   10.0.0.2:9080           90.0                 0
 )"},
     {"names", R"(KIND       ID   NAME
