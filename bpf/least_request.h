@@ -6,8 +6,9 @@
  * connections wins; or all hosts are compared, ties broken uniformly.
  *
  * Unequal weights: Envoy's scheduler picks host i at the rate w / (active + 1)^bias. That rate is
- * drawn from directly: over all hosts of a small group, and otherwise over a few hosts drawn by
- * weight, among which 1 / (active + 1)^bias decides (sampling importance resampling).
+ * drawn from directly: by one draw that is accepted at it, else over all hosts of a small group,
+ * and of a larger one over a few hosts drawn by weight, among which 1 / (active + 1)^bias decides
+ * (sampling importance resampling).
  */
 #ifndef SOCKMESH_LEAST_REQUEST_H
 #define SOCKMESH_LEAST_REQUEST_H
@@ -119,6 +120,24 @@ static __always_inline int sm_lr_draw(const struct sm_group *group, struct sm_lr
 	return 1;
 }
 
+/*
+ * A host drawn by weight and accepted with probability 1 / (active + 1)^bias is drawn at the very
+ * rate; a host without connections always is. Whoever is not accepted leaves the choice to
+ * sm_lr_weighted(), which draws at that rate as well: so do both together, and where hosts are idle
+ * one look is enough, however many there are.
+ */
+static __always_inline __u32 sm_lr_first(const struct sm_group *group)
+{
+	__u32 host = sm_alias(group->table_cell, group->table_size), active;
+
+	if (host == SM_BROKEN)
+		return SM_BROKEN;
+	active = sm_active(group, host);
+	if (!active || bpf_get_prandom_u32() < sm_lr_factor(active, 0, group->bias_q16))
+		return host;
+	return SM_BROKEN;
+}
+
 static __noinline __u32 sm_lr_weighted(const struct sm_group *group)
 {
 	__u64 rate[SM_LR_CANDIDATES] = {}, sum = 0, at, high;
@@ -184,8 +203,10 @@ static __always_inline __u32 sm_least_request(const struct sm_group *group)
 
 	if (count <= 1)
 		return 0;
-	if (group->flags & SM_GROUP_WEIGHTED)
-		return sm_lr_weighted(group);
+	if (group->flags & SM_GROUP_WEIGHTED) {
+		best = sm_lr_first(group);
+		return best != SM_BROKEN ? best : sm_lr_weighted(group);
+	}
 	if (group->flags & SM_GROUP_FULL_SCAN)
 		return sm_lr_full_scan(group);
 	best = sm_uniform(count);
