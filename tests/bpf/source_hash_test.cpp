@@ -104,8 +104,8 @@ TEST_F(SourceHash, WithoutAnyAddressChanceChoosesAndIsCounted) {
   open();  // and with it an empty cache of namespaces' addresses
   run("ip link set lo down");
   for (int i = 0; i < 3; ++i) {
-    const UniqueFd client = tcpSocket();
-    EXPECT_NE(connectErrno(client.get(), at("10.96.0.1:80")), 0);
+    const UniqueFd client = tcpSocket(false, true);
+    connectErrno(client.get(), at("10.96.0.1:80"));  // what counts is the choice
   }
   run("ip link set lo up");
   EXPECT_EQ(fallbacks(), 3u);

@@ -107,6 +107,24 @@ MAGLEV_CASES = [
            [host(1, weight=1), host(2), host(1, weight=9), host(3)]),
 ]
 
+
+def bounded(percent):
+    return {"consistent_hashing_lb_config": {"hash_balance_factor": percent}}
+
+
+# All connections stay open: each changes what the next may do.
+BOUNDED_CASES = [
+    maglev("bounded-held", "bounded load: who is above the bound is passed over", hosts(5),
+           hold=True, common_lb_config=bounded(100)),
+    maglev("bounded-weights-held", "bounds follow the weights", weighted(7, 18, 1, 3), hold=True,
+           common_lb_config=bounded(110)),
+    ring("bounded-held", "bounded load on a ring", hosts(7), hold=True,
+         common_lb_config=bounded(125)),
+    maglev("bounded-typed-held", "the typed policy's factor", weighted(2, 1, 5), hold=True,
+           load_balancing_policy=typed("maglev", consistent_hashing_lb_config={
+               "hash_balance_factor": 150})),
+]
+
 # Without a hash policy every connection hashes a random number.
 RANDOM_HASH_CASES = [
     case("maglev-without-hash-policy", "by weight", weighted(3, 1), "MAGLEV",
@@ -121,4 +139,4 @@ RANDOM_HASH_CASES = [
          predict=shares([3, 1])),
 ]
 
-HASH_CASES = [*RING_CASES, *MAGLEV_CASES, *RANDOM_HASH_CASES]
+HASH_CASES = [*RING_CASES, *MAGLEV_CASES, *BOUNDED_CASES, *RANDOM_HASH_CASES]
