@@ -68,24 +68,30 @@ static __always_inline __u64 sm_exp2_minus(__u64 y)
 	return ((1ULL << 48) / power) >> whole;
 }
 
+/* ((least + 1) / (active + 1))^bias in 0.32, for active > least, by logarithms. A global function:
+ * their many ways are verified once. */
+__noinline __u64 sm_lr_power(__u32 active, __u32 least, __u32 bias_q16)
+{
+	__u64 logs = sm_log2_q16(active + 1) - sm_log2_q16(least + 1);
+
+	return sm_exp2_minus(logs * bias_q16 >> 16);
+}
+
 /* ((least + 1) / (active + 1))^bias in 0.32: relative to the least loaded candidate, so that high
  * counts keep their precision. */
 static __always_inline __u64 sm_lr_factor(__u32 active, __u32 least, __u32 bias_q16)
 {
-	__u64 logs;
-
 	if (active == least || !bias_q16)
 		return 1ULL << 32;
 	if (bias_q16 == SM_Q16)
 		return (((__u64)least + 1) << 32) / ((__u64)active + 1);
-	logs = sm_log2_q16(active + 1) - sm_log2_q16(least + 1);
-	return sm_exp2_minus(logs * bias_q16 >> 16);
+	return sm_lr_power(active, least, bias_q16);
 }
 
+/* Small: Linux before 6.8 counts stack in steps of 32 bytes, and calls that lead here are three. */
 struct sm_lr_candidates {
 	__u32 host[SM_LR_CANDIDATES];
-	__u32 weight[SM_LR_CANDIDATES];
-	__u32 active[SM_LR_CANDIDATES];
+	__u64 rate[SM_LR_CANDIDATES]; /* first: weight << 32 | active */
 	__u32 count;
 	__u32 least; /* active */
 };
@@ -99,8 +105,9 @@ static __always_inline int sm_lr_draw(const struct sm_group *group, struct sm_lr
 	drawn->count = all ? group->host_count : SM_LR_CANDIDATES;
 	drawn->least = (__u32)-1;
 	for (__u32 i = 0; i < SM_LR_CANDIDATES && i < drawn->count; i++) {
+		__u32 weight = 1U << 31, active;
+
 		drawn->host[i] = i;
-		drawn->weight[i] = 1U << 31;
 		if (all) {
 			union sm_cell *cell = cells_at(group->table_cell + i);
 
@@ -108,14 +115,15 @@ static __always_inline int sm_lr_draw(const struct sm_group *group, struct sm_lr
 				ids = cells_at(group->host_cell + (i >> 2));
 			if (!cell || !ids)
 				return 0;
-			drawn->weight[i] = cell->alias.weight;
-			drawn->active[i] = sm_active_of(group, ids->words[i & 3]);
+			weight = cell->alias.weight;
+			active = sm_active_of(group, ids->words[i & 3]);
 		} else {
 			drawn->host[i] = sm_alias(group->table_cell, group->table_size);
-			drawn->active[i] = sm_active(group, drawn->host[i]);
+			active = sm_active(group, drawn->host[i]);
 		}
-		if (drawn->active[i] < drawn->least)
-			drawn->least = drawn->active[i];
+		if (active < drawn->least)
+			drawn->least = active;
+		drawn->rate[i] = (__u64)weight << 32 | active;
 	}
 	return 1;
 }
@@ -138,27 +146,29 @@ static __always_inline __u32 sm_lr_first(const struct sm_group *group)
 	return SM_BROKEN;
 }
 
-static __noinline __u32 sm_lr_weighted(const struct sm_group *group)
+/* A global function: verified once, not for every way that leads here. */
+__noinline __u32 sm_lr_weighted(const struct sm_group *group)
 {
-	__u64 rate[SM_LR_CANDIDATES] = {}, sum = 0, at, high;
 	struct sm_lr_candidates drawn = {};
+	__u64 sum = 0, at, high;
 
-	if (!sm_lr_draw(group, &drawn))
+	if (!group || !sm_lr_draw(group, &drawn))
 		return SM_BROKEN;
 	for (__u32 i = 0; i < SM_LR_CANDIDATES && i < drawn.count; i++) {
 		/* weight < 2^32, factor <= 2^28: eight of them sum up below 2^63. */
-		rate[i] = drawn.weight[i] *
-			  (sm_lr_factor(drawn.active[i], drawn.least, group->bias_q16) >> 4);
-		sum += rate[i];
+		drawn.rate[i] =
+			(drawn.rate[i] >> 32) *
+			(sm_lr_factor((__u32)drawn.rate[i], drawn.least, group->bias_q16) >> 4);
+		sum += drawn.rate[i];
 	}
 	/* Uniform below sum: the high half of sum times a random number of 64 bits. */
 	high = bpf_get_prandom_u32();
 	at = (sum >> 32) * high + (((sum >> 32) * (__u64)bpf_get_prandom_u32()) >> 32) +
 	     (((sum & 0xffffffff) * high) >> 32);
 	for (__u32 i = 0; i < SM_LR_CANDIDATES; i++) {
-		if (i + 1 >= drawn.count || at < rate[i])
+		if (i + 1 >= drawn.count || at < drawn.rate[i])
 			return drawn.host[i];
-		at -= rate[i];
+		at -= drawn.rate[i];
 	}
 	return drawn.host[0];
 }
