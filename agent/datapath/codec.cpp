@@ -93,6 +93,20 @@ std::uint32_t tableCellCount(const TableShape& shape) {
   }
 }
 
+// The model's detectors are the ABI's, number for number.
+static_assert(kDetectors == SM_DETECTORS);
+static_assert(static_cast<int>(Detector::kConsecutive5xx) == SM_DETECTOR_CONSECUTIVE_5XX);
+static_assert(static_cast<int>(Detector::kConsecutiveGatewayFailure) ==
+              SM_DETECTOR_CONSECUTIVE_GATEWAY_FAILURE);
+static_assert(static_cast<int>(Detector::kSuccessRate) == SM_DETECTOR_SUCCESS_RATE);
+static_assert(static_cast<int>(Detector::kConsecutiveLocalOriginFailure) ==
+              SM_DETECTOR_CONSECUTIVE_LOCAL_ORIGIN_FAILURE);
+static_assert(static_cast<int>(Detector::kSuccessRateLocalOrigin) ==
+              SM_DETECTOR_SUCCESS_RATE_LOCAL_ORIGIN);
+static_assert(static_cast<int>(Detector::kFailurePercentage) == SM_DETECTOR_FAILURE_PERCENTAGE);
+static_assert(static_cast<int>(Detector::kFailurePercentageLocalOrigin) ==
+              SM_DETECTOR_FAILURE_PERCENTAGE_LOCAL_ORIGIN);
+
 sm_consecutive_rule encodeConsecutiveRule(const ConsecutiveRule& rule) {
   return {.threshold = rule.threshold,
           .enforcing_percent = static_cast<__u16>(rule.enforcingPercent),
