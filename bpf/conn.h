@@ -40,7 +40,7 @@ static __always_inline struct sm_connection *sm_conn_in_storage(struct bpf_sock 
 	struct sm_globals *globals = sm_globals();
 	struct sm_connection *record;
 
-	if (!globals || !READ_ONCE(globals->conn_overflow_live) || !sk)
+	if (!globals || !unlikely(READ_ONCE(globals->conn_overflow_live)) || !sk)
 		return NULL;
 	record = bpf_sk_storage_get(&conn_overflow, sk, NULL, 0);
 	return record && record->state != SM_CONN_FREE ? record : NULL;
@@ -94,7 +94,7 @@ static __always_inline struct sm_conn_ref sm_conn_claim(struct bpf_sock *sk, __u
 	struct sm_conn_tags *tags;
 	__u32 bucket;
 
-	if (ref.record)
+	if (unlikely(ref.record))
 		return ref;
 	tags = sm_conn_bucket(cookie, &bucket);
 	if (!tags)

@@ -20,9 +20,14 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	unsigned long skc_flags;
 	possible_net_t skc_net;
+	atomic64_t skc_cookie;
 } SM_KERNEL_STRUCT;
 
 struct sock {
@@ -55,6 +60,9 @@ struct task_struct {
 #define EPIPE	     32
 #define EACCES	     13
 #define EAFNOSUPPORT 97
+
+/* What is seldom so goes out of the way: the straight path stays in few cache lines. */
+#define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define READ_ONCE(x)	 (*(volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))

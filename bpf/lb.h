@@ -33,6 +33,7 @@ static __always_inline struct sm_descriptor *sm_descriptor_of(const __u32 *value
  */
 static __always_inline struct sm_descriptor *sm_lookup4(const struct sm_frontend4_key *key)
 {
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < SM_LOOKUP_TRIES; i++) {
 		__u32 *value = bpf_map_lookup_elem(&frontends4, key);
 		struct sm_descriptor *d;
@@ -40,12 +41,12 @@ static __always_inline struct sm_descriptor *sm_lookup4(const struct sm_frontend
 		if (!value)
 			return NULL;
 		d = sm_descriptor_of(value);
-		if (!d) {
+		if (unlikely(!d)) {
 			sm_count(SM_COUNTER_TABLE_BROKEN);
 			return NULL;
 		}
-		if (d->addr_be[3] == key->addr_be && d->port_be == key->port_be &&
-		    d->protocol == key->protocol && d->family == SM_FAMILY_V4)
+		if (!unlikely(d->addr_be[3] != key->addr_be || d->port_be != key->port_be ||
+			      d->protocol != key->protocol || d->family != SM_FAMILY_V4))
 			return d;
 		sm_count(SM_COUNTER_LOOKUP_RETRY);
 	}
@@ -55,6 +56,7 @@ static __always_inline struct sm_descriptor *sm_lookup4(const struct sm_frontend
 
 static __always_inline struct sm_descriptor *sm_lookup6(const struct sm_frontend6_key *key)
 {
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < SM_LOOKUP_TRIES; i++) {
 		__u32 *value = bpf_map_lookup_elem(&frontends6, key);
 		struct sm_descriptor *d;
@@ -62,7 +64,7 @@ static __always_inline struct sm_descriptor *sm_lookup6(const struct sm_frontend
 		if (!value)
 			return NULL;
 		d = sm_descriptor_of(value);
-		if (!d) {
+		if (unlikely(!d)) {
 			sm_count(SM_COUNTER_TABLE_BROKEN);
 			return NULL;
 		}
@@ -128,26 +130,27 @@ static __always_inline void sm_select(const struct sm_descriptor *d, __u64 hash,
 	struct sm_group *group = sm_pick_group(d, hash);
 	__u32 host;
 
-	if (!group)
+	if (unlikely(!group))
 		goto broken;
 	choice->policy = group->policy;
 	choice->cluster_id = group->cluster_id;
 	choice->reason = group->reason;
-	if (group->policy <= SM_POLICY_REFUSE)
+	if (unlikely(group->policy <= SM_POLICY_REFUSE))
 		return;
 	host = sm_pick_host(group, hash);
-	if (group->balance_percent) {
+	if (unlikely(group->balance_percent)) {
 		host = sm_balance(group, hash, host);
 		choice->conn_flags = SM_CONN_IN_CLUSTER;
 	}
 	choice->endpoint_id = sm_host(group, host);
-	if (!choice->endpoint_id)
+	if (unlikely(!choice->endpoint_id))
 		goto broken;
 	choice->endpoint = endpoints_at(choice->endpoint_id);
 	choice->state = endpoint_state_at(choice->endpoint_id);
-	if (!choice->endpoint || !choice->state)
+	if (unlikely(!choice->endpoint || !choice->state))
 		goto broken;
-	if (READ_ONCE(choice->state->ejected_until_ns) && !(group->flags & SM_GROUP_PANIC))
+	if (unlikely(READ_ONCE(choice->state->ejected_until_ns)) &&
+	    !(group->flags & SM_GROUP_PANIC))
 		sm_select_again(d, group, hash, choice);
 	return;
 broken:

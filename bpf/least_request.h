@@ -5,20 +5,26 @@
  * Equal weights, as Envoy: choice_count random hosts, with replacement, the one with strictly fewer
  * connections wins; or all hosts are compared, ties broken uniformly.
  *
- * Unequal weights: Envoy's scheduler picks host i at the rate w / (active + 1)^bias. That rate is
- * drawn from directly: by one draw that is accepted at it, else over all hosts of a small group,
- * and of a larger one over a few hosts drawn by weight, among which 1 / (active + 1)^bias decides
- * (sampling importance resampling).
+ * Unequal weights: Envoy's scheduler picks host i at the rate w / (active + 1)^bias. So does this,
+ * by draws that are accepted or not. A host is drawn with probability d ~ w^(1 / (1 + bias)), which
+ * is about where its share settles, and accepted with probability (floor / load)^bias, where its
+ * load is (active + 1) / d and the floor is the least load in the group: together that is the rate.
+ * Mostly the first draw is accepted, however many hosts there are. Each that is not looks at one
+ * host for the floor's sake (`cursor`), and after some of them in a row all hosts are gone through,
+ * which chooses at the same rate. Above SM_LR_MAX_PASS hosts, of which few are idle, that is a
+ * choice among SM_LR_DRAWS drawn ones (sampling importance resampling): near the rate, not at it.
  */
 #ifndef SOCKMESH_LEAST_REQUEST_H
 #define SOCKMESH_LEAST_REQUEST_H
 
 #include "tables.h"
 
-#define SM_LR_CANDIDATES  8
+#define SM_LR_DRAWS	  16
+#define SM_LR_MAX_PASS	  256
 #define SM_LR_MAX_CHOICES 64
 #define SM_LR_MAX_SCAN	  65536
 #define SM_LR_EJECTED	  0x7fffffffU
+#define SM_LR_LOAD_MAX	  (1ULL << 39) /* its product with 24 bits fits into 64 */
 #define SM_Q16		  (1U << 16)
 
 /* The connections of an endpoint. An ejected one counts as the busiest of all, but in panic. */
@@ -27,10 +33,10 @@ static __always_inline __u32 sm_active_of(const struct sm_group *group, __u32 en
 	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
 	__u64 until;
 
-	if (!state)
+	if (unlikely(!state))
 		return 0;
 	until = READ_ONCE(state->ejected_until_ns);
-	if (until && !(group->flags & SM_GROUP_PANIC) && until > bpf_ktime_get_ns())
+	if (unlikely(until) && !(group->flags & SM_GROUP_PANIC) && until > bpf_ktime_get_ns())
 		return SM_LR_EJECTED;
 	return READ_ONCE(state->active);
 }
@@ -38,6 +44,14 @@ static __always_inline __u32 sm_active_of(const struct sm_group *group, __u32 en
 static __always_inline __u32 sm_active(const struct sm_group *group, __u32 host)
 {
 	return sm_active_of(group, sm_host(group, host));
+}
+
+/* A load as the cursor holds it, rounded down: 20.4. */
+static __always_inline __u32 sm_lr_coarse(__u64 load)
+{
+	__u64 coarse = load >> SM_LR_COARSE_SHIFT;
+
+	return coarse < SM_LR_COARSE_MAX ? (__u32)coarse : SM_LR_COARSE_MAX;
 }
 
 /* log2(x) in 16.16 for x >= 1; error below 0.01. */
@@ -68,109 +82,160 @@ static __always_inline __u64 sm_exp2_minus(__u64 y)
 	return ((1ULL << 48) / power) >> whole;
 }
 
-/* ((least + 1) / (active + 1))^bias in 0.32, for active > least, by logarithms. A global function:
- * their many ways are verified once. */
-__noinline __u64 sm_lr_power(__u32 active, __u32 least, __u32 bias_q16)
+/* (floor / load)^bias in 0.32, for load > floor, by logarithms. A global function: their many ways
+ * are verified once. */
+__noinline __u64 sm_lr_power(__u64 load, __u64 floor, __u32 bias_q16)
 {
-	__u64 logs = sm_log2_q16(active + 1) - sm_log2_q16(least + 1);
+	__u64 logs;
 
+	if (load >> 32) { /* a floor that loses its digits by this is next to nothing beside it */
+		load >>= 8;
+		floor >>= 8;
+	}
+	logs = sm_log2_q16((__u32)load) - sm_log2_q16((__u32)floor);
 	return sm_exp2_minus(logs * bias_q16 >> 16);
 }
 
-/* ((least + 1) / (active + 1))^bias in 0.32: relative to the least loaded candidate, so that high
- * counts keep their precision. */
-static __always_inline __u64 sm_lr_factor(__u32 active, __u32 least, __u32 bias_q16)
+/* (floor / load)^bias in 0.32, at most 1. */
+static __always_inline __u64 sm_lr_factor(__u64 load, __u64 floor, __u32 bias_q16)
 {
-	if (active == least || !bias_q16)
+	if (load <= floor || !bias_q16)
 		return 1ULL << 32;
 	if (bias_q16 == SM_Q16)
-		return (((__u64)least + 1) << 32) / ((__u64)active + 1);
-	return sm_lr_power(active, least, bias_q16);
+		return (floor << 24) / load << 8;
+	return sm_lr_power(load, floor, bias_q16);
 }
 
-/* Small: Linux before 6.8 counts stack in steps of 32 bytes, and calls that lead here are three. */
-struct sm_lr_candidates {
-	__u32 host[SM_LR_CANDIDATES];
-	__u64 rate[SM_LR_CANDIDATES]; /* first: weight << 32 | active */
-	__u32 count;
-	__u32 least; /* active */
-};
-
-/* All hosts with their weights, or as many as fit, drawn by weight and then alike. */
-static __always_inline int sm_lr_draw(const struct sm_group *group, struct sm_lr_candidates *drawn)
+/* Says yes with probability (floor / load)^bias. */
+static __always_inline int sm_lr_accepts(__u64 load, __u64 floor, __u32 bias_q16)
 {
-	int all = group->host_count <= SM_LR_CANDIDATES;
-	union sm_cell *ids = NULL; /* of four hosts */
+	__u64 random = bpf_get_prandom_u32();
 
-	drawn->count = all ? group->host_count : SM_LR_CANDIDATES;
-	drawn->least = (__u32)-1;
-	for (__u32 i = 0; i < SM_LR_CANDIDATES && i < drawn->count; i++) {
-		__u32 weight = 1U << 31, active;
+	if (load <= floor)
+		return 1;
+	if (bias_q16 == SM_Q16)
+		return (random >> 8) * load < floor << 24; /* no division */
+	return random < sm_lr_factor(load, floor, bias_q16);
+}
 
-		drawn->host[i] = i;
-		if (all) {
-			union sm_cell *cell = cells_at(group->table_cell + i);
+/* The load of a host: (active + 1) / draw, where `draw` is its part of the draws relative to the
+ * heaviest host's; 16.16, at most SM_LR_LOAD_MAX. */
+static __always_inline __u64 sm_lr_load(const struct sm_group *group, __u32 host)
+{
+	union sm_cell *cell = cells_at(group->table_cell + host);
+	__u64 count = (__u64)sm_active(group, host) + 1, load;
 
-			if (!(i & 3))
-				ids = cells_at(group->host_cell + (i >> 2));
-			if (!cell || !ids)
-				return 0;
-			weight = cell->alias.weight;
-			active = sm_active_of(group, ids->words[i & 3]);
-		} else {
-			drawn->host[i] = sm_alias(group->table_cell, group->table_size);
-			active = sm_active(group, drawn->host[i]);
-		}
-		if (active < drawn->least)
-			drawn->least = active;
-		drawn->rate[i] = (__u64)weight << 32 | active;
-	}
-	return 1;
+	load = cell && count < SM_LR_EJECTED ? count * cell->alias.inverse_q16 : SM_LR_LOAD_MAX;
+	return load < SM_LR_LOAD_MAX ? load : SM_LR_LOAD_MAX;
 }
 
 /*
- * A host drawn by weight and accepted with probability 1 / (active + 1)^bias is drawn at the very
- * rate; a host without connections always is. Whoever is not accepted leaves the choice to
- * sm_lr_weighted(), which draws at that rate as well: so do both together, and where hosts are idle
- * one look is enough, however many there are.
+ * Looks at one host more, round about: the floor rises after each round to the least that was seen
+ * in it, and falls at once where less is seen. Several CPUs may look at the same time: then one of
+ * the looks is lost, and nothing else.
  */
-static __always_inline __u32 sm_lr_first(const struct sm_group *group)
+__noinline int sm_lr_look(struct sm_group *group)
 {
-	__u32 host = sm_alias(group->table_cell, group->table_size), active;
+	__u32 floor, least, at, load;
+	__u64 cursor;
 
-	if (host == SM_BROKEN)
-		return SM_BROKEN;
-	active = sm_active(group, host);
-	if (!active || bpf_get_prandom_u32() < sm_lr_factor(active, 0, group->bias_q16))
-		return host;
-	return SM_BROKEN;
+	if (!group)
+		return 0;
+	cursor = READ_ONCE(group->cursor);
+	floor = SM_LR_FLOOR(cursor);
+	least = SM_LR_LEAST(cursor);
+	at = SM_LR_AT(cursor);
+	load = sm_lr_coarse(sm_lr_load(group, at));
+	if (!least || load < least)
+		least = load;
+	if (load < floor)
+		floor = load;
+	if (++at >= group->host_count || at >= SM_LR_MAX_SCAN) {
+		floor = least;
+		least = 0;
+		at = 0;
+	}
+	WRITE_ONCE(group->cursor, SM_LR_CURSOR(floor, least, at));
+	return 0;
 }
 
-/* A global function: verified once, not for every way that leads here. */
-__noinline __u32 sm_lr_weighted(const struct sm_group *group)
+/* The floor, 16.16; it falls to `load` where that is less. No host's load is below 1. */
+static __always_inline __u64 sm_lr_floor(struct sm_group *group, __u64 load)
 {
-	struct sm_lr_candidates drawn = {};
-	__u64 sum = 0, at, high;
+	__u64 cursor = READ_ONCE(group->cursor);
+	__u32 floor = SM_LR_FLOOR(cursor), coarse = sm_lr_coarse(load);
 
-	if (!group || !sm_lr_draw(group, &drawn))
+	if (coarse < floor) {
+		WRITE_ONCE(group->cursor,
+			   SM_LR_CURSOR(coarse, SM_LR_LEAST(cursor), SM_LR_AT(cursor)));
+		floor = coarse;
+	}
+	return floor ? (__u64)floor << SM_LR_COARSE_SHIFT : SM_Q16;
+}
+
+/* One pass over all hosts, or over some drawn, which keeps one at its rate. */
+struct sm_lr_pass {
+	const struct sm_group *group;
+	__u64 sum; /* of the rates so far */
+	__u64 floor;
+	__u32 best;
+	__u32 all;
+};
+
+static long sm_lr_weigh(__u64 i, struct sm_lr_pass *pass)
+{
+	const struct sm_group *group = pass->group;
+	__u64 random = bpf_get_prandom_u32(), rate = 1U << 24;
+	__u32 host = (__u32)i;
+
+	if (pass->all) {
+		union sm_cell *cell = cells_at(group->table_cell + host);
+
+		rate = cell && cell->alias.inverse_q16 ? (1ULL << 40) / cell->alias.inverse_q16 : 0;
+	} else {
+		host = sm_alias(group->table_cell, group->table_size);
+	}
+	/* Twice 2^24 at most: SM_LR_MAX_PASS of them sum up to 2^56. */
+	rate *= sm_lr_factor(sm_lr_load(group, host), pass->floor, group->bias_q16) >> 8;
+	pass->sum += rate;
+	/* Uniform below sum: its product with a random fraction. */
+	if ((pass->sum >> 32) * random + ((pass->sum & 0xffffffff) * random >> 32) < rate)
+		pass->best = host;
+	return 0;
+}
+
+/* The choice after draws that were not accepted. */
+__noinline __u32 sm_lr_go_through(const struct sm_group *group, __u64 floor)
+{
+	struct sm_lr_pass pass = {.group = group, .floor = floor};
+
+	if (!group)
 		return SM_BROKEN;
-	for (__u32 i = 0; i < SM_LR_CANDIDATES && i < drawn.count; i++) {
-		/* weight < 2^32, factor <= 2^28: eight of them sum up below 2^63. */
-		drawn.rate[i] =
-			(drawn.rate[i] >> 32) *
-			(sm_lr_factor((__u32)drawn.rate[i], drawn.least, group->bias_q16) >> 4);
-		sum += drawn.rate[i];
+	pass.all = group->host_count <= SM_LR_MAX_PASS;
+	bpf_loop(pass.all ? group->host_count : SM_LR_DRAWS, sm_lr_weigh, &pass, 0);
+	return pass.best;
+}
+
+/* Global functions, this one and those that it calls: each verified once, not for every way that
+ * leads here; and what is seldom run is not in the way of what mostly is. */
+__noinline __u32 sm_lr_weighted(struct sm_group *group)
+{
+	__u64 load, floor = 0;
+	__u32 host;
+
+	if (!group)
+		return SM_BROKEN;
+	for (__u32 i = 0; i < SM_LR_DRAWS && i < group->host_count; i++) {
+		host = sm_alias(group->table_cell, group->table_size);
+		if (host == SM_BROKEN)
+			return SM_BROKEN;
+		load = sm_lr_load(group, host);
+		floor = sm_lr_floor(group, load);
+		if (sm_lr_accepts(load, floor, group->bias_q16))
+			return host;
+		sm_lr_look(group);
 	}
-	/* Uniform below sum: the high half of sum times a random number of 64 bits. */
-	high = bpf_get_prandom_u32();
-	at = (sum >> 32) * high + (((sum >> 32) * (__u64)bpf_get_prandom_u32()) >> 32) +
-	     (((sum & 0xffffffff) * high) >> 32);
-	for (__u32 i = 0; i < SM_LR_CANDIDATES; i++) {
-		if (i + 1 >= drawn.count || at < drawn.rate[i])
-			return drawn.host[i];
-		at -= drawn.rate[i];
-	}
-	return drawn.host[0];
+	return sm_lr_go_through(group, floor);
 }
 
 struct sm_lr_scan {
@@ -207,16 +272,13 @@ static __noinline __u32 sm_lr_full_scan(const struct sm_group *group)
 	return scan.best;
 }
 
+/* Equal weights. */
 static __always_inline __u32 sm_least_request(const struct sm_group *group)
 {
 	__u32 count = group->host_count, best, active, choices = group->choice_count;
 
 	if (count <= 1)
 		return 0;
-	if (group->flags & SM_GROUP_WEIGHTED) {
-		best = sm_lr_first(group);
-		return best != SM_BROKEN ? best : sm_lr_weighted(group);
-	}
 	if (group->flags & SM_GROUP_FULL_SCAN)
 		return sm_lr_full_scan(group);
 	best = sm_uniform(count);

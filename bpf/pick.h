@@ -48,6 +48,10 @@ static __always_inline __u32 sm_pick_host(struct sm_group *group, __u64 hash)
 	__u32 size = group->table_size;
 
 	switch (group->policy) {
+	case SM_POLICY_LEAST_REQUEST:
+		if (group->flags & SM_GROUP_WEIGHTED)
+			return sm_lr_weighted(group);
+		return sm_pick_host_walking(group, hash);
 	case SM_POLICY_RANDOM:
 		return sm_alias(group->table_cell, size);
 	case SM_POLICY_ROUND_ROBIN:

@@ -58,9 +58,9 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 
 	if (stats)
 		SM_ADD(stats->selected, 1);
-	if (!record)
+	if (unlikely(!record))
 		return;
-	if (record->state != SM_CONN_FREE) {
+	if (unlikely(record->state != SM_CONN_FREE)) {
 		/* A second connect() on one socket, whose first never reached TCP. */
 		sm_count_failure(record, SM_FAILURE_LOCAL);
 		sm_conn_leave(record);
@@ -75,7 +75,7 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	record->connect_at_ns = bpf_ktime_get_ns();
 	record->netns_cookie = bpf_get_netns_cookie(ctx);
 	__sync_fetch_and_add(&choice->state->active, 1);
-	if (choice->conn_flags & SM_CONN_IN_CLUSTER)
+	if (unlikely(choice->conn_flags & SM_CONN_IN_CLUSTER))
 		sm_cluster_count(choice->cluster_id, 1);
 }
 
@@ -87,7 +87,7 @@ static __always_inline void sm_client_of(struct bpf_sock_addr *ctx, const struct
 	__u32 hashes = d->flags & SM_DESCRIPTOR_HASH_SOURCE;
 	struct bpf_sock *sk = ctx->sk;
 
-	if ((!hashes && !d->affinity_s) || !sk)
+	if (!unlikely(hashes || d->affinity_s) || !sk)
 		return;
 	if (v6 || mapped) {
 		struct sm_ip source = {
@@ -123,7 +123,7 @@ static __always_inline void sm_choose_anew(const struct sm_descriptor *d, __u64 
 	if (!(d->flags & SM_DESCRIPTOR_HASH_SOURCE) || fallback)
 		hash = ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
 	sm_select(d, hash, choice);
-	if (fallback &&
+	if (unlikely(fallback) &&
 	    (choice->policy == SM_POLICY_MAGLEV || choice->policy == SM_POLICY_RING_HASH))
 		sm_count_fallback(choice->cluster_id);
 }
@@ -138,14 +138,14 @@ static __always_inline void sm_choose(struct bpf_sock_addr *ctx, const struct sm
 
 	sm_client_of(ctx, d, v6, mapped, &client);
 	affine = d->affinity_s && sm_any(&client.ip);
-	if (affine) {
+	if (unlikely(affine)) {
 		found = sm_affinity_find(d, &client, !v6 && !mapped);
 		if (found && sm_affinity_take(d, found, choice))
 			return;
 	}
 	sm_choose_anew(d, client.hash, choice);
 	/* An endpoint that this socket cannot reach is no choice to stay with. */
-	if (affine && choice->endpoint &&
+	if (unlikely(affine) && choice->endpoint &&
 	    (v6 || mapped || choice->endpoint->family == SM_FAMILY_V4))
 		sm_affinity_keep(d, &client, choice->endpoint_id);
 }
@@ -161,12 +161,13 @@ static __always_inline int sm_connect_to_v4(struct bpf_sock_addr *ctx, __be32 ad
 	struct sm_descriptor *d = sm_lookup4(&key);
 	struct sm_choice choice = {};
 
-	if (!d || sm_is_agent())
+	if (!d || unlikely(sm_is_agent()))
 		return SM_PROCEED;
 	sm_choose(ctx, d, 0, mapped, &choice);
-	if (choice.policy == SM_POLICY_REFUSE)
+	if (unlikely(choice.policy == SM_POLICY_REFUSE))
 		return sm_refuse(choice.cluster_id);
-	if (choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state) {
+	if (unlikely(choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint ||
+		     !choice.state)) {
 		sm_leave_alone(choice.cluster_id);
 		return SM_PROCEED;
 	}
@@ -175,7 +176,7 @@ static __always_inline int sm_connect_to_v4(struct bpf_sock_addr *ctx, __be32 ad
 		ctx->user_ip6[1] = choice.endpoint->addr_be[1];
 		ctx->user_ip6[2] = choice.endpoint->addr_be[2];
 		ctx->user_ip6[3] = choice.endpoint->addr_be[3];
-	} else if (choice.endpoint->family != SM_FAMILY_V4) {
+	} else if (unlikely(choice.endpoint->family != SM_FAMILY_V4)) {
 		/* An AF_INET socket cannot reach it; any other choice would not be the policy's. */
 		sm_count(SM_COUNTER_FAMILY_MISMATCH);
 		bpf_set_retval(-EAFNOSUPPORT);
@@ -212,12 +213,13 @@ int sm_connect6(struct bpf_sock_addr *ctx)
 	if (!key.addr_be[0] && !key.addr_be[1] && key.addr_be[2] == bpf_htonl(0xffff))
 		return sm_connect_to_v4(ctx, key.addr_be[3], 1);
 	d = sm_lookup6(&key);
-	if (!d || sm_is_agent())
+	if (!d || unlikely(sm_is_agent()))
 		return SM_PROCEED;
 	sm_choose(ctx, d, 1, 0, &choice);
-	if (choice.policy == SM_POLICY_REFUSE)
+	if (unlikely(choice.policy == SM_POLICY_REFUSE))
 		return sm_refuse(choice.cluster_id);
-	if (choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state) {
+	if (unlikely(choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint ||
+		     !choice.state)) {
 		sm_leave_alone(choice.cluster_id);
 		return SM_PROCEED;
 	}

@@ -132,8 +132,11 @@ static __always_inline void sm_count_bytes(struct bpf_sock_ops *ctx, struct sock
 					   struct sm_endpoint_stats *stats, __u32 old_state)
 {
 	__u64 sent = ctx->bytes_acked, received = ctx->bytes_received;
-	__u64 ours = 1 + (old_state == BPF_TCP_FIN_WAIT2 || old_state == BPF_TCP_LAST_ACK ||
-			  old_state == BPF_TCP_CLOSING);
+	/* A reset can end LAST_ACK and CLOSING before our FIN is acknowledged. */
+	int all_acked = ctx->snd_una == ctx->snd_nxt;
+	__u64 ours = 1 + (old_state == BPF_TCP_FIN_WAIT2 ||
+			  (all_acked && (old_state == BPF_TCP_LAST_ACK ||
+					 old_state == BPF_TCP_CLOSING)));
 	__u64 theirs = sk && (sk->__sk_common.skc_flags & (1UL << SM_SOCK_DONE)) ? 1 : 0;
 
 	SM_ADD(stats->sent_bytes, sent > ours ? sent - ours : 0);
@@ -164,6 +167,15 @@ static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_r
 	sm_conn_end(ref);
 }
 
+/* A socket gets its cookie when somebody asks for it, and connect4/6 do so for a record. Without
+ * one it is not ours, and need not be given one to find that out. */
+static __always_inline int sm_has_cookie(struct bpf_sock_ops *ctx)
+{
+	struct sock *sk = sm_sock(ctx);
+
+	return !sk || sk->__sk_common.skc_cookie.counter;
+}
+
 SEC("sockops")
 int sm_sock_ops(struct bpf_sock_ops *ctx)
 {
@@ -172,6 +184,8 @@ int sm_sock_ops(struct bpf_sock_ops *ctx)
 
 	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_STATE_CB &&
 	    op != BPF_SOCK_OPS_RTO_CB)
+		return 1;
+	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB && !sm_has_cookie(ctx))
 		return 1;
 	ref = sm_conn_find(ctx->sk, bpf_get_socket_cookie(ctx));
 	if (!ref.record)

@@ -153,6 +153,7 @@ Result<Config> loadConfig(const Flags& flags) {
                "\"" + config.logLevel + "\" is not one of trace, debug, info, warn, error, off");
   }
   config.localCluster = proto.load_balancing().local_cluster();
+  config.weightedRandom = proto.load_balancing().weighted_random();
   takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   if (proto.metrics().has_endpoint_label()) {

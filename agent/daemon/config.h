@@ -35,6 +35,7 @@ struct Config {
   bool logJson = false;
   std::string localCluster;
   AffinityOptions affinity;
+  bool weightedRandom = false;
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = true;
 

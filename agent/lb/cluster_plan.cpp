@@ -132,7 +132,7 @@ void planPolicy(const PlanInputs& inputs, CellPool& pool, const SubsetChoice& su
   const GroupContext context{
       inputs.cluster, pool,
       hasEndpoints(inputs.assignment) ? SM_REASON_NO_HEALTHY : SM_REASON_NO_ENDPOINTS,
-      lb.healthyPanicThresholdPercent < 1 && eligibleAreOneSet(set)};
+      lb.healthyPanicThresholdPercent < 1 && eligibleAreOneSet(set), inputs.weightedRandom};
   const LocalityMode mode = modeOf(lb);
   if (plan.hashing) {
     planHash(context, set, loads, mode == LocalityMode::kLocalityWeighted, plan);

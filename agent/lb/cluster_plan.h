@@ -33,6 +33,7 @@ struct PlanInputs {
   const SlowStartAges& ages;
   const HostSet* localCluster = nullptr;  // of zone-aware routing; null: unknown
   Nanos now{0};
+  bool weightedRandom = false;  // see CompilerOptions
 };
 
 // Why connections to this cluster are not balanced, or SM_REASON_NONE. `cluster` and `assignment`

@@ -157,7 +157,8 @@ PlanPtr ClusterStates::plan(ClusterState& state, const MetadataStruct& metadata)
                        options_.nodeLocality,
                        state.ages,
                        callers ? &callers->front() : nullptr,
-                       now_};
+                       now_,
+                       options_.weightedRandom};
   const auto before = state.plansBefore.find(criteria);
   known =
       planCluster(all, pool_, before == state.plansBefore.end() ? nullptr : before->second.get());

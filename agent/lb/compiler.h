@@ -30,6 +30,7 @@ struct CompilerOptions {
   // cluster_manager.local_cluster_name); empty: zone-aware routing is off.
   std::string localCluster;
   AffinityOptions affinity{};
+  bool weightedRandom = false;  // RANDOM goes by endpoint weights, which Envoy's ignores
 };
 
 class Compiler {

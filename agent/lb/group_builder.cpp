@@ -12,9 +12,6 @@
 namespace sockmesh {
 namespace {
 
-// LEAST_REQUEST weights in cells: the heaviest host's. Leaves the kernel room to multiply by
-// numbers of connections.
-constexpr double kHeaviest = 1 << 24;
 constexpr double kQ16 = 65536;
 
 std::vector<double> weightsOf(const HostList& hosts) {
@@ -61,6 +58,15 @@ std::shared_ptr<const LbGroup> randomGroup(const GroupContext& context, LbGroup 
   return finish(std::move(group));
 }
 
+// What part of a pick among `hosts` each has under RANDOM.
+std::vector<double> randomShares(const GroupContext& context, const HostList& hosts) {
+  std::vector<double> shares = context.weightedRandom ? weightsOf(hosts)
+                                                      : std::vector<double>(hosts.size(), 1);
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& share : shares) share /= sum;
+  return shares;
+}
+
 std::vector<SharedGroup> randomGroups(const GroupContext& context,
                                       const std::vector<HostsSource>& sources) {
   HostList hosts;
@@ -70,10 +76,8 @@ std::vector<SharedGroup> randomGroups(const GroupContext& context,
     for (const HostsPart& part : source.parts) {
       const double share = source.load / 100.0 * part.share;
       if (part.hosts.empty()) refused += share;
-      for (const Host* host : part.hosts) {
-        hosts.push_back(host);
-        weights.push_back(share / static_cast<double>(part.hosts.size()));
-      }
+      hosts.insert(hosts.end(), part.hosts.begin(), part.hosts.end());
+      for (const double each : randomShares(context, part.hosts)) weights.push_back(share * each);
     }
   }
   std::vector<SharedGroup> groups;
@@ -118,12 +122,14 @@ std::shared_ptr<const LbGroup> nestedGroup(const GroupContext& context, const Ho
   return scheduleGroup(context, describe(context, source, hosts), *picks);
 }
 
-CellTable leastRequestTable(const std::vector<double>& weights) {
-  CellTable table = aliasTable(weights);
+// Draws by w^(1 / (1 + bias)); see bpf/least_request.h.
+CellTable leastRequestTable(std::vector<double> weights, double bias) {
   const double heaviest = *std::max_element(weights.begin(), weights.end());
+  for (double& weight : weights) weight = std::pow(weight / heaviest, 1 / (1 + bias));
+  CellTable table = aliasTable(weights);
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    const double scaled = std::max(1.0, std::round(weights[i] / heaviest * kHeaviest));
-    table.cells[i].alias.weight = static_cast<__u32>(scaled);
+    const double inverse = std::round(kQ16 / weights[i]);
+    table.cells[i].alias.inverse_q16 = static_cast<__u32>(std::min(inverse, double{UINT32_MAX}));
   }
   return table;
 }
@@ -134,13 +140,13 @@ std::shared_ptr<const LbGroup> leastRequestPart(const GroupContext& context,
   LbGroup group = describe(context, source, part.hosts);
   group.policy = SM_POLICY_LEAST_REQUEST;
   group.choiceCount = lb.choiceCount;
-  group.biasQ16 = static_cast<std::uint32_t>(
-      std::clamp(std::round(lb.activeRequestBias * kQ16), 0.0, double{UINT32_MAX}));
+  const double bias = std::clamp(lb.activeRequestBias, 0.0, UINT32_MAX / kQ16);
+  group.biasQ16 = static_cast<std::uint32_t>(std::round(bias * kQ16));
   if (lb.fullScan) group.flags |= SM_GROUP_FULL_SCAN;
   const std::vector<double> weights = weightsOf(part.hosts);
   if (!allEqual(weights)) {
     group.flags |= SM_GROUP_WEIGHTED;
-    group.table = context.pool.share(leastRequestTable(weights));
+    group.table = context.pool.share(leastRequestTable(weights, bias));
   }
   return finish(std::move(group));
 }

@@ -23,6 +23,7 @@ struct GroupContext {
   CellPool& pool;
   sm_reason reasonNoHost = SM_REASON_NO_HEALTHY;  // of connections that find no host
   bool noPanic = false;                           // SM_GROUP_NO_PANIC
+  bool weightedRandom = false;                    // see CompilerOptions
 };
 
 // A group that leaves alone or refuses.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "lb/cell_table.h"
@@ -16,11 +17,12 @@ std::vector<double> leastRequestShares(const LbGroup& group) {
   if (!(group.flags & SM_GROUP_WEIGHTED)) {
     return std::vector<double>(hosts, 1.0 / static_cast<double>(hosts));
   }
-  std::vector<double> shares(hosts, 0.0);
-  if (!group.table || group.table->cells.size() < hosts) return shares;
-  double sum = 0;
-  for (std::size_t i = 0; i < hosts; ++i) sum += group.table->cells[i].alias.weight;
-  for (std::size_t i = 0; i < hosts; ++i) shares[i] = group.table->cells[i].alias.weight / sum;
+  if (!group.table) return std::vector<double>(hosts, 0.0);
+  // Draws go by w^(1 / (1 + bias)).
+  std::vector<double> shares = aliasShares(*group.table, hosts);
+  for (double& share : shares) share = std::pow(share, 1 + group.biasQ16 / 65536.0);
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& share : shares) share = sum > 0 ? share / sum : 0;
   return shares;
 }
 

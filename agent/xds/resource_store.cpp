@@ -39,8 +39,20 @@ auto decode(const ListenerProto& proto) {
   return decodeListener(proto);
 }
 
+// The same came again: no news, but for an assignment that grows stale with time. Its clock starts
+// anew, as in Envoy, so it is a new object.
+bool takeAgain(std::shared_ptr<const LoadAssignment>& held) {
+  if (!held->endpointStaleAfter) return false;
+  held = std::make_shared<const LoadAssignment>(*held);
+  return true;
+}
+template <typename Decoded>
+bool takeAgain(const Decoded&) {
+  return false;
+}
+
 // Takes `received` into `held` where it is good; what was there before stays otherwise, and also
-// where the same came again. True where that changed `held`.
+// where the same came again. True where `held` has another object than before.
 template <typename Proto, typename Decoded>
 bool takeOne(const Received<Proto>& received, HeldByName<Decoded>& held, ApplyResult& result) {
   const auto before = held.find(received.name);
@@ -55,7 +67,7 @@ bool takeOne(const Received<Proto>& received, HeldByName<Decoded>& held, ApplyRe
   const std::uint64_t hash = contentHash(*received.proto);
   if (before != held.end() && before->second.hash == hash) {
     result.accepted.push_back(received.name);
-    return false;
+    return takeAgain(before->second.value);
   }
   auto decoded = decode(*received.proto);
   if (!decoded) {

@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SM_ABI_VERSION 2
+#define SM_ABI_VERSION 3
 
 /*
  * Paged tables. An id or index i lives in page i >> BITS at entry i & MASK; a table is an
@@ -113,7 +113,7 @@ enum sm_reason {
 	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
 };
 
-#define SM_GROUP_WEIGHTED  (1U << 0) /* LEAST_REQUEST: host weights differ, cells hold them */
+#define SM_GROUP_WEIGHTED  (1U << 0) /* LEAST_REQUEST: host weights differ; alias cells over hosts */
 #define SM_GROUP_FULL_SCAN (1U << 1) /* LEAST_REQUEST: compare all hosts */
 #define SM_GROUP_PANIC	   (1U << 2) /* all hosts, whatever their health */
 #define SM_GROUP_DEGRADED  (1U << 3) /* degraded hosts */
@@ -139,8 +139,25 @@ struct sm_group {
 	__u16 priority;
 	__u16 leg;	   /* of the descriptor's traffic split */
 	__u32 locality_id; /* name id; SM_NONE: several or none */
-	__u64 cursor;	   /* ROUND_ROBIN: next entry; the only field that changes */
+	/* The only field that changes. ROUND_ROBIN: the next entry. LEAST_REQUEST with weights: see
+	 * SM_LR_CURSOR. */
+	__u64 cursor;
 };
+
+/*
+ * What a group of weighted LEAST_REQUEST knows of its hosts' loads (see least_request.h): the floor,
+ * which is the least of them as it was last seen (0: not seen yet); the least in the round of looks
+ * that is under way (0: none yet); and at which host that is. Loads here are 20.4, rounded down.
+ */
+#define SM_LR_COARSE_BITS  24
+#define SM_LR_COARSE_MAX   ((1U << SM_LR_COARSE_BITS) - 1)
+#define SM_LR_COARSE_SHIFT 12 /* from 16.16 */
+#define SM_LR_CURSOR(floor, least, at)                                                             \
+	((__u64)(floor) | (__u64)(least) << SM_LR_COARSE_BITS |                                    \
+	 (__u64)(at) << (2 * SM_LR_COARSE_BITS))
+#define SM_LR_FLOOR(cursor) ((__u32)(cursor) & SM_LR_COARSE_MAX)
+#define SM_LR_LEAST(cursor) ((__u32)((cursor) >> SM_LR_COARSE_BITS) & SM_LR_COARSE_MAX)
+#define SM_LR_AT(cursor)    ((__u32)((cursor) >> (2 * SM_LR_COARSE_BITS)))
 
 /*
  * A RING_HASH table has buckets = 1 << (64 - ring_shift), at least 4. First come the bucket words,
@@ -161,7 +178,7 @@ union sm_cell {
 		__u32 threshold;
 		__u32 here;
 		__u32 other;
-		__u32 weight; /* LEAST_REQUEST with SM_GROUP_WEIGHTED: weight of host i */
+		__u32 inverse_q16; /* LEAST_REQUEST: the heaviest host's draws per draw of host i */
 	} alias;
 	struct {
 		__u64 hash;

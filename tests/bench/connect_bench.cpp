@@ -1,8 +1,9 @@
 // The price of the hooks: connect() of a fresh non-blocking socket to a VIP under every policy, to
 // an address that is no service, and with no hook at all; and close(). usage: connect_bench [ROUNDS
-// [OTHER_SERVICES]] Paired: in every round, sockets of all kinds are connected in turn, in changing
-// order; the result is the median over rounds of the difference between medians, and its spread
-// says what the machine's noise was.
+// [OTHER_SERVICES]] Paired: in every round, sockets of all kinds are connected in turn, in an order
+// drawn anew for each turn, since whoever comes first finds the caches cold; the result is the
+// median over rounds of the difference between medians, and its spread says what the machine's
+// noise was.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -16,6 +17,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -30,7 +33,8 @@
 namespace sockmesh::test {
 namespace {
 
-constexpr int kSockets = 200;  // of a kind, a round
+constexpr int kSockets = 200;           // of a kind, a round
+constexpr std::size_t kRandomKind = 2;  // in makeKinds()
 
 std::int64_t nowNanos() {
   timespec ts{};
@@ -72,11 +76,13 @@ void runRound(std::vector<Kind>& kinds, const Sandbox& sandbox, const UniqueFd& 
     }
   }
   std::vector<UniqueFd> accepted;
+  static std::mt19937 random;  // the same orders each time
+  std::vector<std::size_t> order(kinds.size());
+  std::iota(order.begin(), order.end(), 0);
   const auto each = [&](auto&& act) {
-    for (int i = 0; i < kSockets; ++i) {
-      for (std::size_t n = 0; n < kinds.size(); ++n) {
-        act((n + static_cast<std::size_t>(i)) % kinds.size(), static_cast<std::size_t>(i));
-      }
+    for (std::size_t i = 0; i < kSockets; ++i) {
+      std::shuffle(order.begin(), order.end(), random);
+      for (const std::size_t k : order) act(k, i);
     }
   };
   each([&](std::size_t k, std::size_t i) {
@@ -96,16 +102,24 @@ void runRound(std::vector<Kind>& kinds, const Sandbox& sandbox, const UniqueFd& 
   }
 }
 
+// Medians of the rounds' differences.
+double over(const Kind& kind, const Kind& base, std::vector<double> Kind::*rounds, double q) {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < (base.*rounds).size(); ++i) {
+    differences.push_back((kind.*rounds)[i] - (base.*rounds)[i]);
+  }
+  return quantile(std::move(differences), q);
+}
+
 void print(const char* what, const std::vector<Kind>& kinds,
-           const std::vector<double> Kind::*rounds) {
-  const auto& base = kinds[0].*rounds;
-  std::printf("\n%-34s %10s %12s %22s\n", what, "median", "over no hook", "middle half of rounds");
+           std::vector<double> Kind::*rounds) {
+  std::printf("\n%-34s %10s %12s %22s %12s\n", what, "median", "over no hook",
+              "middle half of rounds", "over RANDOM");
   for (const Kind& kind : kinds) {
-    std::vector<double> over;
-    for (std::size_t i = 0; i < base.size(); ++i) over.push_back((kind.*rounds)[i] - base[i]);
-    std::printf("  %-32s %7.0f ns %9.0f ns %10.0f .. %.0f ns\n", kind.name,
-                quantile(kind.*rounds, 0.5), quantile(over, 0.5), quantile(over, 0.25),
-                quantile(over, 0.75));
+    std::printf("  %-32s %7.0f ns %9.0f ns %10.0f .. %.0f ns %12.0f ns\n", kind.name,
+                quantile(kind.*rounds, 0.5), over(kind, kinds[0], rounds, 0.5),
+                over(kind, kinds[0], rounds, 0.25), over(kind, kinds[0], rounds, 0.75),
+                over(kind, kinds[kRandomKind], rounds, 0.5));
   }
 }
 

@@ -83,18 +83,6 @@ TEST_F(DistributionLeastRequest, WeightsAndConnectionsGiveTheRate) {
   }
 }
 
-TEST_F(DistributionLeastRequest, EightHostsAreStillExact) {
-  std::vector<std::uint32_t> weights;
-  std::vector<std::uint32_t> connections;
-  for (std::uint32_t i = 0; i < 8; ++i) {
-    weights.push_back(1 + i % 5);
-    connections.push_back(i == 7 ? 0 : 20 + i);
-  }
-  serve(leastRequest(), hosts(weights));
-  load(connections);
-  EXPECT_TRUE(follows(select(), rates(weights, connections, 1)));
-}
-
 TEST_F(DistributionLeastRequest, ManyEquallyLoadedHostsShareByWeight) {
   std::vector<std::uint32_t> weights;
   for (std::uint32_t i = 0; i < 100; ++i) weights.push_back(1 + i % 5);
@@ -103,17 +91,47 @@ TEST_F(DistributionLeastRequest, ManyEquallyLoadedHostsShareByWeight) {
   EXPECT_TRUE(follows(select(), rates(weights, std::vector<std::uint32_t>(100, 12), 1)));
 }
 
-// A draw of eight candidates, not of all: the rate is met roughly where loads are alike.
 TEST_F(DistributionLeastRequest, ABusyOneOfManyHostsGivesWay) {
-  std::vector<std::uint32_t> weights(100, 1);
-  std::vector<std::uint32_t> connections(100, 9);
-  weights[0] = 5;
+  std::vector<std::uint32_t> weights(1000, 1);
+  std::vector<std::uint32_t> connections(1000, 9);
+  weights[0] = 50;
   connections[0] = 99;
   serve(leastRequest(), hosts(weights));
   load(connections);
-  const double share = static_cast<double>(select().of(1)) / kSelections;
-  EXPECT_GT(share, 0.5 / 99.5 * 0.9);
-  EXPECT_LT(share, 0.5 / 99.5 * 1.3) << "by weight alone it were ten times that";
+  const double share = 5.0 / 1004;
+  EXPECT_NEAR(static_cast<double>(select().of(1)) / kSelections, share, share * 0.1);
+}
+
+// The loads change, and what the group knew of them is wrong each time.
+TEST_F(DistributionLeastRequest, ManyHostsAreExactWhateverTheirLoads) {
+  for (const std::size_t count : {8U, 33U, 256U}) {
+    std::vector<std::uint32_t> weights;
+    for (std::uint32_t i = 0; i < count; ++i) weights.push_back(1 + i % 5);
+    serve(leastRequest(), hosts(weights));
+    const std::vector<std::uint32_t> idle(count, 0);
+    std::vector<std::uint32_t> alike, oneIdle(count, 1000), steep;
+    for (std::uint32_t i = 0; i < count; ++i) alike.push_back(20 + i % 9);
+    oneIdle[count / 2] = 0;
+    for (std::uint32_t i = 0; i < count; ++i) steep.push_back(i * i);
+    for (const auto& connections : {alike, oneIdle, steep, idle, oneIdle, alike}) {
+      load(connections);
+      EXPECT_TRUE(follows(select(), rates(weights, connections, 1))) << count << " hosts";
+    }
+  }
+}
+
+// Above SM_LR_MAX_PASS hosts an idle one has to be among the candidates.
+TEST_F(DistributionLeastRequest, IdleHostsOfAThousandAreFound) {
+  std::vector<std::uint32_t> weights(1000, 1);
+  weights[0] = 2;
+  std::vector<std::uint32_t> connections(1000, 99);
+  for (std::size_t i = 0; i < 1000; i += 5) connections[i] = 0;
+  serve(leastRequest(), hosts(weights));
+  load(connections);
+  const Picks picks = select();
+  double idle = 0;
+  for (int i = 1; i <= 1000; i += 5) idle += static_cast<double>(picks.of(i));
+  EXPECT_NEAR(idle / kSelections, 201 / (201 + 800 * 0.01), 0.01);
 }
 
 TEST_F(DistributionLeastRequest, HeldConnectionsMoveNothingBetweenLocalities) {

@@ -73,6 +73,25 @@ TEST_F(Records, AConnectionIsCountedFromSelectionToClose) {
   EXPECT_EQ(latencies, 1u);
 }
 
+// The server is gone and answers our FIN with a reset: that FIN is no byte that arrived.
+TEST_F(Records, AResetInPlaceOfTheLastAckCountsNoByteLess) {
+  auto client = std::move(connectTo(at(kVip))).value();
+  auto server = acceptOn(listener_);
+  ASSERT_EQ(send(client.get(), "hello", 5, 0), 5);
+  char buffer[8];
+  ASSERT_EQ(recv(server.get(), buffer, 5, MSG_WAITALL), 5);
+  // No TIME_WAIT is left where its FIN has been acknowledged: whatever comes then is reset.
+  const int noLinger = -1;
+  ASSERT_EQ(setsockopt(server.get(), IPPROTO_TCP, TCP_LINGER2, &noLinger, sizeof(noLinger)), 0);
+  server.reset();
+  EXPECT_EQ(recv(client.get(), buffer, 1, 0), 0);  // its FIN
+  client.reset();
+  expectNothingLeft();
+  const auto after = stats();
+  EXPECT_EQ(after.closed[SM_CLOSE_RESET_BY_PEER], 1u);
+  EXPECT_EQ(after.sent_bytes, 5u);
+}
+
 TEST_F(Records, TheSideThatClosesFirstCountsTheSameBytes) {
   auto client = std::move(connectTo(at(kVip))).value();
   const auto server = acceptOn(listener_);

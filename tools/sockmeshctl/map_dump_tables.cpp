@@ -64,7 +64,7 @@ class CellDump {
         text +=
             " below " + std::to_string(entry.threshold) + ", else " + std::to_string(entry.other);
       }
-      if (entry.weight != 0) text += ", weight " + std::to_string(entry.weight);
+      if (entry.inverse_q16 != 0) text += ", load x " + Json(entry.inverse_q16 / 65536.0).dump();
       add(cell + i, use, i, text);
     }
   }
@@ -194,7 +194,9 @@ Json dumpGroups(const NodeView& view) {
                     {"activeRequestBias", group->bias_q16 / 65536.0},
                     {"balancePercent", group->balance_percent},
                     {"ringShift", group->ring_shift},
-                    {"cursor", group->cursor},
+                    {"cursor", group->policy == SM_POLICY_ROUND_ROBIN ? group->cursor : 0},
+                    {"loadFloor",
+                     group->policy == SM_POLICY_LEAST_REQUEST ? SM_LR_FLOOR(group->cursor) / 16.0 : 0},
                     {"flags", flagNames(group->flags, {{SM_GROUP_WEIGHTED, "WEIGHTED"},
                                                        {SM_GROUP_FULL_SCAN, "FULL_SCAN"},
                                                        {SM_GROUP_PANIC, "PANIC"},

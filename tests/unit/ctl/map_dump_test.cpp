@@ -28,11 +28,11 @@ fd00::1     80   TCP                 3   ratings
         13   fd00::1        80   TCP                 3           300             1           0           1                  0   NEEDS_L7,AUTO_TLS
 )"},
     {"groups",
-     R"(GROUP   POLICY          REASON        CLUSTER-ID   CLUSTER      LOCALITY   PRIORITY   LEG   HOST-CELL   HOST-COUNT   TABLE-CELL   TABLE-SIZE   CHOICE-COUNT   ACTIVE-REQUEST-BIAS   BALANCE-PERCENT   RING-SHIFT   CURSOR   FLAGS
-  100   ROUND_ROBIN     None                   1   reviews-v1   -                 0     0         520            2          510            3              0                   0.0                 0            0        0   -
-  101   LEAST_REQUEST   None                   2   reviews-v2   -                 0     0         530            1            0            0              2                   1.0                 0            0        0   -
-  200   LEAVE_ALONE     Tls                    0   -            -                 0     0           0            0            0            0              0                   0.0                 0            0        0   -
-  300   REFUSE          NoEndpoints            0   -            -                 0     0           0            0            0            0              0                   0.0                 0            0        0   -
+     R"(GROUP   POLICY          REASON        CLUSTER-ID   CLUSTER      LOCALITY   PRIORITY   LEG   HOST-CELL   HOST-COUNT   TABLE-CELL   TABLE-SIZE   CHOICE-COUNT   ACTIVE-REQUEST-BIAS   BALANCE-PERCENT   RING-SHIFT   CURSOR   LOAD-FLOOR   FLAGS
+  100   ROUND_ROBIN     None                   1   reviews-v1   -                 0     0         520            2          510            3              0                   0.0                 0            0        0          0.0   -
+  101   LEAST_REQUEST   None                   2   reviews-v2   -                 0     0         530            1            0            0              2                   1.0                 0            0        0          0.0   -
+  200   LEAVE_ALONE     Tls                    0   -            -                 0     0           0            0            0            0              0                   0.0                 0            0        0          0.0   -
+  300   REFUSE          NoEndpoints            0   -            -                 0     0           0            0            0            0              0                   0.0                 0            0        0          0.0   -
 )"},
     {"cells", R"(CELL   USE                     INDEX   VALUE
  500   pick of 10.96.0.10:80       0   0

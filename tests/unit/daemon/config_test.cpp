@@ -30,6 +30,11 @@ std::string affinity(const std::string& entries) {
   return "load_balancing: {session_affinity: [" + entries + "]}";
 }
 
+TEST(WeightedRandom, IsOffUnlessAskedFor) {
+  EXPECT_FALSE(load("").value().weightedRandom);
+  EXPECT_TRUE(load("load_balancing: {weighted_random: true}").value().weightedRandom);
+}
+
 TEST(SessionAffinity, ByVipOrByService) {
   const auto config = load(
       affinity("{vip: '10.96.0.10:80'}, {vip: '[fd00::1]:443', timeout: 60s}, {service: web}") +

@@ -64,6 +64,23 @@ TEST(Compiler, RandomIgnoresEndpointWeights) {
   EXPECT_DOUBLE_EQ(shareOfHost(shareOf(*service), 1), 0.5);
 }
 
+TEST(Compiler, RandomGoesByEndpointWeightsWhereTheConfigurationSaysSo) {
+  CompilerOptions options;
+  options.weightedRandom = true;
+  Compiler compiler(options);
+  Cluster zones = cluster("c", LbPolicy::kRandom);
+  zones.lb.localityMode = LocalityMode::kLocalityWeighted;
+  LocalityEndpoints near = locality("a", 3, 1, 2, 2);
+  near.endpoints[0].weight = 9;
+  const SnapshotBuilder built = SnapshotBuilder()
+                                    .put(zones, assignment({near, locality("b", 1, 3, 1, 1)}))
+                                    .listen("l", {kVip}, {{"c", 1, {}}});
+  const auto shares = shareOf(at(*compiler.compile(built.snapshot(), {}, kNow)));
+  EXPECT_NEAR(shareOfHost(shares, 1), 0.75 * 0.9, 1e-9);
+  EXPECT_NEAR(shareOfHost(shares, 2), 0.75 * 0.1, 1e-9);
+  EXPECT_NEAR(shareOfHost(shares, 3), 0.25, 1e-9) << "localities keep their shares";
+}
+
 TEST(Compiler, UnhealthyHostsAreLeftOutUnlessTooFewRemain) {
   auto service = serviceOf(cluster("c"), assignment({locality("a", 0, 1, 3, 2)}));
   EXPECT_EQ(service->groups[0]->hosts, (std::vector{host(1), host(2)}));

@@ -73,11 +73,13 @@ TEST(LeastRequestPolicy, UnequalWeightsStandInTheCells) {
   EXPECT_EQ(group.flags, SM_GROUP_WEIGHTED);
   EXPECT_EQ(group.biasQ16, 65536U);
   ASSERT_EQ(group.table->size, 3U);
-  const double one = group.table->cells[2].alias.weight;
-  EXPECT_NEAR(group.table->cells[0].alias.weight / one, 9, 1e-5);
-  EXPECT_NEAR(group.table->cells[1].alias.weight / one, 4, 1e-5);
+  // Draws by the root of the weights, loads accordingly.
+  EXPECT_EQ(group.table->cells[0].alias.inverse_q16, 65536U);
+  EXPECT_EQ(group.table->cells[1].alias.inverse_q16, 98304U);
+  EXPECT_EQ(group.table->cells[2].alias.inverse_q16, 196608U);
   const auto drawn = aliasShares(*group.table, 3);
-  EXPECT_NEAR(drawn[0], 9.0 / 14, 1e-9);
+  EXPECT_NEAR(drawn[0], 3.0 / 6, 1e-9);
+  EXPECT_NEAR(shareOfHost(shareOf(*service), 1), 9.0 / 14, 1e-8);
 }
 
 TEST(LeastRequestPolicy, LocalitiesStayApart) {

@@ -215,6 +215,19 @@ TEST_F(ResourceStoreTest, TheSnapshotStaysTheSameWhileNothingChanges) {
   EXPECT_EQ(store_.snapshot(), before);
 }
 
+// Its clock starts anew, as in Envoy: the compiler takes a new object for news.
+TEST_F(ResourceStoreTest, AnAssignmentThatGrowsStaleIsNewEachTimeItComes) {
+  mustAccept(cds(edsCluster("a")));
+  auto mortal = assignment("a");
+  mortal.mutable_policy()->mutable_endpoint_stale_after()->set_seconds(5);
+  mustAccept(eds(mortal));
+  const auto before = store_.snapshot();
+  EXPECT_TRUE(store_.apply(eds(mortal)).changed);
+  const auto after = store_.snapshot();
+  EXPECT_NE(after->assignments.at("a"), before->assignments.at("a"));
+  EXPECT_EQ(after->assignments.at("a")->localities.size(), 1U);
+}
+
 TEST_F(ResourceStoreTest, AnEarlierSnapshotIsNotTouchedByLaterResponses) {
   mustAccept(cds(edsCluster("a")));
   const auto before = store_.snapshot();
