@@ -166,8 +166,7 @@ static __always_inline int sm_connect_to_v4(struct bpf_sock_addr *ctx, __be32 ad
 	sm_choose(ctx, d, 0, mapped, &choice);
 	if (unlikely(choice.policy == SM_POLICY_REFUSE))
 		return sm_refuse(choice.cluster_id);
-	if (unlikely(choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint ||
-		     !choice.state)) {
+	if (unlikely(choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state)) {
 		sm_leave_alone(choice.cluster_id);
 		return SM_PROCEED;
 	}
@@ -218,8 +217,7 @@ int sm_connect6(struct bpf_sock_addr *ctx)
 	sm_choose(ctx, d, 1, 0, &choice);
 	if (unlikely(choice.policy == SM_POLICY_REFUSE))
 		return sm_refuse(choice.cluster_id);
-	if (unlikely(choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint ||
-		     !choice.state)) {
+	if (unlikely(choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state)) {
 		sm_leave_alone(choice.cluster_id);
 		return SM_PROCEED;
 	}

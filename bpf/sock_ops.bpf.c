@@ -135,8 +135,8 @@ static __always_inline void sm_count_bytes(struct bpf_sock_ops *ctx, struct sock
 	/* A reset can end LAST_ACK and CLOSING before our FIN is acknowledged. */
 	int all_acked = ctx->snd_una == ctx->snd_nxt;
 	__u64 ours = 1 + (old_state == BPF_TCP_FIN_WAIT2 ||
-			  (all_acked && (old_state == BPF_TCP_LAST_ACK ||
-					 old_state == BPF_TCP_CLOSING)));
+			  (all_acked &&
+			   (old_state == BPF_TCP_LAST_ACK || old_state == BPF_TCP_CLOSING)));
 	__u64 theirs = sk && (sk->__sk_common.skc_flags & (1UL << SM_SOCK_DONE)) ? 1 : 0;
 
 	SM_ADD(stats->sent_bytes, sent > ours ? sent - ours : 0);

@@ -60,8 +60,8 @@ std::shared_ptr<const LbGroup> randomGroup(const GroupContext& context, LbGroup 
 
 // What part of a pick among `hosts` each has under RANDOM.
 std::vector<double> randomShares(const GroupContext& context, const HostList& hosts) {
-  std::vector<double> shares = context.weightedRandom ? weightsOf(hosts)
-                                                      : std::vector<double>(hosts.size(), 1);
+  std::vector<double> shares =
+      context.weightedRandom ? weightsOf(hosts) : std::vector<double>(hosts.size(), 1);
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
   for (double& share : shares) share /= sum;
   return shares;

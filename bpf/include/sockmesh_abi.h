@@ -113,7 +113,9 @@ enum sm_reason {
 	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
 };
 
-#define SM_GROUP_WEIGHTED  (1U << 0) /* LEAST_REQUEST: host weights differ; alias cells over hosts */
+#define SM_GROUP_WEIGHTED                                                                          \
+	(1U << 0)		     /* LEAST_REQUEST: host weights differ; alias cells over hosts \
+				      */
 #define SM_GROUP_FULL_SCAN (1U << 1) /* LEAST_REQUEST: compare all hosts */
 #define SM_GROUP_PANIC	   (1U << 2) /* all hosts, whatever their health */
 #define SM_GROUP_DEGRADED  (1U << 3) /* degraded hosts */
@@ -145,9 +147,10 @@ struct sm_group {
 };
 
 /*
- * What a group of weighted LEAST_REQUEST knows of its hosts' loads (see least_request.h): the floor,
- * which is the least of them as it was last seen (0: not seen yet); the least in the round of looks
- * that is under way (0: none yet); and at which host that is. Loads here are 20.4, rounded down.
+ * What a group of weighted LEAST_REQUEST knows of its hosts' loads (see least_request.h): the
+ * floor, which is the least of them as it was last seen (0: not seen yet); the least in the round
+ * of looks that is under way (0: none yet); and at which host that is. Loads here are 20.4, rounded
+ * down.
  */
 #define SM_LR_COARSE_BITS  24
 #define SM_LR_COARSE_MAX   ((1U << SM_LR_COARSE_BITS) - 1)
@@ -155,7 +158,7 @@ struct sm_group {
 #define SM_LR_CURSOR(floor, least, at)                                                             \
 	((__u64)(floor) | (__u64)(least) << SM_LR_COARSE_BITS |                                    \
 	 (__u64)(at) << (2 * SM_LR_COARSE_BITS))
-#define SM_LR_FLOOR(cursor) ((__u32)(cursor) & SM_LR_COARSE_MAX)
+#define SM_LR_FLOOR(cursor) ((__u32)(cursor)&SM_LR_COARSE_MAX)
 #define SM_LR_LEAST(cursor) ((__u32)((cursor) >> SM_LR_COARSE_BITS) & SM_LR_COARSE_MAX)
 #define SM_LR_AT(cursor)    ((__u32)((cursor) >> (2 * SM_LR_COARSE_BITS)))
 

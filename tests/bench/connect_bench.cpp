@@ -111,8 +111,7 @@ double over(const Kind& kind, const Kind& base, std::vector<double> Kind::*round
   return quantile(std::move(differences), q);
 }
 
-void print(const char* what, const std::vector<Kind>& kinds,
-           std::vector<double> Kind::*rounds) {
+void print(const char* what, const std::vector<Kind>& kinds, std::vector<double> Kind::*rounds) {
   std::printf("\n%-34s %10s %12s %22s %12s\n", what, "median", "over no hook",
               "middle half of rounds", "over RANDOM");
   for (const Kind& kind : kinds) {

@@ -12,33 +12,15 @@
 #include <fstream>
 #include <thread>
 
-#include <gtest/gtest.h>
-
 #include "datapath/datapath.h"
 #include "datapath/pin_path.h"
-#include "support/mesh.h"
-#include "support/net.h"
+#include "integration/mesh_test.h"
 
 namespace sockmesh::test {
 namespace {
 
-const char* const kVip = "10.96.0.1:80";
-
-class Agent : public ::testing::Test {
+class Agent : public MeshTest {
  protected:
-  void SetUp() override {
-    auto sandbox = Sandbox::create();
-    ASSERT_TRUE(sandbox) << sandbox.error().message();
-    sandbox_ = std::move(sandbox).value();
-    mesh_ = std::make_unique<Mesh>(*sandbox_);
-    for (int i = 1; i <= 3; ++i) {
-      SocketAddress address = at("127.0.1." + std::to_string(i) + ":0");
-      listeners_.push_back(std::move(listenOn(address, 4096)).value());
-      hosts_.push_back(address.toString());
-    }
-  }
-  void TearDown() override { mesh_.reset(); }
-
   void start() {
     mesh_->startControlPlane();
     mesh_->startAgent();
@@ -90,11 +72,6 @@ class Agent : public ::testing::Test {
     const auto found = image.services.find({at(vip), Protocol::kTcp});
     return found == image.services.end() ? nullptr : found->second.service->groups[0].get();
   }
-
-  std::unique_ptr<Sandbox> sandbox_;
-  std::unique_ptr<Mesh> mesh_;
-  std::vector<UniqueFd> listeners_;
-  std::vector<std::string> hosts_;
 };
 
 TEST_F(Agent, BalancesByWeightsAndFollowsTheFile) {

@@ -1,37 +1,24 @@
 // Outlier detection as a user meets it: a backend dies behind a running agent, leaves rotation,
 // comes back; who is told, and what outlives the agent.
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <fstream>
 #include <sstream>
 
-#include "support/mesh.h"
-#include "support/net.h"
+#include "integration/mesh_test.h"
 
 namespace sockmesh::test {
 namespace {
 
-const char* const kVip = "10.96.0.1:80";
-
-class EjectionByAgent : public ::testing::Test {
+class EjectionByAgent : public MeshTest {
  protected:
   void SetUp() override {
-    auto sandbox = Sandbox::create();
-    ASSERT_TRUE(sandbox) << sandbox.error().message();
-    sandbox_ = std::move(sandbox).value();
-    mesh_ = std::make_unique<Mesh>(*sandbox_);
-    for (int i = 0; i < 3; ++i) {
-      SocketAddress address = at("127.0.1." + std::to_string(i + 1) + ":0");
-      listeners_.push_back(std::move(listenOn(address, 4096)).value());
-      hosts_.push_back(address.toString());
-    }
+    MeshTest::SetUp();
     config_ = sandbox_->folder() + "/sockmeshd.yaml";
     eventLog_ = sandbox_->folder() + "/ejections.log";
     std::ofstream(config_) << "outlier_detection: { event_log_path: " << eventLog_ << " }\n";
   }
-  void TearDown() override { mesh_.reset(); }
 
   void start(const std::string& outlierDetection) {
     serve(outlierDetection);
@@ -83,10 +70,6 @@ class EjectionByAgent : public ::testing::Test {
     return mesh_->get("/metrics").find("\n" + line + "\n") != std::string::npos;
   }
 
-  std::unique_ptr<Sandbox> sandbox_;
-  std::unique_ptr<Mesh> mesh_;
-  std::vector<UniqueFd> listeners_;
-  std::vector<std::string> hosts_;
   std::string config_;
   std::string eventLog_;
   std::string panicPercent_ = "0";

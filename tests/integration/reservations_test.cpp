@@ -1,14 +1,10 @@
 // What the control plane asks for and a connect() does not do: that an operator hears of it, from
 // the log, the metrics and sockmeshctl, with the agent alive and dead.
-#include <gtest/gtest.h>
-
-#include "support/mesh.h"
+#include "integration/mesh_test.h"
 #include "support/process.h"
 
 namespace sockmesh::test {
 namespace {
-
-const char* const kVip = "10.96.0.1:80";
 
 constexpr const char* kHashesAHeader = R"(  load_balancing_policy:
     policies:
@@ -22,13 +18,10 @@ constexpr const char* kChecksHealth = R"(  health_checks:
   - { timeout: 1s, interval: 5s, unhealthy_threshold: 2, healthy_threshold: 2, tcp_health_check: {} }
 )";
 
-class Reservations : public ::testing::Test {
+class Reservations : public MeshTest {
  protected:
   void SetUp() override {
-    auto sandbox = Sandbox::create();
-    ASSERT_TRUE(sandbox) << sandbox.error().message();
-    sandbox_ = std::move(sandbox).value();
-    mesh_ = std::make_unique<Mesh>(*sandbox_);
+    MeshTest::SetUp();
     mesh_->serve("a.yaml", serviceYaml(kVip, "reviews", {"127.0.1.1:80", "127.0.1.2:80"},
                                        std::string(kHashesAHeader) + kChecksHealth));
     mesh_->startControlPlane();
@@ -37,7 +30,6 @@ class Reservations : public ::testing::Test {
     ASSERT_TRUE(
         mesh_->awaitImage([](const KernelImage& image) { return !image.services.empty(); }));
   }
-  void TearDown() override { mesh_.reset(); }
 
   std::string ctl(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs()});
@@ -51,9 +43,6 @@ class Reservations : public ::testing::Test {
       EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
     }
   }
-
-  std::unique_ptr<Sandbox> sandbox_;
-  std::unique_ptr<Mesh> mesh_;
 };
 
 TEST_F(Reservations, AreToldByLogMetricsStatusAndExplain) {
