@@ -6,7 +6,8 @@
 Both are fed by one sockmesh-xds. Envoy listens where the VIPs are; a client within the test's
 cgroup is balanced by sockmesh, one outside reaches Envoy. The cases recorded in DIRECTORY
 (tests/data/envoy) are run through sockmeshd alone and compared with what an Envoy did then; but an
-ejection case, recorded or not, is a failure trace that both are led through in step.
+ejection case, recorded or not, is a failure trace that both are led through in step. Cases of time
+(slow start, stale assignments) run beside the others.
 Prints a table; exits with 0 only where all cases agree.
 """
 import argparse
@@ -27,7 +28,15 @@ import ejection_compare
 import ejections
 import processes
 import sandbox
+import timed
+import timed_cases
 import wheel
+import zone_cases
+
+
+USUAL_FILE = "cases.json"
+CALLERS_FILE = "callers.json"
+TIMED_FILES = {timed_cases.FILE, timed_cases.STALE_FILE}
 
 
 def options(arguments):
@@ -155,6 +164,26 @@ def run_picks(mesh, generated, recorded, table):
         through_envoy.give_up()
 
 
+def use_callers(mesh, name):
+    """Publishes these endpoints of the local cluster, and waits until both sides have them."""
+    resources = zone_cases.callers_resources(name)
+    mesh.publish(CALLERS_FILE, resources)
+    wanted = set(timed.addresses(resources[1]["endpoints"]))
+    for have in (mesh.envoy_endpoints, mesh.agent_endpoints):
+        processes.await_true(f"callers {name}", seconds=20, condition=lambda: (
+            have().get(zone_cases.CALLERS_CLUSTER["name"]) == wanted))
+    time.sleep(ejections.SETTLE_SECONDS)
+
+
+def run_zones(mesh, zoned, table):
+    """The cases by the callers that they ask for: there is one local cluster."""
+    for name in zone_cases.CALLERS:
+        of_callers = [case for case in zoned if case["callers"] == name]
+        if of_callers:
+            use_callers(mesh, name)
+            run_picks(mesh, of_callers, [], table)
+
+
 def run_ejections(mesh, cases, table):
     sides = {name: Side(mesh, name, ejections.AT_A_TIME) for name in ("envoy", "sockmesh")}
     try:
@@ -171,13 +200,25 @@ def run_all(mesh, generated, recorded):
     table = Table()
     served_by_both(mesh, generated, recorded, table)
 
-    def of_picks(cases):
-        return [case for case in cases if case["mode"] != "ejection"]
+    def of_modes(cases, *modes):
+        return [case for case in cases if case["mode"] in modes]
 
-    run_picks(mesh, of_picks(generated), of_picks(recorded), table)
+    picked = of_modes(generated, "distribution", "exact")
+    sides = {name: Side(mesh, name, 3) for name in ("envoy", "sockmesh")}
+    beside = timed.Timed(mesh, sides, of_modes(generated, "slow", "stale"))
+    try:
+        run_picks(mesh, [case for case in picked if "callers" not in case],
+                  of_modes(recorded, "distribution", "exact"), table)
+        beside.await_quiet()
+        run_zones(mesh, [case for case in picked if "callers" in case], table)
+        for verdict in beside.verdicts():
+            table.add(verdict, "", [])
+    finally:
+        beside.give_up()
+        for side in sides.values():
+            side.give_up()
     # On their own: what is compared are sweeps and moments.
-    traces = [case for case in generated + recorded if case["mode"] == "ejection"]
-    run_ejections(mesh, traces, table)
+    run_ejections(mesh, of_modes(generated + recorded, "ejection"), table)
     return table
 
 
@@ -209,11 +250,18 @@ def run_refusals(mesh, table):
                 print(f"      {side}: {detail[:300]}")
 
 
+def file_of(case):
+    own = {"slow": timed_cases.FILE, "stale": timed_cases.STALE_FILE}
+    if case["mode"] == "ejection":
+        return ejections.file_of(case) or USUAL_FILE
+    return own.get(case["mode"], USUAL_FILE)
+
+
 def publish(mesh, all_cases):
+    mesh.publish(CALLERS_FILE, zone_cases.callers_resources(zone_cases.USUAL_CALLERS))
     files = {}
     for case in all_cases:
-        own = ejections.file_of(case) if case["mode"] == "ejection" else None
-        files.setdefault(own or "cases.json", []).extend(cases.resources(case))
+        files.setdefault(file_of(case), []).extend(cases.resources(case))
     for name, resources in files.items():
         mesh.publish(name, resources)
 
@@ -235,6 +283,8 @@ def main(wanted, cgroup, work):
         mesh.await_ready()
         table = run_all(mesh, generated, recorded)
         if wanted.only == "*":
+            for name in {file_of(case) for case in generated} & TIMED_FILES:
+                mesh.withdraw(name)
             run_refusals(mesh, table)
     except processes.NotReady as error:
         print(f"gave up: {error}", file=sys.stderr)
