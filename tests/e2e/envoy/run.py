@@ -94,6 +94,12 @@ class Side:
             self.idle.put(mesh.client(side))
         self.threads = concurrent.futures.ThreadPoolExecutor(count)
 
+    def await_started(self):
+        """Until each client has answered once."""
+        nothing = json.dumps({"vip": "", "port": 0, "connections": 0}) + "\n"
+        for future in [self.run(nothing) for _ in range(self.idle.qsize())]:
+            future.result()
+
     def run(self, order):
         """A future of the client's answer."""
         return self.threads.submit(self._run, order)
@@ -149,19 +155,14 @@ def served_by_both(mesh, generated, recorded, table):
             table.wrong += 1
 
 
-def run_picks(mesh, generated, recorded, table):
+def run_picks(sides, generated, recorded, table):
     # Several cases at a time: a connection waits more than it works. No two share a cluster.
-    through_envoy, direct = Side(mesh, "envoy", 3), Side(mesh, "sockmesh", 2)
-    try:
-        ours = {case["name"]: direct.run(order_of(case)) for case in generated + recorded}
-        theirs = {case["name"]: through_envoy.run(order_of(case)) for case in generated}
-        for case in generated + recorded:
-            theirs_of_case = theirs.get(case["name"])
-            add_row(table, case, ours[case["name"]].result(),
-                    theirs_of_case.result() if theirs_of_case else None)
-    finally:
-        direct.give_up()
-        through_envoy.give_up()
+    ours = {case["name"]: sides["sockmesh"].run(order_of(case)) for case in generated + recorded}
+    theirs = {case["name"]: sides["envoy"].run(order_of(case)) for case in generated}
+    for case in generated + recorded:
+        theirs_of_case = theirs.get(case["name"])
+        add_row(table, case, ours[case["name"]].result(),
+                theirs_of_case.result() if theirs_of_case else None)
 
 
 def use_callers(mesh, name):
@@ -175,13 +176,13 @@ def use_callers(mesh, name):
     time.sleep(ejections.SETTLE_SECONDS)
 
 
-def run_zones(mesh, zoned, table):
+def run_zones(mesh, sides, zoned, table):
     """The cases by the callers that they ask for: there is one local cluster."""
     for name in zone_cases.CALLERS:
         of_callers = [case for case in zoned if case["callers"] == name]
         if of_callers:
             use_callers(mesh, name)
-            run_picks(mesh, of_callers, [], table)
+            run_picks(sides, of_callers, [], table)
 
 
 def run_ejections(mesh, cases, table):
@@ -196,27 +197,32 @@ def run_ejections(mesh, cases, table):
         mesh.withdraw(name)
 
 
-def run_all(mesh, generated, recorded):
-    table = Table()
-    served_by_both(mesh, generated, recorded, table)
+def of_modes(all_cases, *modes):
+    return [case for case in all_cases if case["mode"] in modes]
 
-    def of_modes(cases, *modes):
-        return [case for case in cases if case["mode"] in modes]
 
+def run_picks_and_timed(mesh, generated, recorded, table):
     picked = of_modes(generated, "distribution", "exact")
-    sides = {name: Side(mesh, name, 3) for name in ("envoy", "sockmesh")}
-    beside = timed.Timed(mesh, sides, of_modes(generated, "slow", "stale"))
+    sides = {"envoy": Side(mesh, "envoy", 3), "sockmesh": Side(mesh, "sockmesh", 2)}
+    timed_sides = {name: Side(mesh, name, 3) for name in sides}
+    beside = timed.Timed(mesh, timed_sides, of_modes(generated, "slow", "stale"))
     try:
-        run_picks(mesh, [case for case in picked if "callers" not in case],
+        run_picks(sides, [case for case in picked if "callers" not in case],
                   of_modes(recorded, "distribution", "exact"), table)
-        beside.await_quiet()
-        run_zones(mesh, [case for case in picked if "callers" in case], table)
+        beside.await_done()
+        run_zones(mesh, sides, [case for case in picked if "callers" in case], table)
         for verdict in beside.verdicts():
             table.add(verdict, "", [])
     finally:
         beside.give_up()
-        for side in sides.values():
+        for side in [*sides.values(), *timed_sides.values()]:
             side.give_up()
+
+
+def run_all(mesh, generated, recorded):
+    table = Table()
+    served_by_both(mesh, generated, recorded, table)
+    run_picks_and_timed(mesh, generated, recorded, table)
     # On their own: what is compared are sweeps and moments.
     run_ejections(mesh, of_modes(generated + recorded, "ejection"), table)
     return table

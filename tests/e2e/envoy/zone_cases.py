@@ -1,14 +1,15 @@
 """Zone-aware routing: which part of the connections stays in the caller's own zone.
 
-A zone case adds "callers" to the other cases' form: which of CALLERS the local cluster's endpoints
-are while it runs. Shares are expected by zone and spread evenly over the zone's healthy hosts.
+A zone case adds to the other cases' form "callers", which of CALLERS the local cluster's endpoints
+are while it runs, "zone_of", the zone of each host, and "differs", a known difference of Envoy from
+what "predict" says of sockmesh, and why. Shares are expected by zone and spread evenly over the zone's healthy hosts.
 Envoy's integers: of the callers and of the healthy upstream hosts, the own zone has l and u ten
 thousandths; with u >= l all stays, else u / l does, and the rest goes where u exceeds l, by as much.
 """
 import json
 
 from distribution_cases import case
-from messages import NET, TYPE, assignment, cluster, host, hosts, locality, match, typed
+from messages import NET, PORT, TYPE, assignment, cluster, host, hosts, locality, match, numbers, typed
 
 OWN = "own"
 NODE_LOCALITY = locality(OWN, [])["locality"]
@@ -97,6 +98,12 @@ def flat(up):
     return {n: 1 / len(numbers) for n in numbers}
 
 
+def _zoned(made, callers):
+    zone_of = {f"{NET}{n}:{PORT}": one.get("locality", {}).get("zone", "no zone")
+               for one in made["assignment"]["endpoints"] for n in numbers(one["lb_endpoints"])}
+    return {**made, "callers": callers, "zone_of": zone_of}
+
+
 def zone(name, why, up, by_zone=None, predict=None, callers=USUAL_CALLERS, config=None, typed_as=None,
          connections=None, common=None, **fields):
     """`by_zone` are shares of zones, `predict` of hosts; `typed_as` the policy that has `config`."""
@@ -109,7 +116,7 @@ def zone(name, why, up, by_zone=None, predict=None, callers=USUAL_CALLERS, confi
     made = case("zone-" + name, why, up.localities, connections=connections or (
         CERTAIN_CONNECTIONS if certain else CONNECTIONS),
         predict=_spread(by_zone, up.healthy) if predict is None else predict, **fields)
-    return {**made, "callers": callers}
+    return _zoned(made, callers)
 
 
 # u 2000, 4000, 4000 against l 3333 each.
@@ -148,6 +155,9 @@ RESIDUAL_CASES = [
          predict={1: 0.45, 2: 0.15, **{n: 0.05 for n in (3, 4, 5, 6)}, 7: 0.14,
                   **{n: 0.02 for n in (8, 9, 10)}}),
 ]
+
+WITH_DEGRADED = [locality(OWN, hosts(3)), locality("x", hosts(3, first=4)),
+                 locality("y", hosts(4, first=7, healthy=0, bad="DEGRADED"))]
 
 ONE_ZONE = upstream(own=6)
 ELSEWHERE = upstream(x=6)
@@ -195,16 +205,19 @@ SUBSET_HOSTS = [
     locality("x", hosts(4, first=9, labels=V1)), locality("y", hosts(4, first=13, labels=V1))]
 
 
-def given(name, why, localities, predict, callers=USUAL_CALLERS, **fields):
+def given(name, why, localities, predict, callers=USUAL_CALLERS, differs="", **fields):
     """A case whose hosts' shares are told one by one."""
     made = case("zone-" + name, why, localities, predict=predict, connections=CONNECTIONS,
                 common_lb_config={"zone_aware_lb_config": {}}, **fields)
-    return {**made, "callers": callers}
+    return {**_zoned(made, callers), "differs": differs}
 
 
 LEVEL_CASES = [
     given("priority-1", "priority 1 knows no zones", P0 + P1,
           {1: 0.35, 2: 0.35, **{n: 0.075 for n in (13, 14, 15, 16)}}),
+    given("degraded", "84 % to the healthy, by zone; 16 % to the degraded, wherever they are",
+          WITH_DEGRADED, {**{n: 0.28 for n in (1, 2, 3)}, **{n: 0.04 for n in (7, 8, 9, 10)}},
+          differs="Envoy sends the degraded part to zones by their healthy hosts, where it may find none"),
     given("subset", "a subset's hosts are what counts", SUBSET_HOSTS,
           {**{n: 0.3 for n in (1, 2)}, **{n: 0.05 for n in range(9, 17)}},
           listener={"metadata_match": match(version="v1")},
