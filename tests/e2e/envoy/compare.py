@@ -110,7 +110,8 @@ def judge(case, envoy, sockmesh):
     kinds = [lambda pick: pick]
     if "zone_of" in case:
         kinds.append(lambda pick: case["zone_of"].get(pick, pick))
-    theirs, ours = ([[kind(pick) for pick in picks] for kind in kinds] for picks in (envoy, sockmesh))
+    theirs, ours = ([[kind(pick) for pick in picks] for kind in kinds]
+                    for picks in (envoy, sockmesh))
     verdict.shares(BOTH, max(map(against_picks, ours, theirs)))
     if case["predict"]:
         rules = [summed(case["predict"], kind) for kind in kinds]

@@ -15,8 +15,8 @@ NAMES = {"envoy": "Envoy", "sockmesh": "sockmesh"}
 OLD_SECONDS = timed_cases.WINDOW + 1
 # sockmeshd works the weights out again each 128th of a window, on a machine that has more to do.
 STEP_SECONDS = timed_cases.WINDOW / 128 + 0.15
-# The first connections of a burst are not counted: in Envoy's schedule a host has the weight of when
-# it was last picked, until it is picked again.
+# The first connections of a burst are not counted: in Envoy's schedule a host has the weight of
+# when it was last picked, until it is picked again.
 LEAD_IN = 80
 AVERAGED = 50
 NEW = "new hosts"

@@ -1,11 +1,12 @@
 """Cases in which time itself decides: slow start, and assignments that grow stale.
 
 A slow start case adds to the other cases' form "before", the localities once all hosts are old,
-"arrivals", those when the new hosts are there, "slow_start", aggression and least part, "scatter", of
-its picks as part of what independent ones scatter, and "differs", a known difference, and why.
+"arrivals", those when the new hosts are there, "slow_start", aggression and least part, "scatter",
+how its picks do as a part of how independent ones would, and "differs", a known difference, and
+why. A stale case adds "steps", what its assignment becomes while both sides are watched.
 """
 from distribution_cases import BY_LOCALITY, case
-from messages import host, hosts, locality, typed, weighted
+from messages import host, hosts, locality, panic_threshold, typed, weighted
 
 FILE = "timed.json"
 # All cases have the same window and are measured at the same ages, in seconds; one is past it.
@@ -54,8 +55,8 @@ SLOW_CASES = [
     slow("rr", "new hosts begin with a tenth and grow evenly"),
     slow("rr-min-40", "or with what min_weight_percent says", least=40),
     slow("rr-min-0-aggression-quarter", "or from nothing, and hardly more at first", least=0,
-         aggression=0.25, differs="Envoy weighs a host when it comes, and again once it was picked: one"
-                                  " of almost no weight waits for many thousand picks"),
+         aggression=0.25, differs="Envoy weighs a host when it comes and whenever it was picked: with"
+                                  " almost no weight it waits for many thousand picks"),
     slow("rr-aggression-2", "quicker at first", aggression=2.0),
     slow("rr-aggression-half", "slower at first", aggression=0.5),
     slow("rr-weights", "a part of each host's weight", weighted(8), weighted(4, 2, 6, first=2)),
@@ -73,7 +74,8 @@ SLOW_CASES = [
     slow("returned", "hosts that were away are new again", at_first=[locality(None, hosts(5))],
          before=[locality(None, hosts(1))], after=[locality(None, hosts(5))]),
     slow("recovered", "hosts that EDS calls healthy later", before=[locality(None, UNHEALTHY)],
-         after=[locality(None, hosts(5))], common_lb_config={"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"}),
+         after=[locality(None, hosts(5))],
+         common_lb_config=panic_threshold(0) | {"update_merge_window": "0s"}),
 ]
 
 STALE_FILE = "stale.json"

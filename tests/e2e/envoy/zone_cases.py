@@ -2,18 +2,22 @@
 
 A zone case adds to the other cases' form "callers", which of CALLERS the local cluster's endpoints
 are while it runs, "zone_of", the zone of each host, and "differs", a known difference of Envoy from
-what "predict" says of sockmesh, and why. Shares are expected by zone and spread evenly over the zone's healthy hosts.
-Envoy's integers: of the callers and of the healthy upstream hosts, the own zone has l and u ten
-thousandths; with u >= l all stays, else u / l does, and the rest goes where u exceeds l, by as much.
+what "predict" says of sockmesh, and why. Shares are expected by zone and spread evenly over the
+zone's healthy hosts. Envoy's integers: of the callers and of the healthy upstream hosts, the own
+zone has l and u ten thousandths; with u >= l all stays, else u / l does, and the rest goes where u
+exceeds l, by as much.
 """
 import json
 
 from distribution_cases import case
-from messages import NET, PORT, TYPE, assignment, cluster, host, hosts, locality, match, numbers, typed
+from hash_cases import exact
+from messages import (
+    NET, PORT, TYPE, assignment, cluster, host, hosts, locality, match, numbers, typed,
+)
 
 OWN = "own"
 NODE_LOCALITY = locality(OWN, [])["locality"]
-# Of the case's zones; None is a locality without a name.
+# None is a locality without a name.
 ZONES = (OWN, "x", "y", None)
 CONNECTIONS = 2000
 # Where chance has no part.
@@ -62,20 +66,19 @@ def callers_resources(name):
 class Upstream:
     """A cluster's hosts by zone."""
 
-    def __init__(self, down=(), priority=None):
+    def __init__(self, down):
         self.localities, self.healthy = [], {}
-        self.down, self.priority, self.next = down, priority, 1
+        self.down, self.next = down, 1
 
-    def add(self, zone, members):
-        """`members`: how many hosts, or their weights."""
-        weights = [None] * members if isinstance(members, int) else members
-        numbers = range(self.next, self.next + len(weights))
+    def add(self, zone, weights):
+        """As many hosts, or hosts of these weights."""
+        weights = [None] * weights if isinstance(weights, int) else weights
+        members = range(self.next, self.next + len(weights))
         self.next += len(weights)
         self.localities.append(locality(zone, [
             host(n, weight=weight, health="UNHEALTHY" if n in self.down else None)
-            for n, weight in zip(numbers, weights)], priority=self.priority))
-        self.healthy[zone] = [n for n in numbers if n not in self.down]
-        return self
+            for n, weight in zip(members, weights)]))
+        self.healthy[zone] = [n for n in members if n not in self.down]
 
 
 def upstream(own=0, x=0, y=0, nowhere=0, down=()):
@@ -104,18 +107,18 @@ def _zoned(made, callers):
     return {**made, "callers": callers, "zone_of": zone_of}
 
 
-def zone(name, why, up, by_zone=None, predict=None, callers=USUAL_CALLERS, config=None, typed_as=None,
-         connections=None, common=None, **fields):
-    """`by_zone` are shares of zones, `predict` of hosts; `typed_as` the policy that has `config`."""
+def zone(name, why, up, by_zone=None, predict=None, callers=USUAL_CALLERS, config=None,
+         typed_as=None, **fields):
+    """`by_zone` are shares of zones, `predict` of hosts; `typed_as`: the policy that has `config`."""
     aware = {"zone_aware_lb_config": config or {}}
     if typed_as:
         fields["load_balancing_policy"] = typed(typed_as, locality_lb_config=aware)
     else:
-        fields["common_lb_config"] = aware | (common or {})
+        fields["common_lb_config"] = aware
     certain = predict is None and len(by_zone) == 1 or predict == {"none": 1.0}
-    made = case("zone-" + name, why, up.localities, connections=connections or (
-        CERTAIN_CONNECTIONS if certain else CONNECTIONS),
-        predict=_spread(by_zone, up.healthy) if predict is None else predict, **fields)
+    made = case("zone-" + name, why, up.localities,
+                connections=CERTAIN_CONNECTIONS if certain else CONNECTIONS,
+                predict=_spread(by_zone, up.healthy) if predict is None else predict, **fields)
     return _zoned(made, callers)
 
 
@@ -199,6 +202,8 @@ HEALTH_CASES = [
 P0 = [locality(OWN, hosts(4, healthy=2)), locality("x", hosts(4, first=5, healthy=2)),
       locality("y", hosts(4, first=9, healthy=2))]
 P1 = [locality(OWN, hosts(1, first=13), priority=1), locality("x", hosts(3, first=14), priority=1)]
+SUB_ZONE = [{"locality": {**NODE_LOCALITY, "sub_zone": "s1"}, "lb_endpoints": hosts(6)},
+            locality("x", hosts(2, first=7)), locality("y", hosts(2, first=9))]
 V1, V2 = {"version": "v1"}, {"version": "v2"}
 SUBSET_HOSTS = [
     locality(OWN, [*hosts(2, labels=V1), *hosts(6, first=3, labels=V2)]),
@@ -217,7 +222,9 @@ LEVEL_CASES = [
           {1: 0.35, 2: 0.35, **{n: 0.075 for n in (13, 14, 15, 16)}}),
     given("degraded", "84 % to the healthy, by zone; 16 % to the degraded, wherever they are",
           WITH_DEGRADED, {**{n: 0.28 for n in (1, 2, 3)}, **{n: 0.04 for n in (7, 8, 9, 10)}},
-          differs="Envoy sends the degraded part to zones by their healthy hosts, where it may find none"),
+          differs="Envoy sends the degraded part to zones by their healthy hosts"),
+    given("sub-zone", "a sub-zone is another locality: hosts without callers", SUB_ZONE,
+          {n: 1 / 6 for n in range(1, 7)}),
     given("subset", "a subset's hosts are what counts", SUBSET_HOSTS,
           {**{n: 0.3 for n in (1, 2)}, **{n: 0.05 for n in range(9, 17)}},
           listener={"metadata_match": match(version="v1")},
@@ -234,6 +241,11 @@ POLICY_CASES = [
     zone("typed-random", "of RANDOM, too", less(), LESS, typed_as="random"),
     zone("typed-lr", "of LEAST_REQUEST, too", less(), LESS, typed_as="least_request"),
 ]
+
+HASH_CASES = [
+    _zoned(exact(f"zone-{name}", "hash policies know no zones", much().localities, policy,
+                 common_lb_config={"zone_aware_lb_config": {}}), USUAL_CALLERS)
+    for name, policy in (("maglev", "MAGLEV"), ("ring", "RING_HASH"))]
 
 FORCED = {"force_locality_direct_routing": True}
 WEIGHTED = upstream(own=[1, 1], x=[3, 3], y=[2, 2])
@@ -281,4 +293,4 @@ CALLERS_CASES = [
 ]
 
 ZONE_CASES = [*RESIDUAL_CASES, *SIZE_CASES, *HEALTH_CASES, *LEVEL_CASES, *POLICY_CASES,
-              *TYPED_CASES, *CALLERS_CASES]
+              *HASH_CASES, *TYPED_CASES, *CALLERS_CASES]
