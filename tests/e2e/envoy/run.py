@@ -36,7 +36,6 @@ import zone_cases
 
 USUAL_FILE = "cases.json"
 CALLERS_FILE = "callers.json"
-TIMED_FILES = {timed_cases.FILE, timed_cases.STALE_FILE}
 
 
 def options(arguments):
@@ -156,7 +155,6 @@ def served_by_both(mesh, generated, recorded, table):
 
 
 def run_picks(sides, generated, recorded, table):
-    # Several cases at a time: a connection waits more than it works. No two share a cluster.
     ours = {case["name"]: sides["sockmesh"].run(order_of(case)) for case in generated + recorded}
     theirs = {case["name"]: sides["envoy"].run(order_of(case)) for case in generated}
     for case in generated + recorded:
@@ -203,16 +201,16 @@ def of_modes(all_cases, *modes):
 
 def run_picks_and_timed(mesh, generated, recorded, table):
     picked = of_modes(generated, "distribution", "exact")
+    # Several cases at a time: a connection waits more than it works. No two share a cluster.
     sides = {"envoy": Side(mesh, "envoy", 3), "sockmesh": Side(mesh, "sockmesh", 2)}
     timed_sides = {name: Side(mesh, name, 3) for name in sides}
     beside = timed.Timed(mesh, timed_sides, of_modes(generated, "slow", "stale"))
     try:
         run_picks(sides, [case for case in picked if "callers" not in case],
                   of_modes(recorded, "distribution", "exact"), table)
-        beside.await_done()
-        run_zones(mesh, sides, [case for case in picked if "callers" in case], table)
         for verdict in beside.verdicts():
             table.add(verdict, "", [])
+        run_zones(mesh, sides, [case for case in picked if "callers" in case], table)
     finally:
         beside.give_up()
         for side in [*sides.values(), *timed_sides.values()]:
@@ -257,10 +255,12 @@ def run_refusals(mesh, table):
 
 
 def file_of(case):
-    own = {"slow": timed_cases.FILE, "stale": timed_cases.STALE_FILE}
+    """Cases that change their resources have files of their own."""
     if case["mode"] == "ejection":
         return ejections.file_of(case) or USUAL_FILE
-    return own.get(case["mode"], USUAL_FILE)
+    if case["mode"] == "stale":
+        return timed.stale_file(case)
+    return timed_cases.FILE if case["mode"] == "slow" else USUAL_FILE
 
 
 def publish(mesh, all_cases):
@@ -289,7 +289,7 @@ def main(wanted, cgroup, work):
         mesh.await_ready()
         table = run_all(mesh, generated, recorded)
         if wanted.only == "*":
-            for name in {file_of(case) for case in generated} & TIMED_FILES:
+            for name in {file_of(case) for case in of_modes(generated, "slow", "stale")}:
                 mesh.withdraw(name)
             run_refusals(mesh, table)
     except processes.NotReady as error:

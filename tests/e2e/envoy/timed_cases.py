@@ -8,7 +8,7 @@ why. A stale case adds "steps", what its assignment becomes while both sides are
 from distribution_cases import BY_LOCALITY, case
 from messages import host, hosts, locality, panic_threshold, typed, weighted
 
-FILE = "timed.json"
+FILE = "slow.json"
 # All cases have the same window and are measured at the same ages, in seconds; one is past it.
 WINDOW = 20
 AGES = (1, 6, 12, 21)
@@ -55,7 +55,7 @@ SLOW_CASES = [
     slow("rr", "new hosts begin with a tenth and grow evenly"),
     slow("rr-min-40", "or with what min_weight_percent says", least=40),
     slow("rr-min-0-aggression-quarter", "or from nothing, and hardly more at first", least=0,
-         aggression=0.25, differs="Envoy weighs a host when it comes and whenever it was picked: with"
+         aggression=0.25, differs="Envoy weighs a host as it comes and whenever it was picked: with"
                                   " almost no weight it waits for many thousand picks"),
     slow("rr-aggression-2", "quicker at first", aggression=2.0),
     slow("rr-aggression-half", "slower at first", aggression=0.5),
@@ -78,24 +78,28 @@ SLOW_CASES = [
          common_lb_config=panic_threshold(0) | {"update_merge_window": "0s"}),
 ]
 
-STALE_FILE = "stale.json"
 STALE_SECONDS = 4
 # For how long both connect without a break.
 STALE_WATCH_SECONDS = 12
 
 
-def _stale():
-    made = case("stale", "an assignment counts as empty endpoint_stale_after after it last changed",
-                hosts(1))
-    policy = {"endpoint_stale_after": f"{STALE_SECONDS}s"}
-    return {**made, "mode": "stale", "connections": 0, "steps": [
-        # seconds after the watch began, the assignment's hosts, its policy
-        (1.0, [locality(None, [host(2)])], policy),
-        # Changed before it is stale: from now on.
-        (3.5, [locality(None, [host(3)])], policy),
-        # Empty by then, and in use again.
-        (9.0, [locality(None, [host(4)])], {}),
-    ]}
+def step(at, number, policy=None, **cluster_fields):
+    """`at` seconds after the watch began the one host is that with this number."""
+    return {"at": at, "endpoints": [locality(None, [host(number)])], "policy": policy or {},
+            "cluster": cluster_fields}
 
 
-TIMED_CASES = [*SLOW_CASES, _stale()]
+def stale(name, why, *steps):
+    """Host 1 at first. The second step is the last before the assignment is stale."""
+    made = case(name, why, hosts(1))
+    return {**made, "mode": "stale", "connections": 0, "steps": list(steps)}
+
+
+STALE = {"endpoint_stale_after": f"{STALE_SECONDS}s"}
+
+STALE_CASES = [
+    stale("stale", "empty endpoint_stale_after after it last changed, in use when it does again",
+          step(1, 2, STALE), step(3.5, 3, STALE), step(9, 4)),
+]
+
+TIMED_CASES = [*SLOW_CASES, *STALE_CASES]

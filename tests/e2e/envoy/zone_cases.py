@@ -109,7 +109,7 @@ def _zoned(made, callers):
 
 def zone(name, why, up, by_zone=None, predict=None, callers=USUAL_CALLERS, config=None,
          typed_as=None, **fields):
-    """`by_zone` are shares of zones, `predict` of hosts; `typed_as`: the policy that has `config`."""
+    """`by_zone` are shares of zones, `predict` of hosts; `typed_as` is whose `config` it is."""
     aware = {"zone_aware_lb_config": config or {}}
     if typed_as:
         fields["load_balancing_policy"] = typed(typed_as, locality_lb_config=aware)
