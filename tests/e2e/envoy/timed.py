@@ -21,8 +21,8 @@ LEAD_IN = 80
 AVERAGED = 50
 NEW = "new hosts"
 PAUSE_SECONDS = 0.02
-# Also for the control plane to pass the assignment on.
-STALE_SLACK_SECONDS = 1.0
+# Also for the control plane to pass the assignment on, after a cluster that Envoy has to warm.
+STALE_SLACK_SECONDS = 2.0
 
 # When the arrivals were published, and by when a side had them.
 Arrival = collections.namedtuple("Arrival", "published seen")
