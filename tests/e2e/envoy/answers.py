@@ -3,6 +3,7 @@ import re
 
 import processes
 import refusals
+from zone_cases import CALLERS_CLUSTER
 
 LINE = re.compile(r"\[\d+\] (envoy|sockmesh): (ACK|NACK) (\w+) ([^\s:]+)(?:: (.*))?$")
 ANSWER_SECONDS = 60
@@ -60,7 +61,8 @@ class Edge:
 
     def _settled(self):
         """Both serve what is valid, and nothing else."""
-        everything = (({"xds", "base"}, {"base"}), ({"base"}, {"base"}))
+        callers = CALLERS_CLUSTER["name"]
+        everything = (({"xds", "base", callers}, {"base"}), ({"base", callers}, {"base"}))
         return everything == (self.mesh.envoy_has(), self.mesh.agent_has()) and all(
             self._last(kind) for kind in ("CDS", "EDS", "LDS"))
 

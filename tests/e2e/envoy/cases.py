@@ -13,6 +13,8 @@ import messages
 from distribution_cases import DISTRIBUTION_CASES
 from hash_cases import HASH_CASES
 from health_cases import HEALTH_CASES
+from timed_cases import TIMED_CASES
+from zone_cases import ZONE_CASES
 
 VIP_PORT = 8000
 CONNECTIONS = 3000
@@ -20,6 +22,9 @@ HELD_CONNECTIONS = 600
 # Where all go to one endpoint, chance has no part.
 CERTAIN_CONNECTIONS = 500
 RECORDED_CONNECTIONS = 6000
+# The bytes of a case's /24; 127.1 to 127.3 and 127.100 have other uses.
+NETS_OF_A_BYTE = 250
+FIRST_NET = 4
 
 
 def vip(index):
@@ -52,7 +57,7 @@ def _scoped(case):
 
 def number(case, index):
     """The case with its VIP, its addresses and its names; `index` is unique among all cases."""
-    net = messages.NET.replace("X", str(index + 1))
+    net = f"127.{FIRST_NET + index // NETS_OF_A_BYTE}.{index % NETS_OF_A_BYTE + 1}."
     predict = _keys(case.get("predict", {}), net)
     text = json.dumps({key: value for key, value in case.items() if key != "predict"})
     made = _scoped(json.loads(text.replace(messages.NET, net)))
@@ -71,7 +76,8 @@ def _usual_connections(case):
 
 def generated():
     """The cases that Envoy and sockmesh are both run with."""
-    cases = [*DISTRIBUTION_CASES, *HEALTH_CASES, *HASH_CASES, *ejection_cases.EJECTION_CASES]
+    cases = [*DISTRIBUTION_CASES, *HEALTH_CASES, *HASH_CASES, *ZONE_CASES, *TIMED_CASES,
+             *ejection_cases.EJECTION_CASES]
     names = [case["name"] for case in cases]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:

@@ -7,7 +7,8 @@ Moves itself into CGROUP first. Reads orders from stdin, a JSON object a line, a
 one: {"vip", "port", "connections", "hold", "sources"} -> {"picks": [...], "seconds": ...}, a pick
 for each connection: the endpoint's IP:PORT, "none" for a refusal, or what went wrong. An order may
 say for how long to connect ("for_seconds") instead of how often, how long to "pause" after each
-connection, and after how many seconds of "patience" a connect that hangs is "none", too.
+connection, after how many seconds of "patience" a connect that hangs is "none", too, and whether to
+tell the "moments" at which connections began, by the clock that all processes share.
 
 What a refusal looks like differs: Envoy accepts and closes without a byte, sockmesh refuses the
 connect(). As Envoy listens where the VIP is, a connection that sockmesh did not rewrite would be
@@ -111,15 +112,17 @@ class Client:
         self.patience = order.get("patience")
         pause = order.get("pause", 0)
         started = time.monotonic()
-        picks = []
+        picks, moments = [], []
         for source in self.sources(order, started):
+            moments.append(time.monotonic())
             picks.append(self.one(vip, source, order.get("hold")))
             if pause:
                 time.sleep(pause)
         for connection in self.held:
             connection.close()
         self.held.clear()
-        return {"picks": picks, "seconds": time.monotonic() - started}
+        answer = {"picks": picks, "seconds": time.monotonic() - started}
+        return answer | {"moments": moments} if order.get("moments") else answer
 
 
 def main(side, cgroup=None):

@@ -39,6 +39,12 @@ def hosts(count, first=1, healthy=None, bad="UNHEALTHY", **fields):
     ]
 
 
+def numbers(lb_endpoints):
+    """The hosts' numbers again."""
+    return [int(one["endpoint"]["address"]["socket_address"]["address"].removeprefix(NET))
+            for one in lb_endpoints]
+
+
 def weighted(*weights, first=1):
     return [host(first + i, weight=weight) for i, weight in enumerate(weights)]
 

@@ -8,6 +8,8 @@ import time
 import urllib.error
 import urllib.request
 
+from zone_cases import CALLERS_CLUSTER, NODE_LOCALITY
+
 HERE = pathlib.Path(__file__).resolve().parent
 XDS_PORT = 18000
 ENVOY_ADMIN = "127.0.0.1:15100"
@@ -40,6 +42,10 @@ def get(address, path):
         return ""
 
 
+def _address(host):
+    return "{address}:{port_value}".format(**host["address"]["socket_address"])
+
+
 def _bootstrap(admin, event_log):
     host, port = admin.split(":")
     ads = {"ads": {}, "resource_api_version": "V3"}
@@ -47,14 +53,15 @@ def _bootstrap(admin, event_log):
              "explicit_http_config": {"http2_protocol_options": {}}}
     xds = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": XDS_PORT}}}
     return {
-        "node": {"id": "envoy", "cluster": "test"},
-        "cluster_manager": {"outlier_detection": {"event_log_path": str(event_log)}},
+        "node": {"id": "envoy", "cluster": "test", "locality": NODE_LOCALITY},
+        "cluster_manager": {"outlier_detection": {"event_log_path": str(event_log)},
+                            "local_cluster_name": CALLERS_CLUSTER["name"]},
         "admin": {"address": {"socket_address": {"address": host, "port_value": int(port)}}},
         "dynamic_resources": {
             "ads_config": {"api_type": "GRPC", "transport_api_version": "V3",
                            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
             "cds_config": ads, "lds_config": ads},
-        "static_resources": {"clusters": [{
+        "static_resources": {"clusters": [CALLERS_CLUSTER, {
             "name": "xds", "type": "STATIC", "connect_timeout": "5s",
             "typed_extension_protocol_options": {
                 "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
@@ -116,7 +123,8 @@ class Mesh:
     def start_agent(self):
         config = self.work / "sockmeshd.json"
         config.write_text(json.dumps({
-            "node": {"id": "sockmesh"},
+            "node": {"id": "sockmesh", "locality": NODE_LOCALITY},
+            "load_balancing": {"local_cluster": CALLERS_CLUSTER["name"]},
             "ads": {"address": f"127.0.0.1:{XDS_PORT}"},
             "datapath": {"cgroup_root": str(self.cgroup), "bpffs_root": str(self.bpffs)},
             "outlier_detection": {"event_log_path": str(self.event_log("sockmesh"))},
@@ -145,6 +153,19 @@ class Mesh:
         dump = json.loads(get(AGENT_ADMIN, "/config_dump") or "{}")
         return ({one["name"] for one in dump.get("clusters", [])},
                 {one["name"] for one in dump.get("listeners", [])})
+
+    def envoy_endpoints(self):
+        """Addresses by cluster, of what Envoy serves."""
+        clusters = json.loads(get(ENVOY_ADMIN, "/clusters?format=json") or "{}")
+        return {one["name"]: {_address(host) for host in one.get("host_statuses", [])}
+                for one in clusters.get("cluster_statuses", [])}
+
+    def agent_endpoints(self):
+        """The same of sockmeshd."""
+        dump = json.loads(get(AGENT_ADMIN, "/config_dump") or "{}")
+        return {one["name"]: {host["address"] for locality in one["localities"]
+                              for host in locality["endpoints"]}
+                for one in dump.get("assignments", [])}
 
     def client(self, side):
         arguments = [side, str(self.cgroup)] if side == "sockmesh" else [side]

@@ -6,7 +6,8 @@
 Both are fed by one sockmesh-xds. Envoy listens where the VIPs are; a client within the test's
 cgroup is balanced by sockmesh, one outside reaches Envoy. The cases recorded in DIRECTORY
 (tests/data/envoy) are run through sockmeshd alone and compared with what an Envoy did then; but an
-ejection case, recorded or not, is a failure trace that both are led through in step.
+ejection case, recorded or not, is a failure trace that both are led through in step. Cases of time
+(slow start, stale assignments) run beside the others.
 Prints a table; exits with 0 only where all cases agree.
 """
 import argparse
@@ -27,7 +28,14 @@ import ejection_compare
 import ejections
 import processes
 import sandbox
+import timed
+import timed_cases
 import wheel
+import zone_cases
+
+
+USUAL_FILE = "cases.json"
+CALLERS_FILE = "callers.json"
 
 
 def options(arguments):
@@ -85,6 +93,12 @@ class Side:
             self.idle.put(mesh.client(side))
         self.threads = concurrent.futures.ThreadPoolExecutor(count)
 
+    def await_started(self):
+        """Until each client has answered once."""
+        nothing = json.dumps({"vip": "", "port": 0, "connections": 0}) + "\n"
+        for future in [self.run(nothing) for _ in range(self.idle.qsize())]:
+            future.result()
+
     def run(self, order):
         """A future of the client's answer."""
         return self.threads.submit(self._run, order)
@@ -140,19 +154,33 @@ def served_by_both(mesh, generated, recorded, table):
             table.wrong += 1
 
 
-def run_picks(mesh, generated, recorded, table):
-    # Several cases at a time: a connection waits more than it works. No two share a cluster.
-    through_envoy, direct = Side(mesh, "envoy", 3), Side(mesh, "sockmesh", 2)
-    try:
-        ours = {case["name"]: direct.run(order_of(case)) for case in generated + recorded}
-        theirs = {case["name"]: through_envoy.run(order_of(case)) for case in generated}
-        for case in generated + recorded:
-            theirs_of_case = theirs.get(case["name"])
-            add_row(table, case, ours[case["name"]].result(),
-                    theirs_of_case.result() if theirs_of_case else None)
-    finally:
-        direct.give_up()
-        through_envoy.give_up()
+def run_picks(sides, generated, recorded, table):
+    ours = {case["name"]: sides["sockmesh"].run(order_of(case)) for case in generated + recorded}
+    theirs = {case["name"]: sides["envoy"].run(order_of(case)) for case in generated}
+    for case in generated + recorded:
+        theirs_of_case = theirs.get(case["name"])
+        add_row(table, case, ours[case["name"]].result(),
+                theirs_of_case.result() if theirs_of_case else None)
+
+
+def use_callers(mesh, name):
+    """Publishes these endpoints of the local cluster, and waits until both sides have them."""
+    resources = zone_cases.callers_resources(name)
+    mesh.publish(CALLERS_FILE, resources)
+    wanted = set(timed.addresses(resources[1]["endpoints"]))
+    for have in (mesh.envoy_endpoints, mesh.agent_endpoints):
+        processes.await_true(f"callers {name}", seconds=20, condition=lambda: (
+            have().get(zone_cases.CALLERS_CLUSTER["name"]) == wanted))
+    time.sleep(ejections.SETTLE_SECONDS)
+
+
+def run_zones(mesh, sides, zoned, table):
+    """The cases by the callers that they ask for: there is one local cluster."""
+    for name in zone_cases.CALLERS:
+        of_callers = [case for case in zoned if case["callers"] == name]
+        if of_callers:
+            use_callers(mesh, name)
+            run_picks(sides, of_callers, [], table)
 
 
 def run_ejections(mesh, cases, table):
@@ -167,17 +195,34 @@ def run_ejections(mesh, cases, table):
         mesh.withdraw(name)
 
 
+def of_modes(all_cases, *modes):
+    return [case for case in all_cases if case["mode"] in modes]
+
+
+def run_picks_and_timed(mesh, generated, recorded, table):
+    picked = of_modes(generated, "distribution", "exact")
+    # Several cases at a time: a connection waits more than it works. No two share a cluster.
+    sides = {"envoy": Side(mesh, "envoy", 3), "sockmesh": Side(mesh, "sockmesh", 2)}
+    timed_sides = {name: Side(mesh, name, 3) for name in sides}
+    beside = timed.Timed(mesh, timed_sides, of_modes(generated, "slow", "stale"))
+    try:
+        run_picks(sides, [case for case in picked if "callers" not in case],
+                  of_modes(recorded, "distribution", "exact"), table)
+        for verdict in beside.verdicts():
+            table.add(verdict, "", [])
+        run_zones(mesh, sides, [case for case in picked if "callers" in case], table)
+    finally:
+        beside.give_up()
+        for side in [*sides.values(), *timed_sides.values()]:
+            side.give_up()
+
+
 def run_all(mesh, generated, recorded):
     table = Table()
     served_by_both(mesh, generated, recorded, table)
-
-    def of_picks(cases):
-        return [case for case in cases if case["mode"] != "ejection"]
-
-    run_picks(mesh, of_picks(generated), of_picks(recorded), table)
+    run_picks_and_timed(mesh, generated, recorded, table)
     # On their own: what is compared are sweeps and moments.
-    traces = [case for case in generated + recorded if case["mode"] == "ejection"]
-    run_ejections(mesh, traces, table)
+    run_ejections(mesh, of_modes(generated + recorded, "ejection"), table)
     return table
 
 
@@ -209,11 +254,20 @@ def run_refusals(mesh, table):
                 print(f"      {side}: {detail[:300]}")
 
 
+def file_of(case):
+    """Cases that change their resources have files of their own."""
+    if case["mode"] == "ejection":
+        return ejections.file_of(case) or USUAL_FILE
+    if case["mode"] == "stale":
+        return timed.stale_file(case)
+    return timed_cases.FILE if case["mode"] == "slow" else USUAL_FILE
+
+
 def publish(mesh, all_cases):
+    mesh.publish(CALLERS_FILE, zone_cases.callers_resources(zone_cases.USUAL_CALLERS))
     files = {}
     for case in all_cases:
-        own = ejections.file_of(case) if case["mode"] == "ejection" else None
-        files.setdefault(own or "cases.json", []).extend(cases.resources(case))
+        files.setdefault(file_of(case), []).extend(cases.resources(case))
     for name, resources in files.items():
         mesh.publish(name, resources)
 
@@ -235,6 +289,8 @@ def main(wanted, cgroup, work):
         mesh.await_ready()
         table = run_all(mesh, generated, recorded)
         if wanted.only == "*":
+            for name in {file_of(case) for case in of_modes(generated, "slow", "stale")}:
+                mesh.withdraw(name)
             run_refusals(mesh, table)
     except processes.NotReady as error:
         print(f"gave up: {error}", file=sys.stderr)
