@@ -125,13 +125,14 @@ void print(const char* what, const std::vector<Kind>& kinds, std::vector<double>
 constexpr int kHosts = 8;
 
 // One VIP over kHosts endpoints of `port`, all of them reached at one listener.
-void addService(Snapshot& snapshot, const std::string& vip, LbPolicy policy, bool weighted,
-                std::uint16_t port) {
+void addService(Snapshot& snapshot, const std::string& vip, LbPolicy policy, std::uint16_t port,
+                bool weighted = false, std::uint32_t balanceFactor = 0) {
   const std::string name = "cluster " + vip;
   auto cluster = std::make_shared<Cluster>();
   cluster->name = name;
   cluster->edsName = name;
   cluster->lb.policy = policy;
+  cluster->lb.hashBalanceFactor = balanceFactor;
   auto assignment = std::make_shared<LoadAssignment>();
   assignment->clusterName = name;
   assignment->localities.emplace_back();
@@ -164,7 +165,34 @@ std::vector<Kind> makeKinds(const SocketAddress& direct) {
   add("VIP, LEAST_REQUEST with weights", true, at("10.96.0.4:80"));
   add("VIP, MAGLEV by source", true, at("10.96.0.5:80"));
   add("VIP, RING_HASH by source", true, at("10.96.0.6:80"));
+  add("VIP, RANDOM with affinity", true, at("10.96.0.7:80"));
+  // One client, so that all but a part of its connections are passed on.
+  add("VIP, MAGLEV, balance factor 150", true, at("10.96.0.8:80"));
   return kinds;
+}
+
+// The VIPs of makeKinds(), and others that nobody connects to.
+Snapshot makeServices(std::uint16_t port, int others) {
+  Snapshot snapshot;
+  snapshot.complete = true;
+  const auto add = [&](int n, LbPolicy policy, bool weighted = false, std::uint32_t factor = 0) {
+    addService(snapshot, "10.96.0." + std::to_string(n) + ":80", policy, port, weighted, factor);
+  };
+  add(1, LbPolicy::kRandom);
+  add(2, LbPolicy::kRoundRobin);
+  add(3, LbPolicy::kLeastRequest);
+  add(4, LbPolicy::kLeastRequest, true);
+  add(5, LbPolicy::kMaglev);
+  add(6, LbPolicy::kRingHash);
+  add(7, LbPolicy::kRandom);
+  add(8, LbPolicy::kMaglev, false, 150);
+  for (int i = 0; i < others; ++i) {
+    addService(snapshot,
+               "10." + std::to_string(100 + i / 62500) + "." + std::to_string(i / 250 % 250) + "." +
+                   std::to_string(i % 250 + 1) + ":80",
+               LbPolicy::kRandom, port);
+  }
+  return snapshot;
 }
 
 int run(int rounds, int others) {
@@ -184,22 +212,11 @@ int run(int rounds, int others) {
   SocketAddress any = at("0.0.0.0:0");
   auto listener = listenOn(any, 4096);
   if (!listener) die(listener.error());
-  Snapshot snapshot;
-  snapshot.complete = true;
-  const LbPolicy policies[] = {LbPolicy::kRandom,       LbPolicy::kRoundRobin,
-                               LbPolicy::kLeastRequest, LbPolicy::kLeastRequest,
-                               LbPolicy::kMaglev,       LbPolicy::kRingHash};
-  for (int i = 0; i < 6; ++i) {
-    addService(snapshot, "10.96.0." + std::to_string(i + 1) + ":80", policies[i], i == 3, any.port);
-  }
-  for (int i = 0; i < others; ++i) {
-    addService(snapshot,
-               "10." + std::to_string(100 + i / 62500) + "." + std::to_string(i / 250 % 250) + "." +
-                   std::to_string(i % 250 + 1) + ":80",
-               LbPolicy::kRandom, false, any.port);
-  }
+  const Snapshot snapshot = makeServices(any.port, others);
+  CompilerOptions rules;
+  rules.affinity.byVip[at("10.96.0.7:80")] = 3600;
   const auto report =
-      writer.apply(Compiler(CompilerOptions{}).compile(snapshot, HealthOverlay{}, Nanos(0)));
+      writer.apply(Compiler(std::move(rules)).compile(snapshot, HealthOverlay{}, Nanos(0)));
   if (!report.errors.empty()) die(Error(report.errors.front()));
 
   std::vector<Kind> kinds = makeKinds(at("127.0.0.2:" + std::to_string(any.port)));
