@@ -97,13 +97,14 @@ void Reconciler::pass() {
   }
   loop_.cancel(std::exchange(retryTimer_, 0));
   stats_.pending = report.errors;
+  // One service that does not fit does not make the others unserved.
+  serving_ = serving_ || report.errors.empty() || writer_.services() > 0;
   if (report.errors.empty()) {
-    serving_ = true;
     retryDelay_ = kFirstRetry;
     if (changedAt_) stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, {})));
   } else {
     logger("datapath")
-        ->error("{} changes are not in the kernel, next try in {} s; the first: {}",
+        ->error("not in the kernel: {} of the changes, next try in {} s; the first: {}",
                 report.errors.size(), seconds(retryDelay_), report.errors.front());
     retryTimer_ = loop_.after(retryDelay_, [this] { pass(); });
     retryDelay_ = std::min(retryDelay_ * 2, kLastRetry);

@@ -40,7 +40,7 @@ class Reconciler {
   void setSnapshot(std::shared_ptr<const Snapshot> snapshot);
   void setOverlay(std::shared_ptr<const HealthOverlay> overlay);
 
-  // A first complete snapshot is in the kernel, or maps were adopted.
+  // A first complete snapshot is in the kernel, as far as it fits, or maps were adopted.
   bool serving() const { return serving_; }
   const MapWriter& writer() const { return writer_; }
 

@@ -12,6 +12,7 @@ namespace sockmesh {
 class IdAllocator {
  public:
   IdAllocator(std::uint32_t first, std::uint32_t limit) : next_(first), limit_(limit) {}
+  std::uint32_t limit() const { return limit_; }
 
   std::optional<std::uint32_t> allocate();
   // Marks a number as taken, when adopting; false where it was, or is out of range.

@@ -229,7 +229,10 @@ Status MapWriter::install(const VipKey& key, const std::shared_ptr<const LbServi
     return {};
   }
   const auto id = serviceIds_.allocate();
-  if (!id) return Error::fromErrno("services", ENOSPC);
+  if (!id) {
+    return Error("no room: all " + std::to_string(serviceIds_.limit() - 1) +
+                 " services are in use (datapath.max_services)");
+  }
   auto built = build(*id, *service);
   Status done = built ? Status() : Status(built.error());
   if (built) {

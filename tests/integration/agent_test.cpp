@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -44,6 +45,13 @@ class Agent : public MeshTest {
       }
     }
     return reached;
+  }
+  // Which listener a connection to this VIP comes to; -1: none.
+  int acceptedFrom(const std::string& vip) {
+    nonBlocking();
+    const auto reached = spread(vip, 1);
+    const auto found = std::find(reached.begin(), reached.end(), 1);
+    return found == reached.end() ? -1 : static_cast<int>(found - reached.begin());
   }
   void nonBlocking() {
     for (const auto& listener : listeners_) {
@@ -87,6 +95,28 @@ TEST_F(Agent, BalancesByWeightsAndFollowsTheFile) {
     return group != nullptr && group->hosts == std::vector{at(hosts_[1]), at(hosts_[2])};
   }));
   EXPECT_EQ(spread(kVip, 40), (std::vector{0, 20, 20}));
+}
+
+TEST_F(Agent, WhatDoesNotFitIsReportedAndTheRestIsServed) {
+  const std::string config = sandbox_->folder() + "/sockmeshd.yaml";
+  std::ofstream(config) << "datapath: { max_services: 2 }\n";
+  const std::vector<std::string> vips = {"10.96.0.1:80", "10.96.0.2:80", "10.96.0.3:80"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::string name = "s" + std::to_string(i);
+    mesh_->serve(name + ".yaml", serviceYaml(vips[i], name, {hosts_[i]}));
+  }
+  mesh_->startControlPlane();
+  mesh_->startAgent({"--config", config});
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  ASSERT_TRUE(mesh_->agent().awaitLog("all 2 services are in use (datapath.max_services)"));
+  EXPECT_TRUE(serves(vips[0]));
+  EXPECT_TRUE(serves(vips[1]));
+  EXPECT_EQ(acceptedFrom(vips[1]), 1);
+  EXPECT_NE(mesh_->get("/metrics").find("\nsockmesh_map_writes_pending 1\n"), std::string::npos);
+  // Where one goes, the other finds room.
+  std::filesystem::remove(mesh_->folder() + "/s0.yaml");
+  EXPECT_TRUE(serves(vips[2]));
+  EXPECT_EQ(acceptedFrom(vips[2]), 2);
 }
 
 TEST_F(Agent, EmptyRefusesUnknownAndTlsAreLeftAlone) {
