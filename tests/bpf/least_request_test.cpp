@@ -51,6 +51,22 @@ TEST_F(DistributionLeastRequest, MoreChoicesFindTheLeastLoadedMoreOften) {
   EXPECT_TRUE(follows(select(), {1, 15, 65}));
 }
 
+TEST_F(DistributionLeastRequest, AnyNumberOfChoicesIsMade) {
+  Cluster many = leastRequest();
+  many.lb.choiceCount = 100;
+  serve(many, hosts({1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}));
+  std::vector<std::uint32_t> connections(20, 2);
+  connections[0] = 0;
+  connections[1] = 1;
+  load(connections);
+  // Not found by any of 100 draws: (19/20)^100; nor the second: (18/20)^100.
+  const double first = 1 - std::pow(0.95, 100);
+  std::vector<double> shares(20, std::pow(0.9, 100) / 18);
+  shares[0] = first;
+  shares[1] = 1 - first - std::pow(0.9, 100);
+  EXPECT_TRUE(follows(select(), shares));
+}
+
 TEST_F(DistributionLeastRequest, EquallyLoadedHostsShareEqually) {
   serve(leastRequest(), hosts({3, 3, 3, 3}));
   load({5, 0, 5, 0});
