@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -16,7 +17,8 @@
 namespace sockmesh::test {
 
 std::string binary(const std::string& name) {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin" / name;
+  static const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+  return self.parent_path().parent_path() / "bin" / name;
 }
 
 Process::Process(const std::vector<std::string>& arguments, std::string logFile)
@@ -30,6 +32,7 @@ Process::Process(const std::vector<std::string>& arguments, std::string logFile)
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   execvp(argv[0], argv.data());
+  perror(argv[0]);
   _exit(127);
 }
 

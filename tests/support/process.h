@@ -10,7 +10,8 @@
 
 namespace sockmesh::test {
 
-// The product's binary of this build: "sockmeshd" -> BUILD/bin/sockmeshd.
+// The product's binary of this build: "sockmeshd" -> BUILD/bin/sockmeshd. The build is remembered
+// from the first call: in a mount namespace of its own a process cannot always tell its own path.
 std::string binary(const std::string& name);
 
 class Process {

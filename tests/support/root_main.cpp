@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "support/process.h"
 #include "support/sandbox.h"
 
 int main(int argc, char** argv) {
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   }
   const char* level = std::getenv("SOCKMESH_TEST_LOG");
   if (!sockmesh::configureLogging(level != nullptr ? level : "off", false)) return 1;
+  [[maybe_unused]] const auto remembered = sockmesh::test::binary("");
   if (auto entered = sockmesh::test::enterNamespaces(); !entered) {
     std::fprintf(stderr, "%s\n", entered.error().message().c_str());
     return 1;
