@@ -63,6 +63,7 @@ struct task_struct {
 
 /* What is seldom so goes out of the way: the straight path stays in few cache lines. */
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define likely(x)   __builtin_expect(!!(x), 1)
 
 #define READ_ONCE(x)	 (*(volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))

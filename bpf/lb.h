@@ -45,8 +45,8 @@ static __always_inline struct sm_descriptor *sm_lookup4(const struct sm_frontend
 			sm_count(SM_COUNTER_TABLE_BROKEN);
 			return NULL;
 		}
-		if (!unlikely(d->addr_be[3] != key->addr_be || d->port_be != key->port_be ||
-			      d->protocol != key->protocol || d->family != SM_FAMILY_V4))
+		if (likely(d->addr_be[3] == key->addr_be && d->port_be == key->port_be &&
+			   d->protocol == key->protocol && d->family == SM_FAMILY_V4))
 			return d;
 		sm_count(SM_COUNTER_LOOKUP_RETRY);
 	}
@@ -68,10 +68,10 @@ static __always_inline struct sm_descriptor *sm_lookup6(const struct sm_frontend
 			sm_count(SM_COUNTER_TABLE_BROKEN);
 			return NULL;
 		}
-		if (d->addr_be[0] == key->addr_be[0] && d->addr_be[1] == key->addr_be[1] &&
-		    d->addr_be[2] == key->addr_be[2] && d->addr_be[3] == key->addr_be[3] &&
-		    d->port_be == key->port_be && d->protocol == key->protocol &&
-		    d->family == SM_FAMILY_V6)
+		if (likely(d->addr_be[0] == key->addr_be[0] && d->addr_be[1] == key->addr_be[1] &&
+			   d->addr_be[2] == key->addr_be[2] && d->addr_be[3] == key->addr_be[3] &&
+			   d->port_be == key->port_be && d->protocol == key->protocol &&
+			   d->family == SM_FAMILY_V6))
 			return d;
 		sm_count(SM_COUNTER_LOOKUP_RETRY);
 	}

@@ -45,8 +45,8 @@ static long sm_rotation_scan_one(__u64 i, struct sm_rotation_scan *scan)
 }
 
 /* The `step`th choice after the first one; `entry` is the first one's, for a ring. LEAST_REQUEST
- * counts an ejected host as the busiest, so that it seldom comes here, and then draws by weight
- * alone. */
+ * counts an ejected host as the busiest, so that it seldom comes here, and then draws without a
+ * look at loads. */
 static __always_inline __u32 sm_host_after(struct sm_group *group, __u64 hash, __u32 entry,
 					   __u32 step)
 {

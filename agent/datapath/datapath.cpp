@@ -120,12 +120,22 @@ Status makeFolder(const std::string& path) {
   return Error::fromErrno(path, errno);
 }
 
+// The links that are pinned, connect's first: after it nobody is sent to an endpoint any more.
+std::vector<std::string> pinnedLinks(const PinPath& pins) {
+  std::vector<std::string> links;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(pins.links(), failed)) {
+    links.push_back(entry.path());
+  }
+  std::stable_partition(links.begin(), links.end(), [](const std::string& path) {
+    return path.find("/sm_connect") != std::string::npos;
+  });
+  return links;
+}
+
 // Detaches the programs, then removes the whole folder.
 Status removePins(const PinPath& pins) {
-  const auto& programs = programNames();
-  for (auto program = programs.rbegin(); program != programs.rend(); ++program) {
-    const std::string path = pins.links() + "/" + *program;
-    if (!exists(path)) continue;
+  for (const std::string& path : pinnedLinks(pins)) {
     // Detached here and now: the kernel frees an unpinned link at its leisure.
     if (const Link link(bpf_link__open(path.c_str())); link) bpf_link__detach(link.get());
     if (unlink(path.c_str()) != 0 && errno != ENOENT) return Error::fromErrno(path, errno);
@@ -179,13 +189,22 @@ Result<std::unique_ptr<Datapath>> Datapath::open(const DatapathOptions& options)
   const PinPath pins(options.bpffsRoot);
   Status started = datapath->load(options, pins);
   if (started) started = datapath->attach(pins);
-  if (started) return datapath;
-  // Maps alone do nothing; without links they are of no use to anyone.
-  const bool adopted = datapath->adopted_;
-  datapath.reset();
-  if (!adopted) {
-    [[maybe_unused]] const Status cleaned = cleanup(options.bpffsRoot);
+  if (started) {
+    for (const PinPath& other : PinPath::ofOtherVersions(options.bpffsRoot)) {
+      logger("datapath")
+          ->warn(
+              "{} holds programs of another version, which go on answering beside "
+              "ours: remove them with sockmeshd --cleanup",
+              other.folder);
+    }
+    return datapath;
   }
+  // Maps alone do nothing; without links they are of no use to anyone.
+  if (!datapath->adopted_) {
+    [[maybe_unused]] const Status removed = removePins(pins);
+  }
+  datapath.reset();  // with the lock, which would keep the bpffs busy
+  unmountOwnBpffs(options.bpffsRoot);
   return started.error();
 }
 
@@ -284,6 +303,9 @@ Status Datapath::cleanup(const std::string& bpffsRoot) {
     auto lock = lockPins(bpffsRoot);
     if (!lock) return lock.error();
     if (auto removed = removePins(PinPath(bpffsRoot)); !removed) return removed;
+    for (const PinPath& other : PinPath::ofOtherVersions(bpffsRoot)) {
+      if (auto removed = removePins(other); !removed) return removed;
+    }
   }
   unmountOwnBpffs(bpffsRoot);  // the lock would keep it busy
   return {};

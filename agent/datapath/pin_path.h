@@ -3,16 +3,17 @@
 #pragma once
 
 #include <string>
-
-#include "sockmesh_abi.h"
+#include <vector>
 
 namespace sockmesh {
 
 inline constexpr const char* kDefaultBpffsRoot = "/sys/fs/bpf";
 
 struct PinPath {
-  explicit PinPath(const std::string& bpffsRoot)
-      : folder(bpffsRoot + "/sockmesh-v" + std::to_string(SM_ABI_VERSION)) {}
+  // Where this build pins.
+  explicit PinPath(const std::string& bpffsRoot);
+  // Pins that builds with another SM_ABI_VERSION left here.
+  static std::vector<PinPath> ofOtherVersions(const std::string& bpffsRoot);
 
   std::string folder;
   std::string maps() const { return folder + "/maps"; }    // maps/NAME and maps/pages/NAME-N

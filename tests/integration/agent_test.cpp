@@ -233,7 +233,7 @@ TEST_F(Agent, SigtermLeavesTheDatapathAndCleanupRemovesIt) {
   const auto cleaned = run({binary("sockmeshd"), "--cleanup", "--bpffs-root", sandbox_->bpffs()});
   EXPECT_EQ(cleaned.code, 0) << cleaned.output;
   EXPECT_FALSE(connectTo(at(kVip)));
-  EXPECT_FALSE(std::filesystem::exists(sandbox_->bpffs() + "/sockmesh-v1"));
+  EXPECT_FALSE(std::filesystem::exists(PinPath(sandbox_->bpffs()).folder));
 }
 
 TEST_F(Agent, TheDatapathHasOneAgentAtATime) {
@@ -273,6 +273,27 @@ TEST_F(Agent, AStaleControlPlaneAddressInTheMapsDoesNotStopTheAgent) {
   EXPECT_TRUE(serves(kVip)) << mesh_->agent().log();
 }
 
+// What an older version left is pinned elsewhere: an agent says so, and --cleanup removes it, too.
+TEST_F(Agent, PinsOfAnotherVersionAreNamedAndCleanedUp) {
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  start();
+  mesh_->agent().signal(SIGTERM);
+  EXPECT_EQ(mesh_->agent().wait(), 0);
+  const std::string older = sandbox_->bpffs() + "/sockmesh-v1";
+  std::filesystem::rename(PinPath(sandbox_->bpffs()).folder, older);
+  mesh_->startAgent();
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  EXPECT_NE(mesh_->agent().log().find(older + " holds programs of another version"),
+            std::string::npos);
+  mesh_->agent().signal(SIGTERM);
+  EXPECT_EQ(mesh_->agent().wait(), 0);
+  const auto cleaned = run({binary("sockmeshd"), "--cleanup", "--bpffs-root", sandbox_->bpffs()});
+  EXPECT_EQ(cleaned.code, 0) << cleaned.output;
+  EXPECT_FALSE(std::filesystem::exists(older));
+  EXPECT_EQ(attachedPrograms(sandbox_->cgroup()), 0U);
+  EXPECT_FALSE(connectTo(at(kVip)));
+}
+
 // Trouble: one clear line, a non-zero exit, nothing half attached.
 TEST_F(Agent, TroubleIsOneClearLine) {
   const auto fails = [&](const std::vector<std::string>& flags, const std::string& expected) {
@@ -281,7 +302,7 @@ TEST_F(Agent, TroubleIsOneClearLine) {
     const Ran ran = run(command);
     EXPECT_NE(ran.code, 0) << expected;
     EXPECT_NE(ran.output.find(expected), std::string::npos) << ran.output;
-    EXPECT_FALSE(std::filesystem::exists(sandbox_->bpffs() + "/sockmesh-v1")) << expected;
+    EXPECT_FALSE(std::filesystem::exists(PinPath(sandbox_->bpffs()).folder)) << expected;
   };
   fails({"--cgroup-root", "/proc"}, "not a cgroup v2 directory");
   fails({"--admin-address", "nonsense"}, "admin.address");

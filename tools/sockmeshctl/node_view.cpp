@@ -26,14 +26,10 @@ std::optional<Failure> checkReachable(const std::string& bpffsRoot) {
                                                " needs root (CAP_BPF and access to the folder)"};
   }
   std::string message = "no sockmesh maps under " + pins.folder;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(bpffsRoot, failed)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with("sockmesh-v") && entry.path() != pins.folder) {
-      return Failure{kExitUnavailable,
-                     message + ", but under " + entry.path().string() +
-                         ": they have another layout, use that version's sockmeshctl"};
-    }
+  if (const auto others = PinPath::ofOtherVersions(bpffsRoot); !others.empty()) {
+    return Failure{kExitUnavailable,
+                   message + ", but under " + others.front().folder +
+                       ": they have another layout, use that version's sockmeshctl"};
   }
   return Failure{kExitUnavailable, message + ", is sockmeshd installed on this node?"};
 }

@@ -18,7 +18,7 @@
 namespace sockmesh::ctl {
 
 struct NodeView {
-  std::string pinFolder;  // ".../sockmesh-v1"
+  std::string pinFolder;  // ".../sockmesh-vN", N the ABI
   KernelImage image;
   LiveState live;
   std::vector<ConnectionRecord> connections;  // in use
