@@ -97,6 +97,25 @@ TEST_F(Agent, BalancesByWeightsAndFollowsTheFile) {
   EXPECT_EQ(spread(kVip, 40), (std::vector{0, 20, 20}));
 }
 
+// Envoy's RANDOM ignores endpoint weights, and so does ours unless the configuration asks for them.
+TEST_F(Agent, RandomGoesByWeightsWhereTheConfigurationSaysSo) {
+  nonBlocking();
+  const std::string config = sandbox_->folder() + "/sockmeshd.yaml";
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0] + "*9", hosts_[1] + "*1"},
+                                     "  lb_policy: RANDOM\n"));
+  mesh_->startControlPlane();
+  for (const bool weighted : {false, true}) {
+    std::ofstream(config) << "load_balancing: { weighted_random: " << std::boolalpha << weighted
+                          << " }\n";
+    mesh_->startAgent({"--config", config});
+    ASSERT_TRUE(mesh_->agent().awaitLog(weighted ? "0 services added, 1 changed"
+                                                 : "1 services added, 0 changed"));
+    // Six standard deviations and more.
+    EXPECT_NEAR(spread(kVip, 400)[0], weighted ? 360 : 200, weighted ? 40 : 65) << weighted;
+    mesh_->killAgent();
+  }
+}
+
 TEST_F(Agent, WhatDoesNotFitIsReportedAndTheRestIsServed) {
   const std::string config = sandbox_->folder() + "/sockmeshd.yaml";
   std::ofstream(config) << "datapath: { max_services: 2 }\n";
