@@ -20,6 +20,8 @@ BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(ARCH)))
 # -g1: backtraces with lines; full debug information doubles the time to build and link.
 CXXFLAGS ?= -O2 -g1
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+# Protobuf's headers lay maps out differently under the thread sanitizer than Debian's library does.
+SAN_FLAGS += $(if $(findstring thread,$(SAN)),-U__SANITIZE_THREAD__)
 WARN := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
 override CXXFLAGS += -std=c++20 $(WARN) $(SAN_FLAGS)
 CPPFLAGS := -Iagent -Itests -Ibpf/include -isystem $(BUILD)/gen -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
