@@ -251,6 +251,15 @@ class Busywork {
   std::thread thread_;
 };
 
+// Waits until connections can go to any backend.
+bool awaitAll(const Mesh& mesh) {
+  return mesh.awaitImage([](const KernelImage& image) {
+    const auto found = image.services.find({at(kVip), Protocol::kTcp});
+    return found != image.services.end() &&
+           found->second.service->groups[0]->hosts.size() == kBackends;
+  });
+}
+
 int measureAll(std::size_t count) {
   if (auto entered = enterNamespaces(); !entered) return 1;
   auto sandbox = Sandbox::create();
@@ -267,9 +276,7 @@ int measureAll(std::size_t count) {
     mesh.serve("c.yaml", resources(backends, policy));
     mesh.startControlPlane();
     mesh.startAgent();
-    if (!mesh.ready() || !mesh.awaitImage([](const KernelImage& image) {
-          return image.endpoints.size() == kBackends;
-        })) {
+    if (!mesh.ready() || !awaitAll(mesh)) {
       std::fprintf(stderr, "%s\n", mesh.agent().log().c_str());
       return 1;
     }
@@ -277,6 +284,11 @@ int measureAll(std::size_t count) {
     {
       const Busywork work(mesh);
       measure(**sandbox, backends, policy, "busy", count);
+    }
+    // An agent that ends while its tables are without the endpoint leaves it out.
+    if (!awaitAll(mesh)) {
+      std::fprintf(stderr, "the endpoint did not return\n%s\n", mesh.agent().log().c_str());
+      return 1;
     }
     mesh.killAgent();
     measure(**sandbox, backends, policy, "dead", count);
