@@ -24,8 +24,9 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize
 SAN_FLAGS += $(if $(findstring thread,$(SAN)),-U__SANITIZE_THREAD__)
 WARN := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
 override CXXFLAGS += -std=c++20 $(WARN) $(SAN_FLAGS)
-CPPFLAGS := -Iagent -Itests -Ibpf/include -isystem $(BUILD)/gen -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
-LDFLAGS += $(SAN_FLAGS)
+CPPFLAGS := -Iagent -Ibpf/include -isystem $(BUILD)/gen -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
+# A program loads only the libraries that it uses.
+LDFLAGS += -Wl,--as-needed $(SAN_FLAGS)
 
 include tools/build/proto.mk
 include tools/build/bpf.mk

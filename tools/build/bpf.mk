@@ -1,12 +1,15 @@
 # bpf/*.bpf.c -> one linked object -> $(GEN)/sockmesh.skel.h. The object is built for no particular
 # kernel: the few kernel structs it reads are declared in bpf/kernel.h and relocated at load (CO-RE).
+MAY_bpf := bpf/include
+MAY_bpf/include :=
+
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 BPF_LINKED := $(BUILD)/bpf/sockmesh.o
 SKELETON := $(GEN)/sockmesh.skel.h
 MULTIARCH := $(ARCH)-linux-gnu
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Ibpf/include \
-	-Itests/bpf -I/usr/include/$(MULTIARCH) -Wall -Wextra -Werror -Wno-unused-parameter
+	-I/usr/include/$(MULTIARCH) -Wall -Wextra -Werror -Wno-unused-parameter
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)
@@ -28,7 +31,7 @@ TEST_SKELETONS := $(TEST_BPF_SOURCES:tests/bpf/%.bpf.c=$(GEN)/tests/%.skel.h)
 $(BUILD)/bpf/tests/%.bpf.o: tests/bpf/%.bpf.c
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+	$(Q)$(CLANG) $(BPF_CFLAGS) -Itests/bpf -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
 $(GEN)/tests/%.skel.h: $(BUILD)/bpf/tests/%.bpf.o
 	$(call say,SKEL,$@)

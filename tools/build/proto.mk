@@ -6,8 +6,6 @@ PROTO_HEADERS := $(PROTOS:%.proto=$(GEN)/%.pb.h) $(GRPC_PROTOS:%.proto=$(GEN)/%.
 MESSAGE_OBJS := $(PROTOS:%.proto=$(BUILD)/obj/gen/%.pb.o)
 GRPC_OBJS := $(GRPC_PROTOS:%.proto=$(BUILD)/obj/gen/%.grpc.pb.o)
 PROTO_LIB := $(BUILD)/lib/libproto.a
-# gRPC's callback API puts absl::Mutex calls into our objects.
-GRPC_LIBS := -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf
 
 $(GEN)/%.pb.h $(GEN)/%.pb.cc &: proto/%.proto
 	$(call say,PROTO,$<)

@@ -1,10 +1,45 @@
-# One static library a room; what a room may include is checked by tools/checks/include-rules.sh.
-ROOMS := base model stats xds lb datapath health admin daemon
+# The rooms of agent/, one static library each. A room stands before the rooms that it includes: this
+# is the order in which a linker wants them.
+ROOMS := daemon admin xds datapath health lb stats model base
+
+# MAY_X: the rooms and programs whose headers X may include. This is the one copy of the graph:
+# tools/checks/include-rules.py checks #include lines against it, and link lines follow from it.
+MAY_base :=
+MAY_model := base
+MAY_stats := base
+MAY_lb := model base
+MAY_xds := model stats base
+MAY_health := model stats base
+MAY_admin := model stats base
+MAY_datapath := lb model stats base
+MAY_daemon := admin xds datapath health lb stats model base
+MAY_sockmeshctl := datapath lb stats model base
+MAY_sockmesh-xds := xds model base
+
+# LIBS_X: system libraries that only X uses. gRPC's callback API puts absl::Mutex calls into our
+# objects.
+LIBS_base := -lspdlog -lfmt -pthread
+LIBS_stats := -lprometheus-cpp-core
+LIBS_admin := -lcivetweb
+LIBS_datapath := -lbpf -lelf -lz
+LIBS_xds := -lyaml-cpp -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf
+# ARCHIVES_X: archives of ours that X uses and that are no room.
+ARCHIVES_xds = $(PROTO_LIB)
+
+# $(call closure,X): X and all that X may include. $(call archives,X) and $(call libs,X): what a
+# program with code of X links, in order.
+closure = $(if $(filter-out $(1),$(foreach x,$(1),$(MAY_$(x)))),$\
+	$(call closure,$(sort $(1) $(foreach x,$(1),$(MAY_$(x))))),$(1))
+ordered = $(filter $(call closure,$(1)),$(ROOMS))
+archives = $(foreach x,$(call ordered,$(1)),$(BUILD)/lib/lib$(x).a) \
+	$(foreach x,$(call ordered,$(1)),$(ARCHIVES_$(x)))
+libs = $(foreach x,$(call ordered,$(1)),$(LIBS_$(x)))
+
 room_sources = $(shell find agent/$(1) -name '*.cpp' ! -name main.cpp 2>/dev/null | sort)
 room_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(call room_sources,$(1)))
 
 # Generated headers that a room's sources need before they compile.
-$(call room_objs,xds) $(call room_objs,daemon) $(call room_objs,admin): | $(PROTO_HEADERS)
+$(call room_objs,xds) $(call room_objs,daemon): | $(PROTO_HEADERS)
 $(call room_objs,datapath): | $(SKELETON)
 
 # -MD, not -MMD: generated headers are system headers to the compiler, and must count.
@@ -29,37 +64,22 @@ $(VERSION_STAMP): FORCE
 $(BUILD)/obj/agent/base/version.o: $(VERSION_STAMP)
 $(BUILD)/obj/agent/base/version.o: CPPFLAGS += -DSOCKMESH_VERSION='"$(VERSION)"'
 
-lib = $(foreach room,$(1),$(BUILD)/lib/lib$(room).a)
-BASE_LIBS := -lspdlog -lfmt -pthread
-BPF_LIBS := -lbpf -lelf -lz
-# name: libraries of ours, then the system's
-AGENT_ROOMS := $(call lib,daemon admin xds datapath health lb stats model base) $(PROTO_LIB)
-AGENT_LIBS := $(GRPC_LIBS) $(BPF_LIBS) -lprometheus-cpp-core -lcivetweb -lyaml-cpp $(BASE_LIBS)
-CTL_ROOMS := $(call lib,datapath lb stats model base)
-CTL_LIBS := $(BPF_LIBS) $(BASE_LIBS)
-XDS_ROOMS := $(call lib,xds stats model base) $(PROTO_LIB)
-XDS_LIBS := $(GRPC_LIBS) -lyaml-cpp $(BASE_LIBS)
-
 tool_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tools/$(1) -name '*.cpp' 2>/dev/null | sort))
 $(call tool_objs,sockmesh-xds): | $(PROTO_HEADERS)
 $(call tool_objs,sockmesh-xds): CPPFLAGS += -Itools/sockmesh-xds
 $(call tool_objs,sockmeshctl): CPPFLAGS += -Itools/sockmeshctl
 
+# A program is what its folder (or its main.cpp) holds and the rooms that it may include.
 BINARIES := $(addprefix $(BUILD)/bin/,sockmeshd sockmeshctl sockmesh-xds)
-$(BUILD)/bin/sockmeshd: $(BUILD)/obj/agent/daemon/main.o $(AGENT_ROOMS)
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+define program_rule
+$(BUILD)/bin/$(1): $(2) $(call archives,$(3))
+	$$(call say,LINK,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CXX) $$(LDFLAGS) -o $$@ $$^ $(call libs,$(3))
+endef
+$(eval $(call program_rule,sockmeshd,$(BUILD)/obj/agent/daemon/main.o,daemon))
+$(eval $(call program_rule,sockmeshctl,$(call tool_objs,sockmeshctl),sockmeshctl))
+$(eval $(call program_rule,sockmesh-xds,$(call tool_objs,sockmesh-xds),sockmesh-xds))
 $(BUILD)/obj/agent/daemon/main.o: | $(PROTO_HEADERS) $(SKELETON)
-
-$(BUILD)/bin/sockmeshctl: $(call tool_objs,sockmeshctl) $(CTL_ROOMS)
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
-
-$(BUILD)/bin/sockmesh-xds: $(call tool_objs,sockmesh-xds) $(XDS_ROOMS)
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(XDS_LIBS)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -9,32 +9,48 @@ ISTIOD_SUPPORT := $(BUILD)/obj/tests/support/istiod_expectation.o \
 	$(BUILD)/obj/tests/support/istiod_inputs.o
 SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT),$(call test_objs,support))
 
-# The CLI but for its main(), under test.
-CTL_TEST_OBJS := $(filter-out %/main.o,$(call tool_objs,sockmeshctl))
+# Tests may include each other's folders by path ("support/net.h", "unit/lb/build.h"), and the
+# BPF programs' text ("bpf/outlier_rules.h"); the product can include neither.
+TEST_DIRS := unit bpf integration support bench
+MAY_tests/support := datapath lb model base
+MAY_tests/unit/base := base
+MAY_tests/unit/model := model base
+MAY_tests/unit/stats := stats model base
+MAY_tests/unit/lb := lb model base tests/support
+MAY_tests/unit/xds := xds model stats base tests/support
+MAY_tests/unit/health := health model stats base bpf bpf/include
+MAY_tests/unit/admin := admin model stats base
+MAY_tests/unit/datapath := datapath lb model stats base
+MAY_tests/unit/daemon := daemon admin xds datapath health lb stats model base
+MAY_tests/unit/ctl := sockmeshctl datapath lb model stats base bpf/include
+MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
+MAY_tests/bpf := sockmeshctl datapath lb model stats base bpf bpf/include tests/support tests/unit/lb
+MAY_tests/integration := datapath lb model base tests/support
+MAY_tests/bench := datapath lb model base tests/support
+$(foreach dir,$(TEST_DIRS),$(call test_objs,$(dir))): CPPFLAGS += -Itests -I.
+
+# Tests of a program's parts: all of it except its main().
+program_parts = $(filter-out %/main.o,$(call tool_objs,$(1)))
 $(call test_objs,unit/ctl): CPPFLAGS += -Itools/sockmeshctl
-# The same for the file-backed control plane.
-XDS_TEST_OBJS := $(filter-out %/main.o,$(call tool_objs,sockmesh-xds))
 $(call test_objs,unit/sockmesh_xds): CPPFLAGS += -Itools/sockmesh-xds
+
+# tests/unit/X tests room X, except for those of programs. TEST_PARTS_X: objects that it needs as well.
+TESTED_ctl := sockmeshctl
+TEST_PARTS_ctl := $(call program_parts,sockmeshctl)
+TESTED_sockmesh_xds := sockmesh-xds
+TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
+TEST_PARTS_xds := $(ISTIOD_SUPPORT)
 
 UNIT_ROOMS := $(notdir $(wildcard tests/unit/*))
 UNIT_TESTS := $(UNIT_ROOMS:%=$(BUILD)/tests/unit_%)
+tested = $(or $(TESTED_$(1)),$(1))
 define unit_rule
-$(BUILD)/tests/unit_$(1): $(call test_objs,unit/$(1)) $(2)
+$(BUILD)/tests/unit_$(1): $(call test_objs,unit/$(1)) $(TEST_PARTS_$(1)) $(call archives,$(call tested,$(1)))
 	$$(call say,LINK,$$@)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(GTEST_MAIN) $$(GTEST_LIBS) $(3)
+	$$(Q)$$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(GTEST_MAIN) $$(GTEST_LIBS) $(call libs,$(call tested,$(1)))
 endef
-$(eval $(call unit_rule,base,$(call lib,base),$(BASE_LIBS)))
-$(eval $(call unit_rule,model,$(call lib,model base),$(BASE_LIBS)))
-$(eval $(call unit_rule,lb,$(call lib,lb model base),$(BASE_LIBS)))
-$(eval $(call unit_rule,xds,$(ISTIOD_SUPPORT) $(XDS_ROOMS),$(XDS_LIBS)))
-$(eval $(call unit_rule,health,$(call lib,health stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
-$(eval $(call unit_rule,stats,$(call lib,stats model base),-lprometheus-cpp-core $(BASE_LIBS)))
-$(eval $(call unit_rule,datapath,$(call lib,datapath lb stats model base),$(CTL_LIBS)))
-$(eval $(call unit_rule,sockmesh_xds,$(XDS_TEST_OBJS) $(XDS_ROOMS),$(XDS_LIBS)))
-$(eval $(call unit_rule,ctl,$(CTL_TEST_OBJS) $(CTL_ROOMS),$(CTL_LIBS)))
-$(eval $(call unit_rule,admin,$(call lib,admin stats model base),-lprometheus-cpp-core -lcivetweb $(BASE_LIBS)))
-$(eval $(call unit_rule,daemon,$(AGENT_ROOMS),$(AGENT_LIBS)))
+$(foreach room,$(UNIT_ROOMS),$(eval $(call unit_rule,$(room))))
 
 $(call test_objs,unit/xds) $(call test_objs,unit/sockmesh_xds) $(call test_objs,unit/daemon): \
 	| $(PROTO_HEADERS)
@@ -44,17 +60,17 @@ $(call test_objs,bpf) $(call test_objs,integration) $(SUPPORT_OBJS): \
 
 # Snapshots in few words and the plain model of Envoy's rules, for the kernel's selections, too.
 LB_MODEL_OBJS := $(filter-out %_test.o,$(call test_objs,unit/lb))
-$(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS) $(CTL_TEST_OBJS) \
-		$(CTL_ROOMS)
+$(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS) \
+		$(call program_parts,sockmeshctl) $(call archives,sockmeshctl)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(CTL_LIBS)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,sockmeshctl)
 
 $(BUILD)/tests/integration_tests: $(call test_objs,integration) $(SUPPORT_OBJS) $(ISTIOD_SUPPORT) \
-		$(AGENT_ROOMS)
+		$(call archives,daemon)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(AGENT_LIBS)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,daemon)
 
 ROOT_TESTS := $(if $(wildcard tests/bpf/*.cpp),$(BUILD)/tests/bpf_tests) \
 	$(if $(wildcard tests/integration/*.cpp),$(BUILD)/tests/integration_tests)
@@ -69,10 +85,10 @@ BENCHES := $(patsubst tests/bench/%.cpp,$(BUILD)/tests/%,$(wildcard tests/bench/
 test-build: $(BENCHES)
 $(call test_objs,bench): | $(SKELETON) $(PROTO_HEADERS)
 BENCH_SUPPORT := $(filter-out %/root_main.o,$(SUPPORT_OBJS))
-$(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(CTL_ROOMS)
+$(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(call archives,sockmeshctl)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(CTL_LIBS)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(call libs,sockmeshctl)
 
 .PHONY: bench-connect
 bench-connect: $(BUILD)/tests/connect_bench  ## the price of connect(): to a VIP, to no service, without hooks

@@ -1,61 +1,124 @@
 #!/usr/bin/env python3
-"""Who may include whom (ARCHITECTURE.md, "The house"). Prints each violation; exits 1 on any."""
+"""Who may include whom. Prints each violation; exits 1 on any.
+
+The graph is that of the build: the MAY_X lines of tools/build/*.mk name the rooms whose headers room,
+program or test folder X may include, besides its own. A room may include what its MAY line says and no
+more, so the lines have to be complete: nothing is inherited.
+"""
 import pathlib
 import re
 import sys
 
-ALLOWED = {
-    "base": set(),
-    "model": {"base"},
-    "stats": {"base"},
-    "xds": {"model", "stats", "base"},
-    "health": {"model", "stats", "base"},
-    "admin": {"model", "stats", "base"},
-    "lb": {"model", "base"},
-    "datapath": {"lb", "model", "stats", "base"},
-    "daemon": {"admin", "xds", "datapath", "health", "lb", "stats", "model", "base"},
-}
 # Of another room, only these headers.
 ONLY = {("datapath", "lb"): {"lb/tables.h"}}
-ABI = {"lb", "datapath"}  # may include sockmesh_abi.h
-# Libraries that only some rooms see. A header is recognised by how its name starts.
+ABI_HEADER = "sockmesh_abi.h"
+ABI = {"lb", "datapath", "sockmeshctl"}  # may include it
+# Libraries that only some rooms and programs see. A header is recognised by how its name starts.
 LIBRARIES = {
-    "protobuf and gRPC": (("google/", "grpc", "grpcpp/", "envoy/", "istio/", "sockmesh/", "xds/core",
-                           "xds/type"), {"xds", "admin", "daemon"}),
+    "protobuf": (("google/", "envoy/", "istio/", "sockmesh/", "udpa/", "xds/core", "xds/type"),
+                 {"xds", "daemon", "sockmesh-xds"}),
+    "gRPC": (("grpc", "grpcpp/"), {"xds", "sockmesh-xds"}),
     "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath"}),
     "civetweb": (("civetweb",), {"admin"}),
     "prometheus-cpp": (("prometheus/",), {"stats"}),
+    "yaml-cpp": (("yaml-cpp/",), {"xds"}),
+    "CLI11": (("CLI/",), {"daemon", "sockmeshctl", "sockmesh-xds"}),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 
 
-def violations(root):
-    agent = root / "agent"
-    for path in sorted(agent.rglob("*")):
-        if path.suffix not in (".h", ".cpp"):
-            continue
-        room = path.relative_to(agent).parts[0]
-        for header in INCLUDE.findall(path.read_text()):
-            other = header.split("/")[0]
-            where = f"{path.relative_to(root)}: includes {header}: "
-            if header == "sockmesh_abi.h":
-                if room not in ABI:
-                    yield where + f"{room}/ does not know the kernel's structs"
-                continue
-            if (agent / header).exists():
-                if other != room and other not in ALLOWED[room]:
-                    yield where + f"{room}/ may not include {other}/"
-                elif header not in ONLY.get((room, other), {header}):
-                    yield where + f"of {other}/, {room}/ may see {ONLY[(room, other)]} only"
-                continue
-            for library, (starts, rooms) in LIBRARIES.items():
-                if header.startswith(starts) and room not in rooms:
-                    yield where + f"{library} is not for {room}/"
+def graph(root):
+    may = {}
+    for path in sorted((root / "tools/build").glob("*.mk")):
+        text = path.read_text().replace("\\\n", " ")
+        for name, others in re.findall(r"^MAY_([\w/-]+) *:=(.*)$", text, re.M):
+            may[name] = set(others.split())
+    return may
+
+
+def circles(may):
+    """A room that can reach itself, each once."""
+    for start in may:
+        seen, todo = set(), list(may[start])
+        while todo:
+            room = todo.pop()
+            if room not in seen:
+                seen.add(room)
+                todo += may.get(room, ())
+        if start in seen:
+            yield f"tools/build: MAY_{start} leads back to {start}"
+
+
+class Tree:
+    """The folders that stand for a name: rooms, programs, test folders, folders of bpf/."""
+
+    def __init__(self, root):
+        self.root, self.may = root, graph(root)
+        self.folders = {}  # name -> folder
+        for name in self.may:
+            for parent in ("agent", "tools", "."):
+                if (root / parent / name).is_dir():
+                    self.folders[name] = root / parent / name
+                    break
+
+    def name_of(self, path):
+        """The innermost name whose folder holds `path`; None where none does."""
+        found = [n for n, folder in self.folders.items() if folder in path.parents]
+        return max(found, key=lambda n: len(self.folders[n].parts), default=None)
+
+    def files(self, name):
+        for path in sorted(self.folders[name].rglob("*")):
+            if path.suffix in (".h", ".cpp", ".c") and self.name_of(path) == name:
+                yield path
+
+    def target(self, path, header):
+        """The file of ours that `header` means in `path`; None: a library's or a generated one."""
+        for base in (path.parent, self.root / "agent", self.root / "tests", self.root / "bpf",
+                     self.root / "bpf/include", self.root, *self.tool_folders()):
+            if (base / header).is_file():
+                return (base / header).resolve()
+        return None
+
+    def tool_folders(self):
+        return [f for f in self.folders.values() if f.parent == self.root / "tools"]
+
+    def violations(self):
+        for folder in sorted((self.root / "agent").iterdir()):
+            if folder.is_dir() and folder.name not in self.may:
+                yield f"agent/{folder.name}: no MAY_{folder.name} in tools/build"
+        yield from circles(self.may)
+        for name in self.folders:
+            for path in self.files(name):
+                for header in INCLUDE.findall(path.read_text()):
+                    wrong = self.wrong(name, path, header)
+                    if wrong:
+                        yield f"{path.relative_to(self.root)}: includes {header}: {wrong}"
+
+    def wrong(self, name, path, header):
+        found = self.target(path, header)
+        if not found:
+            return self.wrong_library(name, header)
+        if found.name == ABI_HEADER and self.folders[name].parent.name in ("agent", "tools"):
+            return None if name in ABI else f"{name} does not know the kernel's structs"
+        other = self.name_of(found)
+        if other == name:
+            return None
+        if other is None or other not in self.may[name]:
+            return f"{name} may not include {other or found.relative_to(self.root).parent}"
+        only = ONLY.get((name, other))
+        return f"of {other}, {name} may see {only} only" if only and header not in only else None
+
+    def wrong_library(self, name, header):
+        if not self.folders[name].parent.name in ("agent", "tools"):
+            return None
+        for library, (starts, users) in LIBRARIES.items():
+            if header.startswith(starts) and name not in users:
+                return f"{library} is not for {name}"
+        return None
 
 
 def main():
-    root = pathlib.Path(__file__).resolve().parents[2]
-    found = list(violations(root))
+    found = list(Tree(pathlib.Path(__file__).resolve().parents[2]).violations())
     for line in found:
         print(line)
     return 1 if found else 0
