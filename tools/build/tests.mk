@@ -26,7 +26,7 @@ MAY_tests/unit/ctl := sockmeshctl datapath lb model stats base bpf/include
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl datapath lb model stats base bpf bpf/include tests/support tests/unit/lb
 MAY_tests/integration := datapath lb model base tests/support
-MAY_tests/bench := datapath lb model base tests/support
+MAY_tests/bench := xds datapath lb model stats base tests/support
 $(foreach dir,$(TEST_DIRS),$(call test_objs,$(dir))): CPPFLAGS += -Itests -I.
 
 # Tests of a program's parts: all of it except its main().
@@ -84,15 +84,20 @@ test-unit: $(UNIT_TESTS)  ## unit tests alone (no root needed)
 BENCHES := $(patsubst tests/bench/%.cpp,$(BUILD)/tests/%,$(wildcard tests/bench/*_bench.cpp))
 test-build: $(BENCHES)
 $(call test_objs,bench): | $(SKELETON) $(PROTO_HEADERS)
-BENCH_SUPPORT := $(filter-out %/root_main.o,$(SUPPORT_OBJS))
-$(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(call archives,sockmeshctl)
+BENCH_SUPPORT := $(filter-out %/root_main.o,$(SUPPORT_OBJS)) \
+	$(filter-out %_bench.o,$(call test_objs,bench))
+$(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(call archives,daemon)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(call libs,sockmeshctl)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(call libs,daemon)
 
 .PHONY: bench-connect
 bench-connect: $(BUILD)/tests/connect_bench  ## the price of connect(): to a VIP, to no service, without hooks
 	$(Q)$<
+
+.PHONY: bench-agent
+bench-agent: $(BUILD)/tests/agent_bench all  ## what the agent costs at 1,000 and 10,000 services (root)
+	$(Q)$< $(ARGS)
 
 .PHONY: bench-ejection
 bench-ejection: $(BUILD)/tests/ejection_bench all  ## how long a dying endpoint is still chosen (root)
