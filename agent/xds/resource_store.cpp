@@ -82,8 +82,6 @@ bool takeOne(const Received<Proto>& received, HeldByName<Decoded>& held, ApplyRe
   return true;
 }
 
-}  // namespace
-
 // A response that only renews TTLs: it is no list of what there is.
 template <typename Proto>
 bool onlyHeartbeats(const ReceivedResponse<Proto>& all) {
