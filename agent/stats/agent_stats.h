@@ -25,11 +25,11 @@ struct XdsTypeStats {
   std::uint64_t resources = 0;        // held
   std::uint64_t accepted = 0;         // responses answered with ACK
   std::uint64_t rejected = 0;         // responses answered with NACK
-  std::uint64_t expired = 0;          // resources removed because their TTL was over
   std::optional<Nanos> lastUpdateAt;  // CLOCK_REALTIME of the last accepted response
   // Resources whose last update was rejected and that keep their last good version, by name.
   std::vector<std::string> rejectedResources;
   std::optional<XdsRejection> lastRejection;
+  std::uint64_t expired = 0;  // resources removed because their TTL was over
 };
 
 struct XdsStats {
