@@ -136,14 +136,20 @@ bool Warming::serves(const std::string& listener) const {
 // The clusters that a newest version waits for.
 std::set<std::string> Warming::waitsFor(const std::string& name,
                                         const std::optional<DecodedListener>& newest) const {
-  std::set<std::string> clusters;
+  std::set<std::string> all;
+  std::set<std::string> added;  // those that the version in force does not point at
   const Listener* version = vipsOf(newest);
-  if (version == nullptr) return clusters;
+  if (version == nullptr) return all;
+  bool serves = false;
   for (const WeightedCluster& leg : version->route.clusters) {
-    const bool waits = clusters_.contains(leg.name) && !readyInForce(leg.name);
-    if (waits && !pointsAt(inForce(name), leg.name)) clusters.insert(leg.name);
+    if (readyInForce(leg.name)) {
+      serves = true;
+    } else if (clusters_.contains(leg.name)) {
+      all.insert(leg.name);
+      if (!pointsAt(inForce(name), leg.name)) added.insert(leg.name);
+    }
   }
-  return clusters;
+  return serves ? added : all;
 }
 
 // By VIP: the listeners that serve it and whose newest versions do not have it.

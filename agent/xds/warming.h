@@ -15,9 +15,10 @@
 //                               |                        | point at it; then none
 //   expired (its TTL is over)   | any                    | none
 //
-// A listener version *waits* while it points at a cluster that is not ready, unless the version in
-// force points at that cluster, too. A cluster that does not exist is not waited for. A listener
-// *serves* where the version in force points at a ready cluster.
+// A listener version *waits* while it points at a cluster that is not ready. It does not wait for a
+// cluster that the version in force points at, too, as long as another of its clusters is ready:
+// one that is never answered would hold up every change. A cluster that does not exist is not
+// waited for. A listener *serves* where the version in force points at a ready cluster.
 //
 //   newest version of a listener | version in force | in force then
 //   -----------------------------+------------------+--------------------------------------------
