@@ -40,7 +40,8 @@ void collectXds(const XdsStats& xds, Families& out) {
                               "Streams to the control plane that were established.")
                     .add({}, static_cast<double>(xds.connections))
                     .take());
-  for (Family* family : {&updates, &last, &rejected, &resources, &expired}) out.push_back(family->take());
+  for (Family* family : {&updates, &last, &rejected, &resources, &expired})
+    out.push_back(family->take());
 }
 
 void collectWriter(const WriterStats& writer, Families& out) {

@@ -268,17 +268,29 @@ void AdsClient::flush() {
   stats_.types[kListeners].resources = snapshot->listeners.size() + snapshot->leftAlone.size();
   if (std::exchange(snapshotChanged_, false)) {
     for (const std::string& line : reservations_.update(*snapshot)) log_->info("{}", line);
+    logKept(snapshot->kept);
     if (callbacks_.onSnapshot) callbacks_.onSnapshot(snapshot);
   }
   if (callbacks_.onStats) callbacks_.onStats(stats_);
   readNextAfterPosted();
 }
 
+// Each once, when it begins.
+void AdsClient::logKept(const std::vector<KeptVersion>& kept) {
+  std::set<std::string> lines;
+  for (const KeptVersion& one : kept) {
+    const auto line = lines.insert(fmt::format("{} {}: {}", one.type, one.name, one.why)).first;
+    if (!keptLogged_.contains(*line)) log_->info("{}; its previous version is in force", *line);
+  }
+  keptLogged_ = std::move(lines);
+}
+
 void AdsClient::setExpiryTimer() {
   loop_.cancel(std::exchange(expiryTimer_, 0));
   const auto next = store_.nextExpiry();
   if (!next) return;
-  expiryTimer_ = loop_.after(std::max(*next - clock_.monotonic(), Nanos(0)), [this] { onExpiry(); });
+  expiryTimer_ =
+      loop_.after(std::max(*next - clock_.monotonic(), Nanos(0)), [this] { onExpiry(); });
 }
 
 // What takes the snapshot into the kernel was posted by now: the next response waits behind it.

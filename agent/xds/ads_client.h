@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,7 @@ class AdsClient {
   void sendDueRequest();
   void scheduleFlush();
   void flush();
+  void logKept(const std::vector<KeptVersion>& kept);
   void setExpiryTimer();
   void readNextAfterPosted();
 
@@ -94,6 +96,7 @@ class AdsClient {
   std::vector<SotwSubscription> subscriptions_;  // in the order of their requests
   XdsStats stats_;                               // types parallel to subscriptions_
   ReservationLog reservations_;
+  std::set<std::string> keptLogged_;
 
   std::unique_ptr<AdsStream> stream_;
   EventLoop::TimerId retryTimer_ = 0;
@@ -101,7 +104,7 @@ class AdsClient {
   EventLoop::TimerId expiryTimer_ = 0;
   bool nodeSent_ = false;         // on this stream
   bool listenersWanted_ = false;  // LDS may be asked for; stays so over streams
-  bool readDue_ = false;  // a response was taken and the next one not asked for yet
+  bool readDue_ = false;          // a response was taken and the next one not asked for yet
   bool flushScheduled_ = false;
   bool snapshotChanged_ = false;
   std::uint64_t repeatedFailures_ = 0;  // with the same error, since it was last logged

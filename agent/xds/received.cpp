@@ -17,8 +17,7 @@ std::string parsedName(const std::string& bytes) {
 void readTtl(const envoy::service::discovery::v3::Resource& wrapper, Envelope& envelope) {
   if (!wrapper.has_ttl()) return;
   FieldErrors errors;
-  envelope.ttl =
-      duration(true, wrapper.ttl(), Nanos(0), DurationRule::kNotNegative, "ttl", errors);
+  envelope.ttl = duration(true, wrapper.ttl(), Nanos(0), DurationRule::kNotNegative, "ttl", errors);
   if (!errors.empty()) envelope.badTtl = errors.error().message();
 }
 

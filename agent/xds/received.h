@@ -31,12 +31,12 @@ inline const std::string& resourceName(
 
 // One resource as it lies in the response; no type is known of its payload.
 struct Envelope {
-  std::string position;     // "resources[3]"
-  std::string name;         // the wrapper's; "" without one
-  std::string typeUrl;      // the payload's; "" for a heartbeat
-  std::string bytes;        // the payload's
-  bool heartbeat = false;   // a wrapper without a payload: what is held stays
-  bool unreadable = false;  // its wrapper does not parse
+  std::string position;      // "resources[3]"
+  std::string name;          // the wrapper's; "" without one
+  std::string typeUrl;       // the payload's; "" for a heartbeat
+  std::string bytes;         // the payload's
+  bool heartbeat = false;    // a wrapper without a payload: what is held stays
+  bool unreadable = false;   // its wrapper does not parse
   std::optional<Nanos> ttl;  // the wrapper's; at least 0
   std::string badTtl;        // what is wrong with the ttl: "ttl: must not be negative"
 };

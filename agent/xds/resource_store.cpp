@@ -86,8 +86,7 @@ bool takeOne(const Received<Proto>& received, HeldByName<Decoded>& held, ApplyRe
 template <typename Proto>
 bool onlyHeartbeats(const ReceivedResponse<Proto>& all) {
   return all.rejected.empty() && !all.resources.empty() &&
-         std::ranges::all_of(all.resources,
-                             [](const auto& one) { return !one.proto && one.ttl; });
+         std::ranges::all_of(all.resources, [](const auto& one) { return !one.proto && one.ttl; });
 }
 
 }  // namespace

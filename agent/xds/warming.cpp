@@ -128,9 +128,9 @@ const Listener* Warming::inForce(const std::string& listener) const {
 
 bool Warming::serves(const std::string& listener) const {
   const Listener* version = inForce(listener);
-  return version != nullptr && std::ranges::any_of(version->route.clusters, [this](const auto& leg) {
-           return readyInForce(leg.name);
-         });
+  return version != nullptr &&
+         std::ranges::any_of(version->route.clusters,
+                             [this](const auto& leg) { return readyInForce(leg.name); });
 }
 
 // The clusters that a newest version waits for.
@@ -176,8 +176,8 @@ std::set<std::string> Warming::heldListeners() const {
   };
   std::deque<std::string> open;
   for (const std::string& name : waiting) {
-    const bool takesOver = std::ranges::any_of(
-        taken(name), [&](const Vip& vip) { return given.contains(vip); });
+    const bool takesOver =
+        std::ranges::any_of(taken(name), [&](const Vip& vip) { return given.contains(vip); });
     if (serves(name) || takesOver) open.push_back(name);
   }
   // Whoever gives a VIP to one that is held is held, too.

@@ -9,9 +9,9 @@
 //   ----------------------------+------------------------+--------------------------------------
 //   any                         | none, or not ready     | the newest: there is nothing to keep
 //   ready                       | ready                  | the newest
-//   not ready                   | ready                  | the present one, until the newest is ready
-//   removed by the server       | not ready              | none
-//   removed by the server       | ready                  | the present one, while listeners in force
+//   not ready                   | ready                  | the present one, until the newest is
+//   ready removed by the server       | not ready              | none removed by the server       |
+//   ready                  | the present one, while listeners in force
 //                               |                        | point at it; then none
 //   expired (its TTL is over)   | any                    | none
 //
@@ -23,10 +23,13 @@
 //   newest version of a listener | version in force | in force then
 //   -----------------------------+------------------+--------------------------------------------
 //   does not wait                | any              | the newest
-//   waits                        | serves           | the present one, until the newest waits no more
-//   waits                        | does not serve   | the newest, except where it takes over a VIP that
-//                                |                  | another listener serves and gives up: then none
-//   gives up a VIP which a       | serves           | the present one, as long as the other one waits
+//   waits                        | serves           | the present one, until the newest waits no
+//   more waits                        | does not serve   | the newest, except where it takes over a
+//   VIP that
+//                                |                  | another listener serves and gives up: then
+//                                none
+//   gives up a VIP which a       | serves           | the present one, as long as the other one
+//   waits
 //     waiting listener takes over|                  |
 //   expired                      | any              | none
 //

@@ -45,8 +45,8 @@ std::string listenerYaml(const std::string& route) {
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
         stat_prefix: s
-        )" + route +
-         "\n";
+        )" +
+         route + "\n";
 }
 
 std::string split(const std::string& one, const std::string& other) {
@@ -85,8 +85,7 @@ class Warming : public MeshTest {
     for (const std::string& host : hosts) wanted.push_back(at(host));
     return mesh_->awaitImage([&](const KernelImage& image) {
       const auto found = image.services.find({at(kVip), Protocol::kTcp});
-      return found != image.services.end() &&
-             found->second.service->groups[0]->hosts == wanted;
+      return found != image.services.end() && found->second.service->groups[0]->hosts == wanted;
     });
   }
   // Waits until the agent has taken something from the control plane that waits.
@@ -209,8 +208,8 @@ TEST_F(Warming, APartOfASplitWhoseClusterDoesNotExistIsRefused) {
     refused += error == ECONNREFUSED ? 1 : 0;
   }
   EXPECT_NEAR(refused, 100, 50);
-  const auto explained = run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "explain",
-                              kVip});
+  const auto explained =
+      run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "explain", kVip});
   EXPECT_NE(explained.output.find("the control plane has no such cluster"), std::string::npos)
       << explained.output;
   serve({listenerYaml("cluster: ghost"), clusterYaml("c", "a"), endpointsYaml("a", hosts_[0])});

@@ -9,10 +9,10 @@ namespace sockmesh {
 namespace {
 
 using namespace xds_test;
+using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using std::chrono::seconds;
 
 template <typename Proto>
 Resource mortal(const std::string& name, const Proto& proto, int ttlSeconds) {
@@ -116,8 +116,8 @@ TEST_F(ResourceTtl, WhatHasExpiredComesBackWithItsContentAlone) {
 
 TEST_F(ResourceTtl, ABadTtlIsRefusedWithItsPathAndTheLastVersionStays) {
   accept(cds(edsCluster("c", 1), edsCluster("d")), 100);
-  const ApplyResult result = store_.apply(
-      cds(edsCluster("d"), mortal("c", edsCluster("c", 2), -1)), seconds(101));
+  const ApplyResult result =
+      store_.apply(cds(edsCluster("d"), mortal("c", edsCluster("c", 2), -1)), seconds(101));
   EXPECT_EQ(result.message(), "c: resources[1].ttl: must not be negative");
   EXPECT_EQ(store_.snapshot()->clusters.at("c")->connectTimeout, seconds(1));
 }

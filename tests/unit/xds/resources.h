@@ -20,7 +20,7 @@ using envoy::service::discovery::v3::DiscoveryResponse;
 using envoy::service::discovery::v3::Resource;
 
 inline ClusterProto edsCluster(const std::string& name, int connectTimeoutSeconds = 5,
-                   const std::string& edsName = "") {
+                               const std::string& edsName = "") {
   ClusterProto cluster;
   cluster.set_name(name);
   cluster.set_type(ClusterProto::EDS);

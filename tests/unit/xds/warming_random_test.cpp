@@ -1,5 +1,5 @@
-// Any order of responses: what a VIP has is not taken away while its successor is still to come, and
-// once everything is answered, what the control plane said last is in force.
+// Any order of responses: what a VIP has is not taken away while its successor is still to come,
+// and once everything is answered, what the control plane said last is in force.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -44,9 +44,9 @@ class RandomControlPlane {
   // Whether what the control plane said last of this VIP can be served one day.
   bool wanted(const std::string& vip) const {
     return std::ranges::any_of(listeners_, [&](const auto& entry) {
-      return entry.second.vip == vip && std::ranges::all_of(entry.second.legs, [&](const auto& leg) {
-               return clusters_.contains(leg);
-             });
+      return entry.second.vip == vip &&
+             std::ranges::all_of(entry.second.legs,
+                                 [&](const auto& leg) { return clusters_.contains(leg); });
     });
   }
   bool served(const std::string& vip) const {
@@ -149,7 +149,8 @@ class RandomControlPlane {
   void answer() {
     const auto wanted = store_.wantedAssignments();
     if (wanted.empty()) return;
-    const std::string& name = wanted[static_cast<std::size_t>(upTo(static_cast<int>(wanted.size())))];
+    const std::string& name =
+        wanted[static_cast<std::size_t>(upTo(static_cast<int>(wanted.size())))];
     EXPECT_TRUE(store_.apply(eds(assignment(name, 1 + upTo(1000)))).ok());
   }
 

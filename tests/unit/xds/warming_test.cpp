@@ -10,10 +10,10 @@ namespace sockmesh {
 namespace {
 
 using namespace xds_test;
+using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using std::chrono::seconds;
 
 class Warming : public ::testing::Test {
  protected:
@@ -210,9 +210,9 @@ TEST_F(Warming, VipsThatMoveInAChainMoveTogether) {
   accept(cds(edsCluster("c", 5, "a"), edsCluster("new")));
   accept(eds(assignment("a")));
   accept(lds(listenerTo({"c"}, "l", "10.0.0.1"), listenerTo({"c"}, "m", "10.0.0.2")));
-  const DiscoveryResponse moved = lds(listenerTo({"c"}, "l", "10.0.0.3"),
-                                      listenerTo({"c"}, "m", "10.0.0.1"),
-                                      listenerTo({"new"}, "n", "10.0.0.2"));
+  const DiscoveryResponse moved =
+      lds(listenerTo({"c"}, "l", "10.0.0.3"), listenerTo({"c"}, "m", "10.0.0.1"),
+          listenerTo({"new"}, "n", "10.0.0.2"));
   accept(moved);
   const auto held = store_.snapshot();
   EXPECT_EQ(held->listeners.at("l")->addresses[0].toString(), "10.0.0.1:80");
