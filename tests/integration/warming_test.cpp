@@ -57,8 +57,8 @@ std::string split(const std::string& one, const std::string& other) {
 // `resource`, a list item, in a wrapper with a ttl.
 std::string mortalYaml(const std::string& name, const std::string& ttl, std::string resource) {
   for (std::size_t at = 0; (at = resource.find('\n', at)) + 1 < resource.size();) {
-    resource.insert(at + 1, "    ");
-    at += 5;
+    resource.insert(at + 1, "  ");
+    at += 3;
   }
   return "- \"@type\": type.googleapis.com/envoy.service.discovery.v3.Resource\n  name: \"" + name +
          "\"\n  ttl: " + ttl + "\n  resource:\n    " + resource.substr(2, std::string::npos);
@@ -76,7 +76,7 @@ class Warming : public MeshTest {
   void start() {
     mesh_->startControlPlane();
     mesh_->startAgent();
-    ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+    ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log() << mesh_->controlPlane().log();
     ASSERT_TRUE(leadsTo({hosts_[0]}));
   }
   // Waits until the VIP leads to these endpoints and to nothing else.
@@ -106,13 +106,13 @@ class Warming : public MeshTest {
   // Connects without a pause, until stopConnecting(); accepts what comes.
   void connectAllTheTime() {
     for (const UniqueFd& listener : listeners_) {
+      fcntl(listener.get(), F_SETFL, fcntl(listener.get(), F_GETFL) | O_NONBLOCK);
       threads_.emplace_back([this, fd = listener.get()] {
         while (connecting_) {
           const UniqueFd accepted(accept4(fd, nullptr, nullptr, SOCK_NONBLOCK));
           if (!accepted.valid()) std::this_thread::yield();
         }
       });
-      fcntl(listener.get(), F_SETFL, fcntl(listener.get(), F_GETFL) | O_NONBLOCK);
     }
     threads_.emplace_back([this] {
       while (connecting_) {
