@@ -73,6 +73,13 @@ class Warming : public MeshTest {
     for (const std::string& one : resources) yaml += one;
     mesh_->serve("all.yaml", yaml);
   }
+  // A resource with a ttl that nobody renews, in a file of its own: the response's type tells what
+  // the wrapper holds.
+  void serveMortal(const std::string& file, const std::string& type, const std::string& name,
+                   const std::string& resource) {
+    mesh_->serve(file + ".yaml", "type_url: type.googleapis.com/envoy.config." + type +
+                                     "\nresources:\n" + mortalYaml(name, "3s", resource));
+  }
   void start() {
     mesh_->startControlPlane();
     mesh_->startAgent();
@@ -222,16 +229,16 @@ TEST_F(Warming, APartOfASplitWhoseClusterDoesNotExistIsRefused) {
 }
 
 TEST_F(Warming, AClusterWhoseTtlIsOverIsRefusedAndAListenerLeavesItsVip) {
-  serve({listenerYaml("cluster: c"), mortalYaml("c", "2s", clusterYaml("c", "a")),
-         endpointsYaml("a", hosts_[0])});
+  serve({listenerYaml("cluster: c"), endpointsYaml("a", hosts_[0])});
+  serveMortal("Cluster", "cluster.v3.Cluster", "c", clusterYaml("c", "a"));
   start();
   EXPECT_EQ(connectError(), 0);
   EXPECT_TRUE(eventually([] { return connectError() == ECONNREFUSED; }, std::chrono::seconds(20)))
       << mesh_->agent().log();
   EXPECT_NE(mesh_->get("/metrics").find("sockmesh_xds_expired_resources_total{type=\"CDS\"} 1"),
             std::string::npos);
-  serve({mortalYaml("l", "2s", listenerYaml("cluster: d")), clusterYaml("d", "a"),
-         endpointsYaml("a", hosts_[1])});
+  serve({clusterYaml("d", "a"), endpointsYaml("a", hosts_[1])});
+  serveMortal("Listener", "listener.v3.Listener", "l", listenerYaml("cluster: d"));
   EXPECT_TRUE(leadsTo({hosts_[1]})) << mesh_->agent().log();
   EXPECT_TRUE(mesh_->awaitImage([](const KernelImage& image) { return image.services.empty(); }))
       << mesh_->agent().log();
