@@ -195,6 +195,14 @@ AdminJson listOf(const Snapshot::ByName<T>& resources, ToJson toJson) {
   return json;
 }
 
+AdminJson keptJson(const std::vector<KeptVersion>& kept) {
+  AdminJson json = AdminJson::array();
+  for (const KeptVersion& one : kept) {
+    json.push_back({{"type", one.type}, {"name", one.name}, {"reason", one.why}});
+  }
+  return json;
+}
+
 }  // namespace
 
 AdminJson clusterJson(const Cluster& cluster) {
@@ -225,6 +233,7 @@ AdminJson configDumpJson(const Snapshot* snapshot, const std::vector<LeftAlone>&
           {"clusters", listOf<Cluster>(shown.clusters, clusterJson)},
           {"assignments", listOf<LoadAssignment>(shown.assignments, assignmentJson)},
           {"leftAlone", leftAloneJson(shown.leftAlone)},
+          {"kept", keptJson(shown.kept)},
           {"conflicts", leftAloneJson(conflicts)}};
 }
 

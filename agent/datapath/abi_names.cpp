@@ -29,7 +29,7 @@ std::string_view policyName(std::uint32_t policy) {
 }
 
 Word reasonWord(std::uint32_t reason) {
-  constexpr std::array<Word, SM_REASON_NO_SUBSET + 1> kWords = {{
+  constexpr std::array<Word, SM_REASON_CLUSTER_ABSENT + 1> kWords = {{
       {"None", "no reason given"},
       {"EndpointsUnknown", "the control plane has not sent the cluster's endpoints yet"},
       {"ClusterUnknown", "the control plane has not sent the cluster yet"},
@@ -41,6 +41,7 @@ Word reasonWord(std::uint32_t reason) {
       {"NoEndpoints", "the cluster has no endpoints"},
       {"NoHealthyEndpoints", "the cluster has endpoints, but none that its policy may use"},
       {"NoSubset", "no subset matches and there is no fallback"},
+      {"ClusterAbsent", "the control plane has no such cluster, or none that is valid"},
   }};
   return at(kWords, reason);
 }

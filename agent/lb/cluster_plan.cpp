@@ -158,6 +158,13 @@ std::shared_ptr<const ClusterPlan> leaveAlonePlan(const std::string& cluster, sm
   return plan;
 }
 
+std::shared_ptr<const ClusterPlan> absentPlan(const std::string& cluster) {
+  auto plan = std::make_shared<ClusterPlan>();
+  plan->rewriting = true;
+  plan->groups.push_back({1, verdict(SM_POLICY_REFUSE, SM_REASON_CLUSTER_ABSENT, cluster)});
+  return plan;
+}
+
 std::shared_ptr<const ClusterPlan> planCluster(const PlanInputs& inputs, CellPool& pool,
                                                const ClusterPlan* before) {
   auto plan = std::make_shared<ClusterPlan>();

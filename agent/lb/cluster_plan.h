@@ -36,12 +36,14 @@ struct PlanInputs {
   bool weightedRandom = false;  // see CompilerOptions
 };
 
-// Why connections to this cluster are not balanced, or SM_REASON_NONE. `cluster` and `assignment`
-// are null where they have not arrived.
+// Why connections to this cluster are left alone, or SM_REASON_NONE. `cluster` and `assignment` are
+// null where they have not arrived.
 sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignment);
 
 // A plan that leaves alone for this reason.
 std::shared_ptr<const ClusterPlan> leaveAlonePlan(const std::string& cluster, sm_reason reason);
+// A plan that refuses, for a cluster that does not exist.
+std::shared_ptr<const ClusterPlan> absentPlan(const std::string& cluster);
 
 // Groups equal to those of `before` (may be null) are the same objects.
 std::shared_ptr<const ClusterPlan> planCluster(const PlanInputs& inputs, CellPool& pool,

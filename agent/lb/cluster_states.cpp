@@ -75,6 +75,7 @@ ClusterInputs ClusterStates::inputsOf(const std::string& name) {
   ClusterInputs inputs;
   inputs.ejected = ejectedOf(*overlay_, name);
   inputs.cluster = findNear(snapshot_->clusters, name, nextCluster_);
+  inputs.absent = !inputs.cluster && snapshot_->clustersListed;
   if (!inputs.cluster) return inputs;
   inputs.received = assignmentOf(*inputs.cluster);
   if (inputs.cluster->lb.localityMode == LocalityMode::kZoneAware) {
@@ -138,6 +139,10 @@ PlanPtr ClusterStates::plan(ClusterState& state, const MetadataStruct& metadata)
   const MetadataStruct& criteria = subset ? metadata : kNoCriteria;
   PlanPtr& known = state.plans[criteria];
   if (known) return known;
+  if (inputs.absent) {
+    known = absentPlan(state.name);
+    return known;
+  }
   const sm_reason reason = leftAloneReason(inputs.cluster.get(), state.effective.get());
   if (reason != SM_REASON_NONE) {
     known = leaveAlonePlan(state.name, reason);

@@ -22,7 +22,8 @@ using PlanPtr = std::shared_ptr<const ClusterPlan>;
 
 // What decides about a cluster's tables. Resources are compared by identity: a new object is news.
 struct ClusterInputs {
-  std::shared_ptr<const Cluster> cluster;          // null: unknown
+  std::shared_ptr<const Cluster> cluster;          // null: unknown or absent
+  bool absent = false;                             // the control plane has no such cluster
   std::shared_ptr<const LoadAssignment> received;  // null: not arrived
   std::set<SocketAddress> ejected;
   // The callers' own cluster; only with zone-aware routing.

@@ -14,6 +14,14 @@
 
 namespace sockmesh {
 
+// A cluster or listener whose previous version is in force although the control plane has replaced
+// or removed it, and why; for people.
+struct KeptVersion {
+  std::string type;  // "CDS" or "LDS"
+  std::string name;
+  std::string why;
+};
+
 struct Snapshot {
   template <typename T>
   using ByName = std::map<std::string, std::shared_ptr<const T>>;
@@ -21,11 +29,18 @@ struct Snapshot {
   // False until the first CDS and LDS responses came: what is missing is unknown, not absent, and
   // nothing may be deleted from the datapath on its account.
   bool complete = false;
+  // The control plane has listed its clusters: one that is absent does not exist. False before the
+  // first CDS response, and while the names of some of the clusters could not be read: then an
+  // absent one is unknown.
+  bool clustersListed = false;
+  // In force. A cluster or listener whose newest version waits for endpoints is here as it was
+  // before, see `kept`.
   ByName<Cluster> clusters;
   // By EDS name. A name that is absent has not arrived: unknown is not empty.
   ByName<LoadAssignment> assignments;
   ByName<Listener> listeners;
   std::vector<LeftAlone> leftAlone;  // listeners that make no VIP, by name
+  std::vector<KeptVersion> kept;     // clusters, then listeners, each by name
   // Version by type, as the server gave it, for people: {"CDS": "2026-..", ...}.
   std::map<std::string, std::string> versions;
 

@@ -21,6 +21,8 @@ void collectXds(const XdsStats& xds, Families& out) {
       gaugeFamily("sockmesh_xds_rejected_resources",
                   "Resources whose last update was rejected; they keep their last good version.");
   Family resources = gaugeFamily("sockmesh_xds_resources", "Resources held, by type.");
+  Family expired = counterFamily("sockmesh_xds_expired_resources_total",
+                                 "Resources removed because their TTL was over, by type.");
   for (const XdsTypeStats& type : xds.types) {
     const Labels labels = {{"type", type.type}};
     updates.add({{"type", type.type}, {"result", "accepted"}}, static_cast<double>(type.accepted));
@@ -28,6 +30,7 @@ void collectXds(const XdsStats& xds, Families& out) {
     if (type.lastUpdateAt) last.add(labels, toSeconds(*type.lastUpdateAt));
     rejected.add(labels, static_cast<double>(type.rejectedResources.size()));
     resources.add(labels, static_cast<double>(type.resources));
+    expired.add(labels, static_cast<double>(type.expired));
   }
   out.push_back(
       gaugeFamily("sockmesh_xds_connected", "1 while a stream to the control plane is up.")
@@ -37,7 +40,8 @@ void collectXds(const XdsStats& xds, Families& out) {
                               "Streams to the control plane that were established.")
                     .add({}, static_cast<double>(xds.connections))
                     .take());
-  for (Family* family : {&updates, &last, &rejected, &resources}) out.push_back(family->take());
+  for (Family* family : {&updates, &last, &rejected, &resources, &expired})
+    out.push_back(family->take());
 }
 
 void collectWriter(const WriterStats& writer, Families& out) {

@@ -29,6 +29,7 @@ struct XdsTypeStats {
   // Resources whose last update was rejected and that keep their last good version, by name.
   std::vector<std::string> rejectedResources;
   std::optional<XdsRejection> lastRejection;
+  std::uint64_t expired = 0;  // resources removed because their TTL was over
 };
 
 struct XdsStats {

@@ -31,6 +31,7 @@ void addUserAgent(envoy::config::core::v3::Node& node) {
   // Resources may come wrapped with their names.
   node.add_client_features("xds.config.resource-in-sotw");
   node.add_client_features("xds.config.supports-resource-in-sotw");
+  node.add_client_features("xds.config.supports-resource-ttl");
 }
 
 long long millis(Nanos duration) {
@@ -63,6 +64,7 @@ AdsClient::~AdsClient() {
 void AdsClient::start() {
   if (stream_ || retryTimer_ != 0) return;
   alive_ = std::make_shared<int>();
+  setExpiryTimer();
   connect();
 }
 
@@ -71,6 +73,7 @@ void AdsClient::stop() {
   flushScheduled_ = false;
   loop_.cancel(std::exchange(retryTimer_, 0));
   loop_.cancel(std::exchange(clusterTimer_, 0));
+  loop_.cancel(std::exchange(expiryTimer_, 0));
   fetchTimers_.clear();
   stream_.reset();
   stats_.connected = false;
@@ -79,44 +82,53 @@ void AdsClient::stop() {
 void AdsClient::connect() {
   retryTimer_ = 0;
   nodeSent_ = false;
+  readDue_ = false;
   log_->debug("connecting to {}", options_.channel.target);
   AdsStream::Events events;
   events.onResponse = [this](const Response& response) { onResponse(response); };
+  events.onSent = [this] { onSent(); };
   events.onClosed = [this](const grpc::Status& status) { onClosed(status); };
   stream_ = std::make_unique<AdsStream>(loop_, makeAdsChannel(options_.channel), std::move(events));
   for (SotwSubscription& subscription : subscriptions_) subscription.onStreamUp();
   if (!listenersWanted_) {
     clusterTimer_ = loop_.after(options_.clusterWait, [this] {
       listenersWanted_ = true;
-      sendDueRequests();
+      sendDueRequest();
     });
   }
-  sendDueRequests();
+  sendDueRequest();
   stream_->receiveNext();
 }
 
 void AdsClient::onResponse(const Response& response) {
   noteConnected(response);
+  readDue_ = true;
+  // Posted before anything can be sent: what this response makes us ask for goes out in the order
+  // of the types.
+  scheduleFlush();
   const auto found =
       std::ranges::find(subscriptions_, response.type_url(), &SotwSubscription::typeUrl);
   if (found == subscriptions_.end() || !found->requestedOnStream()) {
     log_->warn("ignored a response of type {}, which was not asked for", response.type_url());
-  } else {
-    const auto type = static_cast<std::size_t>(found - subscriptions_.begin());
-    const ApplyResult result = store_.apply(response);
-    snapshotChanged_ = snapshotChanged_ || result.changed;
-    if (result.ok()) {
-      noteAccepted(type, response);
-    } else {
-      noteRejected(type, response, result);
-    }
-    listRejected(type, result);
-    send(*found);
-    if (type == kClusters) listenersWanted_ = true;
+    return;
   }
-  // Posted before the next message can be: what this one asks for goes out before that is answered.
-  scheduleFlush();
-  stream_->receiveNext();
+  const auto type = static_cast<std::size_t>(found - subscriptions_.begin());
+  const ApplyResult result = store_.apply(response, clock_.monotonic());
+  snapshotChanged_ = snapshotChanged_ || result.changed;
+  if (result.ok()) {
+    noteAccepted(type, response);
+  } else {
+    noteRejected(type, response, result);
+  }
+  listRejected(type, result);
+  if (!stream_->sending()) send(*found);
+  if (type == kClusters) listenersWanted_ = true;
+}
+
+// The first request of a stream went out: there is a connection, and time-outs may run.
+void AdsClient::onSent() {
+  fetchTimers_.resume();
+  sendDueRequest();
 }
 
 void AdsClient::noteConnected(const Response& response) {
@@ -166,10 +178,11 @@ void AdsClient::listRejected(std::size_t type, const ApplyResult& result) {
 }
 
 // As Envoy: a rejection ends the wait for the first assignment, and the cluster has no endpoints.
+// A cluster that serves keeps its previous version until the time-out.
 void AdsClient::endFetchOf(const std::vector<RejectedResource>& rejected) {
   for (const RejectedResource& resource : rejected) {
     if (!fetchTimers_.waiting(resource.name)) continue;
-    snapshotChanged_ = store_.fetchTimedOut(resource.name) || snapshotChanged_;
+    snapshotChanged_ = store_.fetchRejected(resource.name) || snapshotChanged_;
   }
 }
 
@@ -180,6 +193,7 @@ void AdsClient::onClosed(const grpc::Status& status) {
   const bool repeated = !wasConnected && reason == stats_.lastError;
   stats_.lastError = reason;
   stream_.reset();
+  fetchTimers_.pause();
   loop_.cancel(std::exchange(clusterTimer_, 0));
 
   const Nanos delay = backoff_.next();
@@ -202,17 +216,32 @@ void AdsClient::onFetchTimeout(const std::string& edsName) {
   scheduleFlush();
 }
 
+void AdsClient::onExpiry() {
+  expiryTimer_ = 0;
+  for (const ResourceKey& expired : store_.expire(clock_.monotonic())) {
+    const auto found =
+        std::ranges::find(subscriptions_, expired.typeUrl, &SotwSubscription::typeUrl);
+    XdsTypeStats& stats = stats_.types[static_cast<std::size_t>(found - subscriptions_.begin())];
+    log_->warn("{} {}: its TTL is over, the control plane did not renew it: removed", stats.type,
+               expired.name);
+    ++stats.expired;
+    found->forgetVersion();
+    snapshotChanged_ = true;
+  }
+  scheduleFlush();
+}
+
 void AdsClient::send(SotwSubscription& subscription) {
   auto request = subscription.takeRequest();
   if (!std::exchange(nodeSent_, true)) *request.mutable_node() = options_.node;
   stream_->send(std::move(request));
 }
 
-void AdsClient::sendDueRequests() {
-  if (!stream_) return;
+void AdsClient::sendDueRequest() {
+  if (!stream_ || stream_->sending()) return;
   for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
     if (i == kListeners && !listenersWanted_) continue;
-    if (subscriptions_[i].requestDue()) send(subscriptions_[i]);
+    if (subscriptions_[i].requestDue()) return send(subscriptions_[i]);
   }
 }
 
@@ -230,7 +259,8 @@ void AdsClient::flush() {
   std::erase_if(stats_.types[kAssignments].rejectedResources,
                 [&](const std::string& name) { return !std::ranges::binary_search(wanted, name); });
   subscriptions_[kAssignments].setNames(std::move(wanted));
-  sendDueRequests();
+  sendDueRequest();
+  setExpiryTimer();
   fetchTimers_.update(store_.missingAssignments());
   const auto snapshot = store_.snapshot();
   stats_.types[kClusters].resources = snapshot->clusters.size();
@@ -238,9 +268,38 @@ void AdsClient::flush() {
   stats_.types[kListeners].resources = snapshot->listeners.size() + snapshot->leftAlone.size();
   if (std::exchange(snapshotChanged_, false)) {
     for (const std::string& line : reservations_.update(*snapshot)) log_->info("{}", line);
+    logKept(snapshot->kept);
     if (callbacks_.onSnapshot) callbacks_.onSnapshot(snapshot);
   }
   if (callbacks_.onStats) callbacks_.onStats(stats_);
+  readNextAfterPosted();
+}
+
+// Each once, when it begins.
+void AdsClient::logKept(const std::vector<KeptVersion>& kept) {
+  std::set<std::string> lines;
+  for (const KeptVersion& one : kept) {
+    const auto line = lines.insert(fmt::format("{} {}: {}", one.type, one.name, one.why)).first;
+    if (!keptLogged_.contains(*line)) log_->info("{}; its previous version is in force", *line);
+  }
+  keptLogged_ = std::move(lines);
+}
+
+void AdsClient::setExpiryTimer() {
+  loop_.cancel(std::exchange(expiryTimer_, 0));
+  const auto next = store_.nextExpiry();
+  if (!next) return;
+  expiryTimer_ =
+      loop_.after(std::max(*next - clock_.monotonic(), Nanos(0)), [this] { onExpiry(); });
+}
+
+// What takes the snapshot into the kernel was posted by now: the next response waits behind it.
+void AdsClient::readNextAfterPosted() {
+  if (!readDue_) return;
+  loop_.post([this, alive = std::weak_ptr<int>(alive_)] {
+    if (alive.expired() || !stream_ || !std::exchange(readDue_, false)) return;
+    stream_->receiveNext();
+  });
 }
 
 }  // namespace sockmesh

@@ -1,12 +1,18 @@
 // Keeps a state-of-the-world ADS stream to the control plane: subscribes to clusters, their
 // endpoints and listeners, answers every response with one ACK or NACK, and comes back after every
-// loss. What was received stays valid while there is no connection.
+// loss. What was received stays valid while there is no connection, unless its TTL ends.
+//
+// Nothing queues up here: the next response is read when the one before is applied and whatever
+// onSnapshot() posted to the loop has run, and a request is made when the one before is sent. A
+// server that sends faster waits in HTTP/2's flow control; one that does not read is answered once
+// for its latest response of a type.
 #pragma once
 
 #include <spdlog/spdlog.h>
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,6 +70,7 @@ class AdsClient {
 
   void connect();
   void onResponse(const Response& response);
+  void onSent();
   void onClosed(const grpc::Status& status);
   void noteConnected(const Response& response);
   void noteAccepted(std::size_t type, const Response& response);
@@ -71,10 +78,14 @@ class AdsClient {
   void listRejected(std::size_t type, const ApplyResult& result);
   void endFetchOf(const std::vector<RejectedResource>& rejected);
   void onFetchTimeout(const std::string& edsName);
+  void onExpiry();
   void send(SotwSubscription& subscription);
-  void sendDueRequests();
+  void sendDueRequest();
   void scheduleFlush();
   void flush();
+  void logKept(const std::vector<KeptVersion>& kept);
+  void setExpiryTimer();
+  void readNextAfterPosted();
 
   EventLoop& loop_;
   ResourceStore& store_;
@@ -85,12 +96,15 @@ class AdsClient {
   std::vector<SotwSubscription> subscriptions_;  // in the order of their requests
   XdsStats stats_;                               // types parallel to subscriptions_
   ReservationLog reservations_;
+  std::set<std::string> keptLogged_;
 
   std::unique_ptr<AdsStream> stream_;
   EventLoop::TimerId retryTimer_ = 0;
   EventLoop::TimerId clusterTimer_ = 0;
+  EventLoop::TimerId expiryTimer_ = 0;
   bool nodeSent_ = false;         // on this stream
   bool listenersWanted_ = false;  // LDS may be asked for; stays so over streams
+  bool readDue_ = false;          // a response was taken and the next one not asked for yet
   bool flushScheduled_ = false;
   bool snapshotChanged_ = false;
   std::uint64_t repeatedFailures_ = 0;  // with the same error, since it was last logged

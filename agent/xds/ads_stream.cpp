@@ -4,7 +4,6 @@
 
 #include <array>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <utility>
 
@@ -32,8 +31,8 @@ class AdsStream::Reactor final : public grpc::ClientBidiReactor<Request, Respons
   void send(Request request) {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
-    outgoing_.push_back(std::move(request));
-    if (outgoing_.size() == 1) StartWrite(&outgoing_.front());
+    outgoing_ = std::move(request);
+    StartWrite(&outgoing_);
   }
 
   void receiveNext() {
@@ -59,9 +58,9 @@ class AdsStream::Reactor final : public grpc::ClientBidiReactor<Request, Respons
 
   void OnWriteDone(bool ok) override {
     if (!ok) return end();
-    const std::lock_guard lock(mutex_);
-    outgoing_.pop_front();
-    if (!ended_ && !outgoing_.empty()) StartWrite(&outgoing_.front());
+    loop_.post([self = shared_from_this()] {
+      if (!self->abandoned_) self->events_.onSent();
+    });
   }
 
   void OnDone(const grpc::Status& status) override {
@@ -97,13 +96,17 @@ class AdsStream::Reactor final : public grpc::ClientBidiReactor<Request, Respons
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  std::deque<Request> outgoing_;  // the front is being written
+  Request outgoing_;  // gRPC's between StartWrite() and OnWriteDone()
   bool ended_ = false;
   bool done_ = false;
 };
 
-AdsStream::AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Events events)
-    : reactor_(std::make_shared<Reactor>(loop, std::move(channel), std::move(events))) {
+AdsStream::AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Events events) {
+  events.onSent = [this, told = std::move(events.onSent)] {
+    sending_ = false;
+    told();
+  };
+  reactor_ = std::make_shared<Reactor>(loop, std::move(channel), std::move(events));
   reactor_->open();
 }
 
@@ -112,6 +115,7 @@ AdsStream::~AdsStream() {
 }
 
 void AdsStream::send(Request request) {
+  sending_ = true;
   reactor_->send(std::move(request));
 }
 

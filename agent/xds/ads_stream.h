@@ -19,6 +19,8 @@ class AdsStream {
 
   struct Events {
     std::function<void(const Response&)> onResponse;
+    // The last request is on its way: the next may be sent.
+    std::function<void()> onSent;
     // The last event; the stream may be destroyed in it. Never called after the destructor.
     std::function<void(const grpc::Status&)> onClosed;
   };
@@ -30,14 +32,18 @@ class AdsStream {
   AdsStream(const AdsStream&) = delete;
   AdsStream& operator=(const AdsStream&) = delete;
 
-  // Queues a request; sent in order. Dropped once the stream has ended.
+  // Sends a request, one at a time: the next one may follow after onSent(). A server that does not
+  // read cannot make requests pile up here. Dropped once the stream has ended.
   void send(Request request);
+  // A request is on its way out.
+  bool sending() const { return sending_; }
   // Asks for the next message: one onResponse() for each call. Not reading ahead keeps a fast
   // server from filling our memory.
   void receiveNext();
 
  private:
   class Reactor;
+  bool sending_ = false;
   std::shared_ptr<Reactor> reactor_;
 };
 

@@ -20,8 +20,9 @@ using Any = google::protobuf::Any;
 
 constexpr int kMaxNesting = 4;  // policies inside policies
 
-void decodeChild(const envoy::config::cluster::v3::LoadBalancingPolicy& proto, int nesting,
-                 LoadBalancing& lb, FieldErrors& errors);
+// Decodes the first policy of a supported type, and returns it; null, and an error, without one.
+const Any* decodeChild(const envoy::config::cluster::v3::LoadBalancingPolicy& proto, int nesting,
+                       LoadBalancing& lb, FieldErrors& errors);
 
 void decodeLocalityConfig(const policies::common::v3::LocalityLbConfig& proto, LoadBalancing& lb,
                           FieldErrors& errors) {
@@ -163,8 +164,14 @@ void decodeSubsetPolicy(const policies::subset::v3::Subset& proto, int nesting, 
 
 void decodeWrrLocality(const policies::wrr_locality::v3::WrrLocality& proto, int nesting,
                        LoadBalancing& lb, FieldErrors& errors) {
+  using ClientSide = policies::client_side_weighted_round_robin::v3::ClientSideWeightedRoundRobin;
   const FieldErrors::Scope scope(errors, "endpoint_picking_policy");
-  decodeChild(proto.endpoint_picking_policy(), nesting + 1, lb, errors);
+  const Any* child = decodeChild(proto.endpoint_picking_policy(), nesting + 1, lb, errors);
+  // As in Envoy. Other policies weigh localities by their own locality_lb_config.
+  if (child != nullptr && !isType<ClientSide>(*child)) {
+    errors.add("policies", "only client_side_weighted_round_robin is supported here, not " +
+                               std::string(typeName(*child)));
+  }
   lb.localityMode = LocalityMode::kLocalityWeighted;
 }
 
@@ -207,11 +214,11 @@ bool decodeSupported(const Any& any, int nesting, LoadBalancing& lb, FieldErrors
          tryDecode<policies::subset::v3::Subset>(any, errors, nested(decodeSubsetPolicy));
 }
 
-void decodeChild(const envoy::config::cluster::v3::LoadBalancingPolicy& proto, int nesting,
-                 LoadBalancing& lb, FieldErrors& errors) {
+const Any* decodeChild(const envoy::config::cluster::v3::LoadBalancingPolicy& proto, int nesting,
+                       LoadBalancing& lb, FieldErrors& errors) {
   if (nesting > kMaxNesting) {
     errors.add("policies are nested too deeply");
-    return;
+    return nullptr;
   }
   std::string unsupported;
   for (int i = 0; i < proto.policies_size(); ++i) {
@@ -220,13 +227,16 @@ void decodeChild(const envoy::config::cluster::v3::LoadBalancingPolicy& proto, i
     const auto& config = proto.policies(i).typed_extension_config();
     if (!config.has_typed_config()) {
       errors.add("typed_config", "is required");
-      return;
+      return nullptr;
     }
-    if (decodeSupported(config.typed_config(), nesting, lb, errors)) return;
+    if (decodeSupported(config.typed_config(), nesting, lb, errors)) {
+      return &config.typed_config();
+    }
     unsupported += (unsupported.empty() ? "" : ", ") + std::string(typeName(config.typed_config()));
   }
   errors.add("policies",
              unsupported.empty() ? "must not be empty" : "none is supported: " + unsupported);
+  return nullptr;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "xds/received.h"
 
+#include "xds/decode_common.h"
 #include "xds/type_urls.h"
 
 namespace sockmesh {
@@ -11,6 +12,13 @@ template <typename Proto>
 std::string parsedName(const std::string& bytes) {
   Proto proto;
   return proto.ParseFromString(bytes) ? resourceName(proto) : "";
+}
+
+void readTtl(const envoy::service::discovery::v3::Resource& wrapper, Envelope& envelope) {
+  if (!wrapper.has_ttl()) return;
+  FieldErrors errors;
+  envelope.ttl = duration(true, wrapper.ttl(), Nanos(0), DurationRule::kNotNegative, "ttl", errors);
+  if (!errors.empty()) envelope.badTtl = errors.error().message();
 }
 
 }  // namespace
@@ -30,6 +38,7 @@ Envelope openEnvelope(const google::protobuf::Any& resource, int index) {
   }
   envelope.name = wrapper.name();
   envelope.heartbeat = !wrapper.has_resource();
+  readTtl(wrapper, envelope);
   envelope.typeUrl = wrapper.resource().type_url();
   envelope.bytes = wrapper.resource().value();
   return envelope;

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <optional>
-#include <string_view>
+#include <set>
 #include <utility>
 
 #include "xds/decode.h"
 #include "xds/received.h"
 #include "xds/type_urls.h"
+#include "xds/warming.h"
 
 namespace sockmesh {
 namespace {
@@ -16,8 +17,6 @@ using ClusterProto = envoy::config::cluster::v3::Cluster;
 using AssignmentProto = envoy::config::endpoint::v3::ClusterLoadAssignment;
 using ListenerProto = envoy::config::listener::v3::Listener;
 using envoy::service::discovery::v3::DiscoveryResponse;
-
-constexpr std::size_t kMaxMessage = 4096;  // bytes; it travels in a gRPC message, some in headers
 
 // The last good version of a resource, with the hash of what it was decoded from.
 template <typename Decoded>
@@ -83,38 +82,26 @@ bool takeOne(const Received<Proto>& received, HeldByName<Decoded>& held, ApplyRe
   return true;
 }
 
-// The longest prefix of `text` within `size` bytes that does not end inside a UTF-8 character:
-// the message goes into a proto3 string, which some servers refuse otherwise.
-std::string_view utf8Prefix(std::string_view text, std::size_t size) {
-  if (text.size() <= size) return text;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;
-  return text.substr(0, size);
+// A response that only renews TTLs: it is no list of what there is.
+template <typename Proto>
+bool onlyHeartbeats(const ReceivedResponse<Proto>& all) {
+  return all.rejected.empty() && !all.resources.empty() &&
+         std::ranges::all_of(all.resources, [](const auto& one) { return !one.proto && one.ttl; });
 }
 
 }  // namespace
 
-std::string ApplyResult::message() const {
-  std::string text;
-  for (std::size_t i = 0; i < rejected.size(); ++i) {
-    const RejectedResource& one = rejected[i];
-    const std::string next = one.name.empty() ? one.reason : one.name + ": " + one.reason;
-    if (i > 0 && text.size() + 2 + next.size() > kMaxMessage) {
-      return text + "; and " + std::to_string(rejected.size() - i) + " more";
-    }
-    if (i > 0) text += "; ";
-    text += utf8Prefix(next, kMaxMessage);
-    if (next.size() > kMaxMessage) text += "...";
-  }
-  return text;
-}
-
 struct ResourceStore::State {
+  // The newest good versions; `warming` knows which ones are in force.
   HeldByName<std::shared_ptr<const Cluster>> clusters;
   HeldByName<std::shared_ptr<const LoadAssignment>> assignments;  // by EDS name; only wanted ones
   HeldByName<DecodedListener> listeners;
+  Warming warming{[this](const std::string& edsName) { return assignments.contains(edsName); }};
+  ResourceTtls ttls;
   std::map<std::string, Nanos> wanted;  // EDS name -> initial_fetch_timeout
   std::map<std::string, std::string> versions;
   std::set<std::string> received;  // types, by short name
+  bool clustersListed = false;     // see Snapshot
 
   // The present state's, once asked for.
   mutable std::shared_ptr<const Snapshot> snapshot;
@@ -126,23 +113,53 @@ struct ResourceStore::State {
   }
 
   template <typename Proto, typename Decoded>
-  ApplyResult applySet(const DiscoveryResponse& response, HeldByName<Decoded>& held);
+  ApplyResult applySet(const DiscoveryResponse& response, HeldByName<Decoded>& held, Nanos now);
+  template <typename Proto, typename Decoded>
+  void removeAbsent(const std::set<std::string>& present, HeldByName<Decoded>& held,
+                    ApplyResult& result);
   ApplyResult applyAssignments(const DiscoveryResponse& response);
+  bool holdsVersion(const DiscoveryResponse& response) const;
+  bool settle();
   void updateWanted();
   void noteReceived(const DiscoveryResponse& response, ApplyResult& result);
   std::shared_ptr<const Snapshot> build() const;
+
+  void warm(const std::string& name, const std::shared_ptr<const Cluster>& newest) {
+    warming.setCluster(name, newest);
+  }
+  void warm(const std::string& name, const DecodedListener& newest) {
+    warming.setListener(name, newest);
+  }
+  void remove(const ResourceKey& key) {
+    ttls.removed(key);
+    if (key.typeUrl == kClusterType) {
+      warming.removeCluster(key.name);
+    } else {
+      warming.removeListener(key.name);
+    }
+  }
 };
+
+namespace {
+
+template <typename Proto>
+constexpr std::string_view kTypeOf = kClusterType;
+template <>
+constexpr std::string_view kTypeOf<ListenerProto> = kListenerType;
+
+}  // namespace
 
 // CDS and LDS: the response is everything there is.
 template <typename Proto, typename Decoded>
 ApplyResult ResourceStore::State::applySet(const DiscoveryResponse& response,
-                                           HeldByName<Decoded>& held) {
+                                           HeldByName<Decoded>& held, Nanos now) {
   ApplyResult result;
   auto all = takeApart<Proto>(response);
   if (!all.unreadable.empty()) {
     result.rejected = std::move(all.unreadable);
     return result;
   }
+  const bool isList = !(onlyHeartbeats(all) && holdsVersion(response));
   result.rejected = std::move(all.rejected);
   std::set<std::string> present;
   for (const RejectedResource& one : result.rejected) present.insert(one.name);
@@ -151,17 +168,35 @@ ApplyResult ResourceStore::State::applySet(const DiscoveryResponse& response,
     present.insert(one.name);
     if (!one.name.empty() && !seen.insert(one.name).second) {
       result.rejected.push_back({one.name, "is there more than once; the first one counts"});
-    } else if (takeOne(one, held, result)) {
+      continue;
+    }
+    if (takeOne(one, held, result)) {
+      warm(one.name, held.at(one.name).value);
       touch(result);
     }
+    if (held.contains(one.name)) {
+      ttls.received({std::string(kTypeOf<Proto>), one.name}, one.ttl, now);
+    }
   }
-  // A resource whose name cannot be read may be any of those that seem to be absent.
-  if (!present.contains("")) {
-    const auto removed =
-        std::erase_if(held, [&](const auto& entry) { return !present.contains(entry.first); });
-    if (removed > 0) touch(result);
-  }
+  if (isList) removeAbsent<Proto>(present, held, result);
   return result;
+}
+
+template <typename Proto, typename Decoded>
+void ResourceStore::State::removeAbsent(const std::set<std::string>& present,
+                                        HeldByName<Decoded>& held, ApplyResult& result) {
+  // A resource whose name cannot be read may be any of those that seem to be absent.
+  const bool allNamed = !present.contains("");
+  if (kTypeOf<Proto> == kClusterType && std::exchange(clustersListed, allNamed) != allNamed) {
+    touch(result);
+  }
+  if (!allNamed) return;
+  const auto removed = std::erase_if(held, [&](const auto& entry) {
+    if (present.contains(entry.first)) return false;
+    remove({std::string(kTypeOf<Proto>), entry.first});
+    return true;
+  });
+  if (removed > 0) touch(result);
 }
 
 // EDS: names that are absent stay as they are.
@@ -189,19 +224,31 @@ ApplyResult ResourceStore::State::applyAssignments(const DiscoveryResponse& resp
   return result;
 }
 
+bool ResourceStore::State::holdsVersion(const DiscoveryResponse& response) const {
+  const auto version = versions.find(shortTypeName(response.type_url()));
+  return version != versions.end() && version->second == response.version_info();
+}
+
+// After anything that may let a version into force. True where that changed what is.
+bool ResourceStore::State::settle() {
+  if (!warming.settle()) return false;
+  updateWanted();
+  snapshot.reset();
+  return true;
+}
+
 // Several clusters may share an EDS name: none of them is taken as empty before its own time-out,
 // so the longest counts (0: for ever).
 void ResourceStore::State::updateWanted() {
   wanted.clear();
-  for (const auto& [name, held] : clusters) {
-    const Cluster& cluster = *held.value;
-    if (cluster.type != DiscoveryType::kEds) continue;
+  warming.eachCluster([this](const Cluster& cluster) {
+    if (cluster.type != DiscoveryType::kEds) return;
     const auto [entry, isNew] = wanted.emplace(cluster.edsName, cluster.edsInitialFetchTimeout);
-    if (isNew || entry->second == Nanos(0)) continue;
+    if (isNew || entry->second == Nanos(0)) return;
     entry->second = cluster.edsInitialFetchTimeout == Nanos(0)
                         ? Nanos(0)
                         : std::max(entry->second, cluster.edsInitialFetchTimeout);
-  }
+  });
   std::erase_if(assignments, [&](const auto& entry) { return !wanted.contains(entry.first); });
 }
 
@@ -223,15 +270,19 @@ void ResourceStore::State::noteReceived(const DiscoveryResponse& response, Apply
 std::shared_ptr<const Snapshot> ResourceStore::State::build() const {
   auto built = std::make_shared<Snapshot>();
   built->complete = complete();
-  for (const auto& [name, held] : clusters) built->clusters.emplace(name, held.value);
-  for (const auto& [name, held] : assignments) built->assignments.emplace(name, held.value);
-  for (const auto& [name, held] : listeners) {
-    if (held.value.listener) {
-      built->listeners.emplace(name, held.value.listener);
+  built->clustersListed = clustersListed;
+  built->clusters = warming.clusters();
+  for (const auto& [name, held] : assignments) {
+    built->assignments.emplace_hint(built->assignments.end(), name, held.value);
+  }
+  for (const auto& [name, version] : warming.listeners()) {
+    if (version.listener) {
+      built->listeners.emplace_hint(built->listeners.end(), name, version.listener);
     } else {
-      built->leftAlone.push_back({name, held.value.leftAlone});
+      built->leftAlone.push_back({name, version.leftAlone});
     }
   }
+  built->kept = warming.kept();
   built->versions = versions;
   return built;
 }
@@ -239,19 +290,22 @@ std::shared_ptr<const Snapshot> ResourceStore::State::build() const {
 ResourceStore::ResourceStore() : state_(std::make_unique<State>()) {}
 ResourceStore::~ResourceStore() = default;
 
-ApplyResult ResourceStore::apply(const DiscoveryResponse& response) {
+ApplyResult ResourceStore::apply(const DiscoveryResponse& response, Nanos now) {
   ApplyResult result;
   if (response.type_url() == kClusterType) {
-    result = state_->applySet<ClusterProto>(response, state_->clusters);
-    state_->updateWanted();
+    result = state_->applySet<ClusterProto>(response, state_->clusters, now);
   } else if (response.type_url() == kListenerType) {
-    result = state_->applySet<ListenerProto>(response, state_->listeners);
+    result = state_->applySet<ListenerProto>(response, state_->listeners, now);
   } else if (response.type_url() == kAssignmentType) {
     result = state_->applyAssignments(response);
   } else {
     result.rejected.push_back({"", "type_url: '" + response.type_url() + "' was not asked for"});
     return result;
   }
+  const bool settled = state_->settle();
+  // A new version that waits asks for its endpoints, too.
+  if (!settled && response.type_url() == kClusterType) state_->updateWanted();
+  if (settled) result.changed = true;
   state_->noteReceived(response, result);
   return result;
 }
@@ -264,9 +318,10 @@ std::vector<std::string> ResourceStore::wantedAssignments() const {
 }
 
 std::map<std::string, Nanos> ResourceStore::missingAssignments() const {
-  std::map<std::string, Nanos> missing = state_->wanted;
-  std::erase_if(missing,
-                [&](const auto& entry) { return state_->assignments.contains(entry.first); });
+  std::map<std::string, Nanos> missing;
+  for (const auto& [name, timeout] : state_->wanted) {
+    if (!state_->assignments.contains(name)) missing.emplace_hint(missing.end(), name, timeout);
+  }
   return missing;
 }
 
@@ -276,7 +331,35 @@ bool ResourceStore::fetchTimedOut(const std::string& edsName) {
   empty->clusterName = edsName;
   state_->assignments[edsName] = {std::nullopt, std::move(empty)};
   state_->snapshot.reset();
+  state_->settle();
   return true;
+}
+
+bool ResourceStore::fetchRejected(const std::string& edsName) {
+  if (state_->warming.replacementWaitsFor(edsName)) return false;
+  return fetchTimedOut(edsName);
+}
+
+std::optional<Nanos> ResourceStore::nextExpiry() const {
+  return state_->ttls.next();
+}
+
+std::vector<ResourceKey> ResourceStore::expire(Nanos now) {
+  std::vector<ResourceKey> expired = state_->ttls.takeExpired(now);
+  for (const ResourceKey& key : expired) {
+    if (key.typeUrl == kClusterType) {
+      state_->clusters.erase(key.name);
+      state_->warming.expireCluster(key.name);
+    } else {
+      state_->listeners.erase(key.name);
+      state_->warming.expireListener(key.name);
+    }
+  }
+  if (expired.empty()) return expired;
+  state_->settle();
+  state_->updateWanted();
+  state_->snapshot.reset();
+  return expired;
 }
 
 std::shared_ptr<const Snapshot> ResourceStore::snapshot() const {

@@ -30,6 +30,8 @@ void SotwSubscription::onStreamUp() {
 void SotwSubscription::accept(const std::string& version, const std::string& nonce) {
   version_ = version;
   nonce_ = nonce;
+  nack_.clear();
+  rejected_ = false;
   due_ = true;
 }
 

@@ -30,9 +30,13 @@ class SotwSubscription {
   // True once this stream carried a request of this type: only then are responses expected.
   bool requestedOnStream() const { return requested_; }
 
-  // The latest response was taken or refused; takeRequest() then gives its ACK or NACK.
+  // The latest response was taken or refused; takeRequest() then gives its ACK or NACK. An earlier
+  // one that has not been taken is answered by it.
   void accept(const std::string& version, const std::string& nonce);
   void reject(const std::string& nonce, const std::string& message);
+
+  // Not all of the version held is there any more: the server is asked as if none were.
+  void forgetVersion() { version_.clear(); }
 
   // Whether the server has something to be told: a subscription, an ACK or a NACK.
   bool requestDue() const { return due_; }

@@ -102,7 +102,7 @@ enum sm_policy {
 enum sm_reason {
 	SM_REASON_NONE = 0,
 	SM_REASON_ENDPOINTS_UNKNOWN = 1, /* EDS has not answered: unknown is not empty */
-	SM_REASON_CLUSTER_UNKNOWN = 2,	 /* no such cluster (yet) */
+	SM_REASON_CLUSTER_UNKNOWN = 2,	 /* CDS has not come: unknown is not absent */
 	SM_REASON_TLS = 3,		 /* transport_socket: a connect() cannot originate TLS */
 	SM_REASON_ORIGINAL_DST = 4,	 /* the destination is the endpoint */
 	SM_REASON_BLACK_HOLE = 5,	 /* a cluster without discovery and endpoints */
@@ -111,6 +111,7 @@ enum sm_reason {
 	SM_REASON_NO_ENDPOINTS = 8,	 /* known and empty */
 	SM_REASON_NO_HEALTHY = 9,	 /* endpoints, none eligible under the policy */
 	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
+	SM_REASON_CLUSTER_ABSENT = 11,	 /* CDS came without it */
 };
 
 #define SM_GROUP_WEIGHTED                                                                          \

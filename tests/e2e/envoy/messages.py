@@ -13,6 +13,8 @@ TYPED_POLICIES = {
     "ring_hash": "RingHash",
     "maglev": "Maglev",
     "subset": "Subset",
+    "wrr_locality": "WrrLocality",
+    "client_side_weighted_round_robin": "ClientSideWeightedRoundRobin",
 }
 
 

@@ -194,6 +194,7 @@ def _balancing_clusters(one):
             load_balancing_policy=typed("ring_hash", minimum_ring_size=0)),
         one("typed-choice-count-1", False,
             load_balancing_policy=typed("least_request", choice_count=1)),
+        *_typed_beyond_the_api(one),
         one("typed-maglev-1000", True, load_balancing_policy=typed("maglev", table_size=1000)),
         one("subset", False, lb_subset_config=subset),
         one("subset-keys-empty", False, lb_subset_config={"subset_selectors": [{"keys": []}]}),
@@ -205,6 +206,36 @@ def _balancing_clusters(one):
             "subset_selectors": [{**keys_subset, "fallback_keys_subset": ["a", "b"]}]}),
         one("subset-keys-subset-other", True, lb_subset_config={
             "subset_selectors": [{**keys_subset, "fallback_keys_subset": ["c"]}]}),
+    ]
+
+
+def _typed_beyond_the_api(one):
+    """Values that Envoy's typed policies do not look at, and wrr_locality's children."""
+    def taken(name, policy, **fields):
+        return one(name, False, load_balancing_policy=typed(policy, **fields), differs=STRICTER)
+
+    def wrr_locality(child):
+        return typed("wrr_locality", endpoint_picking_policy=typed(child))
+
+    subset = typed("subset", subset_selectors=[{"keys": ["a"]}], subset_lb_policy=typed("random"))
+    return [
+        taken("typed-choice-count-0", "least_request", choice_count=0),
+        taken("typed-selection-method-9", "least_request", selection_method=9),
+        taken("typed-bias-negative", "least_request", active_request_bias={
+            "default_value": -1, "runtime_key": "bias"}),
+        taken("typed-hash-balance-99", "maglev",
+              consistent_hashing_lb_config={"hash_balance_factor": 99}),
+        taken("typed-hash-function-9", "ring_hash", hash_function=9),
+        one("typed-subset-in-subset", False, differs="a subset has one set of keys here",
+            load_balancing_policy=typed("subset", subset_selectors=[{"keys": ["b"]}],
+                                        subset_lb_policy=subset)),
+        one("subset-single-host-two-keys", False, differs="no host can be the only one of two keys",
+            lb_subset_config={"subset_selectors": [
+                {"keys": ["a", "b"], "single_host_per_subset": True}]}),
+        one("wrr-locality", False,
+            load_balancing_policy=wrr_locality("client_side_weighted_round_robin")),
+        *(one("wrr-locality-" + child, True, load_balancing_policy=wrr_locality(child))
+          for child in ("round_robin", "least_request", "random")),
     ]
 
 

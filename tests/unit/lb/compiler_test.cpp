@@ -127,6 +127,29 @@ TEST(Compiler, UnknownEndpointsAndClustersAreLeftAlone) {
   EXPECT_TRUE(tables->clusters.at("waiting")->endpoints.empty());
 }
 
+// Envoy closes connections to a cluster that does not exist; of a split only its part.
+TEST(Compiler, AClusterThatTheControlPlaneDoesNotHaveIsRefused) {
+  SnapshotBuilder builder;
+  builder.put(cluster("c"), assignment({locality("a", 0, 1, 1, 1)}));
+  builder.listen("l1", {"10.96.0.1:80"}, {{"c", 3, {}}, {"nowhere", 1, {}}});
+  builder.listen("l2", {"10.96.0.2:80"}, {{"nowhere", 1, {}}});
+  Snapshot snapshot = builder.snapshot();
+  Compiler compiler({});
+  const auto unknown = compiler.compile(snapshot, {}, kNow);
+  EXPECT_EQ(at(*unknown, "10.96.0.2:80").groups[0]->policy, SM_POLICY_LEAVE_ALONE);
+  EXPECT_EQ(at(*unknown, "10.96.0.2:80").groups[0]->reason, SM_REASON_CLUSTER_UNKNOWN);
+
+  snapshot.clustersListed = true;
+  const auto tables = compiler.compile(snapshot, {}, kNow);
+  for (const auto* service : {&at(*tables, "10.96.0.1:80"), &at(*tables, "10.96.0.2:80")}) {
+    const LbGroup& nowhere = *service->groups.back();
+    EXPECT_EQ(nowhere.policy, SM_POLICY_REFUSE);
+    EXPECT_EQ(nowhere.reason, SM_REASON_CLUSTER_ABSENT);
+    EXPECT_EQ(nowhere.cluster, "nowhere");
+  }
+  EXPECT_NEAR(shareOfHost(shareOf(at(*tables, "10.96.0.1:80")), 1), 0.75, 1e-6);
+}
+
 TEST(Compiler, ClustersThatCannotBeHonouredAreLeftAloneByReason) {
   const std::vector<std::pair<LeaveAloneReason, sm_reason>> reasons = {
       {LeaveAloneReason::kTls, SM_REASON_TLS},

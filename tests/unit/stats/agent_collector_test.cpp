@@ -19,7 +19,7 @@ std::shared_ptr<const AgentStats> someStats() {
   auto stats = std::make_shared<AgentStats>();
   stats->xds.connected = true;
   stats->xds.types.push_back(
-      {"EDS", "3", 10, 4, 2, std::chrono::milliseconds(1500), {"a", "b"}, std::nullopt});
+      {"EDS", "3", 10, 4, 2, std::chrono::milliseconds(1500), {"a", "b"}, std::nullopt, 5});
   stats->writer.writes = {{"cells", 9}};
   stats->writer.errors = {{"cells", 1}};
   stats->writer.convergence.observe(0.003);
@@ -36,6 +36,7 @@ TEST(AgentCollector, TellsOfTheControlPlaneAndTheWriter) {
            "sockmesh_xds_updates_total{type=\"EDS\",result=\"rejected\"} 2\n",
            "sockmesh_xds_last_update_timestamp_seconds{type=\"EDS\"} 1.5\n",
            "sockmesh_xds_rejected_resources{type=\"EDS\"} 2\n",
+           "sockmesh_xds_expired_resources_total{type=\"EDS\"} 5\n",
            "sockmesh_map_writes_total{map=\"cells\"} 9\n",
            "sockmesh_map_errors_total{map=\"cells\"} 1\n",
            "sockmesh_convergence_duration_seconds_bucket{le=\"0.005\"} 1\n",

@@ -87,7 +87,10 @@ class AdsClientTest : public ::testing::Test {
     options.backoffMax = milliseconds(20);
     options.clusterWait = clusterWait_;
     AdsClient::Callbacks callbacks;
-    callbacks.onSnapshot = [this](SnapshotPtr snapshot) { snapshots_.put(std::move(snapshot)); };
+    callbacks.onSnapshot = [this](SnapshotPtr snapshot) {
+      if (whenTold_) whenTold_(*snapshot);
+      snapshots_.put(std::move(snapshot));
+    };
     callbacks.onStats = [this](const XdsStats& stats) { stats_.put(stats); };
     client_ = std::make_unique<AdsClient>(*loop_, store_, std::move(options), std::move(callbacks));
     loop_->post([this] { client_->start(); });
@@ -126,6 +129,10 @@ class AdsClientTest : public ::testing::Test {
     EXPECT_EQ(stream.request().response_nonce(), "n3");
   }
 
+  std::function<void(const Snapshot&)> whenTold_;  // on the loop's thread
+  Mailbox<bool> busy_;
+  Mailbox<bool> goOn_;
+  Mailbox<std::string> order_;
   Nanos clusterWait_ = std::chrono::seconds(15);
   std::unique_ptr<EventLoop> loop_ = std::move(EventLoop::create()).value();
   ResourceStore store_;
@@ -367,6 +374,173 @@ TEST_F(AdsClientTest, EndpointsThatDoNotComeInTimeCountAsNone) {
   ASSERT_TRUE(timedOut);
   EXPECT_TRUE(timedOut->assignments.at("hasty")->localities.empty());
   EXPECT_FALSE(timedOut->assignments.contains("patient"));
+}
+
+// A CDS response of 4 MiB, all of it in one cluster's name.
+Response bigResponse(int version) {
+  Cluster cluster = edsCluster("a");
+  cluster.set_alt_stat_name(std::string(4 << 20, 'x'));
+  cluster.mutable_connect_timeout()->set_seconds(version + 1);
+  const std::string text = std::to_string(version);
+  return response(kClusterType, text, text, cluster);
+}
+
+// What the server sends while the loop is busy waits at the server's side of the connection.
+TEST_F(AdsClientTest, AServerThatIsFasterThanTheLoopIsReadNoFasterThanTheLoopApplies) {
+  whenTold_ = [this](const Snapshot&) {
+    busy_.put(true);
+    goOn_.take();
+  };
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  int sent = 0;
+  const auto sendUntilItIsHeldUp = [&] {
+    for (; sent < 50; ++sent) {
+      if (sent > 0 && !stream->sent(milliseconds(500))) return true;
+      stream->beginSend(bigResponse(sent));
+    }
+    return false;
+  };
+  ASSERT_TRUE(sendUntilItIsHeldUp());
+  // One is applied, one is in the client's hands, and some are in the sockets' buffers.
+  EXPECT_LT(sent, 12) << "of 4 MiB each";
+  ASSERT_TRUE(busy_.take());
+  for (int applied = 1; applied <= 6; ++applied) {
+    goOn_.put(true);
+    ASSERT_TRUE(busy_.take()) << applied;
+    ASSERT_TRUE(sendUntilItIsHeldUp());
+    EXPECT_LT(sent - applied, 12) << applied;
+  }
+  for (int i = 0; i < 50; ++i) goOn_.put(true);
+  const auto last =
+      snapshot([&](const Snapshot& s) { return s.versions.at("CDS") == std::to_string(sent - 1); });
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->clusters.at("a")->connectTimeout, std::chrono::seconds(sent));
+}
+
+TEST_F(AdsClientTest, TheNextResponseIsReadAfterWhatTheSnapshotMadeTheLoopDo) {
+  whenTold_ = [this](const Snapshot& snapshot) {
+    const std::string version = snapshot.versions.at("CDS");
+    order_.put("told " + version);
+    loop_->post([this, version] { order_.put("applied " + version); });
+  };
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  for (int i = 0; i < 20; ++i) {
+    Cluster cluster = edsCluster("a");
+    cluster.mutable_connect_timeout()->set_seconds(i + 1);
+    stream->send(response(kClusterType, std::to_string(i), std::to_string(i), cluster));
+  }
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(order_.take(), "told " + std::to_string(i));
+    EXPECT_EQ(order_.take(), "applied " + std::to_string(i));
+  }
+}
+
+// It is not waited for; what it has not read is made into one answer, the latest.
+TEST_F(AdsClientTest, AServerThatDoesNotReadIsAnsweredOnceInTheEnd) {
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(stream->request().type_url(), kClusterType);
+  // So many names that a few requests fill every buffer on the way.
+  constexpr int kNames = 2000;
+  Response clusters = response(kClusterType, "c1", "n1");
+  std::vector<std::string> names;
+  for (int i = 0; i < kNames; ++i) {
+    names.push_back(std::string(1000, 'x') + std::to_string(i));
+    clusters.add_resources()->PackFrom(edsCluster(names.back()));
+  }
+  stream->send(clusters);
+  EXPECT_EQ(stream->request().response_nonce(), "n1");
+  EXPECT_EQ(stream->request().resource_names_size(), kNames);
+  EXPECT_EQ(stream->request().type_url(), kListenerType);
+  stream->readRequests(false);
+  constexpr int kResponses = 60;
+  for (int i = 1; i <= kResponses; ++i) {
+    const std::string text = std::to_string(i);
+    stream->send(response(kAssignmentType, text, text, assignment(names[0], 80 + i)));
+  }
+  ASSERT_TRUE(snapshot([&](const Snapshot& s) {
+    const auto found = s.assignments.find(names[0]);
+    return found != s.assignments.end() &&
+           found->second->localities[0].endpoints[0].address.port == 80 + kResponses;
+  }));
+  stream->readRequests(true);
+  int answers = 1;
+  while (stream->request().response_nonce() != std::to_string(kResponses)) ++answers;
+  EXPECT_LT(answers, kResponses / 2);
+}
+
+TEST_F(AdsClientTest, WhatIsNotRenewedExpiresAndIsAskedForAgain) {
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(stream->request().type_url(), kClusterType);
+  envoy::service::discovery::v3::Resource mortal;
+  mortal.set_name("a");
+  mortal.mutable_ttl()->set_nanos(2'000'000);
+  mortal.mutable_resource()->PackFrom(edsCluster("a"));
+  stream->send(response(kClusterType, "c1", "n1", mortal, edsCluster("b")));
+  EXPECT_EQ(stream->request().response_nonce(), "n1");
+  const auto expired = snapshot([](const Snapshot& s) { return !s.clusters.contains("a"); });
+  ASSERT_TRUE(expired);
+  EXPECT_TRUE(expired->clusters.contains("b"));
+  EXPECT_EQ(stats([](const XdsStats& s) { return s.types[0].expired > 0; }).types[0].expired, 1U);
+  // A heartbeat cannot bring it back; the refusal says that nothing is held.
+  mortal.clear_resource();
+  stream->send(response(kClusterType, "c1", "n2", mortal));
+  Request nack = stream->request();
+  while (nack.response_nonce() != "n2") nack = stream->request();
+  EXPECT_EQ(nack.version_info(), "");
+  EXPECT_NE(nack.error_detail().message().find("a: has no content"), std::string::npos);
+}
+
+TEST_F(AdsClientTest, TtlsEndWithoutAConnection) {
+  auto server = std::make_unique<ScriptedAdsServer>();
+  startClient(server->address());
+  const auto stream = server->stream();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(stream->request().type_url(), kClusterType);
+  envoy::service::discovery::v3::Resource mortal;
+  mortal.set_name("a");
+  mortal.mutable_ttl()->set_nanos(200'000'000);
+  mortal.mutable_resource()->PackFrom(edsCluster("a"));
+  stream->send(response(kClusterType, "c1", "n1", mortal));
+  ASSERT_TRUE(snapshot([](const Snapshot& s) { return s.clusters.contains("a"); }));
+  server.reset();
+  EXPECT_TRUE(snapshot([](const Snapshot& s) { return s.clusters.empty(); }));
+}
+
+TEST_F(AdsClientTest, AClusterThatWaitsIsAskedForAfterALossBesideTheOneThatServes) {
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto first = server.stream();
+  ASSERT_TRUE(first);
+  bringUp(*first);
+  Cluster renamed = edsCluster("a");
+  renamed.mutable_eds_cluster_config()->set_service_name("new");
+  first->send(response(kClusterType, "c2", "n4", renamed));
+  EXPECT_EQ(first->request().response_nonce(), "n4");
+  EXPECT_EQ(namesOf(first->request()), (std::vector<std::string>{"a", "new"}));
+  first->finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "restart"));
+
+  const auto second = server.stream();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->request().type_url(), kClusterType);
+  const Request assignments = second->request();
+  EXPECT_EQ(namesOf(assignments), (std::vector<std::string>{"a", "new"}));
+  second->send(response(kAssignmentType, "e2", "n1", assignment("new", 81)));
+  const auto warm = snapshot([](const Snapshot& s) { return s.assignments.contains("new"); });
+  ASSERT_TRUE(warm);
+  EXPECT_EQ(warm->clusters.at("a")->edsName, "new");
+  EXPECT_FALSE(warm->assignments.contains("a"));
 }
 
 TEST_F(AdsClientTest, StoppingEndsTheStream) {

@@ -146,14 +146,24 @@ TEST(DecodeLoadBalancing, TypedPoliciesTakeWhatEnvoyTakes) {
       decoded(typed("least_request.v3.LeastRequest", "choice_count { value: 1 }")).choiceCount, 1U);
 }
 
-TEST(DecodeLoadBalancing, WrrLocalityWeighsLocalitiesOverItsChild) {
-  const LoadBalancing lb = decoded(
-      typed("wrr_locality.v3.WrrLocality",
-            "endpoint_picking_policy { " + kUnknownPolicy +
-                policy("least_request.v3.LeastRequest", "choice_count { value: 4 }") + " }"));
-  EXPECT_EQ(lb.policy, LbPolicy::kLeastRequest);
-  EXPECT_EQ(lb.choiceCount, 4U);
+// Envoy 1.40 refuses the cluster with any other child, also where a policy that it knows follows.
+TEST(DecodeLoadBalancing, WrrLocalityTakesTheChildThatEnvoyTakes) {
+  const auto wrrLocality = [](const std::string& children) {
+    return typed("wrr_locality.v3.WrrLocality", "endpoint_picking_policy { " + children + " }");
+  };
+  const std::string clientSide =
+      policy("client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin", "");
+  const LoadBalancing lb = decoded(wrrLocality(kUnknownPolicy + clientSide));
+  EXPECT_EQ(lb.policy, LbPolicy::kRoundRobin);
   EXPECT_EQ(lb.localityMode, LocalityMode::kLocalityWeighted);
+  for (const std::string name :
+       {"round_robin.v3.RoundRobin", "least_request.v3.LeastRequest", "random.v3.Random"}) {
+    const std::string error = decode(wrrLocality(policy(name, "") + clientSide)).error;
+    EXPECT_THAT(error, HasSubstr("endpoint_picking_policy.policies: only "
+                                 "client_side_weighted_round_robin is supported here, not "
+                                 "envoy.extensions.load_balancing_policies." +
+                                 name));
+  }
 }
 
 TEST(DecodeLoadBalancing, ClientSideWeightsAreListedAsNotHonoured) {

@@ -12,9 +12,13 @@ Request ScriptedAdsServer::Stream::request() {
   return request.value_or(Request());
 }
 
-void ScriptedAdsServer::Stream::send(const Response& response) {
+void ScriptedAdsServer::Stream::beginSend(const Response& response) {
   outgoing_ = response;
   StartWrite(&outgoing_);
+}
+
+void ScriptedAdsServer::Stream::send(const Response& response) {
+  beginSend(response);
   EXPECT_TRUE(written_.take().value_or(false));
 }
 
@@ -25,7 +29,15 @@ void ScriptedAdsServer::Stream::finish(grpc::Status status) {
 void ScriptedAdsServer::Stream::OnReadDone(bool ok) {
   if (!ok) return finish(grpc::Status::OK);
   requests_.put(std::move(incoming_));
-  StartRead(&incoming_);
+  const std::lock_guard lock(mutex_);
+  readBegun_ = reading_;
+  if (readBegun_) StartRead(&incoming_);
+}
+
+void ScriptedAdsServer::Stream::readRequests(bool on) {
+  const std::lock_guard lock(mutex_);
+  reading_ = on;
+  if (on && !std::exchange(readBegun_, true)) StartRead(&incoming_);
 }
 
 void ScriptedAdsServer::Stream::OnDone() {

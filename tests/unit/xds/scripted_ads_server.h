@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "envoy/service/discovery/v3/discovery.grpc.pb.h"
@@ -28,6 +29,12 @@ class ScriptedAdsServer final
     bool silent(std::chrono::milliseconds quiet) { return !requests_.take(quiet).has_value(); }
     // Sends and waits until it is written; at most one at a time.
     void send(const Response& response);
+    // Begins to send; sent() waits for the end of it.
+    void beginSend(const Response& response);
+    // Whether what was begun is written within `time`.
+    bool sent(std::chrono::milliseconds time) { return written_.take(time).value_or(false); }
+    // Reads requests only while `on`; one may be on its way. Reads at first.
+    void readRequests(bool on);
     // Ends the stream.
     void finish(grpc::Status status);
     // Waits until gRPC has ended it, whoever began.
@@ -43,6 +50,9 @@ class ScriptedAdsServer final
     Request incoming_;
     Response outgoing_;
     std::atomic<bool> finished_{false};
+    std::mutex mutex_;  // guards what follows
+    bool reading_ = true;
+    bool readBegun_ = true;
     Mailbox<Request> requests_;
     Mailbox<bool> written_;
     Mailbox<bool> done_;

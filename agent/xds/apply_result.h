@@ -1,0 +1,26 @@
+// What became of one response of the control plane.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace sockmesh {
+
+struct RejectedResource {
+  std::string name;    // "" where it could not even be read
+  std::string reason;  // field paths and what is wrong with them
+};
+
+// Good resources are taken, also beside bad ones; a bad one keeps its previous version. Anything
+// rejected means that the response is NACKed.
+struct ApplyResult {
+  std::vector<std::string> accepted;  // names, also of unchanged ones
+  std::vector<RejectedResource> rejected;
+  bool changed = false;  // the snapshot differs
+
+  bool ok() const { return rejected.empty(); }
+  // "name: reason; name: reason", for error_detail; at most about 4 KiB, then "and N more".
+  std::string message() const;
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,40 @@
+// When resources expire (Resource.ttl): each receipt with a ttl starts its time anew, one without
+// ends it. Knows times, no clock. One thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace sockmesh {
+
+struct ResourceKey {
+  std::string typeUrl;
+  std::string name;
+  auto operator<=>(const ResourceKey&) const = default;
+};
+
+class ResourceTtls {
+ public:
+  // Received at `now` with this ttl (at least 0), or without one.
+  void received(const ResourceKey& key, std::optional<Nanos> ttl, Nanos now);
+  // Removed: it expires no more.
+  void removed(const ResourceKey& key) { received(key, std::nullopt, Nanos(0)); }
+
+  // When the first of them expires; nothing: none does.
+  std::optional<Nanos> next() const;
+  // Those that have expired at `now`, the earliest first; they are forgotten here.
+  std::vector<ResourceKey> takeExpired(Nanos now);
+
+ private:
+  std::map<ResourceKey, Nanos> ends_;
+  std::set<std::pair<Nanos, ResourceKey>> byEnd_;
+};
+
+}  // namespace sockmesh

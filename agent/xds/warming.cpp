@@ -1,0 +1,244 @@
+#include "xds/warming.h"
+
+#include <algorithm>
+#include <deque>
+
+namespace sockmesh {
+namespace {
+
+const Listener* vipsOf(const std::optional<DecodedListener>& version) {
+  return version ? version->listener.get() : nullptr;
+}
+
+// The addresses of `with` that `without` does not have; either may be null.
+std::vector<std::pair<SocketAddress, Protocol>> vipsBeyond(const Listener* with,
+                                                           const Listener* without) {
+  std::vector<std::pair<SocketAddress, Protocol>> vips;
+  if (with == nullptr) return vips;
+  for (const SocketAddress& address : with->addresses) {
+    const bool shared = without != nullptr && without->protocol == with->protocol &&
+                        std::ranges::find(without->addresses, address) != without->addresses.end();
+    if (!shared) vips.emplace_back(address, with->protocol);
+  }
+  return vips;
+}
+
+bool pointsAt(const Listener* listener, const std::string& cluster) {
+  if (listener == nullptr) return false;
+  return std::ranges::find(listener->route.clusters, cluster, &WeightedCluster::name) !=
+         listener->route.clusters.end();
+}
+
+std::string joined(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+void Warming::setCluster(const std::string& name, ClusterPtr newest) {
+  pendingClusters_[name] = std::move(newest);
+}
+
+void Warming::removeCluster(const std::string& name) {
+  pendingClusters_[name] = std::nullopt;
+}
+
+void Warming::setListener(const std::string& name, DecodedListener newest) {
+  pendingListeners_[name] = std::move(newest);
+}
+
+void Warming::removeListener(const std::string& name) {
+  pendingListeners_[name] = std::nullopt;
+}
+
+void Warming::expireCluster(const std::string& name) {
+  pendingClusters_.erase(name);
+  expired_ = clusters_.erase(name) > 0 || expired_;
+}
+
+void Warming::expireListener(const std::string& name) {
+  pendingListeners_.erase(name);
+  expired_ = expired_ || listeners_.contains(name);
+  enforceListener(name, std::nullopt);
+}
+
+bool Warming::settle() {
+  // In this order: a cluster in force lets listeners in, and those let go of other clusters.
+  bool changed = std::exchange(expired_, false);
+  changed = settleClusters() || changed;
+  changed = settleListeners() || changed;
+  return dropUnused() || changed;
+}
+
+bool Warming::ready(const Cluster& cluster) const {
+  return cluster.type != DiscoveryType::kEds || endpointsKnown_(cluster.edsName);
+}
+
+bool Warming::readyInForce(const std::string& cluster) const {
+  const auto found = clusters_.find(cluster);
+  return found != clusters_.end() && ready(*found->second);
+}
+
+bool Warming::settleClusters() {
+  const auto enforce = [this](const auto& pending) {
+    const auto& [name, newest] = pending;
+    if (readyInForce(name) && (!newest || !ready(**newest))) return false;
+    if (newest) {
+      clusters_[name] = *newest;
+    } else {
+      clusters_.erase(name);
+    }
+    return true;
+  };
+  return std::erase_if(pendingClusters_, enforce) > 0;
+}
+
+// Clusters that the server removed and that no listener in force points at any more.
+bool Warming::dropUnused() {
+  const auto drop = [this](const auto& pending) {
+    if (pending.second || legs_.contains(pending.first)) return false;
+    clusters_.erase(pending.first);
+    return true;
+  };
+  return std::erase_if(pendingClusters_, drop) > 0;
+}
+
+bool Warming::settleListeners() {
+  const std::set<std::string> held = heldListeners();
+  const auto enforce = [&](auto& pending) {
+    if (held.contains(pending.first)) return false;
+    enforceListener(pending.first, std::move(pending.second));
+    return true;
+  };
+  bool changed = false;
+  for (auto at = pendingListeners_.begin(); at != pendingListeners_.end();) {
+    const bool done = enforce(*at);
+    at = done ? pendingListeners_.erase(at) : std::next(at);
+    changed = changed || done;
+  }
+  return changed;
+}
+
+const Listener* Warming::inForce(const std::string& listener) const {
+  const auto found = listeners_.find(listener);
+  return found == listeners_.end() ? nullptr : found->second.listener.get();
+}
+
+bool Warming::serves(const std::string& listener) const {
+  const Listener* version = inForce(listener);
+  return version != nullptr &&
+         std::ranges::any_of(version->route.clusters,
+                             [this](const auto& leg) { return readyInForce(leg.name); });
+}
+
+// The clusters that a newest version waits for.
+std::set<std::string> Warming::waitsFor(const std::string& name,
+                                        const std::optional<DecodedListener>& newest) const {
+  std::set<std::string> all;
+  std::set<std::string> added;  // those that the version in force does not point at
+  const Listener* version = vipsOf(newest);
+  if (version == nullptr) return all;
+  bool serves = false;
+  for (const WeightedCluster& leg : version->route.clusters) {
+    if (readyInForce(leg.name)) {
+      serves = true;
+    } else if (clusters_.contains(leg.name)) {
+      all.insert(leg.name);
+      if (!pointsAt(inForce(name), leg.name)) added.insert(leg.name);
+    }
+  }
+  return serves ? added : all;
+}
+
+// By VIP: the listeners that serve it and whose newest versions do not have it.
+Warming::Givers Warming::givers() const {
+  Givers givers;
+  for (const auto& [name, newest] : pendingListeners_) {
+    if (!serves(name)) continue;
+    for (const Vip& vip : vipsBeyond(inForce(name), vipsOf(newest))) givers.emplace(vip, name);
+  }
+  return givers;
+}
+
+std::set<std::string> Warming::heldListeners() const {
+  std::set<std::string> held;
+  std::vector<std::string> waiting;
+  for (const auto& [name, newest] : pendingListeners_) {
+    if (!waitsFor(name, newest).empty()) waiting.push_back(name);
+  }
+  if (waiting.empty()) return held;
+
+  const Givers given = givers();
+  const auto taken = [&](const std::string& name) {
+    return vipsBeyond(vipsOf(pendingListeners_.at(name)), inForce(name));
+  };
+  std::deque<std::string> open;
+  for (const std::string& name : waiting) {
+    const bool takesOver =
+        std::ranges::any_of(taken(name), [&](const Vip& vip) { return given.contains(vip); });
+    if (serves(name) || takesOver) open.push_back(name);
+  }
+  // Whoever gives a VIP to one that is held is held, too.
+  for (; !open.empty(); open.pop_front()) {
+    if (!held.insert(open.front()).second) continue;
+    for (const Vip& vip : taken(open.front())) {
+      const auto [first, last] = given.equal_range(vip);
+      for (auto giver = first; giver != last; ++giver) open.push_back(giver->second);
+    }
+  }
+  return held;
+}
+
+void Warming::enforceListener(const std::string& name, std::optional<DecodedListener> newest) {
+  countLegs(name, -1);
+  if (newest) {
+    listeners_[name] = *std::move(newest);
+  } else {
+    listeners_.erase(name);
+  }
+  countLegs(name, 1);
+}
+
+void Warming::countLegs(const std::string& listener, int by) {
+  const Listener* version = inForce(listener);
+  if (version == nullptr) return;
+  for (const WeightedCluster& leg : version->route.clusters) {
+    const auto entry = legs_.try_emplace(leg.name, 0).first;
+    entry->second += by;
+    if (entry->second == 0) legs_.erase(entry);
+  }
+}
+
+std::vector<KeptVersion> Warming::kept() const {
+  std::vector<KeptVersion> kept;
+  for (const auto& [name, newest] : pendingClusters_) {
+    kept.push_back({"CDS", name,
+                    newest ? "its newest version waits for the endpoints of " + (*newest)->edsName
+                           : "the control plane removed it, and listeners still point at it"});
+  }
+  for (const auto& [name, newest] : pendingListeners_) {
+    const std::set<std::string> clusters = waitsFor(name, newest);
+    kept.push_back({"LDS", name,
+                    clusters.empty()
+                        ? "the listener that takes over one of its VIPs waits for endpoints"
+                        : "its newest version waits for the endpoints of " + joined(clusters)});
+  }
+  return kept;
+}
+
+void Warming::eachCluster(const std::function<void(const Cluster&)>& visit) const {
+  for (const auto& [name, cluster] : clusters_) visit(*cluster);
+  for (const auto& [name, newest] : pendingClusters_) {
+    if (newest) visit(**newest);
+  }
+}
+
+bool Warming::replacementWaitsFor(const std::string& edsName) const {
+  return std::ranges::any_of(pendingClusters_, [&](const auto& pending) {
+    return pending.second && (*pending.second)->edsName == edsName;
+  });
+}
+
+}  // namespace sockmesh
