@@ -3,43 +3,35 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
-#include <array>
 #include <mutex>
+
+#include "base/printable.h"
 
 namespace sockmesh {
 namespace {
 
-// %v puts the message in as it is; a JSON line needs it escaped.
-class JsonMessage final : public spdlog::custom_flag_formatter {
+// %v puts the message in as it is: a name with a newline in it would make a line of its own.
+template <std::string (*kEscape)(std::string_view)>
+class EscapedMessage final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&,
               spdlog::memory_buf_t& out) override {
-    for (const char c : message.payload) append(c, out);
+    const std::string escaped = kEscape({message.payload.data(), message.payload.size()});
+    out.append(escaped.data(), escaped.data() + escaped.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {
-    return std::make_unique<JsonMessage>();
-  }
-
- private:
-  static void append(char c, spdlog::memory_buf_t& out) {
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
-    } else {
-      out.push_back(c);
-    }
+    return std::make_unique<EscapedMessage>();
   }
 };
 
 std::unique_ptr<spdlog::formatter> makeFormatter(bool json) {
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   if (json) {
-    formatter->add_flag<JsonMessage>('J').set_pattern(
+    formatter->add_flag<EscapedMessage<jsonEscaped>>('J').set_pattern(
         R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","scope":"%n","message":"%J"})");
   } else {
-    formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %n: %v");
+    formatter->add_flag<EscapedMessage<printable>>('J').set_pattern(
+        "%Y-%m-%dT%H:%M:%S.%e %L %n: %J");
   }
   return formatter;
 }

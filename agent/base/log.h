@@ -1,5 +1,6 @@
 // Logging: named spdlog loggers as scopes ("xds", "datapath", ...), text for people or one JSON
-// object a line. Data goes to stdout, messages to stderr.
+// object a line. Data goes to stdout, messages to stderr. A message is one line: what it has of
+// newlines and of characters that a terminal obeys is escaped (base/printable.h).
 #pragma once
 
 #include <memory>

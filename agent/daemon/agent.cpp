@@ -45,8 +45,9 @@ Status Agent::watchSignals() {
   return loop_->watch(signals_.get(), [this] {
     signalfd_siginfo info{};
     if (read(signals_.get(), &info, sizeof(info)) != sizeof(info)) return;
-    logger("main")->info("{}: ending; the datapath stays in place",
-                         strsignal(static_cast<int>(info.ssi_signo)));
+    logger("main")->info(
+        "{}: ending; the datapath stays in place until sockmeshd --cleanup --bpffs-root {}",
+        strsignal(static_cast<int>(info.ssi_signo)), config_.datapath.bpffsRoot);
     loop_->stop();
   });
 }
@@ -63,8 +64,6 @@ Status Agent::startAdmin() {
   auto admin = AdminServer::start(config_.adminAddress, state_, metrics);
   if (!admin) return admin.error().in("admin");
   admin_ = std::move(admin).value();
-  logger("main")->info("sockmeshd {}, node {}, admin on {}", version(), state_.nodeId,
-                       admin_->address().toString());
   return {};
 }
 
@@ -73,9 +72,7 @@ Status Agent::startDatapath() {
   if (!datapath) return datapath.error();
   datapath_ = std::move(datapath).value();
   if (auto ok = datapath_->registerAgent(); !ok) return ok.error();
-  logger("datapath")
-      ->info("attached to {} (cgroup {}){}", datapath_->cgroupPath(), datapath_->cgroupId(),
-             datapath_->adopted() ? ", maps adopted" : "");
+  introduce();
 
   auto grace = BackgroundGracePeriod::create(
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
@@ -116,6 +113,24 @@ Status Agent::startDatapath() {
   reconciler_->setOverlay(
       std::make_shared<const HealthOverlay>(readOverlay(datapath_->maps(), *image)));
   return {};
+}
+
+// The first line that an operator meets: what changed on this machine, and how to undo it.
+void Agent::introduce() const {
+  const std::string& bpffs = config_.datapath.bpffsRoot;
+  logger("main")->info(
+      "sockmeshd {} attached to {} (cgroup {}), pinned under {}{}; to undo that, end it and run "
+      "sockmeshd --cleanup --bpffs-root {}; node {}, admin on {}",
+      version(), datapath_->cgroupPath(), datapath_->cgroupId(), PinPath(bpffs).folder,
+      datapath_->adopted() ? ", maps adopted" : "", bpffs, state_.nodeId,
+      admin_->address().toString());
+  for (const PinPath& other : PinPath::ofOtherVersions(bpffs)) {
+    logger("datapath")
+        ->warn(
+            "{} holds programs of another version, which go on answering beside ours: remove them "
+            "with sockmeshd --cleanup",
+            other.folder);
+  }
 }
 
 void Agent::startControlPlane() {

@@ -35,6 +35,7 @@ class Agent {
   Status watchSignals();
   Status startAdmin();
   Status startDatapath();
+  void introduce() const;
   void startControlPlane();
   void publishReadiness();
   void publishStats();

@@ -8,7 +8,10 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/host_port.h"
+#include "base/suggestion.h"
 #include "xds/field_errors.h"
+#include "xds/foreign_document.h"
 #include "xds/yaml_json.h"
 
 namespace sockmesh {
@@ -18,7 +21,29 @@ constexpr const char* kDefaultAdminAddress = "127.0.0.1:15077";
 // Kubernetes' own default and limit of clientIP.timeoutSeconds.
 constexpr std::uint32_t kDefaultAffinitySeconds = 10800;
 constexpr std::int64_t kLongestAffinitySeconds = 86400;
-constexpr std::array kLogLevels = {"trace", "debug", "info", "warn", "error", "off"};
+const std::vector<std::string> kLogLevels = {"trace", "debug", "info", "warn", "error", "off"};
+
+// What to do where the file is of another kind; "" where that is not known.
+std::string adviceOn(const std::string& text) {
+  using Kind = ForeignDocument::Kind;
+  const auto documents = parseDocuments(text);
+  if (!documents || documents->empty()) return "";
+  const auto foreign = foreignDocument(*documents->front());
+  if (!foreign || foreign->kind == Kind::kAgentConfig) return "";
+  const std::string is = "; this file is " + foreign->what;
+  switch (foreign->kind) {
+    case Kind::kBootstrap:
+      return is + ": sockmeshd has a configuration of its own, where the control plane is " +
+             "ads: {address: HOST:PORT} and node is written as here";
+    case Kind::kXdsResource:
+    case Kind::kWithoutType:
+      return is + ": those come from a control plane, and sockmesh-xds serves a folder of them";
+    case Kind::kIstio:
+      return is + ": it goes to the Kubernetes API, and istiod tells the agent";
+    default:
+      return is + ", not a configuration of sockmeshd";
+  }
+}
 
 Result<sockmesh::config::v1::AgentConfig> readFile(const std::string& path) {
   sockmesh::config::v1::AgentConfig proto;
@@ -27,17 +52,10 @@ Result<sockmesh::config::v1::AgentConfig> readFile(const std::string& path) {
   std::stringstream text;
   text << file.rdbuf();
   if (!file) return Error::fromErrno(path, errno == 0 ? EIO : errno);
-  if (auto parsed = parseYamlOrJson(text.str(), proto); !parsed) return parsed.error().in(path);
+  if (auto parsed = parseYamlOrJson(text.str(), proto); !parsed) {
+    return Error(parsed.error().message() + adviceOn(text.str())).in(path);
+  }
   return proto;
-}
-
-// HOST:PORT with a host name or an address; gRPC resolves it.
-bool isHostPort(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) return false;
-  if (text.find_first_not_of("0123456789", colon + 1) != std::string::npos) return false;
-  const unsigned long port = std::strtoul(text.c_str() + colon + 1, nullptr, 10);
-  return port >= 1 && port <= 65535;
 }
 
 std::string hostName() {
@@ -104,6 +122,16 @@ void takeAffinity(const sockmesh::config::v1::LoadBalancing& proto, AffinityOpti
   }
 }
 
+// gRPC resolves it, and takes much more than HOST:PORT for an address.
+void checkXdsAddress(const std::string& address, FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "ads");
+  if (address.empty()) {
+    errors.add("address", "the control plane's HOST:PORT is needed (or --xds-address)");
+  } else if (const auto parsed = parseHostPort(address); !parsed) {
+    errors.add("address", parsed.error().message());
+  }
+}
+
 void applyFlags(const Flags& flags, sockmesh::config::v1::AgentConfig& proto) {
   if (flags.xdsAddress) proto.mutable_ads()->set_address(*flags.xdsAddress);
   if (flags.nodeId) proto.mutable_node()->set_id(*flags.nodeId);
@@ -130,12 +158,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.node = proto.node();
   if (config.node.id().empty()) config.node.set_id(hostName());
   config.xdsAddress = proto.ads().address();
-  if (!flags.cleanup && !isHostPort(config.xdsAddress)) {
-    const FieldErrors::Scope scope(errors, "ads");
-    errors.add("address", config.xdsAddress.empty()
-                              ? "the control plane's HOST:PORT is needed (or --xds-address)"
-                              : "\"" + config.xdsAddress + "\" is not HOST:PORT");
-  }
+  if (!flags.cleanup) checkXdsAddress(config.xdsAddress, errors);
   takeDatapath(proto.datapath(), config.datapath, errors);
   const std::string admin =
       proto.admin().address().empty() ? kDefaultAdminAddress : proto.admin().address();
@@ -149,8 +172,9 @@ Result<Config> loadConfig(const Flags& flags) {
   if (!proto.logging().level().empty()) config.logLevel = proto.logging().level();
   if (std::find(kLogLevels.begin(), kLogLevels.end(), config.logLevel) == kLogLevels.end()) {
     const FieldErrors::Scope scope(errors, "logging");
-    errors.add("level",
-               "\"" + config.logLevel + "\" is not one of trace, debug, info, warn, error, off");
+    errors.add("level", "\"" + config.logLevel +
+                            "\" is not one of trace, debug, info, warn, error, off" +
+                            didYouMean(config.logLevel, kLogLevels));
   }
   config.localCluster = proto.load_balancing().local_cluster();
   config.weightedRandom = proto.load_balancing().weighted_random();

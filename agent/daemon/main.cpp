@@ -4,6 +4,8 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/printable.h"
+#include "base/usage_problem.h"
 #include "base/version.h"
 #include "daemon/agent.h"
 #include "daemon/config.h"
@@ -49,7 +51,7 @@ void describe(CLI::App& app, Flags& flags, bool& version) {
 }
 
 int fail(int code, const Error& error) {
-  std::fprintf(stderr, "sockmeshd: %s\n", error.message().c_str());
+  std::fprintf(stderr, "sockmeshd: %s\n", printable(error.message()).c_str());
   return code;
 }
 
@@ -60,9 +62,10 @@ int run(const Flags& flags) {
     return fail(kExitBadData, ok.error());
   }
   if (flags.cleanup) {
-    if (auto done = Datapath::cleanup(config->datapath.bpffsRoot); !done) {
-      return fail(kExitFailure, done.error());
-    }
+    const std::string& bpffs = config->datapath.bpffsRoot;
+    const auto removed = Datapath::cleanup(bpffs);
+    if (!removed) return fail(kExitFailure, removed.error());
+    for (const std::string& line : removed->lines(bpffs)) std::printf("%s\n", line.c_str());
     return 0;
   }
   blockSignals();
@@ -80,15 +83,18 @@ int main(int argc, char** argv) {
   CLI::App app(
       "sockmeshd: the sockmesh node agent. It balances connect() to service addresses in\n"
       "the kernel, from what an xDS control plane says. SIGTERM ends the agent and leaves\n"
-      "the datapath in place; --cleanup removes it.");
+      "the datapath in place; --cleanup removes it.",
+      "sockmeshd");
   sockmesh::Flags flags;
   bool version = false;
   sockmesh::describe(app, flags, version);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : sockmesh::kExitUsage;
+    const std::string problem = sockmesh::usageProblem(app, error) + " (see sockmeshd --help)";
+    return sockmesh::fail(sockmesh::kExitUsage, sockmesh::Error(problem));
   }
   if (version) {
     std::printf("sockmeshd %s\n", sockmesh::version());

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -33,9 +34,9 @@ class LibbpfLog {
     if (level == LIBBPF_DEBUG) return 0;
     std::array<char, 4096> line{};
     const int length = std::vsnprintf(line.data(), line.size(), format, args);
-    std::string text(line.data());
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    logger("libbpf")->debug(text);
+    // A message of ours is one line.
+    std::istringstream text(line.data());
+    for (std::string one; std::getline(text, one);) logger("libbpf")->debug(one);
     return length;
   }
 };
@@ -155,13 +156,14 @@ bool holdsNothing(const std::string& bpffs) {
   return !failed;
 }
 
-void unmountOwnBpffs(const std::string& root) {
+// Whether one was there.
+bool unmountOwnBpffs(const std::string& root) {
   std::ifstream mounts("/proc/self/mounts");
   for (std::string source, point, rest; mounts >> source >> point && std::getline(mounts, rest);) {
     if (point != root || source != kBpffsSource) continue;
-    if (holdsNothing(root)) umount(root.c_str());
-    return;
+    return holdsNothing(root) && umount(root.c_str()) == 0;
   }
+  return false;
 }
 
 }  // namespace
@@ -189,16 +191,7 @@ Result<std::unique_ptr<Datapath>> Datapath::open(const DatapathOptions& options)
   const PinPath pins(options.bpffsRoot);
   Status started = datapath->load(options, pins);
   if (started) started = datapath->attach(pins);
-  if (started) {
-    for (const PinPath& other : PinPath::ofOtherVersions(options.bpffsRoot)) {
-      logger("datapath")
-          ->warn(
-              "{} holds programs of another version, which go on answering beside "
-              "ours: remove them with sockmeshd --cleanup",
-              other.folder);
-    }
-    return datapath;
-  }
+  if (started) return datapath;
   // Maps alone do nothing; without links they are of no use to anyone.
   if (!datapath->adopted_) {
     [[maybe_unused]] const Status removed = removePins(pins);
@@ -297,18 +290,22 @@ EjectionControl Datapath::ejections() const {
           bpf_program__fd(skeleton_->bpf->progs.sm_agent_return)};
 }
 
-Status Datapath::cleanup(const std::string& bpffsRoot) {
-  if (!exists(bpffsRoot)) return {};
+Result<CleanupReport> Datapath::cleanup(const std::string& bpffsRoot) {
+  CleanupReport report;
+  if (!exists(bpffsRoot)) return report;
   {
     auto lock = lockPins(bpffsRoot);
     if (!lock) return lock.error();
-    if (auto removed = removePins(PinPath(bpffsRoot)); !removed) return removed;
-    for (const PinPath& other : PinPath::ofOtherVersions(bpffsRoot)) {
-      if (auto removed = removePins(other); !removed) return removed;
+    std::vector<PinPath> all = PinPath::ofOtherVersions(bpffsRoot);
+    all.insert(all.begin(), PinPath(bpffsRoot));
+    for (const PinPath& pins : all) {
+      report.add(pins);
+      if (auto removed = removePins(pins); !removed) return removed.error();
     }
   }
-  unmountOwnBpffs(bpffsRoot);  // the lock would keep it busy
-  return {};
+  // The lock would keep it busy.
+  if (unmountOwnBpffs(bpffsRoot)) report.unmounted = bpffsRoot;
+  return report;
 }
 
 }  // namespace sockmesh

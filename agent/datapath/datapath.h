@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "datapath/cgroup_root.h"
+#include "datapath/cleanup_report.h"
 #include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
@@ -46,9 +47,10 @@ class Datapath {
   // For as long as this lives.
   EjectionControl ejections() const;
 
-  // Detaches the programs and removes pins, maps and the folder; what is not there is no error. An
-  // Error, and nothing is changed, while another process has the datapath open.
-  static Status cleanup(const std::string& bpffsRoot);
+  // Detaches the programs and removes pins, maps and the folder, also those of other versions, and
+  // says what was there; nothing there is no error. An Error, and nothing is changed, while another
+  // process has the datapath open.
+  static Result<CleanupReport> cleanup(const std::string& bpffsRoot);
 
  private:
   struct Skeleton;

@@ -9,7 +9,7 @@ namespace {
 
 using Kind = DocumentNode::Kind;
 
-constexpr std::size_t kMaxQuoted = 64;  // bytes of a scalar that an error repeats
+constexpr std::size_t kMaxQuoted = 64;  // bytes of a scalar or key that an error repeats
 
 void appendString(std::string& json, std::string_view text) {
   json += '"';
@@ -72,16 +72,31 @@ void appendJson(std::string& json, const DocumentNode& node) {
 }
 
 Status grow(DocumentNode& parent, const DocumentNode& child, int line) {
-  parent.size += child.size;
+  parent.values += child.values;
+  parent.bytes += child.bytes + child.text.size();
   parent.depth = std::max(parent.depth, child.depth + 1);
   if (parent.depth <= kMaxDocumentDepth) return {};
-  return errorAtLine(line, fmt::format("nested more than {} deep", kMaxDocumentDepth));
+  return tooDeep(line);
 }
 
 }  // namespace
 
+Error tooDeep(int line) {
+  return errorAtLine(line, fmt::format("nested more than {} deep", kMaxDocumentDepth));
+}
+
 Error errorAtLine(int line, const std::string& message) {
   return Error(fmt::format("line {}: {}", line, message));
+}
+
+std::string shortened(std::string_view text) {
+  if (text.size() <= kMaxQuoted) return std::string(text);
+  return std::string(text.substr(0, kMaxQuoted)) + "...";
+}
+
+const DocumentField* DocumentNode::find(std::string_view key) const {
+  const auto found = std::ranges::find(fields, key, &DocumentField::key);
+  return found == fields.end() ? nullptr : &*found;
 }
 
 std::string DocumentNode::describe() const {
@@ -111,6 +126,7 @@ Status addItem(DocumentNode& list, DocumentPtr item) {
 
 Status addField(DocumentNode& map, DocumentField field) {
   Status grown = grow(map, *field.value, field.line);
+  map.bytes += field.key.size();
   map.fields.push_back(std::move(field));
   return grown;
 }
@@ -122,7 +138,7 @@ Status checkKeys(const DocumentNode& map) {
   const auto twice = std::ranges::adjacent_find(sorted, {}, &DocumentField::key);
   if (twice == sorted.end()) return {};
   return errorAtLine(twice[1]->line, fmt::format("key '{}' is there already, in line {}",
-                                                 twice[1]->key, twice[0]->line));
+                                                 shortened(twice[1]->key), twice[0]->line));
 }
 
 std::string toJson(const DocumentNode& node) {

@@ -33,8 +33,12 @@ struct DocumentNode {
   std::vector<DocumentField> fields;  // kMap: in the order of the text, keys unique
 
   // Of the whole subtree; kept at building so that aliases cannot make it explode.
-  std::uint64_t size = 1;
+  std::uint64_t values = 1;
+  std::uint64_t bytes = 0;  // of keys and scalars
   int depth = 1;
+
+  // The field of a kMap with this key; null where there is none. Looks at all of them in turn.
+  const DocumentField* find(std::string_view key) const;
 
   // A scalar as the text had it and what it is: "80 (a number)", "a list".
   std::string describe() const;
@@ -42,8 +46,11 @@ struct DocumentNode {
 
 // Deeper than protobuf's own limit for JSON makes no sense, and recursion needs one.
 inline constexpr int kMaxDocumentDepth = 100;
+Error tooDeep(int line);
 
 Error errorAtLine(int line, const std::string& message);  // "line 7: message"
+// `text`, or its beginning and "..." where an error should not repeat all of it.
+std::string shortened(std::string_view text);
 
 // Append to a node that is being built. Error: nested too deep.
 Status addItem(DocumentNode& list, DocumentPtr item);
@@ -53,10 +60,13 @@ Status checkKeys(const DocumentNode& map);
 
 std::string toJson(const DocumentNode& node);
 
+// Parsers: `firstLine` is the number of the text's first line, where it is a part of a file. Time
+// and memory grow with the length of the text, whatever it holds.
+
 // The documents of a YAML stream. A plain scalar is a number, a boolean or null by YAML 1.2's core
 // schema; infinities and NaN become the strings that proto3 JSON has for them.
-Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text);
+Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text, int firstLine = 1);
 // One JSON text (RFC 8259).
-Result<DocumentPtr> parseJsonDocument(std::string_view text);
+Result<DocumentPtr> parseJsonDocument(std::string_view text, int firstLine = 1);
 
 }  // namespace sockmesh

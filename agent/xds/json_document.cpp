@@ -1,7 +1,5 @@
 // JSON (RFC 8259) -> DocumentNode. Not left to the YAML parser, which rejects some JSON (surrogate
 // pairs, long keys) and takes much that is none.
-#include <fmt/format.h>
-
 #include <array>
 #include <charconv>
 #include <optional>
@@ -37,7 +35,7 @@ void appendUtf8(std::string& text, std::uint32_t point) {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : rest_(text) {}
+  Parser(std::string_view text, int firstLine) : rest_(text), line_(firstLine) {}
 
   Result<DocumentPtr> parse() {
     DocumentPtr root = value(1);
@@ -54,7 +52,7 @@ class Parser {
     auto node = std::make_shared<DocumentNode>();
     node->line = line_;
     if (depth > kMaxDocumentDepth) {
-      fail(fmt::format("nested more than {} deep", kMaxDocumentDepth));
+      check(tooDeep(line_));
     } else if (take("{")) {
       node->kind = Kind::kMap;
       map(*node, depth);
@@ -209,14 +207,14 @@ class Parser {
   void fail(const std::string& message) { check(errorAtLine(line_, message)); }
 
   std::string_view rest_;
-  int line_ = 1;
+  int line_;
   std::optional<Error> error_;
 };
 
 }  // namespace
 
-Result<DocumentPtr> parseJsonDocument(std::string_view text) {
-  return Parser(text).parse();
+Result<DocumentPtr> parseJsonDocument(std::string_view text, int firstLine) {
+  return Parser(text, firstLine).parse();
 }
 
 }  // namespace sockmesh

@@ -7,6 +7,9 @@
 #include <map>
 #include <string_view>
 
+#include "base/suggestion.h"
+#include "xds/foreign_document.h"
+
 namespace sockmesh {
 namespace {
 
@@ -37,11 +40,6 @@ bool hasOwnJson(const std::string& typeName) {
   return isWrapper(typeName) || isTimeText(typeName) || typeName == "google.protobuf.Struct" ||
          typeName == "google.protobuf.Value" || typeName == "google.protobuf.ListValue" ||
          typeName == "google.protobuf.Any";
-}
-
-const DocumentField* findField(const DocumentNode& map, std::string_view key) {
-  const auto found = std::ranges::find(map.fields, key, &DocumentField::key);
-  return found == map.fields.end() ? nullptr : &*found;
 }
 
 // By its name in the proto file or its JSON name.
@@ -79,7 +77,7 @@ class Checker {
     Scope(Checker& checker, const std::string& name)
         : path_(checker.path_), before_(checker.path_.size()) {
       if (before_ > 0) path_ += '.';
-      path_ += name;
+      path_ += shortened(name);
     }
     Scope(Checker& checker, std::size_t index)
         : path_(checker.path_), before_(checker.path_.size()) {
@@ -99,6 +97,7 @@ class Checker {
     std::map<const FieldDescriptor*, std::string> given;
     std::map<const OneofDescriptor*, std::string> chosen;
     for (const DocumentField& one : node.fields) {
+      if (full()) return;
       if (one.key == skip) continue;
       const Scope scope(*this, one.key);
       const FieldDescriptor* field = findProtoField(type, one.key);
@@ -120,7 +119,9 @@ class Checker {
   static Error noSuchField(const std::string& key, const Descriptor& type) {
     std::vector<std::string> names;
     for (int i = 0; i < type.field_count(); ++i) names.push_back(type.field(i)->name());
-    return Error(fmt::format("no such field in {}{}", type.full_name(), didYouMean(key, names)));
+    std::string hint = fieldHint(type.full_name(), key);
+    if (hint.empty()) hint = didYouMean(key, names);
+    return Error(fmt::format("no such field in {}{}", type.full_name(), hint));
   }
 
   // In JSON, null is a field that is not given; only a Value can hold one.
@@ -137,7 +138,7 @@ class Checker {
     if (field.is_map()) return mapEntries(node, field);
     if (!field.is_repeated()) return single(node, field);
     if (node.kind != Kind::kList) return expect(node, Kind::kList, "a list");
-    for (std::size_t i = 0; i < node.items.size(); ++i) {
+    for (std::size_t i = 0; i < node.items.size() && !full(); ++i) {
       const Scope scope(*this, i);
       element(*node.items[i], field);
     }
@@ -147,6 +148,7 @@ class Checker {
     if (node.kind != Kind::kMap) return expect(node, Kind::kMap, "a map");
     const Descriptor& entry = *field.message_type();
     for (const DocumentField& one : node.fields) {
+      if (full()) return;
       const Scope scope(*this, one.key);
       add(one.line, checkKey(one.key, *entry.map_key()));
       element(*one.value, *entry.map_value());
@@ -168,18 +170,19 @@ class Checker {
 
   void any(const DocumentNode& node) {
     if (node.kind != Kind::kMap) return expect(node, Kind::kMap, "a map with @type");
-    const DocumentField* typeField = findField(node, kTypeKey);
+    const DocumentField* typeField = node.find(kTypeKey);
     if (typeField == nullptr) return add(node.line, Error("needs an @type"));
     const Descriptor* type = anyType(*typeField);
     if (type == nullptr) return;
     if (!hasOwnJson(type->full_name())) return fields(node, *type, kTypeKey);
-    const DocumentField* content = findField(node, "value");
+    const DocumentField* content = node.find("value");
     if (content == nullptr) {
       return add(node.line,
                  Error(fmt::format("needs a value beside the @type {}", type->full_name())));
     }
     for (const DocumentField& one : node.fields) {
       if (&one == typeField || &one == content) continue;
+      if (full()) return;
       const Scope scope(*this, one.key);
       add(one.line, Error("no such field beside @type and value"));
     }
@@ -192,22 +195,37 @@ class Checker {
     const Scope scope(*this, std::string(kTypeKey));
     const DocumentNode& url = *field.value;
     if (url.kind != Kind::kString || !url.text.starts_with(kTypeUrlPrefix)) {
-      add(url.line, Error(url.describe() + " does not begin with " + std::string(kTypeUrlPrefix)));
+      const bool bare = url.kind == Kind::kString && isType(url.text);
+      const std::string meant = std::string(kTypeUrlPrefix) + url.text;
+      add(url.line, Error(url.describe() + " does not begin with " + std::string(kTypeUrlPrefix) +
+                          (bare ? ", did you mean " + meant + "?" : "")));
       return nullptr;
     }
     const std::string name = url.text.substr(kTypeUrlPrefix.size());
-    const Descriptor* type =
-        google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
-    if (type == nullptr) add(url.line, Error("'" + name + "' is no message type known here"));
+    const Descriptor* type = pool().FindMessageTypeByName(name);
+    if (type == nullptr) {
+      add(url.line,
+          Error("'" + shortened(name) + "' is no message type known here" + typeHint(name)));
+    }
     return type;
   }
+
+  static const google::protobuf::DescriptorPool& pool() {
+    return *google::protobuf::DescriptorPool::generated_pool();
+  }
+  static bool isType(const std::string& name) {
+    return pool().FindMessageTypeByName(name) != nullptr;
+  }
+
+  // There are as many errors as anybody reads: what else is wrong is not looked for.
+  bool full() const { return errors_.size() > kMaxErrors; }
 
   void expect(const DocumentNode& node, Kind kind, const std::string& what) {
     if (node.kind != kind) add(node.line, Error(node.describe() + " is not " + what));
   }
 
   void add(int line, const Status& status) {
-    if (status || errors_.size() > kMaxErrors) return;
+    if (status || full()) return;
     const std::string& message = status.error().message();
     if (errors_.size() == kMaxErrors) {
       errors_.push_back("and more");

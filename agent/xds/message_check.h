@@ -20,7 +20,4 @@ Status checkKey(const std::string& key, const google::protobuf::FieldDescriptor&
 // The same for a Duration, Timestamp or FieldMask.
 Status checkTimeText(const DocumentNode& node, const std::string& typeName);
 
-// ", did you mean NAME?" with the most similar of `names`, or "" where none is similar.
-std::string didYouMean(const std::string& given, const std::vector<std::string>& names);
-
 }  // namespace sockmesh

@@ -4,8 +4,9 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
+#include "base/suggestion.h"
+#include "xds/foreign_document.h"
 #include "xds/message_check.h"
 
 namespace sockmesh {
@@ -14,23 +15,7 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using Kind = DocumentNode::Kind;
 
-constexpr std::size_t kMaxSuggestionDistance = 3;
 constexpr std::int64_t kMaxDurationSeconds = 315'576'000'000;  // google.protobuf.Duration's
-
-// Levenshtein's: how many characters to insert, remove or replace.
-std::size_t editDistance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
 
 // Integers may be written as 3, "3", 3.0 and 3e0.
 template <typename T>
@@ -39,11 +24,12 @@ Status checkInteger(const std::string& text, bool isString, const char* typeName
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   if (stop == end && error == std::errc()) return {};
-  const Error wrong(fmt::format("{} is no {}", isString ? "'" + text + "'" : text, typeName));
+  const Error wrong(fmt::format(
+      "{} is no {}", isString ? "'" + shortened(text) + "'" : shortened(text), typeName));
   const bool digits = text.find_first_not_of("-0123456789") == std::string::npos && text != "-";
   if (digits || isString) {
     if (!digits || text.empty()) return wrong;
-    return Error(fmt::format("{} is out of the range of {}, {} to {}", text, typeName,
+    return Error(fmt::format("{} is out of the range of {}, {} to {}", shortened(text), typeName,
                              std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
   }
   double number = 0;
@@ -73,7 +59,7 @@ Status checkFloat(const DocumentNode& node, const char* typeName, double limit) 
   const bool tooLarge = error == std::errc() ? std::abs(value) > limit
                                              : node.text.find("e-") == std::string::npos &&
                                                    node.text.find("E-") == std::string::npos;
-  if (tooLarge) return Error(node.text + " is out of the range of " + typeName);
+  if (tooLarge) return Error(shortened(node.text) + " is out of the range of " + typeName);
   return {};
 }
 
@@ -85,8 +71,11 @@ Status checkEnum(const DocumentNode& node, const google::protobuf::EnumDescripto
   if (type.FindValueByName(node.text) != nullptr) return {};
   std::vector<std::string> names;
   for (int i = 0; i < type.value_count(); ++i) names.push_back(type.value(i)->name());
-  return Error(fmt::format("'{}' is none of the values of {}{}", node.text, type.full_name(),
-                           didYouMean(node.text, names)));
+  std::string hint = enumHint(type.full_name(), node.text);
+  if (hint.empty()) hint = didYouMean(node.text, names);
+  if (hint.empty()) hint = fmt::format(": {}", fmt::join(names, ", "));
+  return Error(fmt::format("'{}' is none of the values of {}{}", shortened(node.text),
+                           type.full_name(), hint));
 }
 
 // Base64, also in its URL alphabet, padded or not.
@@ -154,19 +143,6 @@ bool isDuration(std::string_view text) {
 
 }  // namespace
 
-std::string didYouMean(const std::string& given, const std::vector<std::string>& names) {
-  const std::string* best = nullptr;
-  // A third of a short name is a different name.
-  std::size_t distance = std::min(kMaxSuggestionDistance, given.size() / 3) + 1;
-  for (const std::string& name : names) {
-    const std::size_t to = editDistance(given, name);
-    if (to >= distance) continue;
-    distance = to;
-    best = &name;
-  }
-  return best == nullptr ? "" : ", did you mean " + *best + "?";
-}
-
 Status checkScalar(const DocumentNode& node, const FieldDescriptor& field) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL:
@@ -187,7 +163,7 @@ Status checkKey(const std::string& key, const FieldDescriptor& field) {
   node.text = key;
   if (field.cpp_type() != FieldDescriptor::CPPTYPE_BOOL) return checkScalar(node, field);
   if (key == "true" || key == "false") return {};
-  return Error("'" + key + "' is neither true nor false");
+  return Error("'" + shortened(key) + "' is neither true nor false");
 }
 
 Status checkTimeText(const DocumentNode& node, const std::string& typeName) {

@@ -19,16 +19,16 @@ namespace {
 
 using Kind = DocumentNode::Kind;
 
-// Values that aliases may add to what the text itself holds, before it is taken for an attack.
-constexpr std::uint64_t kMaxAliased = 1'000'000;
-
-int lineOf(const YAML::Mark& mark) {
-  return mark.line + 1;
-}
+// What aliases may add to what the text itself holds, before it is taken for an attack.
+constexpr std::uint64_t kMaxAliasedValues = 1'000'000;
+constexpr std::uint64_t kMaxAliasedBytes = 64U << 20U;
 
 // Builds one document. Keeps the first error and then ignores what comes.
 class Builder final : public YAML::EventHandler {
  public:
+  explicit Builder(int firstLine) : firstLine_(firstLine) {}
+
+  const std::optional<Error>& error() const { return error_; }
   Result<DocumentPtr> finish() && {
     if (error_) return *error_;
     return root_ ? root_ : std::make_shared<DocumentNode>();
@@ -57,9 +57,11 @@ class Builder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchored_.find(anchor);
     if (found == anchored_.end()) return fail(lineOf(mark), "an alias to what contains it");
-    aliased_ += found->second->size;
-    if (aliased_ > kMaxAliased) {
-      return fail(lineOf(mark), fmt::format("aliases add more than {} values", kMaxAliased));
+    aliasedValues_ += found->second->values;
+    aliasedBytes_ += found->second->bytes + found->second->text.size();
+    if (aliasedValues_ > kMaxAliasedValues || aliasedBytes_ > kMaxAliasedBytes) {
+      return fail(lineOf(mark), fmt::format("aliases add more than {} values or {} MiB",
+                                            kMaxAliasedValues, kMaxAliasedBytes >> 20U));
     }
     complete(found->second, 0);
   }
@@ -83,7 +85,9 @@ class Builder final : public YAML::EventHandler {
     std::optional<DocumentField> field;  // of a map: its key is read, its value is not
   };
 
-  static std::shared_ptr<DocumentNode> make(Kind kind, const YAML::Mark& mark) {
+  int lineOf(const YAML::Mark& mark) const { return firstLine_ + mark.line; }
+
+  std::shared_ptr<DocumentNode> make(Kind kind, const YAML::Mark& mark) const {
     auto node = std::make_shared<DocumentNode>();
     node->kind = kind;
     node->line = lineOf(mark);
@@ -100,6 +104,7 @@ class Builder final : public YAML::EventHandler {
       fail(lineOf(mark), "tag " + tag + " is not supported here");
     }
     if (atKey()) fail(lineOf(mark), "a key is a list or a map");
+    if (open_.size() >= kMaxDocumentDepth) check(tooDeep(lineOf(mark)));
     open_.push_back({make(kind, mark), anchor, std::nullopt});
   }
 
@@ -136,11 +141,13 @@ class Builder final : public YAML::EventHandler {
   }
   void fail(int line, const std::string& message) { check(errorAtLine(line, message)); }
 
+  int firstLine_;
   YAML::Mark start_;
   DocumentPtr root_;
   std::vector<Open> open_;
   std::map<YAML::anchor_t, DocumentPtr> anchored_;
-  std::uint64_t aliased_ = 0;
+  std::uint64_t aliasedValues_ = 0;
+  std::uint64_t aliasedBytes_ = 0;
   std::optional<Error> error_;
 };
 
@@ -148,7 +155,7 @@ class Builder final : public YAML::EventHandler {
 // finds no end of what it cannot parse there (a lone "]").
 class Boundaries {
  public:
-  explicit Boundaries(std::string_view text) : rest_(text) {}
+  Boundaries(std::string_view text, int firstLine) : rest_(text), firstLine_(firstLine) {}
 
   Status begin(const YAML::Mark& start) {
     const bool follows = std::exchange(started_, true);
@@ -163,11 +170,12 @@ class Boundaries {
       ++line_;
     }
     if (!follows || (marked && !stuck)) return {};
-    return errorAtLine(lineOf(start), "this does not belong to the document before it");
+    return errorAtLine(firstLine_ + start.line, "this does not belong to the document before it");
   }
 
  private:
   std::string_view rest_;
+  int firstLine_;
   int line_ = 0;  // the first of rest_, from 0
   int position_ = 0;
   bool started_ = false;
@@ -175,22 +183,25 @@ class Boundaries {
 
 }  // namespace
 
-Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text) {
+Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text, int firstLine) {
   std::vector<DocumentPtr> documents;
-  Boundaries boundaries(text);
+  Boundaries boundaries(text, firstLine);
   std::istringstream stream(text);
+  std::optional<Builder> builder;
   try {
     YAML::Parser parser(stream);
     while (true) {
-      Builder builder;
-      if (!parser.HandleNextDocument(builder)) return documents;
-      if (Status begun = boundaries.begin(builder.start()); !begun) return begun.error();
-      auto document = std::move(builder).finish();
+      builder.emplace(firstLine);
+      if (!parser.HandleNextDocument(*builder)) return documents;
+      if (Status begun = boundaries.begin(builder->start()); !begun) return begun.error();
+      auto document = std::move(*builder).finish();
       if (!document) return document.error();
       documents.push_back(*std::move(document));
     }
   } catch (const YAML::Exception& exception) {
-    return errorAtLine(exception.mark.line + 1, exception.msg);
+    // What was wrong before may be why the parser stumbles.
+    if (builder && builder->error()) return *builder->error();
+    return errorAtLine(firstLine + exception.mark.line, exception.msg);
   }
 }
 

@@ -8,16 +8,33 @@
 namespace sockmesh {
 namespace {
 
-// JSON is taken as such, because YAML's parser does not know all of it.
-Result<std::vector<DocumentPtr>> parseDocuments(const std::string& text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first != std::string::npos && (text[first] == '{' || text[first] == '[')) {
-    if (auto json = parseJsonDocument(text)) return std::vector<DocumentPtr>{*std::move(json)};
-  }
-  return parseYamlDocuments(text);
+constexpr const char* kBlanks = " \t\r\n";
+
+bool opensBracket(const std::string& text, std::size_t at) {
+  return at != std::string::npos && (text[at] == '{' || text[at] == '[');
 }
 
-Status fill(const DocumentNode& node, google::protobuf::Message& message) {
+// A bracket and then a string or another bracket: meant to be JSON, although YAML may begin like
+// that, too.
+bool looksLikeJson(const std::string& text, std::size_t first) {
+  const std::size_t second = text.find_first_not_of(kBlanks, first + 1);
+  return second != std::string::npos && (text[second] == '"' || opensBracket(text, second));
+}
+
+}  // namespace
+
+// JSON is taken as such, because YAML's parser does not know all of it.
+Result<std::vector<DocumentPtr>> parseDocuments(const std::string& text, int firstLine) {
+  const std::size_t first = text.find_first_not_of(kBlanks);
+  if (!opensBracket(text, first)) return parseYamlDocuments(text, firstLine);
+  auto json = parseJsonDocument(text, firstLine);
+  if (json) return std::vector<DocumentPtr>{*std::move(json)};
+  auto yaml = parseYamlDocuments(text, firstLine);
+  if (!yaml && looksLikeJson(text, first)) return json.error();
+  return yaml;
+}
+
+Status parseNode(const DocumentNode& node, google::protobuf::Message& message) {
   if (Status checked = checkMessage(node, *message.GetDescriptor()); !checked) return checked;
   message.Clear();
   google::protobuf::util::JsonParseOptions options;
@@ -26,16 +43,6 @@ Status fill(const DocumentNode& node, google::protobuf::Message& message) {
   if (parsed.ok()) return {};
   // The check leaves next to nothing for protobuf to find, so this has no path.
   return errorAtLine(node.line, parsed.ToString());
-}
-
-}  // namespace
-
-Result<std::vector<std::string>> yamlToJson(const std::string& text) {
-  const auto documents = parseDocuments(text);
-  if (!documents) return documents.error();
-  std::vector<std::string> json;
-  for (const DocumentPtr& document : *documents) json.push_back(toJson(*document));
-  return json;
 }
 
 Status parseYamlOrJson(const std::string& text, google::protobuf::Message& message) {
@@ -48,13 +55,13 @@ Status parseYamlOrJson(const std::string& text, google::protobuf::Message& messa
   DocumentNode empty;
   empty.kind = DocumentNode::Kind::kMap;
   const bool given = !documents->empty() && documents->front()->kind != DocumentNode::Kind::kNull;
-  return fill(given ? *documents->front() : empty, message);
+  return parseNode(given ? *documents->front() : empty, message);
 }
 
 Status parseJson(const std::string& json, google::protobuf::Message& message) {
   const auto document = parseJsonDocument(json);
   if (!document) return document.error();
-  return fill(**document, message);
+  return parseNode(**document, message);
 }
 
 }  // namespace sockmesh

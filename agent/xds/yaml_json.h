@@ -8,12 +8,16 @@
 #include <google/protobuf/message.h>
 
 #include "base/result.h"
+#include "xds/document.h"
 
 namespace sockmesh {
 
-// The documents of a YAML stream (or one JSON text), each as JSON text. Quoted scalars stay
-// strings; plain ones are numbers, booleans or null where they look like it (YAML 1.2 core).
-Result<std::vector<std::string>> yamlToJson(const std::string& text);
+// The documents of a YAML stream, or one JSON text; see document.h. Quoted scalars stay strings;
+// plain ones are numbers, booleans or null where they look like it (YAML 1.2 core).
+Result<std::vector<DocumentPtr>> parseDocuments(const std::string& text, int firstLine = 1);
+
+// A part of a document into `message`.
+Status parseNode(const DocumentNode& node, google::protobuf::Message& message);
 
 // One document into `message`. `text` is YAML or JSON.
 Status parseYamlOrJson(const std::string& text, google::protobuf::Message& message);

@@ -293,7 +293,7 @@ int measureAll(std::size_t count) {
     mesh.killAgent();
     measure(**sandbox, backends, policy, "dead", count);
     std::filesystem::remove_all(mesh.folder());
-    [[maybe_unused]] const Status cleaned = Datapath::cleanup((*sandbox)->bpffs());
+    [[maybe_unused]] const auto cleaned = Datapath::cleanup((*sandbox)->bpffs());
   }
   return 0;
 }

@@ -2,6 +2,8 @@
 // whole command lines over them, with no agent running.
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -12,6 +14,7 @@
 #include "datapath/live_state.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
+#include "support/process.h"
 #include "tools/sockmeshctl/cli.h"
 
 namespace sockmesh::test {
@@ -189,6 +192,73 @@ TEST_F(Inspect, TheCliShowsTheNodeWithTheAgentDead) {
   EXPECT_EQ(connections["items"][0]["vip"], "10.96.0.1:80");
   EXPECT_EQ(connections["items"][0]["endpoint"], backend_.toString());
   EXPECT_EQ(connections["items"][0]["state"], "established");
+}
+
+// What `ss -tne` prints of a connection is what its row has.
+TEST_F(Inspect, AConnectionIsFoundByWhatSsShows) {
+  makeTraffic();
+  std::uint64_t cookie = 0;
+  socklen_t length = sizeof(cookie);
+  ASSERT_EQ(getsockopt(client_.get(), SOL_SOCKET, SO_COOKIE, &cookie, &length), 0);
+  struct stat socket {};
+  ASSERT_EQ(fstat(client_.get(), &socket), 0);
+  struct stat netns {};
+  ASSERT_EQ(stat("/proc/thread-self/ns/net", &netns), 0);
+  std::ostringstream sk;
+  sk << "sk:" << std::hex << cookie;
+  const json row = ctl({"map", "dump", "connections"})["items"][0];
+  EXPECT_EQ(row["sk"], sk.str());
+  EXPECT_EQ(row["local"], localOf(client_.get()).toString());
+  EXPECT_EQ(row["inode"], socket.st_ino);
+  EXPECT_EQ(row["netns"], "net:[" + std::to_string(netns.st_ino) + "]");
+  struct stat path {};
+  ASSERT_EQ(stat(row["netnsPath"].get<std::string>().c_str(), &path), 0);
+  EXPECT_EQ(path.st_ino, netns.st_ino);
+}
+
+// A socket of a pod is found as well, with the way into its namespace.
+TEST_F(Inspect, ConnectionsOfOtherNamespacesAreFound) {
+  makeTraffic();
+  client_.reset();
+  // Holds a connection in a namespace of its own.
+  const std::string program =
+      "import signal, socket, subprocess\n"
+      "subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)\n"
+      "server = socket.create_server(('" +
+      backend_.ip.toString() + "', " + std::to_string(backend_.port) +
+      "))\n"
+      "client = socket.create_connection(('10.96.0.1', 80))\n"
+      "print('%s:%d' % client.getsockname(), flush=True)\n"
+      "signal.pause()\n";
+  const std::string log = sandbox_->folder() + "/pod.log";
+  Process pod({"unshare", "--net", "python3", "-c", program}, log);
+  ASSERT_TRUE(pod.awaitLog("\n")) << pod.log();
+  std::string local = pod.log();
+  local.pop_back();
+  const json rows = ctl({"map", "dump", "connections"})["items"];
+  const auto row = std::find_if(rows.begin(), rows.end(),
+                                [&](const json& one) { return one["local"] == local; });
+  ASSERT_NE(row, rows.end()) << local << rows.dump(1);
+  EXPECT_EQ((*row)["vip"], "10.96.0.1:80");
+  const std::string path = (*row)["netnsPath"];
+  const Ran inside = run({"nsenter", "--net=" + path, "ss", "-tneH", "src", local});
+  EXPECT_NE(inside.output.find((*row)["sk"].get<std::string>() + " "), std::string::npos)
+      << inside.output;
+}
+
+TEST_F(Inspect, ExplainOfAnotherPortSpeaksJson) {
+  makeTraffic();
+  std::ostringstream out;
+  std::ostringstream err;
+  EXPECT_EQ(ctl::runCli({"explain", "10.96.0.3:80", "-o", "json", "--bpffs-root", sandbox_->bpffs(),
+                         "--admin-address", "127.0.0.1:1"},
+                        out, err),
+            1);
+  EXPECT_EQ(err.str(), "");
+  const json explained = json::parse(out.str(), nullptr, false);
+  ASSERT_TRUE(explained.is_object()) << out.str();
+  EXPECT_EQ(explained["state"], "NoService");
+  EXPECT_EQ(explained["otherPorts"][0]["port"], 443);
 }
 
 TEST_F(Inspect, EveryMapCanBeDumped) {

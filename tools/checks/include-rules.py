@@ -22,7 +22,7 @@ LIBRARIES = {
     "civetweb": (("civetweb",), {"admin"}),
     "prometheus-cpp": (("prometheus/",), {"stats"}),
     "yaml-cpp": (("yaml-cpp/",), {"xds"}),
-    "CLI11": (("CLI/",), {"daemon", "sockmeshctl", "sockmesh-xds"}),
+    "CLI11": (("CLI/",), {"base", "daemon", "sockmeshctl", "sockmesh-xds"}),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 

@@ -10,14 +10,19 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include "ads_server.h"
 #include "base/event_loop.h"
+#include "base/host_port.h"
 #include "base/log.h"
+#include "base/printable.h"
+#include "base/usage_problem.h"
 #include "base/version.h"
 #include "folder_watch.h"
 #include "resource_folder.h"
+#include "withdrawals.h"
 #include "xds/grpc_log.h"
 
 namespace sockmesh {
@@ -36,12 +41,8 @@ int fail(int exitCode, const std::string& message) {
 }
 
 std::string checkListen(const std::string& listen) {
-  const auto colon = listen.rfind(':');
-  const std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
-  const bool digits = !port.empty() && port.size() <= 5 &&
-                      port.find_first_not_of("0123456789") == std::string::npos;
-  if (colon == 0 || !digits || std::stoi(port) > 65535) return listen + " is not HOST:PORT";
-  return {};
+  const auto parsed = parseHostPort(listen, LowestPort::kAny);
+  return parsed ? "" : parsed.error().message();
 }
 
 // Whole or not at all: who waits for the file never reads half a number.
@@ -76,17 +77,25 @@ void reportPassedOver(const FolderContents& folder) {
   }
 }
 
-void reload(const Options& options, AdsServer& server, const Status& watched) {
+void reportMistakes(const Error& error) {
+  const auto log = logger("folder");
+  std::istringstream lines(error.message());
+  for (std::string line; std::getline(lines, line);) log->error("{}", line);
+  log->error("the last good resources stay served");
+}
+
+// `served` is what was served until now, and becomes what is.
+void reload(const Options& options, AdsServer& server, const Status& watched,
+            FolderContents& served) {
   const auto log = logger("folder");
   if (!watched) log->error("cannot watch all of {}: {}", options.folder, watched.error().message());
-  const auto folder = loadFolder(options.folder);
-  if (!folder) {
-    log->error("the last good resources stay served:\n{}", folder.error().message());
-    return;
-  }
+  auto folder = loadFolder(options.folder);
+  if (!folder) return reportMistakes(folder.error());
   reportPassedOver(*folder);
+  for (const std::string& line : withdrawals(served, *folder)) log->warn("{}", line);
   log->info("{} resources in {}", folder->resources->size(), options.folder);
   server.publish(folder->resources);
+  served = *std::move(folder);
 }
 
 int serve(const Options& options) {
@@ -97,26 +106,28 @@ int serve(const Options& options) {
 
   // The watch comes first, so that a change while the files are read is not missed.
   AdsServer* published = nullptr;
+  FolderContents served;
   const auto watch = FolderWatch::start(**loop, options.folder, [&](const Status& watched) {
-    if (published != nullptr) reload(options, *published, watched);
+    if (published != nullptr) reload(options, *published, watched, served);
   });
   if (!watch) return fail(EX_DATAERR, watch.error().message());
-  const auto folder = loadFolder(options.folder);
+  auto folder = loadFolder(options.folder);
   if (!folder) {
-    return fail(EX_DATAERR,
-                fmt::format("cannot serve {}:\n{}", options.folder, folder.error().message()));
+    return fail(EX_DATAERR, fmt::format("cannot serve {}:\n{}", printable(options.folder),
+                                        folder.error().message()));
   }
   reportPassedOver(*folder);
+  served = *std::move(folder);
 
   const auto log = logger("ads");
   const auto server = AdsServer::start(
-      **loop, options.listen, folder->resources, [log](const std::string& line, bool problem) {
+      **loop, options.listen, served.resources, [log](const std::string& line, bool problem) {
         log->log(problem ? spdlog::level::warn : spdlog::level::info, line);
       });
   if (!server) return fail(EX_UNAVAILABLE, server.error().message());
   published = server->get();
   const std::string host = options.listen.substr(0, options.listen.rfind(':'));
-  log->info("listening on {}:{}, {} resources", host, (*server)->port(), folder->resources->size());
+  log->info("listening on {}:{}, {} resources", host, (*server)->port(), served.resources->size());
   if (!options.portFile.empty()) {
     const Status written = writePortFile(options.portFile, (*server)->port());
     if (!written) return fail(EX_CANTCREAT, written.error().message());
@@ -149,7 +160,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& asked) {
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    return fail(EX_USAGE, std::string(error.what()) + " (see --help)");
+    return fail(EX_USAGE, usageProblem(app, error) + " (see --help)");
   }
   if (const Status status = configureLogging(options.logLevel, false); !status) {
     return fail(EX_USAGE, status.error().message());

@@ -5,21 +5,21 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/printable.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
+#include "xds/foreign_document.h"
 #include "xds/yaml_json.h"
 
 namespace sockmesh {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 // The files to read below `folder`, sorted so that messages and versions do not depend on the file
 // system's order.
@@ -53,22 +53,54 @@ Result<std::string> readFile(const fs::path& path) {
   return std::move(content).str();
 }
 
-// The documents of a YAML stream, each with as many empty lines before it as there were, so that
-// line numbers in errors are the file's.
-std::vector<std::string> splitDocuments(const std::string& text) {
-  std::vector<std::string> documents(1);
+struct DocumentText {
+  std::string text;
+  int firstLine = 1;  // of the file
+};
+
+// The documents of a YAML stream: each is read on its own, so that a mistake in one does not hide
+// those of the others.
+std::vector<DocumentText> splitDocuments(const std::string& text) {
+  std::vector<DocumentText> documents(1);
   std::istringstream lines(text);
   std::string line;
-  for (std::size_t number = 0; std::getline(lines, line); ++number) {
+  for (int number = 1; std::getline(lines, line); ++number) {
     // At the start of a line, "---" is a marker wherever it stands.
     const bool marker = line == "---" || line.starts_with("--- ") || line.starts_with("---\r");
     if (marker) {
-      documents.emplace_back(number, '\n');
+      documents.push_back({"", number});
       line.replace(0, 3, "   ");
     }
-    documents.back() += line + '\n';
+    documents.back().text += line + '\n';
   }
   return documents;
+}
+
+// What to do about a document that is something else; "" where that is not known.
+std::string adviceOn(const DocumentNode& document) {
+  using Kind = ForeignDocument::Kind;
+  const auto foreign = foreignDocument(document);
+  if (!foreign) return "";
+  const std::string is = ": this is " + foreign->what;
+  switch (foreign->kind) {
+    case Kind::kBootstrap:
+      return is +
+             "; what its static_resources hold is served when each listener and cluster "
+             "stands alone, with its @type";
+    case Kind::kConfigDump:
+      return is + "; the resources in it are served when each stands alone, with its @type";
+    case Kind::kIstio:
+      return is + ", which istiod makes xDS resources of; here those resources are wanted";
+    case Kind::kKubernetes:
+      return is + ", not an xDS resource";
+    case Kind::kAgentConfig:
+      return is + " (its --config), not an xDS resource";
+    case Kind::kWithoutType:
+      return is + ": add \"@type\": type.googleapis.com/" + foreign->type;
+    case Kind::kXdsResource:
+      break;
+  }
+  return "";
 }
 
 class Loader {
@@ -77,14 +109,17 @@ class Loader {
 
   void load(const fs::path& path) {
     file_ = path.lexically_relative(folder_).native();
+    files_.insert(file_);
     const auto text = readFile(path);
     if (!text) return fail("", text.error());
     if (path.extension() == ".pb") return loadResponse(*text);
-    for (const std::string& document : splitDocuments(*text)) loadDocument(document);
+    for (const DocumentText& document : splitDocuments(*text)) loadDocument(document);
   }
 
   Result<FolderContents> finish() && {
-    if (errors_.empty()) return FolderContents{std::move(resources_), std::move(passedOver_)};
+    if (errors_.empty()) {
+      return FolderContents{std::move(resources_), std::move(files_), std::move(passedOver_)};
+    }
     return Error(fmt::format("{}", fmt::join(errors_, "\n")));
   }
 
@@ -101,47 +136,60 @@ class Loader {
         add(placeOf(i), any, response.type_url());
       } else {
         passedOver_.push_back(
-            fmt::format("{}: {}: unknown type {}", file_, placeOf(i), any.type_url()));
+            fmt::format("{}: {}: unknown type {}{}", file_, placeOf(i), any.type_url(),
+                        typeHint(any.type_url().substr(any.type_url().rfind('/') + 1))));
       }
     }
   }
 
-  void loadDocument(const std::string& text) {
-    const auto parsed = yamlToJson(text);
+  void loadDocument(const DocumentText& part) {
+    const auto parsed = parseDocuments(part.text, part.firstLine);
     if (!parsed) return fail("", parsed.error());
     if (parsed->empty()) return;
-    // Only to see its shape; the messages are read from `text`, where errors have lines.
-    const Json document = Json::parse(parsed->front(), nullptr, false);
-    if (document.is_null()) return;
-    if (document.is_array()) return loadList(document);
-    if (!document.is_object()) return fail("", Error("neither a resource nor a list of them"));
-    if (document.contains("@type")) {
-      google::protobuf::Any any;
-      const Status status = parseYamlOrJson(text, any);
-      return status ? add("", any, "") : fail("", status.error());
+    if (parsed->size() > 1) {
+      return fail("", errorAtLine((*parsed)[1]->line, "a second document without --- before it"));
     }
-    if (!document.contains("resources")) {
-      return fail("", Error("neither \"@type\" nor \"resources\" is there"));
+    const DocumentNode& document = *parsed->front();
+    switch (document.kind) {
+      case DocumentNode::Kind::kNull:
+        return;
+      case DocumentNode::Kind::kList:
+        return loadList(document);
+      case DocumentNode::Kind::kMap:
+        return loadMap(document);
+      default:
+        return fail("", errorAtLine(document.line, "neither a resource nor a list of them"));
+    }
+  }
+
+  void loadMap(const DocumentNode& document) {
+    if (document.find("@type") != nullptr) return loadResource("", document);
+    if (document.find("resources") == nullptr) {
+      return fail("", errorAtLine(document.line, "neither \"@type\" nor \"resources\" is there" +
+                                                     adviceOn(document)));
     }
     envoy::service::discovery::v3::DiscoveryResponse response;
-    const Status status = parseYamlOrJson(text, response);
+    const Status status = parseNode(document, response);
     return status ? addAll(response) : fail("", status.error());
   }
 
-  void loadList(const Json& list) {
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      google::protobuf::Any any;
-      const Status status = parseJson(list[i].dump(), any);
+  void loadList(const DocumentNode& list) {
+    for (std::size_t i = 0; i < list.items.size(); ++i) {
+      const DocumentNode& item = *list.items[i];
       const std::string where = fmt::format("[{}]", i);
-      status ? add(where, any, "") : fail(where, withoutLine(status.error()));
+      const bool typed = item.kind != DocumentNode::Kind::kMap || item.find("@type") != nullptr;
+      if (typed) {
+        loadResource(where, item);
+      } else {
+        fail(where, errorAtLine(item.line, "needs an @type" + adviceOn(item)));
+      }
     }
   }
 
-  // An element of a list is read from one line of JSON, which is not the file's.
-  static Error withoutLine(const Error& error) {
-    static constexpr std::string_view kPrefix = "line 1: ";
-    const std::string& message = error.message();
-    return Error(message.starts_with(kPrefix) ? message.substr(kPrefix.size()) : message);
+  void loadResource(const std::string& where, const DocumentNode& node) {
+    google::protobuf::Any any;
+    const Status status = parseNode(node, any);
+    status ? add(where, any, "") : fail(where, status.error());
   }
 
   void addAll(const envoy::service::discovery::v3::DiscoveryResponse& response) {
@@ -159,17 +207,18 @@ class Loader {
     if (!name) return fail(where, name.error());
     const std::string& typeUrl = responseType.empty() ? any.type_url() : responseType;
     const Status status = resources_->add(typeUrl, *name, any, file_);
-    if (!status) errors_.push_back(status.error().message());
+    if (!status) errors_.push_back(printable(status.error().message()));
   }
 
   void fail(const std::string& where, const Error& error) {
-    errors_.push_back(error.in(where.empty() ? file_ : file_ + ": " + where).message());
+    errors_.push_back(printable(error.in(where.empty() ? file_ : file_ + ": " + where).message()));
   }
 
   fs::path folder_;
   std::string file_;  // relative to the folder
   std::shared_ptr<ResourceSet> resources_ = std::make_shared<ResourceSet>();
-  std::vector<std::string> errors_;
+  std::set<std::string> files_;
+  std::vector<std::string> errors_;  // printable
   std::vector<std::string> passedOver_;
 };
 

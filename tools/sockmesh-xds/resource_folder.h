@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ namespace sockmesh {
 
 struct FolderContents {
   std::shared_ptr<const ResourceSet> resources;
+  std::set<std::string> files;  // that were read, relative to the folder
   // What is in a .pb file and cannot be served, a line each: "FILE: resources[2]: ...". Captures of
   // a real control plane hold types that this one was not built with.
   std::vector<std::string> passedOver;

@@ -5,16 +5,32 @@
 #include <functional>
 #include <ostream>
 
+#include "base/printable.h"
+#include "base/suggestion.h"
+#include "base/usage_problem.h"
+#include "base/version.h"
 #include "commands.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
 #include "http_client.h"
 #include "output.h"
+#include "text.h"
 
 namespace sockmesh::ctl {
 namespace {
 
 constexpr auto kAgentTimeout = std::chrono::seconds(2);
+
+constexpr const char* kMapDumpHelp =
+    "From a line of `ss -tne` to its row in `map dump connections`: sk:1011 is in column SK, the\n"
+    "local address in LOCAL, ino: in INODE. The peer is the ENDPOINT, since a socket knows no "
+    "VIP.\n"
+    "  sockmeshctl map dump connections | grep -w sk:1011\n"
+    "  sockmeshctl map dump connections | grep -F 10.244.1.9:43210\n"
+    "From a row to its line: NETNS is the network namespace of the socket.\n"
+    "  nsenter --net=NETNS-PATH ss -tne\n"
+    "LOCAL, INODE and NETNS are \"-\" where the socket is gone, or its namespace cannot be "
+    "entered.";
 
 struct GlobalOptions {
   std::string bpffsRoot = kDefaultBpffsRoot;
@@ -55,9 +71,8 @@ AgentReport askAgent(const std::string& address) {
   return report;
 }
 
-Outcome withNode(const GlobalOptions& global,
-                 const std::function<Outcome(const NodeView&)>& command) {
-  const auto node = readNode(global.bpffsRoot);
+Outcome withNode(const GlobalOptions& global, const std::function<Outcome(NodeView&)>& command) {
+  auto node = readNode(global.bpffsRoot);
   if (const auto* failure = std::get_if<Failure>(&node)) return *failure;
   return command(std::get<NodeView>(node));
 }
@@ -70,6 +85,16 @@ std::string checkAddress(const std::string& text) {
 std::string checkIp(const std::string& text) {
   const auto parsed = IpAddress::parse(text);
   return parsed ? "" : parsed.error().message();
+}
+
+// One of these words; another one is answered with the word that was meant.
+CLI::Validator oneOf(const std::vector<std::string>& words) {
+  const auto check = [words](const std::string& text) -> std::string {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return "";
+    const std::string hint = didYouMean(text, words);
+    return "unknown \"" + text + "\"" + (hint.empty() ? "; known are " + join(words, ", ") : hint);
+  };
+  return {check, "{" + join(words, ",") + "}"};
 }
 
 class CommandLine {
@@ -99,13 +124,14 @@ class CommandLine {
 
  private:
   void addGlobals() {
+    app_.set_version_flag("--version", std::string("sockmeshctl ") + version());
     app_.add_option("--bpffs-root", global_.bpffsRoot, "where bpffs is mounted")
         ->capture_default_str();
     app_.add_option("--admin-address", global_.adminAddress, "the agent's admin HOST:PORT")
         ->check(CLI::Validator(checkAddress, "IP:PORT"))
         ->capture_default_str();
     app_.add_option("-o,--output", global_.format, "how to print")
-        ->check(CLI::IsMember({"table", "wide", "json", "yaml"}))
+        ->check(oneOf({"table", "wide", "json", "yaml"}))
         ->capture_default_str();
     app_.add_flag("--no-headers", global_.noHeaders, "tables without column titles");
   }
@@ -179,10 +205,15 @@ class CommandLine {
     dump->fallthrough();
     dump->add_option("NAME", options_.map, "a name from `map list`")
         ->required()
-        ->check(CLI::IsMember(kMapNames));
+        ->check(oneOf(kMapNames));
+    dump->footer(kMapDumpHelp);
     dump->callback([this] {
       command_ = [this] {
-        return withNode(global_, [&](const NodeView& view) { return mapDump(view, options_.map); });
+        return withNode(global_, [&](NodeView& view) {
+          const bool ofSockets = options_.map == "connections" || options_.map == "conn_overflow";
+          if (ofSockets) view.sockets = readTcpSockets();
+          return mapDump(view, options_.map);
+        });
       };
     });
   }
@@ -218,9 +249,9 @@ class CommandLine {
         });
       };
     });
-    CLI::App* version = app_.add_subcommand("version", "versions of this tool and of the agent");
-    version->fallthrough();
-    version->callback(
+    CLI::App* versions = app_.add_subcommand("version", "versions of this tool and of the agent");
+    versions->fallthrough();
+    versions->callback(
         [this] { command_ = [this] { return versionOf(askAgent(global_.adminAddress)); }; });
   }
 
@@ -230,8 +261,19 @@ class CommandLine {
   std::function<Outcome()> command_;
 };
 
-std::string firstLine(const std::string& text) {
-  return text.substr(0, text.find('\n'));
+bool isForMachines(Format format) {
+  return format == Format::kJson || format == Format::kYaml;
+}
+
+// Who reads JSON gets JSON also where there is nothing to tell.
+int fail(const Failure& failure, Format format, std::ostream& out, std::ostream& err) {
+  if (isForMachines(format)) {
+    const Document document{
+        "Failure", {{"exitCode", failure.exitCode}, {"message", failure.message}}, {}};
+    out << render(document, format, true) << std::flush;
+  }
+  err << "sockmeshctl: " << printable(failure.message) << "\n";
+  return failure.exitCode;
 }
 
 }  // namespace
@@ -243,21 +285,21 @@ int runCli(const std::vector<std::string>& arguments, std::ostream& out, std::os
   } catch (const CLI::Success& help) {
     return line.app().exit(help, out, err);
   } catch (const CLI::ParseError& error) {
-    err << "sockmeshctl: " << firstLine(error.what()) << " (see sockmeshctl --help)\n";
+    err << "sockmeshctl: " << usageProblem(line.app(), error) << " (see sockmeshctl --help)\n";
     return kExitUsage;
   }
   const Outcome outcome = line.run();
-  if (const auto* failure = std::get_if<Failure>(&outcome)) {
-    err << "sockmeshctl: " << failure->message << "\n";
-    return failure->exitCode;
-  }
   const Format format = parseFormat(line.global().format).value_or(Format::kTable);
-  out << render(std::get<Document>(outcome), format, !line.global().noHeaders) << std::flush;
+  if (const auto* failure = std::get_if<Failure>(&outcome)) {
+    return fail(*failure, format, out, err);
+  }
+  const auto& document = std::get<Document>(outcome);
+  out << render(document, format, !line.global().noHeaders) << std::flush;
   if (!out) {
     err << "sockmeshctl: writing the output failed\n";
     return kExitFailure;
   }
-  return kExitOk;
+  return document.exitCode;
 }
 
 }  // namespace sockmesh::ctl

@@ -21,8 +21,8 @@ Outcome serviceList(const NodeView& view, const ServiceFilter& filter);
 
 struct EndpointFilter {
   std::string cluster;
-  std::optional<SocketAddress> service;  // endpoints that its connections may reach; a Failure
-                                         // where there is no such service
+  // Endpoints that its connections may reach; a Failure where there is no such service.
+  std::optional<SocketAddress> service;
   bool ejected = false;
 };
 Outcome endpointList(const NodeView& view, const EndpointFilter& filter);
@@ -49,7 +49,8 @@ struct ExplainQuery {
   SocketAddress vip;
   std::optional<IpAddress> source;  // a client's
 };
-// What becomes of a connect() there; a Failure where it is no service.
+// What becomes of a connect() there. Where it is no service, with exit code 1: what is at that
+// address instead.
 Outcome explain(const NodeView& view, const AgentReport& agent, const ExplainQuery& query);
 
 Outcome versionOf(const AgentReport& agent);

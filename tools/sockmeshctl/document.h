@@ -25,6 +25,7 @@ struct Column {
   std::string title;
   bool wide = false;   // only with -o wide
   bool right = false;  // numbers
+  bool whole = false;  // words of our own and no names: never cut
 };
 
 struct Table {
@@ -43,6 +44,7 @@ struct Document {
   std::string kind;  // "ServiceList"; with the schema's version at the head of JSON and YAML
   Json data;         // an object
   std::vector<Section> sections;
+  ExitCode exitCode = kExitOk;  // an answer may be a bad one
 };
 
 struct Failure {

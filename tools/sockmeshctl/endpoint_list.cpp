@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "datapath/abi_names.h"
+#include "explain.h"
 #include "lb/share.h"
 #include "stats/log_histogram.h"
 #include "text.h"
@@ -205,7 +206,10 @@ std::vector<std::string> toRow(const Row& row) {
 
 Outcome endpointList(const NodeView& view, const EndpointFilter& filter) {
   if (filter.service && !hasService(view, *filter.service)) {
-    return Failure{kExitFailure, "no service " + filter.service->toString()};
+    const std::string ports = portsOf(view, filter.service->ip);
+    return Failure{kExitFailure,
+                   "no service " + filter.service->toString() +
+                       (ports.empty() ? "" : "; this address has the ports " + ports)};
   }
   const auto shares = sharesOf(view, filter.service);
   Table table;

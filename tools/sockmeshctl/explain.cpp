@@ -171,14 +171,15 @@ Services::const_iterator findService(const Services& services, const SocketAddre
   return services.find({vip, Protocol::kUdp});
 }
 
-Failure noService(const NodeView& view, const SocketAddress& vip) {
+std::optional<Failure> brokenTables(const NodeView& view, const SocketAddress& vip) {
   for (std::size_t i = 0; i < view.image.brokenFrontends.size(); ++i) {
     if (view.image.brokenFrontends[i].vip != vip || i >= view.image.broken.size()) continue;
-    return {kExitBadData, "the tables of " + vip.toString() +
-                              " are broken, a connect() that meets the break is left alone: " +
-                              view.image.broken[i]};
+    return Failure{
+        kExitBadData,
+        "the tables of " + vip.toString() +
+            " are broken, a connect() that meets the break is left alone: " + view.image.broken[i]};
   }
-  return {kExitFailure, "no service " + vip.toString() + ": a connect() there is not touched"};
+  return std::nullopt;
 }
 
 void addHead(const Explained& explained, Document& out) {
@@ -211,7 +212,10 @@ void addHead(const Explained& explained, Document& out) {
 
 Outcome explain(const NodeView& view, const AgentReport& agent, const ExplainQuery& query) {
   const auto found = findService(view.image.services, query.vip);
-  if (found == view.image.services.end()) return noService(view, query.vip);
+  if (found == view.image.services.end()) {
+    if (const auto broken = brokenTables(view, query.vip)) return *broken;
+    return explainNoService(view, query.vip);
+  }
   const LbService& service = *found->second.service;
   const Explained explained{view, found->first, found->second, service, groupShares(service)};
   Document out;

@@ -27,6 +27,12 @@ void addEndpoints(const Explained& explained, Document& out);
 std::optional<Failure> addSource(const Explained& explained, const IpAddress& source,
                                  Document& out);
 
+// The explanation of an address that is no VIP: its other ports, and whose endpoint it is.
+Document explainNoService(const NodeView& view, const SocketAddress& address);
+
+// "80, 443": the ports of this address that are VIPs; "" where there are none.
+std::string portsOf(const NodeView& view, const IpAddress& address);
+
 // Seconds that an endpoint stays out of rotation; nothing where it is in it, or not known.
 std::optional<double> ejectedSeconds(const NodeView& view, std::uint32_t endpointId);
 

@@ -61,7 +61,8 @@ Table tableOf(const Json& items) {
   Table table;
   if (items.empty()) return table;
   for (const auto& field : items.front().items()) {
-    table.columns.push_back({title(field.key()), false, field.value().is_number()});
+    table.columns.push_back(
+        {title(field.key()), false, field.value().is_number(), field.value().is_structured()});
   }
   for (const Json& item : items) {
     std::vector<std::string> row;

@@ -1,4 +1,7 @@
 // The maps that the programs write, endpoints and names.
+#include <array>
+#include <cstdio>
+
 #include "datapath/abi_names.h"
 #include "datapath/codec.h"
 #include "ejection_summary.h"
@@ -12,6 +15,13 @@ Json named(const Word (&values)[N], NameOf nameOf) {
   Json out = Json::object();
   for (std::uint32_t i = 0; i < N; ++i) out[std::string(nameOf(i))] = values[i];
   return out;
+}
+
+// A socket's cookie as `ss -e` prints it.
+std::string skText(std::uint64_t cookie) {
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "sk:%llx", static_cast<unsigned long long>(cookie));
+  return text.data();
 }
 
 // The head of every row about an endpoint.
@@ -32,6 +42,27 @@ Json clusterRow(const NodeView& view, std::uint32_t id) {
 Json extended(Json row, const Json& more) {
   row.update(more);
   return row;
+}
+
+Json connectionRow(const NodeView& view, const ConnectionRecord& record) {
+  const sm_connection& connection = record.connection;
+  const SocketAddress vip{decodeAddress(connection.vip_be), decodePort(connection.vip_port_be)};
+  const bool begun = connection.connect_at_ns > 0 && connection.connect_at_ns <= view.live.nowNs;
+  const double age = static_cast<double>(view.live.nowNs - connection.connect_at_ns) / 1e9;
+  const auto found = view.sockets.find(record.cookie);
+  const TcpSocket socket = found == view.sockets.end() ? TcpSocket{} : found->second;
+  Json row = {{"sk", skText(record.cookie)},
+              {"local", socket.local},
+              {"vip", vip.toString()},
+              {"state", connectionStateName(connection.state)}};
+  row.update(endpointRow(view, connection.endpoint_id));
+  return extended(std::move(row),
+                  {{"ageSeconds", begun ? Json(age) : Json(nullptr)},
+                   {"inode", socket.inode == 0 ? Json(nullptr) : Json(socket.inode)},
+                   {"netns", socket.netns},
+                   {"netnsPath", socket.netnsPath},
+                   {"cookie", record.cookie},
+                   {"netnsCookie", connection.netns_cookie}});
 }
 
 }  // namespace
@@ -157,16 +188,7 @@ Json dumpConnTags(const NodeView& view) {
 Json dumpConnections(const NodeView& view) {
   Json rows = Json::array();
   for (const ConnectionRecord& record : view.connections) {
-    const sm_connection& connection = record.connection;
-    const SocketAddress vip{decodeAddress(connection.vip_be), decodePort(connection.vip_port_be)};
-    const bool begun = connection.connect_at_ns > 0 && connection.connect_at_ns <= view.live.nowNs;
-    const double age = static_cast<double>(view.live.nowNs - connection.connect_at_ns) / 1e9;
-    Json row = {{"cookie", record.cookie},
-                {"vip", vip.toString()},
-                {"state", connectionStateName(connection.state)}};
-    row.update(endpointRow(view, connection.endpoint_id));
-    rows.push_back(extended(std::move(row), {{"ageSeconds", begun ? Json(age) : Json(nullptr)},
-                                             {"netnsCookie", connection.netns_cookie}}));
+    rows.push_back(connectionRow(view, record));
   }
   return rows;
 }

@@ -14,6 +14,7 @@
 #include "datapath/kernel_image.h"
 #include "datapath/live_state.h"
 #include "document.h"
+#include "tcp_sockets.h"
 
 namespace sockmesh::ctl {
 
@@ -22,6 +23,7 @@ struct NodeView {
   KernelImage image;
   LiveState live;
   std::vector<ConnectionRecord> connections;  // in use
+  TcpSockets sockets;                         // of the node; read for who shows them
   std::vector<std::pair<sm_affinity_key, sm_affinity>> affinity;
   sm_globals globals{};
   std::vector<Attachment> attachments;

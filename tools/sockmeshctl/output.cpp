@@ -1,59 +1,121 @@
 #include "output.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
+
+#include "base/printable.h"
 
 namespace sockmesh::ctl {
 namespace {
 
 constexpr std::size_t kGap = 3;  // blanks between columns, as kubectl has
 
+// A cell that is wider than this is an exception, and the others of its column do not pay for it.
+constexpr std::size_t kWidestCell = 80;
+// To so many columns it is cut, where the others of its column are not wider.
+constexpr std::size_t kCutTo = 40;
+
+// What becomes of exceptional cells: cut by an ellipsis, or whole with the rest of their own row
+// moved to the right.
+enum class LongCells : std::uint8_t { kCut, kWhole };
+
 struct Layout {
   std::vector<std::size_t> columns;  // those to print
-  std::vector<std::size_t> widths;
+  std::vector<std::size_t> widths;   // of each of them, in columns of the terminal
+  LongCells longCells = LongCells::kCut;
 };
 
-const std::string& cellText(const std::string& cell) {
-  static const std::string kNothing = "-";
-  return cell.empty() ? kNothing : cell;
+// A name with blanks in a row could pass for several cells; those after the first are escaped. The
+// two that rows below a heading begin with are ours.
+std::string cellText(const std::string& cell) {
+  if (cell.empty()) return "-";
+  const std::size_t indent = cell.starts_with("  ") ? 2 : 0;
+  std::string out(indent, ' ');
+  const std::string text = printable(std::string_view(cell).substr(indent));
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool inner = i > 0 && text[i - 1] != ' ' && i + 1 < text.size();
+    if (text[i] != ' ' || inner) {
+      out += text[i];
+    } else {
+      out += "\\x20";
+    }
+  }
+  return out;
 }
 
-Layout layOut(const Table& table, bool wide, bool headers) {
-  Layout layout;
-  for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    if (table.columns[i].wide && !wide) continue;
-    std::size_t width = headers ? table.columns[i].title.size() : 0;
-    for (const auto& row : table.rows) width = std::max(width, cellText(row[i]).size());
-    layout.columns.push_back(i);
-    layout.widths.push_back(width);
+// Head and tail stay: what tells long names apart is as often at their end.
+std::string cut(const std::string& text, std::size_t width) {
+  const std::size_t tail = (width - 1) / 2;
+  return std::string(headOf(text, width - 1 - tail)) + "\u2026" + std::string(tailOf(text, tail));
+}
+
+using Cells = std::vector<std::vector<std::string>>;  // as they are printed
+
+// As wide as its cells, the exceptions among them excepted.
+void layOutColumn(Layout& layout, Cells& cells, bool whole) {
+  const std::size_t at = layout.widths.size();
+  std::size_t width = 0;
+  bool exceptions = false;
+  for (const auto& row : cells) {
+    const std::size_t own = displayWidth(row[at]);
+    const bool exception = own > kWidestCell && !whole;
+    exceptions = exceptions || exception;
+    if (!exception) width = std::max(width, own);
+  }
+  if (exceptions && layout.longCells == LongCells::kCut) {
+    width = std::max(width, kCutTo);
+    for (auto& row : cells) {
+      if (displayWidth(row[at]) > kWidestCell) row[at] = cut(row[at], width);
+    }
+  }
+  layout.widths.push_back(width);
+}
+
+Layout layOut(const Table& table, Cells& cells, const std::vector<std::size_t>& columns,
+              LongCells longCells) {
+  Layout layout{columns, {}, longCells};
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const Column& column = table.columns[columns[i]];
+    // Nothing stands behind the last column that would move to the right.
+    const bool last = i + 1 == columns.size() && !column.right;
+    layOutColumn(layout, cells, column.whole || last);
   }
   return layout;
 }
 
-template <typename CellOf>
-void appendRow(const Table& table, const Layout& layout, CellOf cellOf, std::string& out) {
+void appendRow(const Table& table, const Layout& layout, const std::vector<std::string>& row,
+               std::string& out) {
   std::string line;
-  for (std::size_t i = 0; i < layout.columns.size(); ++i) {
-    const std::string& cell = cellOf(layout.columns[i]);
-    const std::string padding(layout.widths[i] - cell.size(), ' ');
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    const std::size_t own = displayWidth(row[i]);
+    const std::string padding(layout.widths[i] - std::min(own, layout.widths[i]), ' ');
     if (i > 0) line.append(kGap, ' ');
-    line += table.columns[layout.columns[i]].right ? padding + cell : cell + padding;
+    line += table.columns[layout.columns[i]].right ? padding + row[i] : row[i] + padding;
   }
   line.erase(line.find_last_not_of(' ') + 1);
   out += line + "\n";
 }
 
+// Without titles a script reads the rows: it gets every name whole.
 void appendTable(const Table& table, bool wide, bool headers, std::string& out) {
-  const Layout layout = layOut(table, wide, headers);
-  if (headers) {
-    appendRow(
-        table, layout, [&](std::size_t i) -> const std::string& { return table.columns[i].title; },
-        out);
+  std::vector<std::size_t> columns;
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    if (wide || !table.columns[i].wide) columns.push_back(i);
   }
+  Cells cells;
+  const auto add = [&](auto cellOf) {
+    std::vector<std::string>& row = cells.emplace_back();
+    for (const std::size_t column : columns) row.push_back(cellOf(column));
+  };
+  if (headers) add([&](std::size_t column) { return table.columns[column].title; });
   for (const auto& row : table.rows) {
-    appendRow(
-        table, layout, [&](std::size_t i) -> const std::string& { return cellText(row[i]); }, out);
+    add([&](std::size_t column) { return cellText(row[column]); });
   }
+  const bool whole = wide || !headers;
+  const Layout layout = layOut(table, cells, columns, whole ? LongCells::kWhole : LongCells::kCut);
+  for (const auto& row : cells) appendRow(table, layout, row, out);
 }
 
 // Headings and titles go together: without them only rows are left, for scripts.
@@ -66,7 +128,7 @@ std::string renderTables(const Document& document, bool wide, bool headers) {
     const bool hasTable = !table.columns.empty();
     if (headers && !section.heading.empty()) {
       if (!out.empty() && (hasTable || afterTable)) out += "\n";
-      out += section.heading + "\n";
+      out += printable(section.heading) + "\n";
     }
     const bool titled = std::any_of(table.columns.begin(), table.columns.end(),
                                     [](const Column& column) { return !column.title.empty(); });
@@ -99,11 +161,36 @@ bool isPlain(const std::string& text) {
   return true;
 }
 
+// The same data in ASCII: what a terminal would obey or hide, and all else beyond ASCII that is not
+// shown as it is, stands as an escape. Characters beyond ASCII occur in strings only.
+template <typename Escape>
+std::string withEscapes(std::string_view text, Escape escape) {
+  std::string out;
+  while (!text.empty()) {
+    const Character character = firstCharacter(text);
+    const std::string_view own = text.substr(0, character.bytes);
+    const bool hidden = character.point >= 0x7F && printable(own) != own;
+    out += hidden ? escape(own, character) : std::string(own);
+    text.remove_prefix(character.bytes);
+  }
+  return out;
+}
+
+std::string jsonText(const Json& json, int indent) {
+  return withEscapes(json.dump(indent, ' ', false, Json::error_handler_t::replace),
+                     [](std::string_view own, const Character&) { return jsonEscaped(own); });
+}
+
+// YAML's escapes are JSON's but beyond 16 bits, where YAML has no pairs.
 std::string scalar(const Json& json) {
   if (json.is_string() && isPlain(json.get_ref<const std::string&>())) {
     return json.get<std::string>();
   }
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return withEscapes(json.dump(-1, ' ', false, Json::error_handler_t::replace),
+                     [](std::string_view, const Character& character) {
+                       return character.point < 0x10000 ? fmt::format("\\u{:04x}", character.point)
+                                                        : fmt::format("\\U{:08x}", character.point);
+                     });
 }
 
 bool isBlock(const Json& json) {
@@ -157,7 +244,7 @@ std::string toYaml(const Json& json) {
 std::string render(const Document& document, Format format, bool headers) {
   switch (format) {
     case Format::kJson:
-      return withHead(document).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+      return jsonText(withHead(document), 2) + "\n";
     case Format::kYaml:
       return toYaml(withHead(document));
     case Format::kWide:

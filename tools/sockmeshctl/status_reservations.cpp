@@ -22,8 +22,11 @@ struct Field {
 
 Table fieldsTable(const std::map<std::string, Field>& fields) {
   Table table;
-  table.columns = {
-      {"  FIELD"}, {"WHY"}, {"CLUSTERS", false, true}, {"LISTENERS", false, true}, {"NAMES", true}};
+  table.columns = {{"  FIELD"},
+                   {"WHY", false, false, true},
+                   {"CLUSTERS", false, true},
+                   {"LISTENERS", false, true},
+                   {"NAMES", true}};
   for (const auto& [what, field] : fields) {
     const auto colon = what.find(": ");
     const std::string why = colon == std::string::npos ? "" : what.substr(colon + 2);

@@ -107,7 +107,7 @@ verdict() { # verdict SUITE EXPECTED
     return 1
   fi
   if [ "$2" = refused ]; then
-    sed -n 's/^says //p' <<<"$all" | grep -v 'admin on' | tail -n 1
+    sed -n 's/^says //p' <<<"$all" | tail -n 1
     sed -n 's/^\(exit\|pins\|programs\) /\1 /p' <<<"$all" | paste -sd, | sed 's/,/, /g'
     grep -qx 'says sockmeshd: this kernel (.*) is too old: .*' <<<"$all" && grep -qx 'exit 1' <<<"$all" &&
       grep -qx 'pins 0' <<<"$all" && grep -qx 'programs 0' <<<"$all"

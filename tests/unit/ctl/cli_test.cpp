@@ -78,6 +78,76 @@ TEST_F(CliTest, WrongUsageIs64AndOneLine) {
   }
 }
 
+TEST_F(CliTest, AWrongWordIsNamedWithTheRightOne) {
+  const auto says = [](const std::vector<std::string>& arguments, const std::string& message) {
+    const Ran wrong = run(arguments);
+    EXPECT_EQ(wrong.exitCode, 64);
+    EXPECT_EQ(wrong.err, "sockmeshctl: " + message + " (see sockmeshctl --help)\n");
+  };
+  says({"servce", "list"}, R"(unknown command "servce", did you mean service?)");
+  says({"service", "lsit"}, R"(unknown command "lsit", did you mean list?)");
+  says({"lsit", "service"}, R"(unknown command "lsit", did you mean list?)");
+  says({"statsu"}, R"(unknown command "statsu", did you mean status?)");
+  says({"-o", "json", "statsu"}, R"(unknown command "statsu", did you mean status?)");
+  says({"dump", "names"}, R"(unknown command "dump", did you mean one of: map dump?)");
+  says({"banana"},
+       R"(unknown command "banana"; the commands are service, endpoint, ejection, map, explain, )"
+       "status, version");
+  says({"\x1b[2Jx"},
+       R"(unknown command "\x1b[2Jx"; the commands are service, endpoint, ejection, map, )"
+       "explain, status, version");
+  says({"service", "list", "extra"}, R"(unexpected argument "extra")");
+  says({}, "a command is needed: service, endpoint, ejection, map, explain, status, version");
+  says({"map"}, R"("map" needs a command: list, dump)");
+}
+
+TEST_F(CliTest, AWrongFlagOrValueIsNamedWithTheRightOne) {
+  const auto says = [](const std::vector<std::string>& arguments, const std::string& message) {
+    const Ran wrong = run(arguments);
+    EXPECT_EQ(wrong.exitCode, 64);
+    EXPECT_NE(wrong.err.find(message), std::string::npos) << wrong.err;
+  };
+  says({"status", "--outptu", "json"}, R"(unknown flag "--outptu", did you mean --output?)");
+  says({"--outptu=json", "status"}, R"(unknown flag "--outptu", did you mean --output?)");
+  says({"service", "list", "--prot", "80"}, R"(unknown flag "--prot", did you mean --port?)");
+  says({"endpoint", "list", "--Ejected"}, R"(unknown flag "--Ejected", did you mean --ejected?)");
+  says({"--bpfs-root", "/x", "servce"},
+       R"(unknown flag "--bpfs-root", did you mean --bpffs-root?)");
+  says({"status", "-z"}, R"(unknown flag "-z")");
+  says({"status", "-o", "jsn"}, R"(unknown "jsn", did you mean json?)");
+  says({"status", "-o", "xml"}, R"(unknown "xml"; known are table, wide, json, yaml)");
+  says({"map", "dump", "conections"}, R"(unknown "conections", did you mean connections?)");
+  says({"explain"}, "VIP:PORT is required");
+  says({"--bpffs-root"}, "--bpffs-root");
+}
+
+TEST_F(CliTest, VersionIsAFlagEverywhere) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"--version"}, {"status", "--version"}}) {
+    const Ran version = run(arguments);
+    EXPECT_EQ(version.exitCode, 0);
+    EXPECT_TRUE(version.out.starts_with("sockmeshctl ")) << version.out << version.err;
+    EXPECT_EQ(version.err, "");
+  }
+}
+
+TEST_F(CliTest, AFailureIsJsonForWhoReadsJson) {
+  const Ran nothing = onNode({"status", "-o", "json"});
+  EXPECT_EQ(nothing.exitCode, 69);
+  const auto json = nlohmann::json::parse(nothing.out, nullptr, false);
+  ASSERT_TRUE(json.is_object()) << nothing.out;
+  EXPECT_EQ(json["kind"], "Failure");
+  EXPECT_EQ(json["exitCode"], 69);
+  EXPECT_EQ("sockmeshctl: " + json["message"].get<std::string>() + "\n", nothing.err);
+}
+
+TEST_F(CliTest, HelpOfMapDumpSaysHowToFindALineOfSs) {
+  const Ran help = run({"map", "dump", "--help"});
+  EXPECT_EQ(help.exitCode, 0);
+  EXPECT_NE(help.out.find("ss -tne"), std::string::npos) << help.out;
+  EXPECT_NE(help.out.find("nsenter --net=NETNS-PATH"), std::string::npos);
+}
+
 TEST_F(CliTest, NothingPinnedIs69AndSaysWhereItLooked) {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{"status"},

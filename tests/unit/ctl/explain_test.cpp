@@ -77,9 +77,38 @@ TEST(Explain, WithoutTheAgentTheReasonForLayer7IsGeneral) {
                   {"reasons", {"a hash policy needs a request: a header, a cookie or the like"}}}));
 }
 
-TEST(Explain, NoServiceIsAFailureThatSaysWhatHappens) {
-  EXPECT_EQ(explained(makeNode(), deadAgent(), "10.96.0.10:81"),
-            "exit 1: no service 10.96.0.10:81: a connect() there is not touched");
+TEST(Explain, AnUnknownPortNamesTheOthersOfTheAddress) {
+  EXPECT_EQ(explained(makeNode(), deadAgent(), "10.96.0.11:80"),
+            R"(A connect() to 10.96.0.11:80 is not touched: there is no service 10.96.0.11:80
+
+Services at other ports of 10.96.0.11:
+  VIP              PROTOCOL   SERVICE   STATE
+  10.96.0.11:443   TCP        vault     LeftAlone
+)");
+  const Json json = explainedJson(makeNode(), "10.96.0.11:80");
+  EXPECT_EQ(json["kind"], "Explanation");
+  EXPECT_EQ(json["state"], "NoService");
+  EXPECT_EQ(json["vip"], "10.96.0.11");
+  EXPECT_EQ(json["port"], 80);
+  EXPECT_TRUE(json["service"].is_null());
+  EXPECT_EQ(json["otherPorts"], Json::parse(R"([{"port": 443, "protocol": "TCP",
+                                                 "service": "vault", "state": "LeftAlone"}])"));
+}
+
+TEST(Explain, AnUnknownAddressSaysSoAndEndsWithOne) {
+  EXPECT_EQ(explained(makeNode(), deadAgent(), "10.1.2.3:80"),
+            "A connect() to 10.1.2.3:80 is not touched: there is no service 10.1.2.3:80\n"
+            "No service has the address 10.1.2.3\n");
+  const Outcome outcome = explain(makeNode(), deadAgent(), {at("10.1.2.3:80"), std::nullopt});
+  EXPECT_EQ(std::get<Document>(outcome).exitCode, kExitFailure);
+}
+
+TEST(Explain, AnEndpointsOwnAddressIsNamedAsSuch) {
+  const std::string text = explained(makeNode(), deadAgent(), "10.0.0.1:9080");
+  EXPECT_NE(text.find("It is an endpoint of reviews-v1: a connection goes to it directly"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(explainedJson(makeNode(), "10.0.0.1:9080")["endpointOf"], Json({"reviews-v1"}));
 }
 
 TEST(Explain, BrokenTablesAreNotNoService) {

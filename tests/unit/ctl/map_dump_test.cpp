@@ -76,8 +76,8 @@ fd00::1     80   TCP                 3   ratings
     17     2     4113
 )"},
     {"connections",
-     R"(COOKIE   VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   NETNS-COOKIE
-  4113   10.96.0.10:80   established             1   10.0.0.1:9080   reviews-v1           2.0              4
+     R"(SK        LOCAL              VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   INODE   NETNS              NETNS-PATH          COOKIE   NETNS-COOKIE
+sk:1011   10.244.1.9:43210   10.96.0.10:80   established             1   10.0.0.1:9080   reviews-v1           2.0   52101   net:[4026532008]   /proc/4242/ns/net     4113              4
 )"},
     {"affinity",
      R"(VIP             PROTOCOL   CLIENT       ENDPOINT-ID   ENDPOINT        IDLE-SECONDS   TIMEOUT-SECONDS
@@ -112,13 +112,18 @@ constexpr const char* kConnectionsJson = R"({
   "map": "connections",
   "items": [
     {
-      "cookie": 4113,
+      "sk": "sk:1011",
+      "local": "10.244.1.9:43210",
       "vip": "10.96.0.10:80",
       "state": "established",
       "endpointId": 1,
       "endpoint": "10.0.0.1:9080",
       "cluster": "reviews-v1",
       "ageSeconds": 2.0,
+      "inode": 52101,
+      "netns": "net:[4026532008]",
+      "netnsPath": "/proc/4242/ns/net",
+      "cookie": 4113,
       "netnsCookie": 4
     }
   ]
@@ -180,6 +185,16 @@ TEST(MapDump, EveryMapAsATable) {
 
 TEST(MapDump, JsonIsTyped) {
   EXPECT_EQ(shown(mapDump(makeNode(), "connections"), Format::kJson), kConnectionsJson);
+}
+
+TEST(MapDump, AConnectionWhoseSocketIsNotSeenIsShownWithoutIt) {
+  NodeView node = makeNode();
+  node.sockets.clear();
+  const Json items = Json::parse(shown(mapDump(node, "connections"), Format::kJson))["items"];
+  ASSERT_EQ(items.size(), 1U);
+  EXPECT_EQ(items[0]["sk"], "sk:1011");
+  EXPECT_EQ(items[0]["local"], "");
+  EXPECT_TRUE(items[0]["inode"].is_null());
 }
 
 TEST(MapDump, EveryMapIsShownOrSaysWhyNot) {

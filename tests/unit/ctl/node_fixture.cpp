@@ -152,6 +152,7 @@ void addTraffic(NodeView& node) {
   connection.connect_at_ns = kNowNs - 2 * kSecondNs;
   connection.netns_cookie = 4;
   node.connections.push_back({17, 2, 4113, connection});
+  node.sockets[4113] = {"10.244.1.9:43210", 52101, "net:[4026532008]", "/proc/4242/ns/net"};
 }
 
 void addAffinity(NodeView& node) {

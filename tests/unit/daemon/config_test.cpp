@@ -30,6 +30,53 @@ std::string affinity(const std::string& entries) {
   return "load_balancing: {session_affinity: [" + entries + "]}";
 }
 
+// The error of a whole file, and of --xds-address.
+std::string errorOfFile(const std::string& text, const std::string& xdsAddress = "h:1") {
+  const std::string path = testing::TempDir() + "sockmesh-config-" + std::to_string(getpid());
+  std::ofstream(path) << text;
+  Flags flags;
+  flags.configFile = path;
+  flags.xdsAddress = xdsAddress;
+  const auto config = loadConfig(flags);
+  unlink(path.c_str());
+  return config ? "" : config.error().message();
+}
+
+TEST(ConfigFile, FilesOfOtherKindsAreNamed) {
+  const auto says = [](const std::string& text, const std::string& hint) {
+    EXPECT_NE(errorOfFile(text).find(hint), std::string::npos) << errorOfFile(text);
+  };
+  says("node: {id: a}\nadmin: {}\nstatic_resources: {clusters: []}\n",
+       "line 3: static_resources: no such field in sockmesh.config.v1.AgentConfig; this file is an "
+       "Envoy bootstrap: sockmeshd has a configuration of its own, where the control plane is ads: "
+       "{address: HOST:PORT}");
+  says("apiVersion: networking.istio.io/v1\nkind: DestinationRule\n",
+       "this file is an Istio object (networking.istio.io/v1 DestinationRule): it goes to the "
+       "Kubernetes API");
+  says("apiVersion: v1\nkind: ConfigMap\n",
+       "this file is a Kubernetes object (v1 ConfigMap), not a configuration of sockmeshd");
+  says("resources: []\n", "this file is an xDS resource: those come from a control plane");
+  EXPECT_EQ(errorOfFile("logging: {levle: info}\n").find("this file is"), std::string::npos);
+}
+
+TEST(ConfigFile, TheControlPlanesAddressIsHostAndPort) {
+  EXPECT_EQ(errorOfFile("", "istiod.istio-system.svc:15010"), "");
+  EXPECT_EQ(errorOfFile("", "[fd00::1]:15010"), "");
+  const auto refused = [](const std::string& address, const std::string& why) {
+    const std::string error = errorOfFile("", address);
+    EXPECT_NE(error.find("ads.address: " + why), std::string::npos) << error;
+  };
+  refused("http://h:1", R"("http://h:1" is a URL, HOST:PORT is wanted: write "h:1")");
+  refused("dns:///h:1", R"("dns:///h:1" is a URL)");
+  refused("unix:/run/xds.sock", R"("unix:/run/xds.sock" is not HOST:PORT)");
+  refused("h", R"("h" is not HOST:PORT: it has no port)");
+  refused("", "the control plane's HOST:PORT is needed");
+}
+
+TEST(ConfigFile, AMisspeltLogLevelIsNamedWithTheRightOne) {
+  EXPECT_NE(errorOfFile("logging: {level: wran}\n").find("did you mean warn?"), std::string::npos);
+}
+
 TEST(WeightedRandom, IsOffUnlessAskedFor) {
   EXPECT_FALSE(load("").value().weightedRandom);
   EXPECT_TRUE(load("load_balancing: {weighted_random: true}").value().weightedRandom);

@@ -28,10 +28,10 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 std::string json(const std::string& yaml) {
-  const auto documents = yamlToJson(yaml);
+  const auto documents = parseDocuments(yaml);
   if (!documents) return documents.error().message();
   std::string all;
-  for (const std::string& one : *documents) all += (all.empty() ? "" : " ") + one;
+  for (const DocumentPtr& one : *documents) all += (all.empty() ? "" : " ") + toJson(*one);
   return all;
 }
 
@@ -93,7 +93,9 @@ TEST(YamlToJsonTest, WhatFollowsADocumentNeedsAMarker) {
   EXPECT_EQ(json("--- {a: 1}\n--- {b: 2} {c: 3}\n"), "line 2: " + error);
   EXPECT_THAT(json("[]\n...\n]"), StartsWith("line 3: "));
   // yaml-cpp alone would never come to an end of this one.
-  EXPECT_EQ(json(R"({"a"}[1!2.5e3\ud83d\ude00",nuel,true],"b":{"c":-0.1}})"), "line 1: " + error);
+  const std::string scrambled = R"({"a"}[1!2.5e3\ud83d\ude00",nuel,true],"b":{"c":-0.1}})";
+  EXPECT_EQ(json("--- " + scrambled), "line 1: " + error);
+  EXPECT_EQ(json(scrambled), "line 1: ':' is expected");
 }
 
 TEST(YamlToJsonTest, AnchorsAndAliases) {
@@ -158,6 +160,46 @@ TEST(ParseYamlTest, AnUnknownFieldIsNamedWithItsLineAndPath) {
             "envoy.config.endpoint.v3.LocalityLbEndpoints, did you mean lb_endpoints?");
   EXPECT_EQ(errorOf<ClusterLoadAssignment>("zzz: 1"),
             "line 1: zzz: no such field in envoy.config.endpoint.v3.ClusterLoadAssignment");
+}
+
+TEST(ParseYamlTest, EnumsFieldsAndTypesHaveHints) {
+  const auto enumOf = [](const std::string& value) {
+    return errorOf<Cluster>("lb_policy: " + value);
+  };
+  EXPECT_THAT(enumOf("round_robin"), HasSubstr("did you mean ROUND_ROBIN?"));
+  EXPECT_THAT(enumOf("RoundRobin"), HasSubstr("did you mean ROUND_ROBIN?"));
+  EXPECT_THAT(enumOf("least-request"), HasSubstr("did you mean LEAST_REQUEST?"));
+  EXPECT_THAT(enumOf("LEAST_CONN"), HasSubstr("did you mean LEAST_REQUEST?"));
+  EXPECT_THAT(enumOf("fastest"), HasSubstr(": ROUND_ROBIN, LEAST_REQUEST, "));
+  EXPECT_THAT(errorOf<Cluster>("type: strict_dns"), HasSubstr("did you mean STRICT_DNS?"));
+  EXPECT_THAT(errorOf<Cluster>("hosts: []"), HasSubstr("endpoints are in load_assignment"));
+  EXPECT_THAT(errorOf<Cluster>("<<: {name: a}"), HasSubstr("merge keys are not supported"));
+  EXPECT_THAT(errorOf<Cluster>("Connect-Timeout: 1s"), HasSubstr("did you mean connect_timeout?"));
+  const auto typeOf = [](const std::string& type) {
+    return errorOf<google::protobuf::Any>("'@type': " + type);
+  };
+  EXPECT_THAT(typeOf("envoy.config.cluster.v3.Cluster"),
+              HasSubstr("did you mean type.googleapis.com/envoy.config.cluster.v3.Cluster?"));
+  EXPECT_THAT(typeOf("type.googleapis.com/envoy.config.cluster.v3.Clusters"),
+              HasSubstr("did you mean envoy.config.cluster.v3.Cluster?"));
+  EXPECT_THAT(typeOf("type.googleapis.com/envoy.api.v2.route.Route"),
+              HasSubstr("xDS v2 is not spoken, only v3"));
+}
+
+TEST(ParseYamlTest, ErrorsDoNotRepeatWholeTexts) {
+  const std::string large(1'000'000, 'x');
+  for (const std::string& text :
+       {"'" + large + "': 1", "name: [" + large + "]", "connect_timeout: " + large,
+        "lb_policy: " + large, "{'a" + large + "': 1, 'a" + large + "': 2}"}) {
+    const std::string error = errorOf<Cluster>(text);
+    EXPECT_NE(error, "");
+    EXPECT_LT(error.size(), 1'000U) << error.substr(0, 200);
+  }
+}
+
+TEST(ParseYamlTest, BrokenJsonIsToldAsJson) {
+  EXPECT_THAT(errorOf<Cluster>("{\"name\": \"a\",\n \"type\": \"EDS\""),
+              HasSubstr("line 2: ',' or '}' is expected"));
 }
 
 TEST(ParseYamlTest, AllErrorsAreReportedEachWithItsPath) {
