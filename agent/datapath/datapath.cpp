@@ -25,6 +25,8 @@ namespace sockmesh {
 namespace {
 
 constexpr std::uint32_t kMinConnections = 64;
+// Room for records that find their bucket full, in array sizes; an entry takes memory when in use.
+constexpr std::uint32_t kOverflowFactor = 4;
 
 // Keeps libbpf's own messages (the verifier's log among them) for the error that follows.
 class LibbpfLog {
@@ -233,6 +235,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   bpf_map__set_max_entries(maps.heads, options.maxServices + 1);
   bpf_map__set_max_entries(maps.connections, records);
   bpf_map__set_max_entries(maps.conn_tags, records / SM_CONN_WAYS);
+  bpf_map__set_max_entries(maps.conn_overflow, records * kOverflowFactor);
   bpf_map__set_max_entries(maps.affinity, options.maxAffinityClients);
   bpf_map__set_max_entries(maps.names, options.maxNames);
   std::uint32_t buckets = records / SM_CONN_WAYS;

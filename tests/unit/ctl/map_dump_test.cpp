@@ -94,7 +94,7 @@ locality    1   eu-west/a
     {"counters", R"(COUNTER            VALUE   MEANING
 lookup_retry           0   a lookup met a recycled hash element and started over (harmless)
 lookup_exhausted       0   a lookup met recycled hash elements too often; address left alone
-conn_overflow          7   a full bucket of connection records; socket storage took the record
+conn_overflow          7   a full bucket of connection records; a hash took the record
 conn_lost              0   no memory for a connection record; balanced, but its outcome is not counted
 table_broken           0   an index in the tables led nowhere; the address was left alone
 events_dropped         0   the ring of events was full; the sums are not affected

@@ -24,7 +24,7 @@ Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
 Outlier detection: in 1 clusters, 1 endpoints ejected
 
 Datapath events:
-  conn_overflow   7   a full bucket of connection records; socket storage took the record
+  conn_overflow   7   a full bucket of connection records; a hash took the record
 
 Maps: 496KiB, nearly full:
   names   90%   900 of 1000
@@ -60,7 +60,7 @@ Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
 Outlier detection: in 1 clusters, 1 endpoints ejected
 
 Datapath events:
-  conn_overflow   7   a full bucket of connection records; socket storage took the record
+  conn_overflow   7   a full bucket of connection records; a hash took the record
 
 Maps: 496KiB, nearly full:
   names   90%   900 of 1000
