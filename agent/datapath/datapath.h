@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "datapath/cgroup_root.h"
+#include "datapath/connection_sweeper.h"
 #include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
@@ -45,6 +46,7 @@ class Datapath {
 
   // For as long as this lives.
   EjectionControl ejections() const;
+  ConnectionSweeper sweeper() const;
 
   // Detaches the programs and removes pins, maps and the folder; what is not there is no error. An
   // Error, and nothing is changed, while another process has the datapath open.

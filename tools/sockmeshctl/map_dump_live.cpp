@@ -149,24 +149,38 @@ Json dumpClusterStats(const NodeView& view) {
 Json dumpConnTags(const NodeView& view) {
   Json rows = Json::array();
   for (const ConnectionRecord& record : view.connections) {
+    if (record.overflow) continue;
     rows.push_back({{"bucket", record.bucket}, {"way", record.way}, {"cookie", record.cookie}});
   }
   return rows;
 }
 
+Json connectionRow(const NodeView& view, const ConnectionRecord& record) {
+  const sm_connection& connection = record.connection;
+  const SocketAddress vip{decodeAddress(connection.vip_be), decodePort(connection.vip_port_be)};
+  const bool begun = connection.connect_at_ns > 0 && connection.connect_at_ns <= view.live.nowNs;
+  const double age = static_cast<double>(view.live.nowNs - connection.connect_at_ns) / 1e9;
+  Json row = {{"cookie", record.cookie},
+              {"vip", vip.toString()},
+              {"state", connectionStateName(connection.state)}};
+  row.update(endpointRow(view, connection.endpoint_id));
+  return extended(std::move(row), {{"ageSeconds", begun ? Json(age) : Json(nullptr)},
+                                   {"netnsCookie", connection.netns_cookie}});
+}
+
+// All records, also those that found their bucket full.
 Json dumpConnections(const NodeView& view) {
   Json rows = Json::array();
   for (const ConnectionRecord& record : view.connections) {
-    const sm_connection& connection = record.connection;
-    const SocketAddress vip{decodeAddress(connection.vip_be), decodePort(connection.vip_port_be)};
-    const bool begun = connection.connect_at_ns > 0 && connection.connect_at_ns <= view.live.nowNs;
-    const double age = static_cast<double>(view.live.nowNs - connection.connect_at_ns) / 1e9;
-    Json row = {{"cookie", record.cookie},
-                {"vip", vip.toString()},
-                {"state", connectionStateName(connection.state)}};
-    row.update(endpointRow(view, connection.endpoint_id));
-    rows.push_back(extended(std::move(row), {{"ageSeconds", begun ? Json(age) : Json(nullptr)},
-                                             {"netnsCookie", connection.netns_cookie}}));
+    rows.push_back(connectionRow(view, record));
+  }
+  return rows;
+}
+
+Json dumpConnOverflow(const NodeView& view) {
+  Json rows = Json::array();
+  for (const ConnectionRecord& record : view.connections) {
+    if (record.overflow) rows.push_back(connectionRow(view, record));
   }
   return rows;
 }
