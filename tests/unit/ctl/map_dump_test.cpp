@@ -100,6 +100,8 @@ table_broken           0   an index in the tables led nowhere; the address was l
 events_dropped         0   the ring of events was full; the sums are not affected
 family_mismatch        0   an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT
 affinity_lost          0   no memory for where a client went; its next connection may go elsewhere
+callbacks_lost         0   another sock_ops program took away our callbacks from a connection
+conn_swept             0   records of connections whose socket was gone without a word; ended
 )"},
     {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE
       4242                0                    0

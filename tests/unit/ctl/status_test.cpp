@@ -158,7 +158,9 @@ constexpr const char* kJson = R"({
     "table_broken": 0,
     "events_dropped": 0,
     "family_mismatch": 0,
-    "affinity_lost": 0
+    "affinity_lost": 0,
+    "callbacks_lost": 0,
+    "conn_swept": 0
   },
   "maps": {
     "memoryBytes": 507904,
