@@ -74,22 +74,22 @@ struct task_struct {
 #define SM_SOCK_DONE 1
 
 /* From include/uapi/linux/in.h and asm-generic/errno.h, which drag libc in. */
-#define IPPROTO_TCP  6
+#define IPPROTO_TCP   6
 #define IPPROTO_MPTCP 262
-#define AF_INET	     2
-#define AF_INET6     10
-#define ECONNRESET   104
-#define ETIMEDOUT    110
-#define ECONNREFUSED 111
-#define EHOSTDOWN    112
-#define EHOSTUNREACH 113
-#define ENETUNREACH  101
-#define ENETDOWN     100
-#define ENOPROTOOPT  92
-#define EPROTO	     71
-#define EPIPE	     32
-#define EACCES	     13
-#define EAFNOSUPPORT 97
+#define AF_INET	      2
+#define AF_INET6      10
+#define ECONNRESET    104
+#define ETIMEDOUT     110
+#define ECONNREFUSED  111
+#define EHOSTDOWN     112
+#define EHOSTUNREACH  113
+#define ENETUNREACH   101
+#define ENETDOWN      100
+#define ENOPROTOOPT   92
+#define EPROTO	      71
+#define EPIPE	      32
+#define EACCES	      13
+#define EAFNOSUPPORT  97
 
 /* What is seldom so goes out of the way: the straight path stays in few cache lines. */
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -10,8 +10,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define SM_PROCEED 1
-#define SM_DENY	   0
+#define SM_PROCEED   1
+#define SM_DENY	     0
 /* As SM_PROCEED: the kernel looks at the lowest bit. The socket has a record now. */
 #define SM_REWRITTEN 2
 

@@ -38,8 +38,8 @@ static __always_inline enum sm_failure sm_guess_failure(const struct sm_connecti
 		return SM_FAILURE_ABANDONED;
 	if (error)
 		return sm_connect_failure(error);
-	return sm_is_overdue(record, bpf_ktime_get_ns()) ? SM_FAILURE_TIMED_OUT :
-							    SM_FAILURE_REFUSED;
+	return sm_is_overdue(record, bpf_ktime_get_ns()) ? SM_FAILURE_TIMED_OUT
+							 : SM_FAILURE_REFUSED;
 }
 
 /* How an established connection ended, or ends now that its application lets go of it. A socket

@@ -182,8 +182,7 @@ std::vector<ProgramInfo> behindOurs(const Attachment& attachment) {
 
 std::string programsBehindOurs(const std::string& bpffsRoot, const std::string& link) {
   std::string text;
-  for (const ProgramInfo& program :
-       behindOurs(readAttachment(PinPath(bpffsRoot).links(), link))) {
+  for (const ProgramInfo& program : behindOurs(readAttachment(PinPath(bpffsRoot).links(), link))) {
     text += (text.empty() ? "" : ", ") + programText(program);
   }
   return text;

@@ -57,9 +57,9 @@ Status ConnectionSweeper::sweepOverflow(Turn& turn) {
   std::uint32_t count = kTurnCookies;
   std::uint32_t next = 0;
   LIBBPF_OPTS(bpf_map_batch_opts, options);
-  const int read = bpf_map_lookup_batch(maps_.connOverflow.fd(),
-                                        overflowCursor_ ? &*overflowCursor_ : nullptr, &next,
-                                        cookies.data(), records.data(), &count, &options);
+  const int read =
+      bpf_map_lookup_batch(maps_.connOverflow.fd(), overflowCursor_ ? &*overflowCursor_ : nullptr,
+                           &next, cookies.data(), records.data(), &count, &options);
   if (read != 0 && errno != ENOENT) return Error::fromErrno("reading conn_overflow", errno);
   turn.last = read != 0;  // ENOENT: these were the last ones
   overflowCursor_ = next;

@@ -349,10 +349,10 @@ struct sm_connection {
 	__u8 state;  /* enum sm_conn_state */
 	__u32 endpoint_id;
 	__u32 cluster_id;
-	__u32 flags; /* SM_CONN_IN_CLUSTER */
+	__u32 flags;	     /* SM_CONN_IN_CLUSTER */
 	__u64 connect_at_ns; /* when the SYN left; 0: it has not */
 	__u64 netns_cookie;
-	__u64 sk;	   /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
+	__u64 sk; /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
 	__u64 gone_cookie; /* the record's own cookie: the sweep before found its socket gone */
 };
 
@@ -453,13 +453,14 @@ enum sm_counter {
 	SM_COUNTER_LOOKUP_RETRY = 0,	 /* a recycled hash element was seen through */
 	SM_COUNTER_LOOKUP_EXHAUSTED = 1, /* ... too often in a row; the address was left alone */
 	SM_COUNTER_CONN_OVERFLOW = 2,	 /* bucket full: conn_overflow took the record */
-	SM_COUNTER_CONN_LOST = 3,    /* no room there either: the connection is not counted */
-	SM_COUNTER_TABLE_BROKEN = 4, /* an index led nowhere; the address was left alone */
-	SM_COUNTER_EVENTS_DROPPED = 5,	/* the ring was full */
-	SM_COUNTER_FAMILY_MISMATCH = 6, /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
-	SM_COUNTER_AFFINITY_LOST = 7,	/* the kernel refused to remember a client's endpoint */
-	SM_COUNTER_CALLBACKS_LOST = 8,	/* another program took TCP's callbacks away from a connection */
-	SM_COUNTER_CONN_SWEPT = 9,	/* records whose socket was gone, ended by the sweep */
+	SM_COUNTER_CONN_LOST = 3,	 /* no room there either: the connection is not counted */
+	SM_COUNTER_TABLE_BROKEN = 4,	 /* an index led nowhere; the address was left alone */
+	SM_COUNTER_EVENTS_DROPPED = 5,	 /* the ring was full */
+	SM_COUNTER_FAMILY_MISMATCH = 6,	 /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
+	SM_COUNTER_AFFINITY_LOST = 7,	 /* the kernel refused to remember a client's endpoint */
+	SM_COUNTER_CALLBACKS_LOST =
+		8,		   /* another program took TCP's callbacks away from a connection */
+	SM_COUNTER_CONN_SWEPT = 9, /* records whose socket was gone, ended by the sweep */
 	SM_COUNTERS = 10,
 };
 

@@ -98,7 +98,7 @@ TEST_F(Deferred, ASynThatIsLostOnceIsNoTimeOut) {
   fillQueue();
   const UniqueFd client = deferred();
   std::this_thread::sleep_for(kConnectTimeout + milliseconds(100));
-  ASSERT_EQ(send(client.get(), "hello", 5, 0), 5);
+  send(client.get(), "hello", 5, MSG_DONTWAIT);  // would wait for the handshake
   EXPECT_EQ(state(), SM_CONN_CONNECTING);
   drainQueue();
   ASSERT_TRUE(eventually([&] { return state() == SM_CONN_ESTABLISHED; }));  // with the next SYN
@@ -107,8 +107,8 @@ TEST_F(Deferred, ASynThatIsLostOnceIsNoTimeOut) {
 
 TEST_F(Deferred, OneThatNeverSendsIsNobodysFailure) {
   deferred();
-  EXPECT_TRUE(eventually(
-      [&] { return records() == 0 && activeOf("a", backend_.toString()) == 0; }));
+  EXPECT_TRUE(
+      eventually([&] { return records() == 0 && activeOf("a", backend_.toString()) == 0; }));
   EXPECT_EQ(stats().failed[SM_FAILURE_LOCAL], 1u);
 }
 
@@ -126,9 +126,9 @@ TEST_F(Deferred, DataWithTheConnect) {
   to.sin_family = AF_INET;
   to.sin_port = htons(vip.port);
   to.sin_addr.s_addr = htonl(0x0a600001);
-  ASSERT_EQ(sendto(client.get(), "hello", 5, MSG_FASTOPEN, reinterpret_cast<sockaddr*>(&to),
-                   sizeof(to)),
-            5);
+  ASSERT_EQ(
+      sendto(client.get(), "hello", 5, MSG_FASTOPEN, reinterpret_cast<sockaddr*>(&to), sizeof(to)),
+      5);
   const UniqueFd server = acceptOn(listener_);
   char got[5];
   EXPECT_EQ(recv(server.get(), got, 5, MSG_WAITALL), 5);

@@ -67,9 +67,7 @@ class Rival : public DatapathTest, public testing::WithParamInterface<Rivalry> {
     })) << records()
         << " records";
   }
-  std::uint64_t lost() {
-    return readCounter(datapath_->maps(), SM_COUNTER_CALLBACKS_LOST).value();
-  }
+  std::uint64_t lost() { return readCounter(datapath_->maps(), SM_COUNTER_CALLBACKS_LOST).value(); }
   std::string status() {
     std::ostringstream out;
     std::ostringstream err;
@@ -158,13 +156,13 @@ TEST_P(Rival, WhatTakesCallbacksAwayIsCountedAndNamed) {
     return;
   }
   EXPECT_GT(lost(), 0u);
-  const std::string name = "rival#" + std::to_string([&] {
-                             bpf_prog_info info{};
-                             std::uint32_t length = sizeof(info);
-                             bpf_obj_get_info_by_fd(bpf_program__fd(rival_->progs.rival), &info,
-                                                    &length);
-                             return info.id;
-                           }());
+  const std::string name =
+      "rival#" + std::to_string([&] {
+        bpf_prog_info info{};
+        std::uint32_t length = sizeof(info);
+        bpf_obj_get_info_by_fd(bpf_program__fd(rival_->progs.rival), &info, &length);
+        return info.id;
+      }());
   EXPECT_EQ(programsBehindOurs(sandbox_->bpffs(), "sm_sock_ops"), name);
   EXPECT_NE(status().find("behind ours: " + name), std::string::npos) << status();
 }

@@ -119,9 +119,12 @@ TEST_F(Sweep, SocketsThatAreThereKeepTheirRecords) {
     elsewhere = tcpSocket();
     ASSERT_EQ(connectErrno(elsewhere.get(), at(kNowhere)), ENETUNREACH);
   }).join();
-  // Closed by its application while the peer has not answered its FIN: an orphan.
+  // Closed by its application with data under way that nobody reads: an orphan.
   UniqueFd orphan = std::move(connectTo(at(kVip))).value();
   const UniqueFd silent = acceptOn(listener_);
+  const std::string data(1 << 20, 'x');
+  while (send(orphan.get(), data.data(), data.size(), MSG_DONTWAIT) > 0) {
+  }
   orphan.reset();
   // Held by nobody but a message in a queue.
   int ends[2];

@@ -135,9 +135,9 @@ void addCounters(const NodeView& view, Document& out) {
     counters[std::string(word.name)] = value;
     if (value == 0) continue;
     const std::string culprits = i == SM_COUNTER_CALLBACKS_LOST ? behindSockOps(view) : "";
-    table.rows.push_back({"  " + std::string(word.name), std::to_string(value),
-                          std::string(word.meaning) +
-                              (culprits.empty() ? "" : "; behind ours: " + culprits)});
+    table.rows.push_back(
+        {"  " + std::string(word.name), std::to_string(value),
+         std::string(word.meaning) + (culprits.empty() ? "" : "; behind ours: " + culprits)});
   }
   out.data["datapathEvents"] = counters;
   const bool quiet = table.rows.empty();
