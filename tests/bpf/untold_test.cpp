@@ -216,9 +216,14 @@ TEST_P(LeftOver, ASocketThatGoesToTheBackendDirectlyIsNotTheServices) {
   ASSERT_EQ(connectErrno(client.get(), at(detour.vip), detour.mapped), ENETUNREACH);
   EXPECT_EQ(records(), 1u);
 
-  ASSERT_EQ(run({"ip", "address", "add", detour.address, "dev", "lo"}).code, 0);
+  ASSERT_EQ(run({"ip", "address", "add", detour.address, "dev", "lo", "nodad"}).code, 0);
   SocketAddress name = endpoint;
-  const UniqueFd listener = std::move(listenOn(name)).value();
+  UniqueFd listener;
+  ASSERT_TRUE(eventually([&] {
+    auto listening = listenOn(name);
+    if (listening) listener = std::move(listening).value();
+    return listener.valid();
+  })) << name.toString();
   ASSERT_EQ(connectErrno(client.get(), endpoint, detour.mapped), 0);
   EXPECT_EQ(records(), 0u);
   EXPECT_EQ(active(), 0u);

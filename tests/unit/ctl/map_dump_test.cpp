@@ -91,6 +91,7 @@ cluster     1   reviews-v1
 cluster     2   reviews-v2
 locality    1   eu-west/a
 )"},
+    {"conn_overflow", ""},
     {"counters", R"(COUNTER            VALUE   MEANING
 lookup_retry           0   a lookup met a recycled hash element and started over (harmless)
 lookup_exhausted       0   a lookup met recycled hash elements too often; address left alone
