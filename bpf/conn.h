@@ -4,10 +4,12 @@
  *
  * Records live in a fixed array, four ways a bucket; the bucket is the low bits of the socket
  * cookie and the cookie is the tag, claimed by compare-and-swap: no allocation, no lock, and a
- * socket that is not ours costs one 32-byte read. A full bucket falls back to socket storage.
+ * socket that is not ours costs one 32-byte read. What finds its bucket full goes to a hash.
  *
  * A record belongs to its socket: connect() and sock_ops run under the socket's lock and
- * sock_release after the last reference from user space, so a record has one writer at a time.
+ * sock_release after the last reference from user space, so a record has one writer at a time. The
+ * socket is the one in which TCP runs: an MPTCP application holds another one (sm_tcp_of). A record
+ * whose socket is gone belongs to the sweep.
  */
 #ifndef SOCKMESH_CONN_H
 #define SOCKMESH_CONN_H
@@ -16,8 +18,30 @@
 
 struct sm_conn_ref {
 	struct sm_connection *record;
-	__u64 *tag; /* NULL: the record is in socket storage */
+	__u64 *tag; /* NULL: the record is in conn_overflow */
+	__u64 cookie;
 };
+
+/*
+ * The socket in which TCP runs. `sk` is one that an application holds, as the kernel has it: a
+ * program's context, or the socket in it.
+ */
+static __always_inline const struct sock *sm_tcp_of(const void *sk, __u32 protocol)
+{
+	const struct mptcp_sock *parent = sk;
+
+	if (likely(protocol == IPPROTO_TCP))
+		return sk;
+	if (protocol == IPPROTO_MPTCP && bpf_core_field_exists(parent->first))
+		return BPF_CORE_READ(parent, first);
+	return NULL;
+}
+
+/* The cookie of a socket; 0 where nobody has asked for one yet, and then it has no record. */
+static __always_inline __u64 sm_cookie_of(const struct sock *sk)
+{
+	return sk ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) : 0;
+}
 
 /* Way by way, not bucket by bucket: the records of sockets made one after the other are
  * neighbours. */
@@ -34,22 +58,22 @@ static __always_inline struct sm_conn_tags *sm_conn_bucket(__u64 cookie, __u32 *
 	return bpf_map_lookup_elem(&conn_tags, bucket);
 }
 
-/* The record in socket storage, if this socket has one; mostly no socket has. */
-static __always_inline struct sm_connection *sm_conn_in_storage(struct bpf_sock *sk)
+/* The record in conn_overflow, if this socket has one; mostly no socket has. */
+static __always_inline struct sm_connection *sm_conn_in_overflow(__u64 cookie)
 {
 	struct sm_globals *globals = sm_globals();
 	struct sm_connection *record;
 
-	if (!globals || !unlikely(READ_ONCE(globals->conn_overflow_live)) || !sk)
+	if (!globals || !unlikely(READ_ONCE(globals->conn_overflow_live)))
 		return NULL;
-	record = bpf_sk_storage_get(&conn_overflow, sk, NULL, 0);
+	record = bpf_map_lookup_elem(&conn_overflow, &cookie);
 	return record && record->state != SM_CONN_FREE ? record : NULL;
 }
 
-/* The record of this socket; .record is NULL where it has none. `sk` is the context's socket. */
-static __always_inline struct sm_conn_ref sm_conn_find(struct bpf_sock *sk, __u64 cookie)
+/* The record of the socket with this cookie; .record is NULL where it has none. */
+static __always_inline struct sm_conn_ref sm_conn_find(__u64 cookie)
 {
-	struct sm_conn_ref ref = {};
+	struct sm_conn_ref ref = {.cookie = cookie};
 	struct sm_conn_tags *tags;
 	__u32 bucket;
 
@@ -64,22 +88,21 @@ static __always_inline struct sm_conn_ref sm_conn_find(struct bpf_sock *sk, __u6
 		ref.record = sm_conn_record(bucket, way);
 		return ref;
 	}
-	ref.record = sm_conn_in_storage(sk);
+	ref.record = sm_conn_in_overflow(cookie);
 	return ref;
 }
 
-static __always_inline struct sm_conn_ref sm_conn_overflow(struct bpf_sock *sk)
+static __always_inline struct sm_conn_ref sm_conn_overflow(__u64 cookie)
 {
+	struct sm_conn_ref ref = {.cookie = cookie};
 	struct sm_globals *globals = sm_globals();
-	struct sm_conn_ref ref = {};
 
 	sm_count(SM_COUNTER_CONN_OVERFLOW);
-	if (sk && globals)
-		ref.record =
-			bpf_sk_storage_get(&conn_overflow, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (globals && !bpf_map_update_elem(&conn_overflow, &cookie, &sm_no_connection, BPF_ANY))
+		ref.record = bpf_map_lookup_elem(&conn_overflow, &cookie);
 	if (!ref.record)
 		sm_count(SM_COUNTER_CONN_LOST);
-	else if (ref.record->state == SM_CONN_FREE)
+	else
 		__sync_fetch_and_add(&globals->conn_overflow_live, 1);
 	return ref;
 }
@@ -88,9 +111,9 @@ static __always_inline struct sm_conn_ref sm_conn_overflow(struct bpf_sock *sk)
  * A record for this socket: a new one, whose state is SM_CONN_FREE until the caller fills it in,
  * or the one that it has already, whose state says so. .record is NULL where there is no memory.
  */
-static __always_inline struct sm_conn_ref sm_conn_claim(struct bpf_sock *sk, __u64 cookie)
+static __always_inline struct sm_conn_ref sm_conn_claim(__u64 cookie)
 {
-	struct sm_conn_ref ref = sm_conn_find(sk, cookie);
+	struct sm_conn_ref ref = sm_conn_find(cookie);
 	struct sm_conn_tags *tags;
 	__u32 bucket;
 
@@ -109,10 +132,10 @@ static __always_inline struct sm_conn_ref sm_conn_claim(struct bpf_sock *sk, __u
 		ref.record = sm_conn_record(bucket, way);
 		return ref;
 	}
-	return sm_conn_overflow(sk);
+	return sm_conn_overflow(cookie);
 }
 
-/* Gives the record back. Socket storage itself goes with the socket. */
+/* Gives the record back. */
 static __always_inline void sm_conn_free(struct sm_conn_ref ref)
 {
 	struct sm_globals *globals;
@@ -123,6 +146,7 @@ static __always_inline void sm_conn_free(struct sm_conn_ref ref)
 		__sync_lock_test_and_set(ref.tag, 0);
 		return;
 	}
+	bpf_map_delete_elem(&conn_overflow, &ref.cookie);
 	globals = sm_globals();
 	if (globals)
 		__sync_fetch_and_add(&globals->conn_overflow_live, -1);

@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -24,15 +25,43 @@ typedef struct {
 	__s64 counter;
 } atomic64_t;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
 struct sock_common {
 	unsigned long skc_flags;
 	possible_net_t skc_net;
 	atomic64_t skc_cookie;
+	refcount_t skc_refcnt;
+	unsigned char skc_state; /* BPF_TCP_* */
 } SM_KERNEL_STRUCT;
 
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+} SM_KERNEL_STRUCT;
+
+struct tcp_sock {
+	__u8 bpf_sock_ops_cb_flags;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u32 total_retrans;
+	__u32 srtt_us;
+} SM_KERNEL_STRUCT;
+
+/* What an application holds of an MPTCP connection. TCP runs in sockets of the kernel's own. */
+struct mptcp_sock {
+	struct sock *first; /* the one that connect() is done with */
+} SM_KERNEL_STRUCT;
+
+/* What a sock_addr program's context is in the kernel. */
+struct bpf_sock_addr_kern {
+	struct sock *sk;
 } SM_KERNEL_STRUCT;
 
 struct task_struct {
@@ -45,21 +74,22 @@ struct task_struct {
 #define SM_SOCK_DONE 1
 
 /* From include/uapi/linux/in.h and asm-generic/errno.h, which drag libc in. */
-#define IPPROTO_TCP  6
-#define AF_INET	     2
-#define AF_INET6     10
-#define ECONNRESET   104
-#define ETIMEDOUT    110
-#define ECONNREFUSED 111
-#define EHOSTDOWN    112
-#define EHOSTUNREACH 113
-#define ENETUNREACH  101
-#define ENETDOWN     100
-#define ENOPROTOOPT  92
-#define EPROTO	     71
-#define EPIPE	     32
-#define EACCES	     13
-#define EAFNOSUPPORT 97
+#define IPPROTO_TCP   6
+#define IPPROTO_MPTCP 262
+#define AF_INET	      2
+#define AF_INET6      10
+#define ECONNRESET    104
+#define ETIMEDOUT     110
+#define ECONNREFUSED  111
+#define EHOSTDOWN     112
+#define EHOSTUNREACH  113
+#define ENETUNREACH   101
+#define ENETDOWN      100
+#define ENOPROTOOPT   92
+#define EPROTO	      71
+#define EPIPE	      32
+#define EACCES	      13
+#define EAFNOSUPPORT  97
 
 /* What is seldom so goes out of the way: the straight path stays in few cache lines. */
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -93,12 +93,17 @@ struct {
 	__type(value, struct sm_connection);
 } connections SEC(".maps") __weak;
 
+/* Those that found their bucket full, by socket cookie. Memory follows need. */
 struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
+	__uint(max_entries, 524288); /* agent: four times connections */
+	__type(key, __u64);
 	__type(value, struct sm_connection);
 } conn_overflow SEC(".maps") __weak;
+
+/* What a record in conn_overflow begins as: free. */
+const struct sm_connection sm_no_connection __weak = {};
 
 /* Where clients of services with session affinity went last; affinity.h alone touches it. */
 struct {

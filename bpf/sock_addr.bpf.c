@@ -5,13 +5,15 @@
  */
 #include "affinity.h"
 #include "lb.h"
-#include "outcome.h"
 #include "source.h"
+#include "untold.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define SM_PROCEED 1
-#define SM_DENY	   0
+#define SM_PROCEED   1
+#define SM_DENY	     0
+/* As SM_PROCEED: the kernel looks at the lowest bit. The socket has a record now. */
+#define SM_REWRITTEN 2
 
 /* Our own sockets must not depend on what we wrote into the maps: a stale address of the control
  * plane would keep the agent from the very update that would mend it. */
@@ -53,30 +55,47 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 				      const struct sm_choice *choice, __u8 family)
 {
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(choice->endpoint_id);
-	struct sm_conn_ref ref = sm_conn_claim(ctx->sk, bpf_get_socket_cookie(ctx));
-	struct sm_connection *record = ref.record;
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct sm_connection *record = sm_conn_claim(cookie).record;
 
 	if (stats)
 		SM_ADD(stats->selected, 1);
 	if (unlikely(!record))
 		return;
-	if (unlikely(record->state != SM_CONN_FREE)) {
-		/* A second connect() on one socket, whose first never reached TCP. */
-		sm_count_failure(record, SM_FAILURE_LOCAL);
-		sm_conn_leave(record);
-	}
+	/* A second connect() on one socket: of the first one TCP did not say how it ended. */
+	if (unlikely(record->state != SM_CONN_FREE))
+		sm_conn_settle(cookie, 0);
 	__builtin_memcpy(record->vip_be, d->addr_be, sizeof(d->addr_be));
 	record->vip_port_be = d->port_be;
 	record->family = family;
-	record->state = SM_CONN_PENDING;
 	record->endpoint_id = choice->endpoint_id;
 	record->cluster_id = choice->cluster_id;
 	record->flags = choice->conn_flags;
-	record->connect_at_ns = bpf_ktime_get_ns();
+	record->connect_at_ns = 0;
 	record->netns_cookie = bpf_get_netns_cookie(ctx);
+	record->sk = (__u64)(long)ctx->sk;
+	WRITE_ONCE(record->state, SM_CONN_PENDING);
 	__sync_fetch_and_add(&choice->state->active, 1);
 	if (unlikely(choice->conn_flags & SM_CONN_IN_CLUSTER))
 		sm_cluster_count(choice->cluster_id, 1);
+}
+
+/* The socket's cookie; 0 where it has been given none yet, and then it has no record. */
+static __always_inline __u64 sm_given_cookie(struct bpf_sock *sk)
+{
+	struct sock *tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return tcp ? tcp->__sk_common.skc_cookie.counter : 0;
+}
+
+/* This connect() makes no record. The one that an earlier connect() left to the socket ends: the
+ * socket's next connection is not that service's. */
+static __always_inline void sm_no_record(struct bpf_sock_addr *ctx)
+{
+	__u64 cookie = sm_given_cookie(ctx->sk);
+
+	if (unlikely(cookie))
+		sm_conn_forget(cookie);
 }
 
 /* Who connects, for services that want to know. `mapped`: an IPv6 socket on its way to an IPv4
@@ -185,33 +204,15 @@ static __always_inline int sm_connect_to_v4(struct bpf_sock_addr *ctx, __be32 ad
 	}
 	ctx->user_port = choice.endpoint->port_be;
 	sm_record(ctx, d, &choice, mapped ? SM_FAMILY_V6 : SM_FAMILY_V4);
-	return SM_PROCEED;
+	return SM_REWRITTEN;
 }
 
-SEC("cgroup/connect4")
-int sm_connect4(struct bpf_sock_addr *ctx)
+static __always_inline int sm_connect_to_v6(struct bpf_sock_addr *ctx,
+					    const struct sm_frontend6_key *key)
 {
-	if (ctx->protocol != IPPROTO_TCP)
-		return SM_PROCEED;
-	return sm_connect_to_v4(ctx, ctx->user_ip4, 0);
-}
-
-SEC("cgroup/connect6")
-int sm_connect6(struct bpf_sock_addr *ctx)
-{
-	struct sm_frontend6_key key = {
-		.addr_be = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]},
-		.port_be = (__be16)ctx->user_port,
-		.protocol = IPPROTO_TCP,
-	};
+	struct sm_descriptor *d = sm_lookup6(key);
 	struct sm_choice choice = {};
-	struct sm_descriptor *d;
 
-	if (ctx->protocol != IPPROTO_TCP)
-		return SM_PROCEED;
-	if (!key.addr_be[0] && !key.addr_be[1] && key.addr_be[2] == bpf_htonl(0xffff))
-		return sm_connect_to_v4(ctx, key.addr_be[3], 1);
-	d = sm_lookup6(&key);
 	if (!d || unlikely(sm_is_agent()))
 		return SM_PROCEED;
 	sm_choose(ctx, d, 1, 0, &choice);
@@ -227,19 +228,68 @@ int sm_connect6(struct bpf_sock_addr *ctx)
 	ctx->user_ip6[3] = choice.endpoint->addr_be[3];
 	ctx->user_port = choice.endpoint->port_be;
 	sm_record(ctx, d, &choice, SM_FAMILY_V6);
-	return SM_PROCEED;
+	return SM_REWRITTEN;
+}
+
+/* What the kernel is told, and the last thing that is to be done. */
+static __always_inline int sm_verdict(struct bpf_sock_addr *ctx, int verdict)
+{
+	if (verdict == SM_REWRITTEN)
+		return SM_PROCEED;
+	sm_no_record(ctx);
+	return verdict;
+}
+
+SEC("cgroup/connect4")
+int sm_connect4(struct bpf_sock_addr *ctx)
+{
+	if (ctx->protocol != IPPROTO_TCP)
+		return SM_PROCEED;
+	return sm_verdict(ctx, sm_connect_to_v4(ctx, ctx->user_ip4, 0));
+}
+
+SEC("cgroup/connect6")
+int sm_connect6(struct bpf_sock_addr *ctx)
+{
+	struct sm_frontend6_key key = {
+		.addr_be = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]},
+		.port_be = (__be16)ctx->user_port,
+		.protocol = IPPROTO_TCP,
+	};
+
+	if (ctx->protocol != IPPROTO_TCP)
+		return SM_PROCEED;
+	if (!key.addr_be[0] && !key.addr_be[1] && key.addr_be[2] == bpf_htonl(0xffff))
+		return sm_verdict(ctx, sm_connect_to_v4(ctx, key.addr_be[3], 1));
+	return sm_verdict(ctx, sm_connect_to_v6(ctx, &key));
+}
+
+/* The cookie of the socket in which TCP runs, for a socket whose peer is asked for. */
+static __always_inline __u64 sm_peers_cookie(struct bpf_sock_addr *ctx)
+{
+	const struct bpf_sock_addr_kern *kernel = (const void *)ctx;
+
+	if (likely(ctx->protocol == IPPROTO_TCP))
+		return sm_given_cookie(ctx->sk);
+	if (ctx->protocol != IPPROTO_MPTCP)
+		return 0;
+	return sm_cookie_of(sm_tcp_of(BPF_CORE_READ(kernel, sk), IPPROTO_MPTCP));
 }
 
 /*
  * The record behind a getpeername(), if the peer still is the endpoint that it names:
- * connect(AF_UNSPEC) and a direct connect() run no hook of ours that would tell.
+ * connect(AF_UNSPEC) runs no hook of ours that would tell.
  */
 static __always_inline struct sm_connection *sm_peer(struct bpf_sock_addr *ctx,
 						     const __be32 addr_be[4])
 {
-	struct sm_conn_ref ref = sm_conn_find(ctx->sk, bpf_get_socket_cookie(ctx));
+	__u64 cookie = sm_peers_cookie(ctx);
 	struct sm_endpoint *endpoint;
+	struct sm_conn_ref ref;
 
+	if (!cookie)
+		return NULL;
+	ref = sm_conn_find(cookie);
 	if (!ref.record)
 		return NULL;
 	endpoint = endpoints_at(ref.record->endpoint_id);
@@ -255,11 +305,8 @@ SEC("cgroup/getpeername4")
 int sm_getpeername4(struct bpf_sock_addr *ctx)
 {
 	const __be32 peer[4] = {0, 0, bpf_htonl(0xffff), ctx->user_ip4};
-	struct sm_connection *record;
+	struct sm_connection *record = sm_peer(ctx, peer);
 
-	if (ctx->protocol != IPPROTO_TCP)
-		return SM_PROCEED;
-	record = sm_peer(ctx, peer);
 	if (record) {
 		ctx->user_ip4 = record->vip_be[3];
 		ctx->user_port = record->vip_port_be;
@@ -272,11 +319,8 @@ int sm_getpeername6(struct bpf_sock_addr *ctx)
 {
 	const __be32 peer[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
 				ctx->user_ip6[3]};
-	struct sm_connection *record;
+	struct sm_connection *record = sm_peer(ctx, peer);
 
-	if (ctx->protocol != IPPROTO_TCP)
-		return SM_PROCEED;
-	record = sm_peer(ctx, peer);
 	if (record) {
 		ctx->user_ip6[0] = record->vip_be[0];
 		ctx->user_ip6[1] = record->vip_be[1];
@@ -287,16 +331,30 @@ int sm_getpeername6(struct bpf_sock_addr *ctx)
 	return SM_PROCEED;
 }
 
+/* Whether TCP will not tell us how this connection ends. During a handshake it may do so while we
+ * look; if it does not, the sweep ends the record. */
+static __always_inline int sm_is_untold(const struct sm_connection *record, const struct sock *sk)
+{
+	if (record->state == SM_CONN_PENDING)
+		return 1;
+	return unlikely(!sm_calls_back(sk)) &&
+	       (record->state == SM_CONN_ESTABLISHED || !sm_in_handshake(sk));
+}
+
 /* The last reference from user space is gone. A record that TCP knows ends when TCP does. */
 SEC("cgroup/sock_release")
 int sm_sock_release(struct bpf_sock *ctx)
 {
+	const struct sock *sk = sm_tcp_of(ctx, ctx->protocol);
+	__u64 cookie = sm_cookie_of(sk);
 	struct sm_conn_ref ref;
 
-	if (ctx->protocol != IPPROTO_TCP)
+	if (!cookie)
 		return SM_PROCEED;
-	ref = sm_conn_find(ctx, bpf_get_socket_cookie(ctx));
-	if (ref.record && ref.record->state == SM_CONN_PENDING)
-		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+	ref = sm_conn_find(cookie);
+	if (!ref.record || !sm_is_untold(ref.record, sk))
+		return SM_PROCEED;
+	sm_conn_settle(cookie, 0);
+	sm_conn_free(ref);
 	return SM_PROCEED;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
  * How every connection to every endpoint turns out, from TCP's own state changes: asked for when
- * the SYN is sent, so that a connect() that fails is seen, too.
+ * the SYN is sent, so that a connect() that fails is seen, too; and once more when the handshake is
+ * done, in case that another program took them away.
  */
 #include "outcome.h"
 
@@ -15,78 +16,65 @@ static __always_inline struct sock *sm_sock(struct bpf_sock_ops *ctx)
 	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
 }
 
-/* SYN_SENT -> CLOSE: why. TCP leaves the reason in sk_err; none means that the socket was closed.
- */
-static __always_inline enum sm_failure sm_connect_failure(int error)
+/* Whether the connection's other end is the record's endpoint. */
+static __always_inline int sm_goes_to(struct bpf_sock_ops *ctx, const struct sm_endpoint *endpoint)
 {
-	switch (error) {
-	case 0:
-		return SM_FAILURE_ABANDONED;
-	case ECONNREFUSED:
-		return SM_FAILURE_REFUSED;
-	case ETIMEDOUT:
-		return SM_FAILURE_TIMED_OUT;
-	case EHOSTUNREACH:
-	case ENETUNREACH:
-	case EHOSTDOWN:
-	case ENETDOWN:
-	case ENOPROTOOPT:
-	case EACCES: /* ICMPv6: prohibited by policy on the way */
-		return SM_FAILURE_UNREACHABLE;
-	case ECONNRESET:
-	case EPIPE:
-	case EPROTO:
-		return SM_FAILURE_RESET;
-	default:
-		return SM_FAILURE_LOCAL;
-	}
+	if (endpoint->port_be != (__be16)(ctx->remote_port >> 16))
+		return 0;
+	if (ctx->family == AF_INET)
+		return endpoint->addr_be[3] == ctx->remote_ip4;
+	return endpoint->addr_be[0] == ctx->remote_ip6[0] &&
+	       endpoint->addr_be[1] == ctx->remote_ip6[1] &&
+	       endpoint->addr_be[2] == ctx->remote_ip6[2] &&
+	       endpoint->addr_be[3] == ctx->remote_ip6[3];
 }
 
-/* How an established connection ended. Without an error, leaving these states for CLOSE at once
- * means that we sent the reset (unread data, SO_LINGER 0, a killed process). */
-static __always_inline enum sm_close sm_close_reason(int error, __u32 old_state)
+/* Whether both ends are this socket: its port is the one that it connects to, on an address of its
+ * own. TCP calls it a simultaneous open; no endpoint has a part in it. */
+static __always_inline int sm_goes_to_itself(struct bpf_sock_ops *ctx)
 {
-	if (error == ETIMEDOUT)
-		return SM_CLOSE_TIMED_OUT;
-	if (error == ECONNRESET || error == EPIPE || error == ECONNREFUSED)
-		return SM_CLOSE_RESET_BY_PEER;
-	if (error || old_state == BPF_TCP_ESTABLISHED || old_state == BPF_TCP_CLOSE_WAIT)
-		return SM_CLOSE_RESET_BY_US;
-	return SM_CLOSE_CLEAN;
+	if (likely((__be16)(ctx->remote_port >> 16) != bpf_htons((__u16)ctx->local_port)))
+		return 0;
+	if (ctx->family == AF_INET)
+		return ctx->local_ip4 == ctx->remote_ip4;
+	return ctx->local_ip6[0] == ctx->remote_ip6[0] && ctx->local_ip6[1] == ctx->remote_ip6[1] &&
+	       ctx->local_ip6[2] == ctx->remote_ip6[2] && ctx->local_ip6[3] == ctx->remote_ip6[3];
 }
 
-/* The SYN is about to leave. A record for another destination is left over from a connect() that
- * never came to this point: it was local, and this connection is not ours. */
-static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_conn_ref ref)
+/* What we want to hear of: others may have asked for callbacks of their own. */
+static __always_inline void sm_ask_for_callbacks(struct bpf_sock_ops *ctx)
 {
-	struct sm_endpoint *endpoint = endpoints_at(ref.record->endpoint_id);
-	int same = endpoint && endpoint->port_be == (__be16)(ctx->remote_port >> 16);
-
-	if (same && ctx->family == AF_INET)
-		same = endpoint->addr_be[3] == ctx->remote_ip4;
-	else if (same)
-		same = endpoint->addr_be[0] == ctx->remote_ip6[0] &&
-		       endpoint->addr_be[1] == ctx->remote_ip6[1] &&
-		       endpoint->addr_be[2] == ctx->remote_ip6[2] &&
-		       endpoint->addr_be[3] == ctx->remote_ip6[3];
-	if (!same) {
-		sm_conn_failed(ref, SM_FAILURE_LOCAL);
-		return;
-	}
-	ref.record->state = SM_CONN_CONNECTING;
-	/* Others may have asked for callbacks of their own. */
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
 					       BPF_SOCK_OPS_RTO_CB_FLAG);
 }
 
-/* Whether the attempt has taken longer than the cluster's connect_timeout. Envoy would have ended
- * it; we cannot, and need not wait for TCP's own patience (127 s) to know. */
-static __always_inline int sm_is_overdue(const struct sm_connection *record, __u64 now_ns)
+/* The SYN is about to leave: the clock starts. A record for another destination is left over from a
+ * connect() that never came to this point; such a connection, and one to itself, is not ours: the
+ * application sees its real peer. */
+static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_conn_ref ref)
 {
-	struct sm_cluster_state *cluster = cluster_state_at(record->cluster_id);
+	struct sm_endpoint *endpoint = endpoints_at(ref.record->endpoint_id);
 
-	return cluster && cluster->connect_timeout_ns &&
-	       now_ns - record->connect_at_ns >= cluster->connect_timeout_ns;
+	if (ref.record->state != SM_CONN_PENDING)
+		return;
+	if (unlikely(!endpoint || !sm_goes_to(ctx, endpoint) || sm_goes_to_itself(ctx))) {
+		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+		return;
+	}
+	ref.record->connect_at_ns = bpf_ktime_get_ns();
+	ref.record->state = SM_CONN_CONNECTING;
+	sm_ask_for_callbacks(ctx);
+}
+
+/* After the handshake, and this callback needs no asking for. Our callbacks are gone where another
+ * program, which runs behind ours, set its own in their place. */
+static __always_inline void sm_established_without_callbacks(struct bpf_sock_ops *ctx,
+							     struct sm_conn_ref ref)
+{
+	sm_count(SM_COUNTER_CALLBACKS_LOST);
+	if (sm_is_connecting(ref.record))
+		sm_established(ref.record);
+	sm_ask_for_callbacks(ctx);
 }
 
 /* A retransmission timer fired: of a SYN, while the record is connecting. */
@@ -103,6 +91,11 @@ static __always_inline void sm_not_established(struct sm_conn_ref ref, int error
 {
 	enum sm_failure failure = sm_connect_failure(error);
 
+	if (ref.record->state == SM_CONN_PENDING) {
+		/* No SYN has left; callbacks are asked for since an earlier connection. */
+		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+		return;
+	}
 	if (ref.record->state == SM_CONN_OVERDUE) {
 		sm_conn_end(ref); /* counted when it became that */
 		return;
@@ -110,20 +103,6 @@ static __always_inline void sm_not_established(struct sm_conn_ref ref, int error
 	if (failure == SM_FAILURE_ABANDONED && sm_is_overdue(ref.record, bpf_ktime_get_ns()))
 		failure = SM_FAILURE_TIMED_OUT;
 	sm_conn_failed(ref, failure);
-}
-
-static __always_inline void sm_established(struct sm_conn_ref ref)
-{
-	struct sm_endpoint_stats *stats = sm_endpoint_stats(ref.record->endpoint_id);
-	__u64 now_ns = bpf_ktime_get_ns();
-	__u64 took_us = (now_ns - ref.record->connect_at_ns) / 1000;
-
-	ref.record->state = SM_CONN_ESTABLISHED;
-	sm_endpoint_served(ref.record->endpoint_id, ref.record->netns_cookie, now_ns);
-	if (!stats)
-		return;
-	SM_ADD(stats->established, 1);
-	SM_ADD(stats->connect_us[sm_bucket(took_us > 0xffffffff ? 0xffffffff : (__u32)took_us)], 1);
 }
 
 /* Payload bytes: the kernel's counts include our acknowledged SYN, our FIN once it is
@@ -152,6 +131,9 @@ static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_r
 	int error = sk ? sk->sk_err : 0;
 	enum sm_close close;
 
+	if (sm_is_connecting(ref.record) && old_state != BPF_TCP_SYN_SENT &&
+	    old_state != BPF_TCP_SYN_RECV)
+		sm_established(ref.record); /* nobody told us */
 	if (ref.record->state != SM_CONN_ESTABLISHED) {
 		sm_not_established(ref, error);
 		return;
@@ -173,36 +155,57 @@ static __always_inline int sm_has_cookie(struct bpf_sock_ops *ctx)
 {
 	struct sock *sk = sm_sock(ctx);
 
-	return !sk || sk->__sk_common.skc_cookie.counter;
+	return sk && sk->__sk_common.skc_cookie.counter;
+}
+
+/*
+ * Callbacks that come without being asked for; most are of sockets that are not ours. NEEDS_ECN is
+ * the last one before a SYN leaves (and for a connect() that TCP Fast Open defers, that is when the
+ * first data are sent): a program that sets its callbacks in TCP_CONNECT_CB has done so by then.
+ */
+static __always_inline int sm_is_for_us(struct bpf_sock_ops *ctx, __u32 op)
+{
+	if (op == BPF_SOCK_OPS_STATE_CB || op == BPF_SOCK_OPS_RTO_CB)
+		return 1;
+	if (op == BPF_SOCK_OPS_NEEDS_ECN)
+		return sm_has_cookie(ctx);
+	return op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	       unlikely(!(ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG)) &&
+	       sm_has_cookie(ctx);
+}
+
+/* A callback of a socket that has a record. */
+static __always_inline void sm_called_back(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
+					   __u32 op)
+{
+	__u32 old_state, new_state;
+
+	if (op == BPF_SOCK_OPS_NEEDS_ECN) {
+		sm_connecting(ctx, ref);
+	} else if (op == BPF_SOCK_OPS_RTO_CB) {
+		sm_retransmitted(ref.record);
+	} else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+		sm_established_without_callbacks(ctx, ref);
+	} else {
+		old_state = ctx->args[0];
+		new_state = ctx->args[1];
+		if (new_state == BPF_TCP_ESTABLISHED && sm_is_connecting(ref.record))
+			sm_established(ref.record);
+		else if (new_state == BPF_TCP_CLOSE)
+			sm_closed(ctx, ref, old_state);
+	}
 }
 
 SEC("sockops")
 int sm_sock_ops(struct bpf_sock_ops *ctx)
 {
-	__u32 op = ctx->op, old_state, new_state;
+	__u32 op = ctx->op;
 	struct sm_conn_ref ref;
 
-	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_STATE_CB &&
-	    op != BPF_SOCK_OPS_RTO_CB)
+	if (!sm_is_for_us(ctx, op))
 		return 1;
-	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB && !sm_has_cookie(ctx))
-		return 1;
-	ref = sm_conn_find(ctx->sk, bpf_get_socket_cookie(ctx));
-	if (!ref.record)
-		return 1;
-	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
-		sm_connecting(ctx, ref);
-		return 1;
-	}
-	if (op == BPF_SOCK_OPS_RTO_CB) {
-		sm_retransmitted(ref.record);
-		return 1;
-	}
-	old_state = ctx->args[0];
-	new_state = ctx->args[1];
-	if (new_state == BPF_TCP_ESTABLISHED)
-		sm_established(ref);
-	else if (new_state == BPF_TCP_CLOSE)
-		sm_closed(ctx, ref, old_state);
+	ref = sm_conn_find(bpf_get_socket_cookie(ctx));
+	if (ref.record)
+		sm_called_back(ctx, ref, op);
 	return 1;
 }

@@ -101,6 +101,8 @@ Status Agent::startDatapath() {
                           });
   if (!outliers) return outliers.error();
   outliers_ = std::move(outliers).value();
+  sweep_ =
+      std::make_unique<ConnectionSweep>(*loop_, *datapath_, *grace_, config_.datapath.bpffsRoot);
   if (!datapath_->adopted()) return {};
   // What the agent before us replaced last may still be read.
   auto wait = BlockingGracePeriod::create();

@@ -10,6 +10,7 @@
 #include "admin/admin_state.h"
 #include "base/event_loop.h"
 #include "daemon/config.h"
+#include "daemon/connection_sweep.h"
 #include "daemon/outlier_loop.h"
 #include "daemon/reconciler.h"
 #include "datapath/datapath.h"
@@ -50,6 +51,7 @@ class Agent {
   std::unique_ptr<KernelStore> kernel_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<OutlierLoop> outliers_;
+  std::unique_ptr<ConnectionSweep> sweep_;
   ResourceStore resources_;
   std::unique_ptr<AdsClient> ads_;
   std::unique_ptr<AdminServer> admin_;  // last: its handlers read state_

@@ -62,12 +62,14 @@ Word counterWord(std::uint32_t counter) {
   constexpr std::array<Word, SM_COUNTERS> kWords = {{
       {"lookup_retry", "a lookup met a recycled hash element and started over (harmless)"},
       {"lookup_exhausted", "a lookup met recycled hash elements too often; address left alone"},
-      {"conn_overflow", "a full bucket of connection records; socket storage took the record"},
+      {"conn_overflow", "a full bucket of connection records; a hash took the record"},
       {"conn_lost", "no memory for a connection record; balanced, but its outcome is not counted"},
       {"table_broken", "an index in the tables led nowhere; the address was left alone"},
       {"events_dropped", "the ring of events was full; the sums are not affected"},
       {"family_mismatch", "an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT"},
       {"affinity_lost", "no memory for where a client went; its next connection may go elsewhere"},
+      {"callbacks_lost", "another sock_ops program took away our callbacks from a connection"},
+      {"conn_swept", "records of connections whose socket was gone without a word; ended"},
   }};
   return at(kWords, counter);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -166,6 +167,25 @@ Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot) {
   std::vector<Attachment> all;
   for (const std::string& name : programNames()) all.push_back(readAttachment(folder, name));
   return all;
+}
+
+std::string programText(const ProgramInfo& program) {
+  return (program.name.empty() ? "program" : program.name) + "#" + std::to_string(program.id);
+}
+
+std::vector<ProgramInfo> behindOurs(const Attachment& attachment) {
+  const auto& order = attachment.order;
+  const auto ours = std::find_if(order.begin(), order.end(),
+                                 [](const ProgramInfo& program) { return program.ours; });
+  return ours == order.end() ? std::vector<ProgramInfo>() : std::vector(ours + 1, order.end());
+}
+
+std::string programsBehindOurs(const std::string& bpffsRoot, const std::string& link) {
+  std::string text;
+  for (const ProgramInfo& program : behindOurs(readAttachment(PinPath(bpffsRoot).links(), link))) {
+    text += (text.empty() ? "" : ", ") + programText(program);
+  }
+  return text;
 }
 
 }  // namespace sockmesh

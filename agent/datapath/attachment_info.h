@@ -38,4 +38,14 @@ const std::vector<std::string>& programNames();
 // cannot be read at all.
 Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot);
 
+// "name#id" of a program; "program#id" where the kernel would not tell its name.
+std::string programText(const ProgramInfo& program);
+
+// Those that run at this hook after our program, in running order.
+std::vector<ProgramInfo> behindOurs(const Attachment& attachment);
+
+// The same for the program that is pinned as `link`, as text: "one#12, other#13"; "" where there is
+// none, or where the kernel would not tell.
+std::string programsBehindOurs(const std::string& bpffsRoot, const std::string& link);
+
 }  // namespace sockmesh

@@ -1,6 +1,7 @@
 #include "datapath/connection_records.h"
 
 #include <atomic>
+#include <set>
 
 namespace sockmesh {
 
@@ -13,8 +14,15 @@ std::vector<ConnectionRecord> readConnections(const KernelMaps& maps) {
           std::atomic_ref<__u64>(maps.connTags[bucket].cookie[way]).load(std::memory_order_acquire);
       const std::uint32_t index = way * buckets + bucket;
       if (cookie == 0 || index >= maps.connections.size()) continue;
-      records.push_back({bucket, way, cookie, maps.connections[index]});
+      records.push_back({bucket, way, cookie, maps.connections[index], false});
     }
+  }
+  if (maps.globals[0].conn_overflow_live == 0) return records;
+  const auto overflow = maps.connOverflow.entries();
+  if (!overflow) return records;
+  std::set<std::uint64_t> seen;
+  for (const auto& [cookie, connection] : *overflow) {
+    if (seen.insert(cookie).second) records.push_back({0, 0, cookie, connection, true});
   }
   return records;
 }

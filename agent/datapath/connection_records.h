@@ -1,5 +1,5 @@
-// The connection records in the four-way array (conn.h), read for people. Those in socket storage
-// are out of reach; sm_globals counts them.
+// The connection records (conn.h), read for people: those in the four-way array, then those in
+// conn_overflow.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@ struct ConnectionRecord {
   std::uint32_t way = 0;
   std::uint64_t cookie = 0;  // the socket's
   sm_connection connection{};
+  bool overflow = false;  // in conn_overflow: without bucket and way
 };
 
 // Those in use, by bucket and way. A record that is claimed or freed meanwhile may be half written.

@@ -26,6 +26,9 @@ namespace sockmesh {
 namespace {
 
 constexpr std::uint32_t kMinConnections = 64;
+// Room for records that find their bucket full; an entry takes memory when it is in use.
+constexpr std::uint32_t kOverflowFactor = 4;  // of the array
+constexpr std::uint32_t kMinOverflow = 65536;
 
 // Keeps libbpf's own messages (the verifier's log among them) for the error that follows.
 class LibbpfLog {
@@ -226,6 +229,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   bpf_map__set_max_entries(maps.heads, options.maxServices + 1);
   bpf_map__set_max_entries(maps.connections, records);
   bpf_map__set_max_entries(maps.conn_tags, records / SM_CONN_WAYS);
+  bpf_map__set_max_entries(maps.conn_overflow, std::max(records * kOverflowFactor, kMinOverflow));
   bpf_map__set_max_entries(maps.affinity, options.maxAffinityClients);
   bpf_map__set_max_entries(maps.names, options.maxNames);
   std::uint32_t buckets = records / SM_CONN_WAYS;
@@ -288,6 +292,11 @@ Status Datapath::registerAgent() {
 EjectionControl Datapath::ejections() const {
   return {bpf_program__fd(skeleton_->bpf->progs.sm_agent_detect),
           bpf_program__fd(skeleton_->bpf->progs.sm_agent_return)};
+}
+
+ConnectionSweeper Datapath::sweeper() const {
+  return {*maps_, bpf_program__fd(skeleton_->bpf->progs.sm_sweep_buckets),
+          bpf_program__fd(skeleton_->bpf->progs.sm_sweep_overflow)};
 }
 
 Result<CleanupReport> Datapath::cleanup(const std::string& bpffsRoot) {

@@ -10,6 +10,7 @@
 #include "base/unique_fd.h"
 #include "datapath/cgroup_root.h"
 #include "datapath/cleanup_report.h"
+#include "datapath/connection_sweeper.h"
 #include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
@@ -46,6 +47,7 @@ class Datapath {
 
   // For as long as this lives.
   EjectionControl ejections() const;
+  ConnectionSweeper sweeper() const;
 
   // Detaches the programs and removes pins, maps and the folder, also those of other versions, and
   // says what was there; nothing there is no error. An Error, and nothing is changed, while another

@@ -129,6 +129,7 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   opener.paged(maps->clusterStats, "cluster_stats");
   opener.array(maps->connTags, "conn_tags");
   opener.array(maps->connections, "connections");
+  maps->connOverflow = BpfHash<std::uint64_t, sm_connection>(opener.fd("conn_overflow"));
   maps->affinity = BpfHash<sm_affinity_key, sm_affinity>(opener.fd("affinity"));
   maps->names = BpfHash<sm_name_key, sm_name>(opener.fd("names"));
   opener.array(maps->globals, "globals");

@@ -49,6 +49,7 @@ struct KernelMaps {
   PagedTable<sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS> clusterStats;
   MappedArray<sm_conn_tags> connTags;
   MappedArray<sm_connection> connections;
+  BpfHash<std::uint64_t, sm_connection> connOverflow;  // by socket cookie
   BpfHash<sm_affinity_key, sm_affinity> affinity;
   BpfHash<sm_name_key, sm_name> names;
   MappedArray<sm_globals> globals;

@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SM_ABI_VERSION 3
+#define SM_ABI_VERSION 4
 
 /*
  * Paged tables. An id or index i lives in page i >> BITS at entry i & MASK; a table is an
@@ -334,7 +334,7 @@ struct sm_agent_request {
 
 enum sm_conn_state {
 	SM_CONN_FREE = 0,
-	SM_CONN_PENDING = 1, /* connect() rewrote, TCP has not sent a SYN */
+	SM_CONN_PENDING = 1, /* connect() rewrote, TCP has not sent a SYN (perhaps not yet) */
 	SM_CONN_CONNECTING = 2,
 	SM_CONN_ESTABLISHED = 3,
 	SM_CONN_OVERDUE = 4, /* connecting for longer than connect_timeout: counted as timed out */
@@ -350,10 +350,11 @@ struct sm_connection {
 	__u8 state;  /* enum sm_conn_state */
 	__u32 endpoint_id;
 	__u32 cluster_id;
-	__u32 flags; /* SM_CONN_IN_CLUSTER */
-	__u64 connect_at_ns;
+	__u32 flags;	     /* SM_CONN_IN_CLUSTER */
+	__u64 connect_at_ns; /* when the SYN left; 0: it has not */
 	__u64 netns_cookie;
-	__u64 pad2[2];
+	__u64 sk; /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
+	__u64 gone_cookie; /* the record's own cookie: the sweep before found its socket gone */
 };
 
 /* Four ways a bucket: the tags in a line of their own, so that a miss reads 32 bytes. The record of
@@ -362,6 +363,25 @@ struct sm_connection {
 
 struct sm_conn_tags {
 	__u64 cookie[SM_CONN_WAYS]; /* socket cookie; 0: free */
+};
+
+/* What the agent hands to sm_sweep_buckets (BPF_PROG_TEST_RUN): some of the table. */
+#define SM_SWEEP_BUCKETS 256
+
+struct sm_sweep_buckets {
+	__u32 first;
+	__u32 count; /* at most SM_SWEEP_BUCKETS */
+	__u32 gone;  /* answer: records whose socket is gone, seen for the first time */
+	__u32 ended; /* answer: those that were seen before, and ended now */
+};
+
+/* The same for sm_sweep_overflow: some keys of conn_overflow. */
+#define SM_SWEEP_COOKIES 16
+
+struct sm_sweep_cookies {
+	__u64 cookie[SM_SWEEP_COOKIES]; /* 0: none */
+	__u32 gone;
+	__u32 ended;
 };
 
 /* ---- session affinity: where a client went last; see affinity.h ---- */
@@ -433,13 +453,16 @@ struct sm_event {
 enum sm_counter {
 	SM_COUNTER_LOOKUP_RETRY = 0,	 /* a recycled hash element was seen through */
 	SM_COUNTER_LOOKUP_EXHAUSTED = 1, /* ... too often in a row; the address was left alone */
-	SM_COUNTER_CONN_OVERFLOW = 2,	 /* bucket full: socket storage took the record */
-	SM_COUNTER_CONN_LOST = 3,    /* socket storage refused too: the connection is not counted */
-	SM_COUNTER_TABLE_BROKEN = 4, /* an index led nowhere; the address was left alone */
-	SM_COUNTER_EVENTS_DROPPED = 5,	/* the ring was full */
-	SM_COUNTER_FAMILY_MISMATCH = 6, /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
-	SM_COUNTER_AFFINITY_LOST = 7,	/* the kernel refused to remember a client's endpoint */
-	SM_COUNTERS = 8,
+	SM_COUNTER_CONN_OVERFLOW = 2,	 /* bucket full: conn_overflow took the record */
+	SM_COUNTER_CONN_LOST = 3,	 /* no room there either: the connection is not counted */
+	SM_COUNTER_TABLE_BROKEN = 4,	 /* an index led nowhere; the address was left alone */
+	SM_COUNTER_EVENTS_DROPPED = 5,	 /* the ring was full */
+	SM_COUNTER_FAMILY_MISMATCH = 6,	 /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
+	SM_COUNTER_AFFINITY_LOST = 7,	 /* the kernel refused to remember a client's endpoint */
+	SM_COUNTER_CALLBACKS_LOST =
+		8,		   /* another program took TCP's callbacks away from a connection */
+	SM_COUNTER_CONN_SWEPT = 9, /* records whose socket was gone, ended by the sweep */
+	SM_COUNTERS = 10,
 };
 
 /* ---- the agent's identity: its own sockets are never rewritten ---- */
@@ -447,7 +470,7 @@ enum sm_counter {
 struct sm_globals {
 	__u64 agent_start_ns;	  /* start_boottime of the agent's thread group leader */
 	__u32 agent_tgid;	  /* in the initial PID namespace; 0: no agent */
-	__u32 conn_overflow_live; /* records in socket storage now; 0 spares the lookup */
+	__u32 conn_overflow_live; /* records in conn_overflow now; 0 spares the lookup */
 };
 
 /*
@@ -540,9 +563,19 @@ SM_ASSERT_AT(struct sm_connection, family, 18);
 SM_ASSERT_AT(struct sm_connection, state, 19);
 SM_ASSERT_AT(struct sm_connection, endpoint_id, 20);
 SM_ASSERT_AT(struct sm_connection, cluster_id, 24);
+SM_ASSERT_AT(struct sm_connection, flags, 28);
 SM_ASSERT_AT(struct sm_connection, connect_at_ns, 32);
 SM_ASSERT_AT(struct sm_connection, netns_cookie, 40);
+SM_ASSERT_AT(struct sm_connection, sk, 48);
+SM_ASSERT_AT(struct sm_connection, gone_cookie, 56);
 SM_ASSERT_SIZE(struct sm_conn_tags, 32);
+SM_ASSERT_SIZE(struct sm_sweep_buckets, 16);
+SM_ASSERT_AT(struct sm_sweep_buckets, count, 4);
+SM_ASSERT_AT(struct sm_sweep_buckets, gone, 8);
+SM_ASSERT_AT(struct sm_sweep_buckets, ended, 12);
+SM_ASSERT_SIZE(struct sm_sweep_cookies, 136);
+SM_ASSERT_AT(struct sm_sweep_cookies, gone, 128);
+SM_ASSERT_AT(struct sm_sweep_cookies, ended, 132);
 SM_ASSERT_SIZE(struct sm_affinity_key, 36);
 SM_ASSERT_AT(struct sm_affinity_key, vip_be, 16);
 SM_ASSERT_AT(struct sm_affinity_key, protocol, 34);

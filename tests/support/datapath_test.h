@@ -80,6 +80,20 @@ class DatapathTest : public ::testing::Test {
     return used;
   }
 
+  // One pass of the agent's over all records, after a grace period.
+  ConnectionSweeper::Turn sweep() {
+    ConnectionSweeper sweeper = datapath_->sweeper();
+    ConnectionSweeper::Turn sum;
+    grace_->after([] {});
+    while (!sum.last) {
+      const auto turn = sweeper.turn();
+      EXPECT_TRUE(turn) << turn.error().message();
+      if (!turn) break;
+      sum = {turn->last, sum.gone + turn->gone, sum.ended + turn->ended};
+    }
+    return sum;
+  }
+
   std::unique_ptr<Sandbox> sandbox_;
   std::unique_ptr<Datapath> datapath_;
   std::unique_ptr<GracePeriod> grace_;

@@ -80,6 +80,11 @@ int connectErrno(int fd, const SocketAddress& address, bool mapped) {
   return connect(fd, name.get(), name.length) == 0 ? 0 : errno;
 }
 
+int bindErrno(int fd, const SocketAddress& address, bool mapped) {
+  RawAddress name = raw(address, mapped);
+  return bind(fd, name.get(), name.length) == 0 ? 0 : errno;
+}
+
 Result<UniqueFd> connectTo(const SocketAddress& address, bool mapped) {
   UniqueFd fd = tcpSocket(mapped || !address.ip.isV4());
   if (const int error = connectErrno(fd.get(), address, mapped); error != 0) {

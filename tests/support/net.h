@@ -21,6 +21,8 @@ UniqueFd acceptOn(const UniqueFd& listener);
 Result<UniqueFd> connectTo(const SocketAddress& address, bool mapped = false);
 // connect() of this socket; the errno, or 0.
 int connectErrno(int fd, const SocketAddress& address, bool mapped = false);
+// bind() of this socket; the errno, or 0.
+int bindErrno(int fd, const SocketAddress& address, bool mapped = false);
 UniqueFd tcpSocket(bool v6 = false, bool nonblocking = false);
 
 SocketAddress peerOf(int fd);   // getpeername(); v4-mapped is IPv4

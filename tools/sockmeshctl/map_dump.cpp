@@ -26,6 +26,7 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"cluster_stats", dumpClusterStats},
       {"conn_tags", dumpConnTags},
       {"connections", dumpConnections},
+      {"conn_overflow", dumpConnOverflow},
       {"affinity", dumpAffinity},
       {"names", dumpNames},
       {"counters", dumpCounters},
@@ -75,11 +76,6 @@ Table tableOf(const Json& items) {
 }  // namespace
 
 Outcome mapDump(const NodeView& view, const std::string& name) {
-  if (name == "conn_overflow") {
-    return Failure{kExitFailure,
-                   "conn_overflow is storage inside sockets: the kernel shows it only to who holds "
-                   "the socket; globals.connOverflowLive counts its records"};
-  }
   if (name == "events") {
     return Failure{kExitFailure,
                    "events is a ring that the agent drains: reading it here would take events away "

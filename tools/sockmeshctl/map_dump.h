@@ -23,6 +23,7 @@ Json dumpClusterStats(const NodeView& view);  // sums of the shards
 
 Json dumpConnTags(const NodeView& view);
 Json dumpConnections(const NodeView& view);
+Json dumpConnOverflow(const NodeView& view);
 Json dumpAffinity(const NodeView& view);  // by VIP, then by client
 Json dumpNames(const NodeView& view);
 Json dumpCounters(const NodeView& view);  // sums over CPUs

@@ -180,15 +180,25 @@ Json dumpClusterStats(const NodeView& view) {
 Json dumpConnTags(const NodeView& view) {
   Json rows = Json::array();
   for (const ConnectionRecord& record : view.connections) {
+    if (record.overflow) continue;
     rows.push_back({{"bucket", record.bucket}, {"way", record.way}, {"cookie", record.cookie}});
   }
   return rows;
 }
 
+// All records, also those that found their bucket full.
 Json dumpConnections(const NodeView& view) {
   Json rows = Json::array();
   for (const ConnectionRecord& record : view.connections) {
     rows.push_back(connectionRow(view, record));
+  }
+  return rows;
+}
+
+Json dumpConnOverflow(const NodeView& view) {
+  Json rows = Json::array();
+  for (const ConnectionRecord& record : view.connections) {
+    if (record.overflow) rows.push_back(connectionRow(view, record));
   }
   return rows;
 }

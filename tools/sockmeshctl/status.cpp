@@ -9,9 +9,8 @@
 namespace sockmesh::ctl {
 namespace {
 
-std::string programText(const ProgramInfo& program) {
-  if (program.ours) return "sockmesh";
-  return (program.name.empty() ? "program" : program.name) + "#" + std::to_string(program.id);
+std::string placeText(const ProgramInfo& program) {
+  return program.ours ? "sockmesh" : programText(program);
 }
 
 Json programJson(const ProgramInfo& program) {
@@ -20,7 +19,7 @@ Json programJson(const ProgramInfo& program) {
 
 std::string orderText(const Attachment& attachment) {
   std::vector<std::string> names;
-  for (const ProgramInfo& program : attachment.order) names.push_back(programText(program));
+  for (const ProgramInfo& program : attachment.order) names.push_back(placeText(program));
   return names.size() > 1 ? join(names, " > ") : "";
 }
 
@@ -114,6 +113,18 @@ void addEndpoints(const NodeView& view, Document& out) {
                           {}});
 }
 
+// Programs that can take away what ours asked TCP for: they run after it.
+std::string behindSockOps(const NodeView& view) {
+  std::vector<std::string> names;
+  for (const Attachment& attachment : view.attachments) {
+    if (attachment.link != "sm_sock_ops") continue;
+    for (const ProgramInfo& program : behindOurs(attachment)) {
+      names.push_back(programText(program));
+    }
+  }
+  return join(names, ", ");
+}
+
 void addCounters(const NodeView& view, Document& out) {
   Table table;
   table.columns = {{""}, {"", false, true}, {""}};
@@ -123,8 +134,10 @@ void addCounters(const NodeView& view, Document& out) {
     const std::uint64_t value = view.live.counters[i];
     counters[std::string(word.name)] = value;
     if (value == 0) continue;
+    const std::string culprits = i == SM_COUNTER_CALLBACKS_LOST ? behindSockOps(view) : "";
     table.rows.push_back(
-        {"  " + std::string(word.name), std::to_string(value), std::string(word.meaning)});
+        {"  " + std::string(word.name), std::to_string(value),
+         std::string(word.meaning) + (culprits.empty() ? "" : "; behind ours: " + culprits)});
   }
   out.data["datapathEvents"] = counters;
   const bool quiet = table.rows.empty();

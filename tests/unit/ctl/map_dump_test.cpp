@@ -91,15 +91,18 @@ cluster     1   reviews-v1
 cluster     2   reviews-v2
 locality    1   eu-west/a
 )"},
+    {"conn_overflow", ""},
     {"counters", R"(COUNTER            VALUE   MEANING
 lookup_retry           0   a lookup met a recycled hash element and started over (harmless)
 lookup_exhausted       0   a lookup met recycled hash elements too often; address left alone
-conn_overflow          7   a full bucket of connection records; socket storage took the record
+conn_overflow          7   a full bucket of connection records; a hash took the record
 conn_lost              0   no memory for a connection record; balanced, but its outcome is not counted
 table_broken           0   an index in the tables led nowhere; the address was left alone
 events_dropped         0   the ring of events was full; the sums are not affected
 family_mismatch        0   an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT
 affinity_lost          0   no memory for where a client went; its next connection may go elsewhere
+callbacks_lost         0   another sock_ops program took away our callbacks from a connection
+conn_swept             0   records of connections whose socket was gone without a word; ended
 )"},
     {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE
       4242                0                    0

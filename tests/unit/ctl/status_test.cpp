@@ -24,7 +24,7 @@ Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
 Outlier detection: in 1 clusters, 1 endpoints ejected
 
 Datapath events:
-  conn_overflow   7   a full bucket of connection records; socket storage took the record
+  conn_overflow   7   a full bucket of connection records; a hash took the record
 
 Maps: 496KiB, nearly full:
   names   90%   900 of 1000
@@ -60,7 +60,7 @@ Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
 Outlier detection: in 1 clusters, 1 endpoints ejected
 
 Datapath events:
-  conn_overflow   7   a full bucket of connection records; socket storage took the record
+  conn_overflow   7   a full bucket of connection records; a hash took the record
 
 Maps: 496KiB, nearly full:
   names   90%   900 of 1000
@@ -158,7 +158,9 @@ constexpr const char* kJson = R"({
     "table_broken": 0,
     "events_dropped": 0,
     "family_mismatch": 0,
-    "affinity_lost": 0
+    "affinity_lost": 0,
+    "callbacks_lost": 0,
+    "conn_swept": 0
   },
   "maps": {
     "memoryBytes": 507904,

@@ -1,0 +1,44 @@
+// Sweeps the connection records now and then, beside whatever else the control thread does, and
+// says so when another sock_ops program takes our callbacks away. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "datapath/connection_sweeper.h"
+#include "datapath/datapath.h"
+#include "datapath/grace_period.h"
+
+namespace sockmesh {
+
+class ConnectionSweep {
+ public:
+  // All outlive this. The first pass begins at once: it finds what is left from before.
+  ConnectionSweep(EventLoop& loop, Datapath& datapath, GracePeriod& grace, std::string bpffsRoot);
+  ~ConnectionSweep();
+  ConnectionSweep(const ConnectionSweep&) = delete;
+  ConnectionSweep& operator=(const ConnectionSweep&) = delete;
+
+ private:
+  void post();
+  void turn();
+  void passed();
+  void again(std::uint32_t gone);
+  void reportLostCallbacks();
+
+  EventLoop& loop_;
+  KernelMaps& maps_;
+  GracePeriod& grace_;
+  std::string bpffsRoot_;
+  ConnectionSweeper sweeper_;
+  std::uint32_t gone_ = 0;   // in this pass
+  std::uint32_t ended_ = 0;  // in this pass
+  std::uint64_t callbacksLost_ = 0;
+  std::string blamed_;  // the programs that were named last
+  EventLoop::TimerId timer_ = 0;
+  std::shared_ptr<ConnectionSweep*> self_;  // for posted tasks that outlive this
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * Records whose socket is gone, run by the agent (BPF_PROG_TEST_RUN). No callback of ours came when
+ * these sockets ended: sockets of the kernel's own (MPTCP's, SMC's) have no sock_release, callbacks
+ * can be taken away by other programs, and ours were perhaps not attached.
+ *
+ * A record keeps its socket's address. The socket is there as long as this address holds its cookie
+ * and a reference count: cookies are never given twice, and a freed socket has no references. That
+ * is so in every network namespace, in every state of TCP and whoever made the socket.
+ *
+ * A record that is being claimed has its socket's cookie already, and not its address yet. So one
+ * look is not enough: the first one only notes which socket is gone. The agent looks again after a
+ * grace period, in which every program that was claiming has ended.
+ */
+#include "untold.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum sm_sweep {
+	SM_SWEEP_KEPT = 0,
+	SM_SWEEP_GONE = 1,
+	SM_SWEEP_ENDED = 2,
+};
+
+static __always_inline int sm_is_gone(const struct sm_connection *record, __u64 cookie)
+{
+	const struct sock *sk = (const struct sock *)(long)READ_ONCE(record->sk);
+
+	/* Memory that is not mapped any more reads as zero. */
+	return sk && (sm_cookie_of(sk) != cookie ||
+		      !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter));
+}
+
+static __always_inline int sm_sweep_record(struct sm_conn_ref ref)
+{
+	if (!ref.record || !sm_is_gone(ref.record, ref.cookie))
+		return SM_SWEEP_KEPT;
+	if (ref.record->state == SM_CONN_FREE)
+		return SM_SWEEP_KEPT; /* it is being claimed */
+	if (ref.record->gone_cookie != ref.cookie) {
+		ref.record->gone_cookie = ref.cookie;
+		return SM_SWEEP_GONE;
+	}
+	sm_count(SM_COUNTER_CONN_SWEPT);
+	sm_conn_settle(ref.cookie, 1);
+	sm_conn_free(ref);
+	return SM_SWEEP_ENDED;
+}
+
+/* Adds to *gone and *ended. */
+static __always_inline void sm_sweep_count(int swept, __u32 *gone, __u32 *ended)
+{
+	*gone += swept == SM_SWEEP_GONE;
+	*ended += swept == SM_SWEEP_ENDED;
+}
+
+/* All ways of a bucket; how many are gone, and in the high half how many were ended. */
+__weak __noinline __u32 sm_sweep_bucket(__u32 bucket)
+{
+	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &bucket);
+	__u32 gone = 0, ended = 0;
+
+	if (!tags)
+		return 0;
+#pragma unroll
+	for (__u32 way = 0; way < SM_CONN_WAYS; way++) {
+		struct sm_conn_ref ref = {
+			.tag = &tags->cookie[way],
+			.cookie = READ_ONCE(tags->cookie[way]),
+		};
+
+		if (!ref.cookie)
+			continue;
+		ref.record = sm_conn_record(bucket, way);
+		sm_sweep_count(sm_sweep_record(ref), &gone, &ended);
+	}
+	return gone | ended << 16;
+}
+
+SEC("syscall")
+int sm_sweep_buckets(struct sm_sweep_buckets *request)
+{
+	__u32 gone = 0, ended = 0, swept;
+
+	for (__u32 i = 0; i < SM_SWEEP_BUCKETS && i < request->count; i++) {
+		swept = sm_sweep_bucket(request->first + i);
+		gone += swept & 0xffff;
+		ended += swept >> 16;
+	}
+	request->gone = gone;
+	request->ended = ended;
+	return 0;
+}
+
+__weak __noinline __u32 sm_sweep_cookie(__u64 cookie)
+{
+	struct sm_conn_ref ref = {.cookie = cookie};
+
+	if (!cookie)
+		return SM_SWEEP_KEPT;
+	ref.record = bpf_map_lookup_elem(&conn_overflow, &cookie);
+	return sm_sweep_record(ref);
+}
+
+SEC("syscall")
+int sm_sweep_overflow(struct sm_sweep_cookies *request)
+{
+	__u32 gone = 0, ended = 0;
+
+#pragma unroll
+	for (int i = 0; i < SM_SWEEP_COOKIES; i++)
+		sm_sweep_count((int)sm_sweep_cookie(request->cookie[i]), &gone, &ended);
+	request->gone = gone;
+	request->ended = ended;
+	return 0;
+}

@@ -1,0 +1,290 @@
+// Records whose end TCP does not tell: sockets that the kernel made for MPTCP, a connect() that
+// fails and is followed by one past us, connections to themselves.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "support/datapath_test.h"
+#include "support/eventually.h"
+#include "support/process.h"
+
+namespace sockmesh::test {
+namespace {
+
+constexpr int kMptcp = 262;  // IPPROTO_MPTCP; Debian 12's netinet/in.h knows it, others not
+const char* const kVip = "10.96.0.1:80";
+const char* const kVip6 = "[fd00::1]:80";
+const char* const kNowhere = "10.96.0.2:80";
+const char* const kNowhere6 = "[fd00::2]:80";
+
+class Untold : public DatapathTest {
+ protected:
+  void SetUp() override {
+    DatapathTest::SetUp();
+    backend_ = at("127.0.0.2:0");
+    listener_ = std::move(listenOn(backend_)).value();
+    backend6_ = at("[::1]:0");
+    listener6_ = std::move(listenOn(backend6_)).value();
+    apply(TableBuilder()
+              .service(kVip, "here", {backend_.toString()})
+              .service(kVip6, "here6", {backend6_.toString()})
+              .service(kNowhere, "nowhere", {kFar})
+              .service(kNowhere6, "nowhere6", {kFar6})
+              .service("10.96.0.3:80", "empty", {})
+              .leftAlone("10.96.0.4:80", "tls", SM_REASON_TLS));
+  }
+  std::uint32_t active() {
+    return activeOf("here", backend_.toString()) + activeOf("here6", backend6_.toString()) +
+           activeOf("nowhere", kFar) + activeOf("nowhere6", kFar6);
+  }
+  std::uint64_t localFailures() {
+    return statsOf("nowhere", kFar).failed[SM_FAILURE_LOCAL] +
+           statsOf("nowhere6", kFar6).failed[SM_FAILURE_LOCAL];
+  }
+  void expectNothingLeft() {
+    EXPECT_TRUE(eventually([&] { return records() == 0 && active() == 0; }))
+        << records() << " records, " << active() << " active";
+    EXPECT_EQ(datapath_->maps().globals[0].conn_overflow_live, 0u);
+  }
+
+  static constexpr const char* kFar = "203.0.113.1:4080";  // no route here
+  static constexpr const char* kFar6 = "[2001:db8::1]:4080";
+  SocketAddress backend_;
+  SocketAddress backend6_;
+  UniqueFd listener_;
+  UniqueFd listener6_;
+};
+
+// ---- MPTCP: the application holds another socket than the one that connects ----
+
+class Mptcp : public Untold {
+ protected:
+  void SetUp() override {
+    if (!socketOf(false).valid()) GTEST_SKIP() << "no MPTCP in this kernel";
+    Untold::SetUp();
+  }
+  static UniqueFd socketOf(bool v6) {
+    return UniqueFd(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, kMptcp));
+  }
+};
+
+TEST_F(Mptcp, ItsConnectionsAreRewrittenCountedAndShowTheVip) {
+  for (const bool v6 : {false, true}) {
+    for (const bool mapped : {false, true}) {
+      if (v6 && mapped) continue;
+      const std::string vip = v6 ? kVip6 : kVip;
+      UniqueFd client = socketOf(v6 || mapped);
+      ASSERT_EQ(connectErrno(client.get(), at(vip), mapped), 0) << vip;
+      const UniqueFd server = acceptOn(v6 ? listener6_ : listener_);
+      EXPECT_EQ(records(), 1u);
+      EXPECT_EQ(active(), 1u);
+      EXPECT_EQ(peerOf(client.get()), at(vip)) << peerOf(client.get()).toString();
+      client.reset();
+      ::shutdown(server.get(), SHUT_RDWR);
+      expectNothingLeft();
+    }
+  }
+  EXPECT_EQ(statsOf("here", backend_.toString()).established, 2u);
+  EXPECT_EQ(statsOf("here6", backend6_.toString()).established, 1u);
+}
+
+TEST_F(Mptcp, BothEndsOfMptcp) {
+  SocketAddress address = at("127.0.0.5:0");
+  UniqueFd listener = socketOf(false);
+  ASSERT_EQ(bindErrno(listener.get(), address), 0);
+  ASSERT_EQ(listen(listener.get(), 8), 0);
+  address = localOf(listener.get());
+  apply(TableBuilder().service("10.96.0.5:80", "both", {address.toString()}));
+  UniqueFd client = socketOf(false);
+  ASSERT_EQ(connectErrno(client.get(), at("10.96.0.5:80")), 0);
+  UniqueFd server = acceptOn(listener);
+  EXPECT_EQ(peerOf(client.get()), at("10.96.0.5:80"));
+  EXPECT_EQ(peerOf(server.get()), localOf(client.get()));
+  EXPECT_EQ(activeOf("both", address.toString()), 1u);
+  client.reset();
+  server.reset();
+  EXPECT_TRUE(
+      eventually([&] { return records() == 0 && activeOf("both", address.toString()) == 0; }));
+  EXPECT_EQ(statsOf("both", address.toString()).established, 1u);
+}
+
+TEST_F(Mptcp, AConnectThatFailsBeforeItsSynLeavesNothing) {
+  for (int i = 0; i < 30; ++i) {
+    const UniqueFd client = socketOf(i % 2 == 1);
+    const bool v6 = i % 2 == 1;
+    ASSERT_EQ(connectErrno(client.get(), at(v6 ? kNowhere6 : kNowhere)), ENETUNREACH);
+  }
+  expectNothingLeft();
+  EXPECT_EQ(localFailures(), 30u);
+}
+
+TEST_F(Mptcp, NorOneThatFindsNoPort) {
+  UniqueFd first = socketOf(false);
+  UniqueFd second = socketOf(false);
+  const int one = 1;
+  sockaddr_in local{};
+  socklen_t length = sizeof(local);
+  local.sin_family = AF_INET;
+  local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (const UniqueFd* socket : {&first, &second}) {
+    setsockopt(socket->get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  }
+  ASSERT_EQ(bind(first.get(), reinterpret_cast<sockaddr*>(&local), length), 0);
+  ASSERT_EQ(connectErrno(first.get(), at(kVip)), 0);
+  getsockname(first.get(), reinterpret_cast<sockaddr*>(&local), &length);
+  ASSERT_EQ(bind(second.get(), reinterpret_cast<sockaddr*>(&local), length), 0);
+  EXPECT_EQ(connectErrno(second.get(), at(kVip)), EADDRNOTAVAIL);
+  second.reset();
+  EXPECT_EQ(records(), 1u);
+  const UniqueFd server = acceptOn(listener_);
+  first.reset();
+  ::shutdown(server.get(), SHUT_RDWR);
+  expectNothingLeft();
+}
+
+TEST_F(Mptcp, NorOneOfAProcessThatIsKilled) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const UniqueFd fd = socketOf(false);
+    connectErrno(fd.get(), at(kNowhere));
+    pause();
+    _exit(0);
+  }
+  EXPECT_TRUE(eventually([&] { return active() == 1; }));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  expectNothingLeft();
+  EXPECT_EQ(localFailures(), 1u);
+}
+
+TEST_F(Mptcp, ASecondConnectReplacesTheRecord) {
+  UniqueFd client = socketOf(false);
+  EXPECT_EQ(connectErrno(client.get(), at(kNowhere)), ENETUNREACH);
+  ASSERT_EQ(connectErrno(client.get(), at(kVip)), 0);
+  const UniqueFd server = acceptOn(listener_);
+  EXPECT_EQ(active(), 1u);
+  EXPECT_EQ(peerOf(client.get()), at(kVip));
+  client.reset();
+  ::shutdown(server.get(), SHUT_RDWR);
+  expectNothingLeft();
+}
+
+class MptcpInASmallTable : public Mptcp {
+ protected:
+  DatapathOptions options() const override {
+    auto out = DatapathTest::options();
+    out.maxConnections = 64;
+    return out;
+  }
+};
+
+TEST_F(MptcpInASmallTable, RecordsThatFindTheirBucketFullEndToo) {
+  std::vector<UniqueFd> all;
+  for (int i = 0; i < 200; ++i) {
+    all.push_back(socketOf(false));
+    ASSERT_EQ(connectErrno(all.back().get(), at(kNowhere)), ENETUNREACH);
+  }
+  EXPECT_EQ(active(), 200u);
+  EXPECT_GT(datapath_->maps().globals[0].conn_overflow_live, 0u);
+  all.clear();
+  expectNothingLeft();
+  EXPECT_EQ(localFailures(), 200u);
+}
+
+// ---- a record left over ----
+
+struct Detour {
+  const char* name;
+  const char* vip;       // ENETUNREACH
+  const char* endpoint;  // of that VIP: where the same socket goes then
+  const char* address;   // that makes the endpoint reachable
+  bool mapped;           // an IPv6 socket on IPv4's ways
+  int protocol;
+};
+
+class LeftOver : public Untold, public testing::WithParamInterface<Detour> {};
+
+TEST_P(LeftOver, ASocketThatGoesToTheBackendDirectlyIsNotTheServices) {
+  const Detour& detour = GetParam();
+  const SocketAddress endpoint = at(detour.endpoint);
+  const bool v6 = detour.mapped || !endpoint.ip.isV4();
+  UniqueFd client(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, detour.protocol));
+  if (!client.valid()) GTEST_SKIP() << "no MPTCP in this kernel";
+  ASSERT_EQ(connectErrno(client.get(), at(detour.vip), detour.mapped), ENETUNREACH);
+  EXPECT_EQ(records(), 1u);
+
+  ASSERT_EQ(run({"ip", "address", "add", detour.address, "dev", "lo", "nodad"}).code, 0);
+  SocketAddress name = endpoint;
+  UniqueFd listener;
+  ASSERT_TRUE(eventually([&] {
+    auto listening = listenOn(name);
+    if (listening) listener = std::move(listening).value();
+    return listener.valid();
+  })) << name.toString();
+  ASSERT_EQ(connectErrno(client.get(), endpoint, detour.mapped), 0);
+  EXPECT_EQ(records(), 0u);
+  EXPECT_EQ(active(), 0u);
+  EXPECT_EQ(peerOf(client.get()), endpoint) << peerOf(client.get()).toString();
+  const UniqueFd server = acceptOn(listener);
+  client.reset();
+  run({"ip", "address", "delete", detour.address, "dev", "lo"});
+  expectNothingLeft();
+  EXPECT_EQ(localFailures(), 1u);
+  EXPECT_EQ(statsOf("nowhere", kFar).established + statsOf("nowhere6", kFar6).established, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Of, LeftOver,
+    testing::Values(
+        Detour{"V4", kNowhere, "203.0.113.1:4080", "203.0.113.1/32", false, 0},
+        Detour{"Mapped", kNowhere, "203.0.113.1:4080", "203.0.113.1/32", true, 0},
+        Detour{"V6", kNowhere6, "[2001:db8::1]:4080", "2001:db8::1/128", false, 0},
+        Detour{"V4Mptcp", kNowhere, "203.0.113.1:4080", "203.0.113.1/32", false, kMptcp},
+        Detour{"V6Mptcp", kNowhere6, "[2001:db8::1]:4080", "2001:db8::1/128", false, kMptcp}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST_F(Untold, AServiceThatRefusesOrIsLeftAloneEndsItToo) {
+  const UniqueFd client = tcpSocket();
+  ASSERT_EQ(connectErrno(client.get(), at(kNowhere)), ENETUNREACH);
+  EXPECT_EQ(connectErrno(client.get(), at("10.96.0.3:80")), ECONNREFUSED);
+  expectNothingLeft();
+  ASSERT_EQ(connectErrno(client.get(), at(kNowhere)), ENETUNREACH);
+  EXPECT_EQ(connectErrno(client.get(), at("10.96.0.4:80")), ENETUNREACH);
+  expectNothingLeft();
+  EXPECT_EQ(localFailures(), 2u);
+}
+
+// ---- a connection to itself ----
+
+TEST_F(Untold, AConnectionToItselfShowsItsRealPeerAndSpeaksForNobody) {
+  for (const std::string host : {"127.0.0.9:0", "[::1]:0"}) {
+    SocketAddress endpoint = at(host);
+    listenOn(endpoint).value();  // closed again: nobody listens there
+    const std::string vip = endpoint.ip.isV4() ? "10.96.0.9:80" : "[fd00::9]:80";
+    apply(TableBuilder().service(vip, "self", {endpoint.toString()}).ejecting("self", 3, 1));
+    for (const bool mapped : {false, true}) {
+      if (mapped && !endpoint.ip.isV4()) continue;
+      UniqueFd client = tcpSocket(mapped || !endpoint.ip.isV4());
+      const int one = 1;
+      setsockopt(client.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+      ASSERT_EQ(bindErrno(client.get(), endpoint, mapped), 0);
+      ASSERT_EQ(connectErrno(client.get(), at(vip), mapped), 0) << vip;
+      // What an application asks to find that out.
+      EXPECT_EQ(peerOf(client.get()), localOf(client.get()));
+      EXPECT_EQ(records(), 0u);
+      EXPECT_EQ(activeOf("self", endpoint.toString()), 0u);
+      const linger now{1, 0};  // no TIME_WAIT
+      setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    }
+    const auto stats = statsOf("self", endpoint.toString());
+    EXPECT_EQ(stats.selected, endpoint.ip.isV4() ? 2u : 1u);
+    EXPECT_EQ(stats.established, 0u);
+    EXPECT_EQ(stats.failed[SM_FAILURE_LOCAL], stats.selected);
+  }
+}
+
+}  // namespace
+}  // namespace sockmesh::test
