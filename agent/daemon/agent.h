@@ -35,7 +35,10 @@ class Agent {
   Status watchSignals();
   Status startAdmin();
   Status startDatapath();
+  // Takes over what an earlier agent left.
+  Status adopt();
   void startControlPlane();
+  void watchDatapath();
   void publishReadiness();
   void publishStats();
 

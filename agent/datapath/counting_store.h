@@ -25,7 +25,8 @@ class CountingStore final : public TableStore {
   Status writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) override;
   Status resetEndpoint(std::uint32_t id) override;
   Status resetCluster(std::uint32_t id) override;
-  Result<bool> takeBack(std::uint32_t endpointId) override;
+  Result<bool> withdraw(std::uint32_t endpointId) override;
+  Status relist(std::uint32_t endpointId) override;
   Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) override;
   Status insertFrontend(const VipKey& key, std::uint32_t serviceId) override;
   Status eraseFrontend(const VipKey& key) override;

@@ -75,7 +75,13 @@ void EndpointIds::adopt(const KernelImage& image) {
       retired_.endpoints.push_back({id, 0});
       continue;
     }
-    cluster->second.endpoints[address] = Known{id, adopted.endpoint, true, 0};
+    Known known{id, adopted.endpoint, !adopted.withdrawn, 0};
+    if (adopted.withdrawn) {
+      // It left while an earlier agent was there, whose connections it may have still.
+      known.retirement = ++retirements_;
+      retired_.endpoints.push_back({id, known.retirement});
+    }
+    cluster->second.endpoints[address] = known;
     endpointOfId_[id] = {adopted.cluster, address};
   }
 }
@@ -130,6 +136,10 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
   const auto locality = ensureLocality(wanted.locality, writes);
   if (!locality) return locality.error();
   if (const auto known = cluster.endpoints.find(wanted.address); known != cluster.endpoints.end()) {
+    if (!known->second.listed) {
+      if (auto done = store_.relist(known->second.id); !done) return done.error();
+      ++writes;
+    }
     known->second.listed = true;
     lingering_.erase(known->second.id);
     if (sameInKernel(known->second.endpoint, wanted)) return {};
@@ -191,7 +201,7 @@ Status EndpointIds::unlist(Known& known, std::uint64_t& writes) {
   known.listed = false;
   known.retirement = ++retirements_;
   retired_.endpoints.push_back({known.id, known.retirement});
-  const auto returned = store_.takeBack(known.id);
+  const auto returned = store_.withdraw(known.id);
   if (!returned) return returned.error();
   writes += *returned ? 1 : 0;
   return {};
@@ -230,6 +240,34 @@ std::optional<std::pair<std::string, SocketAddress>> EndpointIds::endpointOf(
 
 EndpointIds::Retired EndpointIds::takeRetired() {
   return std::exchange(retired_, {});
+}
+
+void EndpointIds::keepRetired(Retired& retired, const std::set<std::uint32_t>& named) {
+  std::erase_if(retired.endpoints, [&](const RetiredId& entry) {
+    if (!named.contains(entry.id)) return false;
+    retired_.endpoints.push_back(entry);
+    return true;
+  });
+}
+
+std::vector<std::uint32_t> EndpointIds::endpointsOf(const std::string& cluster) const {
+  std::vector<std::uint32_t> ids;
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return ids;
+  for (const auto& [address, known] : found->second.endpoints) ids.push_back(known.id);
+  return ids;
+}
+
+std::optional<LbCluster> EndpointIds::listed(const std::string& cluster) const {
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end() || !found->second.listed) return std::nullopt;
+  LbCluster out = found->second.written;
+  out.name = cluster;
+  out.endpoints.clear();
+  for (const auto& [address, known] : found->second.endpoints) {
+    if (known.listed) out.endpoints.push_back(known.endpoint);
+  }
+  return out;
 }
 
 // The caller has seen to the grace period.

@@ -50,6 +50,8 @@ class EndpointIds {
     bool empty() const { return endpoints.empty() && clusters.empty(); }
   };
   Retired takeRetired();
+  // Moves what `named` contains out of `retired`, to be taken the next time.
+  void keepRetired(Retired& retired, const std::set<std::uint32_t>& named);
   // Frees the ids that are still unlisted and have no connections; the others linger, and reap()
   // tries them again.
   Status release(const Retired& retired, std::uint64_t& writes);
@@ -57,6 +59,11 @@ class EndpointIds {
   std::size_t lingering() const { return lingering_.size(); }
 
   std::set<std::string> clusters() const;
+  // Ids of the cluster's endpoints, also of those that are not listed any more.
+  std::vector<std::uint32_t> endpointsOf(const std::string& cluster) const;
+  // A cluster as the kernel has it: its listed endpoints, by address, and its limits. Nothing where
+  // it is not known.
+  std::optional<LbCluster> listed(const std::string& cluster) const;
 
  private:
   struct Known {

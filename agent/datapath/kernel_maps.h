@@ -56,6 +56,18 @@ struct KernelMaps {
   UniqueFd events;
   std::uint32_t maxServices = 0;  // capacity of each of frontends4, frontends6 and of heads - 1
 
+  template <typename Visit>
+  void eachPagedTable(Visit visit) const {
+    visit(descriptors);
+    visit(groups);
+    visit(cells);
+    visit(endpoints);
+    visit(endpointState);
+    visit(endpointStats);
+    visit(clusterState);
+    visit(clusterStats);
+  }
+
   // Opens the maps pinned in `directory` (".../maps"); who makes pages gives their `types`.
   static Result<std::unique_ptr<KernelMaps>> open(const std::string& directory, MapAccess access,
                                                   const PageTypes& types = {});

@@ -62,13 +62,23 @@ Status KernelStore::resetCluster(std::uint32_t id) {
   return zeroRun(maps_.clusterStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
 }
 
-Result<bool> KernelStore::takeBack(std::uint32_t endpointId) {
+// The mark first, in one order with the look at the ejection: a detection in flight claims the line
+// first and looks at the mark then, so one of the two sees the other.
+Result<bool> KernelStore::withdraw(std::uint32_t endpointId) {
   sm_endpoint_state* state = maps_.endpointState.at(endpointId);
   if (state == nullptr) return false;
-  if (std::atomic_ref<__u64>(state->ejected_until_ns).load(std::memory_order_acquire) == 0) {
+  std::atomic_ref<__u32>(state->withdrawn).store(1, std::memory_order_seq_cst);
+  if (std::atomic_ref<__u64>(state->ejected_until_ns).load(std::memory_order_seq_cst) == 0) {
     return false;
   }
   return ejections_.takeBack(endpointId);
+}
+
+Status KernelStore::relist(std::uint32_t endpointId) {
+  sm_endpoint_state* state = maps_.endpointState.at(endpointId);
+  if (state == nullptr) return Error::fromErrno("endpoint_state", ENOENT);
+  store(state->withdrawn, __u32{0});
+  return {};
 }
 
 Status KernelStore::publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) {

@@ -282,9 +282,21 @@ void MapWriter::removeGone(const LbTables& tables, WriteReport& report) {
   }
 }
 
-void MapWriter::retireIds() {
+// Ids that a held service's tables name stay taken, whatever became of their endpoints.
+void MapWriter::retireIds(const std::vector<HeldService>& held) {
   auto retired = ids_.takeRetired();
   if (retired.empty()) return;
+  if (!held.empty()) {
+    std::set<std::uint32_t> named;
+    for (const HeldService& one : held) {
+      for (const auto& group : services_.at(one.key).service->groups) {
+        for (const SocketAddress& host : group->hosts) {
+          named.insert(ids_.endpointId(group->cluster, host));
+        }
+      }
+    }
+    ids_.keepRetired(retired, named);
+  }
   grace_.after([self = self_, retired = std::move(retired)] {
     MapWriter* writer = *self;
     if (writer == nullptr) return;
@@ -294,9 +306,61 @@ void MapWriter::retireIds() {
   });
 }
 
-WriteReport MapWriter::apply(std::shared_ptr<const LbTables> tables) {
+void MapWriter::findHeld(const LbTables& tables, const Unknowns& unknowns,
+                         WriteReport& report) const {
+  for (const auto& [key, service] : tables.services) {
+    auto clusters = clustersToWaitFor(*service, unknowns);
+    if (clusters.empty()) continue;
+    const auto found = services_.find(key);
+    if (found == services_.end() || !decides(*found->second.service)) continue;
+    report.held.push_back({service->name, key, std::move(clusters)});
+  }
+  if (unknowns.listeners.empty() && !unknowns.anyListener) return;
+  for (const auto& [key, installed] : services_) {
+    if (tables.services.contains(key)) continue;
+    const std::string& name = installed.service->name;
+    if (unknowns.anyListener || unknowns.listeners.contains(name)) {
+      report.held.push_back({name, key, {}});
+    }
+  }
+}
+
+// `tables`, with what is held as the kernel has it: to the rest of apply() it is unchanged.
+std::shared_ptr<const LbTables> MapWriter::withHeld(const std::shared_ptr<const LbTables>& tables,
+                                                    const std::vector<HeldService>& held) {
+  if (held.empty()) {
+    heldClusters_.clear();
+    return tables;
+  }
+  auto merged = std::make_shared<LbTables>(*tables);
+  std::set<std::string> waiting, named;
+  for (const HeldService& one : held) {
+    const auto& service = services_.at(one.key).service;
+    merged->services[one.key] = service;
+    waiting.insert(one.clusters.begin(), one.clusters.end());
+    named.merge(clustersOf(*service));
+  }
+  std::map<std::string, std::shared_ptr<const LbCluster>> inKernel;
+  for (const std::string& name : named) {
+    if (!waiting.contains(name) && merged->clusters.contains(name)) continue;
+    auto cluster = ids_.listed(name);
+    if (!cluster) continue;
+    const auto before = heldClusters_.find(name);
+    const bool same = before != heldClusters_.end() && *before->second == *cluster;
+    inKernel[name] =
+        same ? before->second : std::make_shared<const LbCluster>(*std::move(cluster));
+    merged->clusters[name] = inKernel[name];
+  }
+  heldClusters_ = std::move(inKernel);
+  return merged;
+}
+
+WriteReport MapWriter::apply(std::shared_ptr<const LbTables> wanted, const Unknowns& unknowns) {
   WriteReport report;
   writes_ = 0;
+  findHeld(*wanted, unknowns, report);
+  auto tables = withHeld(wanted, report.held);
+  report.tables = tables;
   for (const auto& [name, cluster] : tables->clusters) {
     const auto before = applied_ ? applied_->clusters.find(name) : tables->clusters.end();
     if (applied_ && before != applied_->clusters.end() && before->second == cluster) continue;
@@ -314,7 +378,7 @@ WriteReport MapWriter::apply(std::shared_ptr<const LbTables> tables) {
   }
   // A service that kept its old tables still names the old endpoints: their ids wait for an
   // apply() in which everything fitted.
-  if (report.errors.empty()) retireIds();
+  if (report.errors.empty()) retireIds(report.held);
   // A cluster that failed must be tried again: its pointer alone would say "unchanged".
   applied_ = report.errors.empty() ? std::move(tables) : nullptr;
   report.writes += writes_;

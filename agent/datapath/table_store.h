@@ -24,8 +24,11 @@ class TableStore {
   virtual Status resetEndpoint(std::uint32_t id) = 0;
   virtual Status resetCluster(std::uint32_t id) = 0;
 
-  // An endpoint that is not listed any more does not count as ejected; false where it was not.
-  virtual Result<bool> takeBack(std::uint32_t endpointId) = 0;
+  // An endpoint that is not listed any more is not ejected from now on, and does not count as
+  // ejected; whether it was.
+  virtual Result<bool> withdraw(std::uint32_t endpointId) = 0;
+  // It is listed again, under the same id.
+  virtual Status relist(std::uint32_t endpointId) = 0;
 
   // Published with one atomic word each.
   virtual Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) = 0;

@@ -230,6 +230,7 @@ std::optional<Nanos> OutlierDetector::nextSweep() const {
 
 void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
   const OutlierDetection& settings = *watched.settings();
+  lines_.recount(watched.name);
   const Nanos end = takeDueBack(watched, now);
   evaluate(watched, now);
   decay(watched, settings.interval, now);

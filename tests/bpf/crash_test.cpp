@@ -36,9 +36,13 @@ class DyingStore final : public TableStore {
     die();
     return store_.resetCluster(id);
   }
-  Result<bool> takeBack(std::uint32_t endpointId) override {
+  Result<bool> withdraw(std::uint32_t endpointId) override {
     die();
-    return store_.takeBack(endpointId);
+    return store_.withdraw(endpointId);
+  }
+  Status relist(std::uint32_t endpointId) override {
+    die();
+    return store_.relist(endpointId);
   }
   Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) override {
     die();

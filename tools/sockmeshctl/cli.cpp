@@ -257,7 +257,7 @@ int runCli(const std::vector<std::string>& arguments, std::ostream& out, std::os
     err << "sockmeshctl: writing the output failed\n";
     return kExitFailure;
   }
-  return kExitOk;
+  return std::get<Document>(outcome).exitCode;
 }
 
 }  // namespace sockmesh::ctl

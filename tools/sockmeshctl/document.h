@@ -43,6 +43,7 @@ struct Document {
   std::string kind;  // "ServiceList"; with the schema's version at the head of JSON and YAML
   Json data;         // an object
   std::vector<Section> sections;
+  ExitCode exitCode = kExitOk;  // another where what is shown is wrong
 };
 
 struct Failure {

@@ -143,6 +143,14 @@ bool FakeLines::takeBack(const std::string& cluster, const SocketAddress& addres
   return sm_outlier_return(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
 }
 
+void FakeLines::recount(const std::string& cluster) {
+  auto& lines = clusters_.at(cluster);
+  lines.state.ejected = 0;
+  for (const auto& [address, line] : lines.endpoints) {
+    lines.state.ejected += line.state.ejected_until_ns != 0 ? 1 : 0;
+  }
+}
+
 void FakeLines::setMultiplier(const std::string& cluster, const SocketAddress& address,
                               std::uint32_t multiplier) {
   line(cluster, address).state.multiplier = multiplier;
