@@ -14,6 +14,12 @@ Status CountingStore::count(Map map, Status status) {
   return status;
 }
 
+void CountingStore::reserve(const TableExtents& extents) {
+  inner_.reserve(extents);
+}
+void CountingStore::prepare(const TableExtents& extents) {
+  inner_.prepare(extents);
+}
 Status CountingStore::writeCells(std::uint32_t first, std::span<const sm_cell> cells) {
   return count(kCells, inner_.writeCells(first, cells));
 }

@@ -20,6 +20,8 @@ class CountingStore final : public TableStore {
   const ByMap& writes() const { return writes_; }
   const ByMap& errors() const { return errors_; }
 
+  void reserve(const TableExtents& extents) override;
+  void prepare(const TableExtents& extents) override;
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;
   Status writeGroups(std::uint32_t first, std::span<const sm_group> groups) override;
   Status writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) override;

@@ -1,5 +1,6 @@
 #include "datapath/endpoint_ids.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -205,6 +206,15 @@ Status EndpointIds::unlist(Known& known, std::uint64_t& writes) {
   if (!returned) return returned.error();
   writes += *returned ? 1 : 0;
   return {};
+}
+
+std::size_t EndpointIds::missing(const LbCluster& cluster) const {
+  const auto found = clusters_.find(cluster.name);
+  if (found == clusters_.end()) return cluster.endpoints.size();
+  const auto& known = found->second.endpoints;
+  return static_cast<std::size_t>(
+      std::count_if(cluster.endpoints.begin(), cluster.endpoints.end(),
+                    [&](const LbEndpoint& one) { return !known.contains(one.address); }));
 }
 
 EndpointIds::Known* EndpointIds::knownById(std::uint32_t id) {

@@ -29,6 +29,12 @@ class EndpointIds {
   // All endpoints of a cluster that is gone, and its own id, become retired.
   Status retire(const std::string& cluster, std::uint64_t& writes);
 
+  // How many endpoints of `cluster` have no id yet.
+  std::size_t missing(const LbCluster& cluster) const;
+  // As IdAllocator's, of clusters and of endpoints.
+  std::uint32_t clustersAfter(std::size_t count) const { return clusterIds_.extentAfter(count); }
+  std::uint32_t endpointsAfter(std::size_t count) const { return endpointIds_.extentAfter(count); }
+
   // SM_NONE where not known.
   std::uint32_t clusterId(const std::string& cluster) const;
   std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/log.h"
 #include "datapath/codec.h"
 
 namespace sockmesh {
@@ -33,12 +34,45 @@ Status zeroRun(Table& table, std::uint32_t first, std::uint32_t count) {
   return {};
 }
 
+template <typename Visit>
+void eachExtent(KernelMaps& maps, const TableExtents& extents, Visit visit) {
+  visit(maps.descriptors, extents.descriptors);
+  visit(maps.groups, extents.groups);
+  visit(maps.cells, extents.cells);
+  visit(maps.endpoints, extents.endpoints);
+  visit(maps.endpointState, extents.endpoints);
+  visit(maps.endpointStats, extents.endpoints << SM_STATS_SHARD_BITS);
+  visit(maps.clusterState, extents.clusters);
+  visit(maps.clusterStats, extents.clusters << SM_STATS_SHARD_BITS);
+}
+
 template <typename Word>
 void store(Word& word, Word value) {
   std::atomic_ref<Word>(word).store(value, std::memory_order_release);
 }
 
 }  // namespace
+
+KernelStore::KernelStore(KernelMaps& maps, EjectionControl ejections)
+    : maps_(maps), ejections_(ejections) {
+  maps_.eachPagedTable([this](auto& table) { table.makeAhead(&pageMaker_); });
+}
+
+KernelStore::~KernelStore() {
+  maps_.eachPagedTable([](auto& table) { table.makeAhead(nullptr); });
+}
+
+void KernelStore::reserve(const TableExtents& extents) {
+  eachExtent(maps_, extents, [](auto& table, std::uint32_t end) {
+    if (auto made = table.reserve(end); !made) {
+      logger("datapath")->debug("making room: {}", made.error().message());
+    }
+  });
+}
+
+void KernelStore::prepare(const TableExtents& extents) {
+  eachExtent(maps_, extents, [](auto& table, std::uint32_t end) { table.prepare(end); });
+}
 
 Status KernelStore::writeCells(std::uint32_t first, std::span<const sm_cell> cells) {
   return writeRun(maps_.cells, first, cells);

@@ -6,6 +6,7 @@
 
 #include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
+#include "datapath/page_maker.h"
 #include "datapath/table_store.h"
 
 namespace sockmesh {
@@ -13,8 +14,11 @@ namespace sockmesh {
 class KernelStore final : public TableStore {
  public:
   // `maps` is opened for writing; it and the programs behind `ejections` outlive the store.
-  KernelStore(KernelMaps& maps, EjectionControl ejections) : maps_(maps), ejections_(ejections) {}
+  KernelStore(KernelMaps& maps, EjectionControl ejections);
+  ~KernelStore() override;
 
+  void reserve(const TableExtents& extents) override;
+  void prepare(const TableExtents& extents) override;
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;
   Status writeGroups(std::uint32_t first, std::span<const sm_group> groups) override;
   Status writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) override;
@@ -34,6 +38,7 @@ class KernelStore final : public TableStore {
  private:
   KernelMaps& maps_;
   EjectionControl ejections_;
+  PageMaker pageMaker_;
 };
 
 }  // namespace sockmesh

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 #include <set>
+#include <unordered_set>
 #include <utility>
 
 #include "datapath/codec.h"
@@ -361,9 +362,9 @@ WriteReport MapWriter::apply(std::shared_ptr<const LbTables> wanted, const Unkno
   findHeld(*wanted, unknowns, report);
   auto tables = withHeld(wanted, report.held);
   report.tables = tables;
+  store_.reserve(extentsWith(*tables));
   for (const auto& [name, cluster] : tables->clusters) {
-    const auto before = applied_ ? applied_->clusters.find(name) : tables->clusters.end();
-    if (applied_ && before != applied_->clusters.end() && before->second == cluster) continue;
+    if (isApplied(name, cluster)) continue;
     note(ids_.update(*cluster, report.writes), report);
   }
   // VIPs that went first: where the tables are full, what is new may need their room.
@@ -382,7 +383,48 @@ WriteReport MapWriter::apply(std::shared_ptr<const LbTables> wanted, const Unkno
   // A cluster that failed must be tried again: its pointer alone would say "unchanged".
   applied_ = report.errors.empty() ? std::move(tables) : nullptr;
   report.writes += writes_;
+  store_.prepare({descriptorIds_.extentAfter(0), groups_.extentAfter(0), cells_.extentAfter(0),
+                  ids_.endpointsAfter(0), ids_.clustersAfter(0)});
   return report;
+}
+
+bool MapWriter::isApplied(const std::string& name,
+                          const std::shared_ptr<const LbCluster>& cluster) const {
+  if (!applied_) return false;
+  const auto before = applied_->clusters.find(name);
+  return before != applied_->clusters.end() && before->second == cluster;
+}
+
+TableExtents MapWriter::extentsWith(const LbTables& tables) const {
+  std::size_t clusters = 0, endpoints = 0, services = 0, groups = 0, cells = 0;
+  for (const auto& [name, cluster] : tables.clusters) {
+    if (isApplied(name, cluster)) continue;
+    clusters += ids_.clusterId(name) == SM_NONE ? 1 : 0;
+    endpoints += ids_.missing(*cluster);
+  }
+  // What several services share is there once.
+  std::unordered_set<const void*> counted;
+  const auto count = [&](const std::shared_ptr<const CellTable>& table) {
+    if (table && counted.insert(table.get()).second) cells += table->cells.size();
+  };
+  for (const auto& [key, service] : tables.services) {
+    const auto found = services_.find(key);
+    if (found != services_.end() && unchanged(found->second, *service)) continue;
+    ++services;
+    groups += service->groups.size();
+    count(service->pick);
+    for (const auto& group : service->groups) {
+      if (!counted.insert(group.get()).second) continue;
+      cells += (group->hosts.size() + 3) / 4;
+      count(group->table);
+    }
+  }
+  const auto extent = [](std::size_t more, auto after) { return more == 0 ? 0 : after(more); };
+  return {extent(services, [&](std::size_t n) { return descriptorIds_.extentAfter(n); }),
+          extent(groups, [&](std::size_t n) { return groups_.extentAfter(n); }),
+          extent(cells, [&](std::size_t n) { return cells_.extentAfter(n); }),
+          extent(endpoints, [&](std::size_t n) { return ids_.endpointsAfter(n); }),
+          extent(clusters, [&](std::size_t n) { return ids_.clustersAfter(n); })};
 }
 
 WriteReport MapWriter::reap() {

@@ -80,6 +80,10 @@ class MapWriter {
   Status enter(const VipKey& key, Installed& built);
   bool unchanged(const Installed& installed, const LbService& wanted) const;
 
+  // What the tables extend to once `tables` are in them, at most.
+  TableExtents extentsWith(const LbTables& tables) const;
+  bool isApplied(const std::string& name, const std::shared_ptr<const LbCluster>& cluster) const;
+
   void freeBuilt(const Installed& built);
   void releaseGroups(std::uint32_t groupFirst);
   void removeGone(const LbTables& tables, WriteReport& report);

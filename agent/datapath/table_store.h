@@ -12,9 +12,24 @@
 
 namespace sockmesh {
 
+// How far each table is used: one more than the highest index. 0: nothing of it.
+struct TableExtents {
+  std::uint32_t descriptors = 0;
+  std::uint32_t groups = 0;
+  std::uint32_t cells = 0;
+  std::uint32_t endpoints = 0;
+  std::uint32_t clusters = 0;
+};
+
 class TableStore {
  public:
   virtual ~TableStore() = default;
+
+  // Room up to there is about to be used: makes it in few steps, where each write would need one of
+  // its own. What could not be made is tried again, and reported, by the write that needs it.
+  virtual void reserve(const TableExtents& extents) = 0;
+  // The tables are used up to there: makes room for what may come, in the background.
+  virtual void prepare(const TableExtents& extents) = 0;
 
   // Unpublished memory: nothing refers to it yet.
   virtual Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) = 0;

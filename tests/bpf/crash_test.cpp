@@ -16,6 +16,8 @@ class DyingStore final : public TableStore {
  public:
   DyingStore(TableStore& store, int fatal) : store_(store), left_(fatal) {}
 
+  void reserve(const TableExtents& extents) override { store_.reserve(extents); }
+  void prepare(const TableExtents& extents) override { store_.prepare(extents); }
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override {
     die();
     return store_.writeCells(first, cells);

@@ -196,7 +196,9 @@ TEST_F(Restart, AServiceThatStaysIsNeverMissedUnderKillsAndChanges) {
     mesh_->agent().signal(random() % 2 == 0 ? SIGKILL : SIGTERM);
     mesh_->agent().wait();
     mesh_->startAgent({"--xds-address", server_.address()});
-    if (round % 2 == 0) EXPECT_TRUE(mesh_->ready()) << mesh_->agent().log();
+    // Every other one is killed while it starts.
+    if (round % 2 != 0) continue;
+    EXPECT_TRUE(mesh_->ready()) << mesh_->agent().log();
   }
   EXPECT_TRUE(mesh_->ready()) << mesh_->agent().log();
   done = true;
