@@ -53,6 +53,10 @@ bool KernelLines::takeBack(const std::string& cluster, const SocketAddress& addr
   return returned && *returned;
 }
 
+bool KernelLines::anyEjected(const std::string& cluster) const {
+  return countsEjected(maps_, ids_.clusterId(cluster));
+}
+
 void KernelLines::recount(const std::string& cluster) {
   const std::uint32_t id = ids_.clusterId(cluster);
   const std::int32_t surplus = ejectionSurplus(maps_, id, ids_.endpointsOf(cluster));

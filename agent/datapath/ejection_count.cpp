@@ -12,6 +12,11 @@ std::uint32_t countedIn(sm_cluster_state& state) {
 
 }  // namespace
 
+bool countsEjected(const KernelMaps& maps, std::uint32_t clusterId) {
+  sm_cluster_state* cluster = maps.clusterState.at(clusterId);
+  return cluster != nullptr && countedIn(*cluster) != 0;
+}
+
 std::int32_t ejectionSurplus(const KernelMaps& maps, std::uint32_t clusterId,
                              const std::vector<std::uint32_t>& endpoints) {
   sm_cluster_state* cluster = maps.clusterState.at(clusterId);

@@ -14,6 +14,9 @@
 
 namespace sockmesh {
 
+// Whether the cluster counts any endpoint as ejected.
+bool countsEjected(const KernelMaps& maps, std::uint32_t clusterId);
+
 // Counted minus ejected endpoints of the cluster at this moment; 0 also while the count moves.
 // `endpoints`: ids of all that may be ejected.
 std::int32_t ejectionSurplus(const KernelMaps& maps, std::uint32_t clusterId,

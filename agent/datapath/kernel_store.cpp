@@ -1,5 +1,6 @@
 #include "datapath/kernel_store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -86,7 +87,15 @@ Status KernelStore::writeDescriptor(std::uint32_t index, const sm_descriptor& de
   return writeRun(maps_.descriptors, index, std::span(&descriptor, 1));
 }
 
+// Ids that were never used before come in ascending order. Their lines in a page of our own are as
+// the kernel made them: untouched, they cost no memory either.
 Status KernelStore::resetEndpoint(std::uint32_t id) {
+  const bool firstUse = id > lastReset_;
+  lastReset_ = std::max(lastReset_, id);
+  if (firstUse && maps_.endpointState.isFresh(id) &&
+      maps_.endpointStats.isFresh(id << SM_STATS_SHARD_BITS)) {
+    return {};
+  }
   if (auto done = zeroRun(maps_.endpointState, id, 1); !done) return done.error();
   return zeroRun(maps_.endpointStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
 }

@@ -38,6 +38,7 @@ class KernelStore final : public TableStore {
  private:
   KernelMaps& maps_;
   EjectionControl ejections_;
+  std::uint32_t lastReset_ = 0;  // the highest endpoint id so far
   PageMaker pageMaker_;
 };
 

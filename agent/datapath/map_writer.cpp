@@ -85,10 +85,10 @@ Result<sm_group> MapWriter::buildGroup(const LbGroup& group) {
   out.ring_shift = group.ringShift;
   out.priority = static_cast<__u16>(group.priority);
   out.locality_id = ids_.localityId(group.locality);
-  std::vector<std::uint32_t> hosts;
-  for (const SocketAddress& host : group.hosts) {
-    hosts.push_back(ids_.endpointId(group.cluster, host));
-    if (hosts.back() == SM_NONE) return Error("endpoint " + host.toString() + " has no id");
+  const auto hosts = ids_.endpointIds(group.cluster, group.hosts);
+  if (const auto none = std::find(hosts.begin(), hosts.end(), SM_NONE); none != hosts.end()) {
+    const auto at = static_cast<std::size_t>(none - hosts.begin());
+    return Error("endpoint " + group.hosts[at].toString() + " has no id");
   }
   const auto hostCell = cells_.acquire(encodeHosts(hosts));
   if (!hostCell) return hostCell.error();
@@ -291,9 +291,8 @@ void MapWriter::retireIds(const std::vector<HeldService>& held) {
     std::set<std::uint32_t> named;
     for (const HeldService& one : held) {
       for (const auto& group : services_.at(one.key).service->groups) {
-        for (const SocketAddress& host : group->hosts) {
-          named.insert(ids_.endpointId(group->cluster, host));
-        }
+        const auto ids = ids_.endpointIds(group->cluster, group->hosts);
+        named.insert(ids.begin(), ids.end());
       }
     }
     ids_.keepRetired(retired, named);
@@ -447,12 +446,9 @@ void MapWriter::adoptService(const VipKey& key, const ImageService& image, Write
   const bool known = groups_.contains(image.descriptor.group_first);
   sound = groups_.adopt(image.descriptor.group_first, run);
   for (std::size_t i = 0; sound && !known && i < run.size(); ++i) {
-    std::vector<std::uint32_t> hosts;
     const LbGroup& group = *image.service->groups[i];
-    for (const SocketAddress& host : group.hosts) {
-      hosts.push_back(ids_.endpointId(group.cluster, host));
-    }
-    sound = cells_.adopt(run[i].host_cell, encodeHosts(hosts));
+    sound = cells_.adopt(run[i].host_cell,
+                         encodeHosts(ids_.endpointIds(group.cluster, group.hosts)));
     if (sound && group.table) sound = cells_.adopt(run[i].table_cell, group.table->cells);
   }
   if (sound && image.service->pick) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/result.h"
@@ -116,6 +117,9 @@ class PagedTable {
     return found == pages_.end() ? nullptr : &found->second[index & (kPageEntries - 1)];
   }
 
+  // Whether the page of `index` was made by this process: what nobody wrote there is zero.
+  bool isFresh(std::uint32_t index) const { return fresh_.contains(index >> Bits); }
+
   // Page numbers that exist, ascending.
   const std::map<std::uint32_t, MappedArray<T>>& pages() const { return pages_; }
   const std::string& name() const { return name_; }
@@ -160,6 +164,7 @@ class PagedTable {
     auto mapped = MappedArray<T>::map(fd, kPageEntries, access_);
     if (!mapped) return mapped.error().in(name_);
     pages_.emplace(number, std::move(mapped).value());
+    fresh_.insert(number);
     return {};
   }
 
@@ -171,6 +176,7 @@ class PagedTable {
   MapAccess access_ = MapAccess::kReadOnly;
   PageFormat format_;
   std::map<std::uint32_t, MappedArray<T>> pages_;
+  std::unordered_set<std::uint32_t> fresh_;
 };
 
 }  // namespace sockmesh

@@ -113,6 +113,11 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
 
 // Without outlier_detection nothing else would end an ejection.
 void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
+  if (!lines_.anyEjected(watched.name)) {
+    watched.hosts.clear();
+    watched.ejected.clear();
+    return;
+  }
   for (const auto& address : addressesOf(watched.resources.assignment.get())) {
     Host& host = watched.hosts[address];
     if (!host.seen) host.since = now;

@@ -143,6 +143,11 @@ bool FakeLines::takeBack(const std::string& cluster, const SocketAddress& addres
   return sm_outlier_return(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
 }
 
+bool FakeLines::anyEjected(const std::string& cluster) const {
+  const auto lines = clusters_.find(cluster);
+  return lines != clusters_.end() && lines->second.state.ejected != 0;
+}
+
 void FakeLines::recount(const std::string& cluster) {
   auto& lines = clusters_.at(cluster);
   lines.state.ejected = 0;
