@@ -104,12 +104,11 @@ Status Agent::startDatapath() {
         stats_.outlierWarnings = outliers_->warnings();
         publishStats();
       });
-  auto outliers =
-      OutlierLoop::create(*loop_, *datapath_, reconciler_->writer().ids(), *grace_,
-                          config_.ejectionLogPath,
-                          [this](std::shared_ptr<const HealthOverlay> overlay) {
-                            reconciler_->setOverlay(std::move(overlay));
-                          });
+  auto outliers = OutlierLoop::create(*loop_, *datapath_, reconciler_->writer().ids(), *grace_,
+                                      config_.ejectionLogPath,
+                                      [this](std::shared_ptr<const HealthOverlay> overlay) {
+                                        reconciler_->setOverlay(std::move(overlay));
+                                      });
   if (!outliers) return outliers.error();
   outliers_ = std::move(outliers).value();
   return datapath_->adopted() ? adopt() : Status();

@@ -84,9 +84,31 @@ void Reconciler::schedule() {
 }
 
 void Reconciler::pass() {
-  if (!snapshot_ || !snapshot_->complete) return;
+  if (!snapshot_ || !snapshot_->complete || room_ == Room::kInTheMaking) return;
   const Nanos now = clock_.monotonic();
   const auto tables = compiler_.compile(*snapshot_, *overlay_, now);
+  if (!hasRoom(*tables)) return;
+  write(tables, now);
+}
+
+// Pages of tables take the kernel its time, many of them seconds: the loop goes on meanwhile, and
+// what changes until they are there is in the same pass.
+bool Reconciler::hasRoom(const LbTables& tables) {
+  const bool made = std::exchange(room_, Room::kUnknown) == Room::kMade;
+  if (made || writer_.makeRoom(tables, [&loop = loop_, self = self_] {
+        loop.post([self] {
+          if (*self == nullptr) return;
+          (*self)->room_ = Room::kMade;
+          (*self)->pass();
+        });
+      })) {
+    return true;
+  }
+  room_ = Room::kInTheMaking;
+  return false;
+}
+
+void Reconciler::write(const std::shared_ptr<const LbTables>& tables, Nanos now) {
   conflicts_ = tables->conflicts;
   const WriteReport report = writer_.apply(tables, unknowns_);
   noteHeld(report.held);
@@ -132,8 +154,9 @@ void Reconciler::noteHeld(const std::vector<HeldService>& held) {
   stats.listeners.assign(listeners.begin(), listeners.end());
   if (stats == stats_.held) return;
   stats_.held = std::move(stats);
-  logger("datapath")->info("{}", held.empty() ? "no service is held as it was before any more"
-                                              : stats_.held.text());
+  logger("datapath")
+      ->info("{}",
+             held.empty() ? "no service is held as it was before any more" : stats_.held.text());
 }
 
 void Reconciler::publish() {

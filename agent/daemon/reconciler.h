@@ -48,6 +48,8 @@ class Reconciler {
  private:
   void schedule();
   void pass();
+  bool hasRoom(const LbTables& tables);
+  void write(const std::shared_ptr<const LbTables>& tables, Nanos began);
   void noteHeld(const std::vector<HeldService>& held);
   void publish();
   void keepTime();
@@ -67,6 +69,8 @@ class Reconciler {
   std::optional<Nanos> changedAt_;  // the oldest change that is not in the kernel yet
   Nanos retryDelay_;
   bool scheduled_ = false;
+  enum class Room : std::uint8_t { kUnknown, kInTheMaking, kMade };
+  Room room_ = Room::kUnknown;  // for the pass that is under way
   bool serving_ = false;
   EventLoop::TimerId retryTimer_ = 0;
   EventLoop::TimerId timeTimer_ = 0;

@@ -17,6 +17,9 @@ Status CountingStore::count(Map map, Status status) {
 void CountingStore::reserve(const TableExtents& extents) {
   inner_.reserve(extents);
 }
+bool CountingStore::makeRoom(const TableExtents& extents, std::function<void()> ready) {
+  return inner_.makeRoom(extents, std::move(ready));
+}
 void CountingStore::prepare(const TableExtents& extents) {
   inner_.prepare(extents);
 }

@@ -21,6 +21,7 @@ class CountingStore final : public TableStore {
   const ByMap& errors() const { return errors_; }
 
   void reserve(const TableExtents& extents) override;
+  bool makeRoom(const TableExtents& extents, std::function<void()> ready) override;
   void prepare(const TableExtents& extents) override;
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;
   Status writeGroups(std::uint32_t first, std::span<const sm_group> groups) override;

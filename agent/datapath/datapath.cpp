@@ -227,7 +227,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
     return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
                             errno);
   }
-  for (const std::string& folder : {pins.folder, pins.maps(), pins.links()}) {
+  for (const std::string& folder : {pins.folder, pins.maps(), pins.pages(), pins.links()}) {
     if (auto made = makeFolder(folder); !made) return made.error();
   }
   for (const std::string& name : kMapNames) {

@@ -25,9 +25,8 @@ std::set<std::string> clustersToWaitFor(const LbService& wanted, const Unknowns&
 }
 
 bool decides(const LbService& inKernel) {
-  return std::any_of(inKernel.groups.begin(), inKernel.groups.end(), [](const auto& group) {
-    return group->policy != SM_POLICY_LEAVE_ALONE;
-  });
+  return std::any_of(inKernel.groups.begin(), inKernel.groups.end(),
+                     [](const auto& group) { return group->policy != SM_POLICY_LEAVE_ALONE; });
 }
 
 std::set<std::string> clustersOf(const LbService& service) {

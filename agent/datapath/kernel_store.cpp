@@ -71,6 +71,15 @@ void KernelStore::reserve(const TableExtents& extents) {
   });
 }
 
+bool KernelStore::makeRoom(const TableExtents& extents, std::function<void()> ready) {
+  bool enough = true;
+  eachExtent(maps_, extents, [&](auto& table, std::uint32_t end) {
+    if (table.makeBelow(end)) enough = false;
+  });
+  if (!enough) pageMaker_.then(std::move(ready));
+  return enough;
+}
+
 void KernelStore::prepare(const TableExtents& extents) {
   eachExtent(maps_, extents, [](auto& table, std::uint32_t end) { table.prepare(end); });
 }

@@ -41,15 +41,13 @@ Status restorePages(const std::string& folder, const bpf_object* object, const T
 }  // namespace
 
 bool mapPinsMissing(const PinPath& pins) {
-  return !exists(pins.links()) || !exists(pins.maps() + "/pages") ||
-         std::any_of(kMapNames.begin(), kMapNames.end(), [&](const std::string& name) {
-           return !exists(pins.maps() + "/" + name);
-         });
+  return !exists(pins.links()) || !exists(pins.pages()) ||
+         std::any_of(kMapNames.begin(), kMapNames.end(),
+                     [&](const std::string& name) { return !exists(pins.maps() + "/" + name); });
 }
 
 Status restoreMapPins(const PinPath& pins, const bpf_object* object, const KernelMaps& maps) {
-  const std::string pages = pins.maps() + "/pages";
-  for (const std::string& folder : {pins.folder, pins.maps(), pages, pins.links()}) {
+  for (const std::string& folder : {pins.folder, pins.maps(), pins.pages(), pins.links()}) {
     if (auto made = makeFolder(folder); !made) return made;
   }
   for (const std::string& name : kMapNames) {
@@ -62,7 +60,7 @@ Status restoreMapPins(const PinPath& pins, const bpf_object* object, const Kerne
   }
   Status done;
   maps.eachPagedTable([&](const auto& table) {
-    if (done) done = restorePages(pages, object, table);
+    if (done) done = restorePages(pins.pages(), object, table);
   });
   return done;
 }

@@ -347,8 +347,7 @@ std::shared_ptr<const LbTables> MapWriter::withHeld(const std::shared_ptr<const 
     if (!cluster) continue;
     const auto before = heldClusters_.find(name);
     const bool same = before != heldClusters_.end() && *before->second == *cluster;
-    inKernel[name] =
-        same ? before->second : std::make_shared<const LbCluster>(*std::move(cluster));
+    inKernel[name] = same ? before->second : std::make_shared<const LbCluster>(*std::move(cluster));
     merged->clusters[name] = inKernel[name];
   }
   heldClusters_ = std::move(inKernel);
@@ -385,6 +384,10 @@ WriteReport MapWriter::apply(std::shared_ptr<const LbTables> wanted, const Unkno
   store_.prepare({descriptorIds_.extentAfter(0), groups_.extentAfter(0), cells_.extentAfter(0),
                   ids_.endpointsAfter(0), ids_.clustersAfter(0)});
   return report;
+}
+
+bool MapWriter::makeRoom(const LbTables& tables, std::function<void()> ready) {
+  return store_.makeRoom(extentsWith(tables), std::move(ready));
 }
 
 bool MapWriter::isApplied(const std::string& name,
@@ -447,8 +450,8 @@ void MapWriter::adoptService(const VipKey& key, const ImageService& image, Write
   sound = groups_.adopt(image.descriptor.group_first, run);
   for (std::size_t i = 0; sound && !known && i < run.size(); ++i) {
     const LbGroup& group = *image.service->groups[i];
-    sound = cells_.adopt(run[i].host_cell,
-                         encodeHosts(ids_.endpointIds(group.cluster, group.hosts)));
+    sound =
+        cells_.adopt(run[i].host_cell, encodeHosts(ids_.endpointIds(group.cluster, group.hosts)));
     if (sound && group.table) sound = cells_.adopt(run[i].table_cell, group.table->cells);
   }
   if (sound && image.service->pick) {

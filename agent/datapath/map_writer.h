@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,6 +53,10 @@ class MapWriter {
   // Takes over what the kernel holds; call once, before the first apply() and a grace period after
   // whoever wrote it ended. Removes frontends that lead nowhere and names that nothing uses.
   WriteReport adopt(const KernelImage& image);
+
+  // Makes room for `tables` in the background: true where there is enough already. Otherwise
+  // `ready` is called once, by another thread; apply() waits for less then.
+  bool makeRoom(const LbTables& tables, std::function<void()> ready);
 
   // A service that waits for what is unknown stays as the kernel has it, with the endpoints and
   // limits of its clusters, where the kernel decides about it at all.

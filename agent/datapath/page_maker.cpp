@@ -16,7 +16,7 @@ PageMaker::~PageMaker() {
 void PageMaker::make(const std::string& directory, const std::string& name,
                      const std::vector<std::uint32_t>& numbers, int outerFd,
                      const PageFormat& format) {
-  Job job{directory, name, {}, outerFd, format};
+  Job job{directory, name, {}, outerFd, format, {}};
   {
     const std::lock_guard lock(mutex_);
     for (const std::uint32_t number : numbers) {
@@ -25,6 +25,16 @@ void PageMaker::make(const std::string& directory, const std::string& name,
       job.numbers.push_back(number);
     }
     if (job.numbers.empty()) return;
+    jobs_.push_back(std::move(job));
+  }
+  changed_.notify_all();
+}
+
+void PageMaker::then(std::function<void()> ready) {
+  Job job;
+  job.ready = std::move(ready);
+  {
+    const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
   }
   changed_.notify_all();
@@ -49,6 +59,11 @@ void PageMaker::run() {
     const Job job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
+    if (job.ready) {
+      job.ready();
+      lock.lock();
+      continue;
+    }
     auto pages = createPages(job.directory, job.name, job.numbers, job.outerFd, job.format);
     // Who needs the page then makes it, and says what is wrong.
     if (!pages) logger("datapath")->debug("pages ahead of need: {}", pages.error().message());

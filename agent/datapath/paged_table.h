@@ -26,10 +26,10 @@ struct PageFormat {
   std::uint32_t btfValueTypeId = 0;
 };
 
-// Creates the pages `numbers` of table `name`, pins them in `directory` and puts them into the outer
-// map: from then on the programs reach them. Putting pages there takes a grace period of the kernel
-// (about 8 ms), one for all of them. The result is the pages' descriptors, in the same order; after
-// an Error none of them is there.
+// Creates the pages `numbers` of table `name`, pins them in `directory` and puts them into the
+// outer map: from then on the programs reach them. Putting pages there takes a grace period of the
+// kernel (about 8 ms), one for all of them. The result is the pages' descriptors, in the same
+// order; after an Error none of them is there.
 Result<std::vector<UniqueFd>> createPages(const std::string& directory, const std::string& name,
                                           const std::vector<std::uint32_t>& numbers, int outerFd,
                                           const PageFormat& format);
@@ -105,10 +105,13 @@ class PagedTable {
   // From now on, pages come from there first. `source` outlives the table.
   void makeAhead(PageSource* source) { source_ = source; }
   // Where less than half of the last page is left behind `end`: has the next page made meanwhile.
-  void prepare(std::uint32_t end) {
-    if (source_ == nullptr) return;
-    const auto missing = missingBelow(std::uint64_t{end} + kPageEntries / 2);
+  void prepare(std::uint32_t end) { makeBelow(std::uint64_t{end} + kPageEntries / 2); }
+  // Has the missing pages of indices below `end` made meanwhile; false where none is missing.
+  bool makeBelow(std::uint64_t end) {
+    if (source_ == nullptr) return false;
+    const auto missing = missingBelow(end);
     if (!missing.empty()) source_->make(directory_, name_, missing, outer_.get(), format_);
+    return !missing.empty();
   }
 
   // The entry in place, or null where no page is.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -28,6 +29,9 @@ class TableStore {
   // Room up to there is about to be used: makes it in few steps, where each write would need one of
   // its own. What could not be made is tried again, and reported, by the write that needs it.
   virtual void reserve(const TableExtents& extents) = 0;
+  // The same in the background: true where there is room already. Otherwise `ready` is called once,
+  // by another thread, when what can be made is made; reserve() takes it then.
+  virtual bool makeRoom(const TableExtents& extents, std::function<void()> ready) = 0;
   // The tables are used up to there: makes room for what may come, in the background.
   virtual void prepare(const TableExtents& extents) = 0;
 

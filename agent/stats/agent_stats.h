@@ -60,7 +60,7 @@ class DurationHistogram {
 // Services that go on as an earlier agent left them, or as they were before.
 struct HeldStats {
   std::uint64_t services = 0;
-  std::vector<std::string> clusters;  // whose endpoints or definition they wait for, by name
+  std::vector<std::string> clusters;   // whose endpoints or definition they wait for, by name
   std::vector<std::string> listeners;  // that were rejected, by name
   bool operator==(const HeldStats&) const = default;
   // "2 services serve as before: waiting for the endpoints of 1 cluster (a)"; "" where there are
@@ -100,7 +100,7 @@ struct ReservationStats {
 struct AgentStats {
   XdsStats xds;
   WriterStats writer;
-  std::vector<AttachmentStats> attachments;  // none before the programs are attached
+  std::vector<AttachmentStats> attachments;      // none before the programs are attached
   std::optional<ReservationStats> reservations;  // nothing before the first snapshot
   // Settings of outlier detection that cannot work, by cluster.
   std::map<std::string, std::string> outlierWarnings;

@@ -17,6 +17,9 @@ class DyingStore final : public TableStore {
   DyingStore(TableStore& store, int fatal) : store_(store), left_(fatal) {}
 
   void reserve(const TableExtents& extents) override { store_.reserve(extents); }
+  bool makeRoom(const TableExtents& extents, std::function<void()> ready) override {
+    return store_.makeRoom(extents, std::move(ready));
+  }
   void prepare(const TableExtents& extents) override { store_.prepare(extents); }
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override {
     die();

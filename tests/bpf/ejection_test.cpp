@@ -310,8 +310,7 @@ TEST_F(Ejection, AWrongCountIsPutRight) {
   down(1);
   ASSERT_EQ(failuresUntilEjection(), 1);
   auto wait = std::move(BlockingGracePeriod::create()).value();
-  sm_cluster_state& state =
-      *datapath_->maps().clusterState.at(writer_->ids().clusterId("c"));
+  sm_cluster_state& state = *datapath_->maps().clusterState.at(writer_->ids().clusterId("c"));
   const auto recount = [&] { return recountEjections(datapath_->maps(), writer_->ids(), *wait); };
   EXPECT_TRUE(recount().empty());
   for (const std::uint32_t wrong : {2u, 7u, 0u, ~0u}) {

@@ -50,8 +50,7 @@ class Holding : public DatapathTest {
     return tables.leftAlone(vip, cluster, reason);
   }
   // As if both were legs of one split.
-  static TableBuilder split(TableBuilder tables, const std::string& vip,
-                            const std::string& other) {
+  static TableBuilder split(TableBuilder tables, const std::string& vip, const std::string& other) {
     return tables.joined(vip, other);
   }
 
@@ -76,11 +75,11 @@ TEST_F(Holding, ServiceByServiceUntilItsEndpointsHaveCome) {
 }
 
 TEST_F(Holding, ClustersOfHeldServicesKeepTheirLimitsAndEjections) {
-  const auto before =
-      TableBuilder().service(kVip, "a", {hosts_[1], hosts_[2]}).ejecting("a", 3, 1);
+  const auto before = TableBuilder().service(kVip, "a", {hosts_[1], hosts_[2]}).ejecting("a", 3, 1);
   apply(before);
-  ASSERT_EQ(datapath_->ejections().detect(idOf("a", hosts_[1]), Detector::kSuccessRate, 100).value(),
-            Detection::kEjected);
+  ASSERT_EQ(
+      datapath_->ejections().detect(idOf("a", hosts_[1]), Detector::kSuccessRate, 100).value(),
+      Detection::kEjected);
   open();
   const std::uint32_t id = idOf("a", hosts_[1]);
   ASSERT_EQ(heldBy(unknown({}, kVip, "a")), 1u);

@@ -199,8 +199,7 @@ GatedControlPlane::Response GatedControlPlane::assignments(
     assignment.set_cluster_name(service.cluster);
     auto& locality = *assignment.add_endpoints();
     for (const std::string& endpoint : service.endpoints) {
-      setAddress(endpoint,
-                 *locality.add_lb_endpoints()->mutable_endpoint()->mutable_address());
+      setAddress(endpoint, *locality.add_lb_endpoints()->mutable_endpoint()->mutable_address());
     }
     response.add_resources()->PackFrom(assignment);
   }

@@ -25,8 +25,9 @@ class LostDatapath : public MeshTest {
     mesh_->startControlPlane();
     mesh_->startAgent(flags);
     ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
-    ASSERT_TRUE(mesh_->awaitImage(
-        [](const KernelImage& image) { return image.services.contains({at(kVip), Protocol::kTcp}); }));
+    ASSERT_TRUE(mesh_->awaitImage([](const KernelImage& image) {
+      return image.services.contains({at(kVip), Protocol::kTcp});
+    }));
     ASSERT_TRUE(connectTo(at(kVip)));
   }
   UniqueFd link(const std::string& program) const {

@@ -108,7 +108,8 @@ TEST_P(RestartBySignal, AdoptedServicesServeUntilTheirEndpointsHaveCome) {
 
   server_.withhold({"a", "b"});
   restart(GetParam());
-  EXPECT_TRUE(readinessSays("2 services serve as before: waiting for endpoints of 2 clusters (a, b)"))
+  EXPECT_TRUE(
+      readinessSays("2 services serve as before: waiting for endpoints of 2 clusters (a, b)"))
       << mesh_->get("/readyz");
   EXPECT_NE(mesh_->get("/metrics").find("\nsockmesh_services_held 2\n"), std::string::npos);
   EXPECT_TRUE(traffic.awaitMore(500));

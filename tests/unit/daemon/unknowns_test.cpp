@@ -48,9 +48,8 @@ TEST(UnknownsTest, ARejectedAssignmentIsUnknownWhereNoneIsKnown) {
   snapshot.assignments["good-eds"] = good;
   snapshot.assignments["empty-eds"] = std::make_shared<const LoadAssignment>();
   snapshot.assignments["well-eds"] = std::make_shared<const LoadAssignment>();
-  EXPECT_EQ(
-      unknownsOf(snapshot, rejected("EDS", {"empty-eds", "good-eds", "none-eds"})).clusters,
-      (std::set<std::string>{"empty", "none"}));
+  EXPECT_EQ(unknownsOf(snapshot, rejected("EDS", {"empty-eds", "good-eds", "none-eds"})).clusters,
+            (std::set<std::string>{"empty", "none"}));
 }
 
 TEST(UnknownsTest, AResourceWithoutAReadableNameMayBeAnyThatIsMissing) {
