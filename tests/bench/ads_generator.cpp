@@ -95,10 +95,10 @@ const std::string kAssignments =
 }  // namespace
 
 SocketAddress vipOf(int number) {
-  return {
-      IpAddress::v4({172, static_cast<std::uint8_t>(number >> 16),
-                     static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number)}),
-      kServicePort};
+  return {IpAddress::v4({172, static_cast<std::uint8_t>(number >> 16),
+                         static_cast<std::uint8_t>(number >> 8),
+                         static_cast<std::uint8_t>(number)}),
+          kServicePort};
 }
 
 std::string clusterOf(int number) {

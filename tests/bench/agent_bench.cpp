@@ -175,8 +175,8 @@ class Run {
     const double start = now();
     mesh_.startAgent();
     if (!await([&] { return watch_.open(); }, 20, milliseconds(2))) lost("no maps");
-    const auto published =
-        await([&] { return watch_.published() == shape_.services; }, patience, milliseconds(2));
+    const auto published = await([&] { return watch_.published() == shape_.services; }, patience,
+                                 milliseconds(2));
     if (!published) lost("not all services were published");
     // Services may be published before their endpoints are known. Reading everything takes long, so
     // the time is that of before the reading.
@@ -273,7 +273,8 @@ class Run {
     mesh_.killAgent();
     const double start = now();
     mesh_.startAgent();
-    const auto ready = await([&] { return mesh_.statusOf("/readyz") == 200; }, 60, milliseconds(2));
+    const auto ready =
+        await([&] { return mesh_.statusOf("/readyz") == 200; }, 60, milliseconds(2));
     if (!ready) lost("not ready after a restart");
     // Everything was sent again, and has been written as far as it differs.
     const double bytes = static_cast<double>(sent) / 2;
