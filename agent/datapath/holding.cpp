@@ -29,6 +29,16 @@ bool decides(const LbService& inKernel) {
                      [](const auto& group) { return group->policy != SM_POLICY_LEAVE_ALONE; });
 }
 
+bool leavesAlone(const LbService& inKernel, const std::string& cluster) {
+  bool any = false;
+  for (const auto& group : inKernel.groups) {
+    if (group->cluster != cluster) continue;
+    if (group->policy != SM_POLICY_LEAVE_ALONE) return false;
+    any = true;
+  }
+  return any;
+}
+
 std::set<std::string> clustersOf(const LbService& service) {
   std::set<std::string> clusters;
   for (const auto& group : service.groups) {

@@ -34,6 +34,10 @@ std::set<std::string> clustersToWaitFor(const LbService& wanted, const Unknowns&
 // Whether connections to this service are decided here: there is something to lose.
 bool decides(const LbService& inKernel);
 
+// Whether the service leads to the cluster, and leaves its connections alone: there is nothing of
+// it to hold.
+bool leavesAlone(const LbService& inKernel, const std::string& cluster);
+
 // Names of all clusters whose hosts the service's groups name.
 std::set<std::string> clustersOf(const LbService& service);
 

@@ -313,7 +313,9 @@ void MapWriter::findHeld(const LbTables& tables, const Unknowns& unknowns,
     if (clusters.empty()) continue;
     const auto found = services_.find(key);
     if (found == services_.end() || !decides(*found->second.service)) continue;
-    report.held.push_back({service->name, key, std::move(clusters)});
+    const LbService& inKernel = *found->second.service;
+    std::erase_if(clusters, [&](const auto& name) { return leavesAlone(inKernel, name); });
+    if (!clusters.empty()) report.held.push_back({service->name, key, std::move(clusters)});
   }
   if (unknowns.listeners.empty() && !unknowns.anyListener) return;
   for (const auto& [key, installed] : services_) {

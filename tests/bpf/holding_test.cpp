@@ -140,6 +140,33 @@ TEST_F(Holding, ASplitWaitsForAllItsClusters) {
   EXPECT_EQ(seen[1], 0);
 }
 
+// A leg that never had endpoints holds up nothing: the other one's changes arrive.
+TEST_F(Holding, ALegThatIsLeftAloneDoesNotHoldTheOther) {
+  const auto tables = [&](const std::string& host) {
+    return split(unknown(TableBuilder().service(kVip, "a", {host}), kOther, "b"), kVip, kOther);
+  };
+  const auto reachedAtAll = [&](int n) {
+    for (int i = 0; i < 100; ++i) {
+      if (reached(kVip) == n) return true;
+    }
+    return false;
+  };
+  EXPECT_EQ(heldBy(tables(hosts_[1])), 0u);
+  EXPECT_TRUE(reachedAtAll(1));
+  EXPECT_EQ(heldBy(tables(hosts_[2])), 0u);
+  EXPECT_TRUE(reachedAtAll(2));
+  EXPECT_FALSE(reachedAtAll(1));
+}
+
+// A leg that is new waits, as a listener that is switched does.
+TEST_F(Holding, ANewLegWithoutEndpointsIsAwaited) {
+  apply(TableBuilder().service(kVip, "a", {hosts_[1]}));
+  open();
+  const auto half = unknown(TableBuilder().service(kVip, "a", {hosts_[1]}), kOther, "b");
+  EXPECT_EQ(heldBy(split(half, kVip, kOther)), 1u);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(reached(kVip), 1);
+}
+
 // A cluster that asks for TLS now is not balanced in plaintext, whatever else is awaited.
 TEST_F(Holding, WhatMustBeLeftAloneIsNotHeld) {
   apply(TableBuilder().service(kVip, "a", {hosts_[1]}));
