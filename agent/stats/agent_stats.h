@@ -28,8 +28,8 @@ struct XdsTypeStats {
   std::optional<Nanos> lastUpdateAt;  // CLOCK_REALTIME of the last accepted response
   // Resources whose last update was rejected and that keep their last good version, by name.
   std::vector<std::string> rejectedResources;
-  bool unnamedRejected = false;  // and one whose name could not be read
   std::optional<XdsRejection> lastRejection;
+  bool unnamedRejected = false;  // the last response had a bad resource of an unreadable name
 };
 
 struct XdsStats {
