@@ -171,7 +171,8 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 	__u64 base = READ_ONCE(cluster->base_ejection_ns), until;
 	__u32 multiplier = READ_ONCE(state->multiplier);
 
-	if (!base || READ_ONCE(state->ejected_until_ns) || detector >= SM_DETECTORS)
+	if (!base || READ_ONCE(state->ejected_until_ns) || detector >= SM_DETECTORS ||
+	    READ_ONCE(state->withdrawn))
 		return SM_DETECTION_NONE;
 	sm_count_detection(stats->ejections_detected, detector);
 	if (__sync_fetch_and_add(&cluster->ejected, 1) >= READ_ONCE(cluster->ejection_limit)) {
@@ -190,6 +191,13 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 	if (__sync_val_compare_and_swap(&state->ejected_until_ns, 0, until)) {
 		/* Another CPU was faster. */
 		__sync_fetch_and_add(&cluster->ejected, -1);
+		return SM_DETECTION_NONE;
+	}
+	/* The agent marks the line, then takes the endpoint back; this claims the line, then looks
+	 * at the mark. One of the two sees the other, and one alone counts the endpoint back. */
+	if (READ_ONCE(state->withdrawn)) {
+		if (__sync_val_compare_and_swap(&state->ejected_until_ns, until, 0) == until)
+			__sync_fetch_and_add(&cluster->ejected, -1);
 		return SM_DETECTION_NONE;
 	}
 	WRITE_ONCE(state->multiplier, multiplier);

@@ -16,7 +16,8 @@ namespace sockmesh {
 
 struct Readiness {
   bool ready = false;
-  std::vector<std::string> reasons;  // why not, one line each
+  std::vector<std::string> reasons;     // why not, one line each
+  std::vector<std::string> notes = {};  // what a ready agent still waits for, one line each
 };
 
 struct AdminState {

@@ -44,11 +44,30 @@ AdminJson countsJson(const WriterStats::ByMap& counts) {
   return json;
 }
 
+AdminJson heldJson(const HeldStats& held) {
+  return {{"services", held.services},
+          {"waitingForClusters", held.clusters},
+          {"rejectedListeners", held.listeners}};
+}
+
 AdminJson writerJson(const WriterStats& writer) {
   return {{"writes", countsJson(writer.writes)},
           {"errors", countsJson(writer.errors)},
           {"pending", writer.pending},
+          {"held", heldJson(writer.held)},
           {"lastWriteAt", timeOrNull(writer.lastWriteAt)}};
+}
+
+AdminJson attachmentsJson(const std::vector<AttachmentStats>& attachments) {
+  AdminJson json = AdminJson::array();
+  for (const AttachmentStats& one : attachments) {
+    json.push_back({{"program", one.program},
+                    {"attached", one.attached},
+                    {"problem", one.problem},
+                    {"lost", one.lost},
+                    {"reattached", one.reattached}});
+  }
+  return json;
 }
 
 // Before the first snapshot they are not known: null, not none.
@@ -82,9 +101,11 @@ std::string dumpJson(const AdminJson& json) {
 AdminJson readinessJson(const AdminState& state) {
   const auto readiness = state.readiness.load();
   AdminJson reasons = AdminJson::array();
+  AdminJson notes = AdminJson::array();
   if (!readiness) reasons.push_back("starting");
   if (readiness) reasons = readiness->reasons;
-  return {{"ready", readiness && readiness->ready}, {"reasons", reasons}};
+  if (readiness) notes = readiness->notes;
+  return {{"ready", readiness && readiness->ready}, {"reasons", reasons}, {"notes", notes}};
 }
 
 AdminJson versionJson() {
@@ -99,10 +120,12 @@ AdminJson statusJson(const AdminState& state) {
                     {"nodeId", state.nodeId},
                     {"startedAt", timeText(state.startedAt)},
                     {"ready", readiness["ready"]},
-                    {"notReadyReasons", readiness["reasons"]}};
+                    {"notReadyReasons", readiness["reasons"]},
+                    {"notes", readiness["notes"]}};
   const auto stats = state.stats.load();
   json["xds"] = stats ? xdsJson(stats->xds) : AdminJson(nullptr);
   json["writer"] = stats ? writerJson(stats->writer) : AdminJson(nullptr);
+  json["attachments"] = stats ? attachmentsJson(stats->attachments) : AdminJson(nullptr);
   json["outlierWarnings"] = stats ? AdminJson(stats->outlierWarnings) : AdminJson(nullptr);
   addReservations(state, json);
   return json;

@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "daemon/reservation_stats.h"
+#include "daemon/unknowns.h"
+#include "datapath/ejection_count.h"
 #include "datapath/live_state.h"
 #include "datapath/outlier_lines.h"
 #include "stats/agent_collector.h"
@@ -17,6 +19,11 @@
 #include "stats/process_collector.h"
 
 namespace sockmesh {
+namespace {
+
+constexpr Nanos kDatapathCheck = std::chrono::seconds(1);
+
+}  // namespace
 
 Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   std::unique_ptr<Agent> agent(new Agent(config));
@@ -94,16 +101,19 @@ Status Agent::startDatapath() {
         stats_.outlierWarnings = outliers_->warnings();
         publishStats();
       });
-  auto outliers =
-      OutlierLoop::create(*loop_, *datapath_, reconciler_->writer().ids(), config_.ejectionLogPath,
-                          [this](std::shared_ptr<const HealthOverlay> overlay) {
-                            reconciler_->setOverlay(std::move(overlay));
-                          });
+  auto outliers = OutlierLoop::create(*loop_, *datapath_, reconciler_->writer().ids(), *grace_,
+                                      config_.ejectionLogPath,
+                                      [this](std::shared_ptr<const HealthOverlay> overlay) {
+                                        reconciler_->setOverlay(std::move(overlay));
+                                      });
   if (!outliers) return outliers.error();
   outliers_ = std::move(outliers).value();
   sweep_ =
       std::make_unique<ConnectionSweep>(*loop_, *datapath_, *grace_, config_.datapath.bpffsRoot);
-  if (!datapath_->adopted()) return {};
+  return datapath_->adopted() ? adopt() : Status();
+}
+
+Status Agent::adopt() {
   // What the agent before us replaced last may still be read.
   auto wait = BlockingGracePeriod::create();
   if (!wait) return wait.error();
@@ -111,6 +121,10 @@ Status Agent::startDatapath() {
   auto image = KernelImage::read(datapath_->maps());
   if (!image) return image.error();
   reconciler_->adopt(*image);
+  for (const auto& [cluster, lost] :
+       recountEjections(datapath_->maps(), reconciler_->writer().ids(), **wait)) {
+    logCorrected(cluster, lost);
+  }
   // Before the first tables: what is ejected stays out of them.
   reconciler_->setOverlay(
       std::make_shared<const HealthOverlay>(readOverlay(datapath_->maps(), *image)));
@@ -143,7 +157,8 @@ void Agent::startControlPlane() {
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     state_.snapshot.store(snapshot);
     stats_.reservations = reservationStats(*snapshot);
-    reconciler_->setSnapshot(std::move(snapshot));
+    auto unknowns = unknownsOf(*snapshot, ads_->stats());
+    reconciler_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };
   callbacks.onStats = [this](const XdsStats& stats) {
     stats_.xds = stats;
@@ -151,8 +166,20 @@ void Agent::startControlPlane() {
   };
   ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options), std::move(callbacks));
   ads_->start();
+  watchDatapath();
   stats_.xds = ads_->stats();
   publishStats();
+}
+
+// Nothing tells when somebody detaches a program or removes the cgroup.
+void Agent::watchDatapath() {
+  stats_.attachments = datapath_->attachments();
+  loop_->after(kDatapathCheck, [this] {
+    datapath_->check();
+    const bool changed = stats_.attachments != datapath_->attachments();
+    watchDatapath();
+    if (changed) publishStats();
+  });
 }
 
 void Agent::publishStats() {
@@ -163,12 +190,19 @@ void Agent::publishStats() {
 // Ready: the programs are attached, and hold either the first snapshot or adopted services.
 void Agent::publishReadiness() {
   auto readiness = std::make_shared<Readiness>();
-  readiness->ready = reconciler_ && reconciler_->serving();
-  if (!readiness->ready) {
+  const bool serving = reconciler_ && reconciler_->serving();
+  for (const AttachmentStats& one : stats_.attachments) {
+    if (!one.attached) {
+      readiness->reasons.push_back(one.program + " is not attached: " + one.problem);
+    }
+  }
+  readiness->ready = serving && readiness->reasons.empty();
+  if (!serving) {
     readiness->reasons.push_back(stats_.xds.connected
                                      ? "waiting for the first clusters and listeners"
                                      : "no connection to the control plane " + config_.xdsAddress);
   }
+  if (auto held = stats_.writer.held.text(); !held.empty()) readiness->notes.push_back(held);
   state_.readiness.store(std::move(readiness));
 }
 

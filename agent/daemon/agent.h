@@ -37,7 +37,10 @@ class Agent {
   Status startAdmin();
   Status startDatapath();
   void introduce() const;
+  // Takes over what an earlier agent left.
+  Status adopt();
   void startControlPlane();
+  void watchDatapath();
   void publishReadiness();
   void publishStats();
 

@@ -1,12 +1,33 @@
 #include "daemon/outlier_loop.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "base/log.h"
+#include "datapath/ejection_count.h"
 #include "datapath/outlier_lines.h"
 
 namespace sockmesh {
+
+namespace {
+
+// What the detector needs to know of endpoints: their addresses.
+std::shared_ptr<const LoadAssignment> assignmentFrom(const LbCluster& facts) {
+  auto assignment = std::make_shared<LoadAssignment>();
+  LocalityEndpoints& all = assignment->localities.emplace_back();
+  for (const LbEndpoint& endpoint : facts.endpoints) {
+    all.endpoints.emplace_back().address = endpoint.address;
+  }
+  return assignment;
+}
+
+}  // namespace
+
+void logCorrected(const std::string& cluster, std::int32_t lost) {
+  logger("health")->warn("cluster {}: {} endpoints too {} were counted as ejected; put right",
+                         cluster, std::abs(lost), lost > 0 ? "many" : "few");
+}
 
 std::optional<EndpointLine> KernelLines::read(const std::string& cluster,
                                               const SocketAddress& address) const {
@@ -32,6 +53,22 @@ bool KernelLines::takeBack(const std::string& cluster, const SocketAddress& addr
   return returned && *returned;
 }
 
+bool KernelLines::anyEjected(const std::string& cluster) const {
+  return countsEjected(maps_, ids_.clusterId(cluster));
+}
+
+void KernelLines::recount(const std::string& cluster) {
+  const std::uint32_t id = ids_.clusterId(cluster);
+  const std::int32_t surplus = ejectionSurplus(maps_, id, ids_.endpointsOf(cluster));
+  if (surplus == 0) return;
+  // Perhaps a program is between the line and the count; after a grace period it is not.
+  grace_.after([this, alive = std::weak_ptr<int>(alive_), cluster, id, surplus] {
+    if (alive.expired() || ids_.clusterId(cluster) != id) return;
+    const auto lost = correctEjections(maps_, id, ids_.endpointsOf(cluster), surplus);
+    if (lost != 0) logCorrected(cluster, lost);
+  });
+}
+
 void KernelLines::setMultiplier(const std::string& cluster, const SocketAddress& address,
                                 std::uint32_t multiplier) {
   const std::uint32_t id = ids_.endpointId(cluster, address);
@@ -39,11 +76,11 @@ void KernelLines::setMultiplier(const std::string& cluster, const SocketAddress&
 }
 
 Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapath& datapath,
-                                                         const EndpointIds& ids,
+                                                         const EndpointIds& ids, GracePeriod& grace,
                                                          const std::string& logPath,
                                                          OnOverlay onOverlay) {
   std::unique_ptr<OutlierLoop> made(
-      new OutlierLoop(loop, datapath, ids, logPath, std::move(onOverlay)));
+      new OutlierLoop(loop, datapath, ids, grace, logPath, std::move(onOverlay)));
   OutlierLoop* self = made.get();
   auto ring =
       EventRing::open(datapath.maps(), [self](const RingEvent& event) { self->onEvent(event); });
@@ -53,10 +90,10 @@ Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapa
 }
 
 OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids,
-                         const std::string& logPath, OnOverlay onOverlay)
+                         GracePeriod& grace, const std::string& logPath, OnOverlay onOverlay)
     : loop_(loop),
       ids_(ids),
-      lines_(datapath, ids),
+      lines_(datapath, ids, grace),
       log_(clock_, logPath),
       detector_(lines_, [this](const EjectionEvent& event) { log_.write(event); }),
       onOverlay_(std::move(onOverlay)),
@@ -69,12 +106,21 @@ OutlierLoop::~OutlierLoop() {
 
 void OutlierLoop::watch(const Snapshot& snapshot, const LbTables& tables) {
   std::map<std::string, WatchedCluster> clusters;
+  std::map<std::string, Held> held;
   for (const auto& [name, facts] : tables.clusters) {
     const auto found = snapshot.clusters.find(name);
     if (found == snapshot.clusters.end()) continue;
-    clusters.emplace_hint(clusters.end(), name,
-                          WatchedCluster{found->second, snapshot.assignmentOf(*found->second)});
+    auto assignment = snapshot.assignmentOf(*found->second);
+    if (!assignment && !facts->endpoints.empty()) {
+      // Endpoints that an earlier agent left: watched as if they had been sent again.
+      const auto known = held_.find(name);
+      const bool same = known != held_.end() && known->second.facts == facts;
+      held[name] = same ? known->second : Held{facts, assignmentFrom(*facts)};
+      assignment = held[name].assignment;
+    }
+    clusters.emplace_hint(clusters.end(), name, WatchedCluster{found->second, assignment});
   }
+  held_ = std::move(held);
   detector_.watch(clusters, clock_.monotonic());
   logWarnings();
   settle();

@@ -13,6 +13,7 @@
 #include "datapath/datapath.h"
 #include "datapath/endpoint_ids.h"
 #include "datapath/event_ring.h"
+#include "datapath/grace_period.h"
 #include "health/ejection_log.h"
 #include "health/endpoint_lines.h"
 #include "health/outlier_detector.h"
@@ -22,18 +23,23 @@
 
 namespace sockmesh {
 
+// That a cluster's count of the ejected was put right, by this much.
+void logCorrected(const std::string& cluster, std::int32_t lost);
+
 // The kernel's lines, by cluster and address.
 class KernelLines final : public EndpointLines {
  public:
   // All outlive this.
-  KernelLines(Datapath& datapath, const EndpointIds& ids)
-      : maps_(datapath.maps()), ejections_(datapath.ejections()), ids_(ids) {}
+  KernelLines(Datapath& datapath, const EndpointIds& ids, GracePeriod& grace)
+      : maps_(datapath.maps()), ejections_(datapath.ejections()), ids_(ids), grace_(grace) {}
 
   std::optional<EndpointLine> read(const std::string& cluster,
                                    const SocketAddress& address) const override;
   Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
                    std::uint32_t enforcingPercent) override;
   bool takeBack(const std::string& cluster, const SocketAddress& address) override;
+  bool anyEjected(const std::string& cluster) const override;
+  void recount(const std::string& cluster) override;
   void setMultiplier(const std::string& cluster, const SocketAddress& address,
                      std::uint32_t multiplier) override;
 
@@ -41,6 +47,8 @@ class KernelLines final : public EndpointLines {
   KernelMaps& maps_;
   EjectionControl ejections_;
   const EndpointIds& ids_;
+  GracePeriod& grace_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // continuations hold it weakly
 };
 
 class OutlierLoop {
@@ -48,9 +56,9 @@ class OutlierLoop {
   using OnOverlay = std::function<void(std::shared_ptr<const HealthOverlay>)>;
   using Warnings = std::map<std::string, std::string>;  // by cluster
 
-  // `loop`, `datapath` and `ids` outlive this; `logPath` may be empty.
+  // `loop`, `datapath`, `ids` and `grace` outlive this; `logPath` may be empty.
   static Result<std::unique_ptr<OutlierLoop>> create(EventLoop& loop, Datapath& datapath,
-                                                     const EndpointIds& ids,
+                                                     const EndpointIds& ids, GracePeriod& grace,
                                                      const std::string& logPath,
                                                      OnOverlay onOverlay);
   ~OutlierLoop();
@@ -62,12 +70,18 @@ class OutlierLoop {
   const Warnings& warnings() const { return detector_.warnings(); }
 
  private:
-  OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids,
+  OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids, GracePeriod& grace,
               const std::string& logPath, OnOverlay onOverlay);
   void onEvent(const RingEvent& event);
   void settle();
   void listen();
   void logWarnings();
+
+  // A cluster whose endpoints the control plane has not sent yet, as the kernel has it.
+  struct Held {
+    std::shared_ptr<const LbCluster> facts;
+    std::shared_ptr<const LoadAssignment> assignment;
+  };
 
   EventLoop& loop_;
   const EndpointIds& ids_;
@@ -78,6 +92,7 @@ class OutlierLoop {
   OnOverlay onOverlay_;
   std::unique_ptr<EventRing> ring_;
   bool listening_ = false;
+  std::map<std::string, Held> held_;
   std::shared_ptr<const HealthOverlay> told_;
   Warnings warned_;
   EventLoop::TimerId sweepTimer_ = 0;

@@ -1,6 +1,7 @@
 #include "daemon/reconciler.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -60,8 +61,9 @@ void Reconciler::adopt(const KernelImage& image) {
   publish();
 }
 
-void Reconciler::setSnapshot(std::shared_ptr<const Snapshot> snapshot) {
+void Reconciler::setSnapshot(std::shared_ptr<const Snapshot> snapshot, Unknowns unknowns) {
   snapshot_ = std::move(snapshot);
+  unknowns_ = std::move(unknowns);
   if (snapshot_->complete) schedule();
 }
 
@@ -82,11 +84,34 @@ void Reconciler::schedule() {
 }
 
 void Reconciler::pass() {
-  if (!snapshot_ || !snapshot_->complete) return;
+  if (!snapshot_ || !snapshot_->complete || room_ == Room::kInTheMaking) return;
   const Nanos now = clock_.monotonic();
   const auto tables = compiler_.compile(*snapshot_, *overlay_, now);
+  if (!hasRoom(*tables)) return;
+  write(tables, now);
+}
+
+// Pages of tables take the kernel its time, many of them seconds: the loop goes on meanwhile, and
+// what changes until they are there is in the same pass.
+bool Reconciler::hasRoom(const LbTables& tables) {
+  const bool made = std::exchange(room_, Room::kUnknown) == Room::kMade;
+  if (made || writer_.makeRoom(tables, [&loop = loop_, self = self_] {
+        loop.post([self] {
+          if (*self == nullptr) return;
+          (*self)->room_ = Room::kMade;
+          (*self)->pass();
+        });
+      })) {
+    return true;
+  }
+  room_ = Room::kInTheMaking;
+  return false;
+}
+
+void Reconciler::write(const std::shared_ptr<const LbTables>& tables, Nanos now) {
   conflicts_ = tables->conflicts;
-  const WriteReport report = writer_.apply(tables);
+  const WriteReport report = writer_.apply(tables, unknowns_);
+  noteHeld(report.held);
   const Nanos done = clock_.monotonic();
   if (report.writes > 0) {
     logger("datapath")
@@ -114,7 +139,24 @@ void Reconciler::pass() {
     timeTimer_ = loop_.after(std::max(*next - done, Nanos(0)), [this] { pass(); });
   }
   publish();
-  onTables_(*snapshot_, *tables);
+  onTables_(*snapshot_, *report.tables);
+}
+
+void Reconciler::noteHeld(const std::vector<HeldService>& held) {
+  HeldStats stats;
+  stats.services = held.size();
+  std::set<std::string> clusters, listeners;
+  for (const HeldService& one : held) {
+    clusters.insert(one.clusters.begin(), one.clusters.end());
+    if (one.clusters.empty()) listeners.insert(one.name);
+  }
+  stats.clusters.assign(clusters.begin(), clusters.end());
+  stats.listeners.assign(listeners.begin(), listeners.end());
+  if (stats == stats_.held) return;
+  stats_.held = std::move(stats);
+  logger("datapath")
+      ->info("{}",
+             held.empty() ? "no service is held as it was before any more" : stats_.held.text());
 }
 
 void Reconciler::publish() {

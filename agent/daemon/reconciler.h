@@ -23,7 +23,7 @@ class Reconciler {
   // After each pass over the tables; `stats` and `conflicts` are the state to show.
   using OnPass =
       std::function<void(const WriterStats& stats, const std::vector<LeftAlone>& conflicts)>;
-  // After each pass that wrote tables: what it wrote, and from which snapshot.
+  // After each pass: the tables that are in force, and the snapshot that they come from.
   using OnTables = std::function<void(const Snapshot& snapshot, const LbTables& tables)>;
 
   // `loop` and `store` outlive the reconciler.
@@ -36,8 +36,9 @@ class Reconciler {
   // Takes over what an earlier agent left; before anything else, a grace period after its end.
   void adopt(const KernelImage& image);
 
-  // A snapshot that is not complete() changes nothing: what is missing from it is unknown.
-  void setSnapshot(std::shared_ptr<const Snapshot> snapshot);
+  // A snapshot that is not complete() changes nothing: what is missing from it is unknown. Services
+  // that depend on `unknowns` stay as the kernel has them.
+  void setSnapshot(std::shared_ptr<const Snapshot> snapshot, Unknowns unknowns = {});
   void setOverlay(std::shared_ptr<const HealthOverlay> overlay);
 
   // A first complete snapshot is in the kernel, as far as it fits, or maps were adopted.
@@ -47,6 +48,9 @@ class Reconciler {
  private:
   void schedule();
   void pass();
+  bool hasRoom(const LbTables& tables);
+  void write(const std::shared_ptr<const LbTables>& tables, Nanos began);
+  void noteHeld(const std::vector<HeldService>& held);
   void publish();
   void keepTime();
 
@@ -58,12 +62,15 @@ class Reconciler {
   OnPass onPass_;
   OnTables onTables_;
   std::shared_ptr<const Snapshot> snapshot_;
+  Unknowns unknowns_;
   std::shared_ptr<const HealthOverlay> overlay_ = std::make_shared<HealthOverlay>();
   std::vector<LeftAlone> conflicts_;
   WriterStats stats_;
   std::optional<Nanos> changedAt_;  // the oldest change that is not in the kernel yet
   Nanos retryDelay_;
   bool scheduled_ = false;
+  enum class Room : std::uint8_t { kUnknown, kInTheMaking, kMade };
+  Room room_ = Room::kUnknown;  // for the pass that is under way
   bool serving_ = false;
   EventLoop::TimerId retryTimer_ = 0;
   EventLoop::TimerId timeTimer_ = 0;

@@ -1,5 +1,6 @@
 #include "datapath/allocators.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace sockmesh {
@@ -12,6 +13,11 @@ std::optional<std::uint32_t> IdAllocator::allocate() {
   }
   if (next_ >= limit_) return std::nullopt;
   return next_++;
+}
+
+std::uint32_t IdAllocator::extentAfter(std::size_t count) const {
+  const std::size_t fresh = count > free_.size() ? count - free_.size() : 0;
+  return static_cast<std::uint32_t>(std::min<std::size_t>(limit_, next_ + fresh));
 }
 
 bool IdAllocator::take(std::uint32_t id) {
@@ -32,6 +38,14 @@ std::optional<std::uint32_t> RangeAllocator::allocate(std::uint32_t length) {
     return first;
   }
   return std::nullopt;
+}
+
+// Behind the last range that is used nothing is: holes before it are not counted on.
+std::uint32_t RangeAllocator::extentAfter(std::size_t length) const {
+  if (free_.empty()) return limit_;
+  const auto& [first, room] = *free_.rbegin();
+  if (static_cast<std::uint64_t>(first) + room < limit_) return limit_;
+  return static_cast<std::uint32_t>(std::min<std::size_t>(limit_, first + length));
 }
 
 bool RangeAllocator::take(std::uint32_t first, std::uint32_t length) {

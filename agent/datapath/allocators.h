@@ -15,6 +15,8 @@ class IdAllocator {
   std::uint32_t limit() const { return limit_; }
 
   std::optional<std::uint32_t> allocate();
+  // One more than the highest number that is handed out after `count` more are.
+  std::uint32_t extentAfter(std::size_t count) const;
   // Marks a number as taken, when adopting; false where it was, or is out of range.
   bool take(std::uint32_t id);
   void release(std::uint32_t id) { free_.insert(id); }
@@ -28,17 +30,20 @@ class IdAllocator {
 // Ranges of [first, limit). First fit; neighbours merge when released.
 class RangeAllocator {
  public:
-  RangeAllocator(std::uint32_t first, std::uint32_t limit) {
+  RangeAllocator(std::uint32_t first, std::uint32_t limit) : limit_(limit) {
     if (first < limit) free_.emplace(first, limit - first);
   }
 
   // A range of `length` >= 1 entries; its first index.
   std::optional<std::uint32_t> allocate(std::uint32_t length);
+  // One more than the highest index that is used after `length` more entries are, in any ranges.
+  std::uint32_t extentAfter(std::size_t length) const;
   // Marks a range as taken, when adopting; false where a part of it was.
   bool take(std::uint32_t first, std::uint32_t length);
   void release(std::uint32_t first, std::uint32_t length);
 
  private:
+  std::uint32_t limit_;
   std::map<std::uint32_t, std::uint32_t> free_;  // first -> length; disjoint, not adjacent
 };
 

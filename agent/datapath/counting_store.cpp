@@ -14,6 +14,15 @@ Status CountingStore::count(Map map, Status status) {
   return status;
 }
 
+void CountingStore::reserve(const TableExtents& extents) {
+  inner_.reserve(extents);
+}
+bool CountingStore::makeRoom(const TableExtents& extents, std::function<void()> ready) {
+  return inner_.makeRoom(extents, std::move(ready));
+}
+void CountingStore::prepare(const TableExtents& extents) {
+  inner_.prepare(extents);
+}
 Status CountingStore::writeCells(std::uint32_t first, std::span<const sm_cell> cells) {
   return count(kCells, inner_.writeCells(first, cells));
 }
@@ -29,12 +38,15 @@ Status CountingStore::resetEndpoint(std::uint32_t id) {
 Status CountingStore::resetCluster(std::uint32_t id) {
   return count(kClusterState, inner_.resetCluster(id));
 }
-Result<bool> CountingStore::takeBack(std::uint32_t endpointId) {
-  auto done = inner_.takeBack(endpointId);
+Result<bool> CountingStore::withdraw(std::uint32_t endpointId) {
+  auto done = inner_.withdraw(endpointId);
   if (!done || *done) {
     [[maybe_unused]] const Status counted = count(kEndpointState, done ? Status() : done.error());
   }
   return done;
+}
+Status CountingStore::relist(std::uint32_t endpointId) {
+  return count(kEndpointState, inner_.relist(endpointId));
 }
 Status CountingStore::publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) {
   return count(kHeads, inner_.publish(serviceId, descriptorIndex));

@@ -20,12 +20,16 @@ class CountingStore final : public TableStore {
   const ByMap& writes() const { return writes_; }
   const ByMap& errors() const { return errors_; }
 
+  void reserve(const TableExtents& extents) override;
+  bool makeRoom(const TableExtents& extents, std::function<void()> ready) override;
+  void prepare(const TableExtents& extents) override;
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;
   Status writeGroups(std::uint32_t first, std::span<const sm_group> groups) override;
   Status writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) override;
   Status resetEndpoint(std::uint32_t id) override;
   Status resetCluster(std::uint32_t id) override;
-  Result<bool> takeBack(std::uint32_t endpointId) override;
+  Result<bool> withdraw(std::uint32_t endpointId) override;
+  Status relist(std::uint32_t endpointId) override;
   Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) override;
   Status insertFrontend(const VipKey& key, std::uint32_t serviceId) override;
   Status eraseFrontend(const VipKey& key) override;

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/log.h"
-#include "datapath/attachment_info.h"
+#include "datapath/map_pins.h"
 #include "datapath/pin_lock.h"
 #include "sockmesh.skel.h"
 
@@ -87,37 +87,7 @@ std::uint32_t maxEntries(int fd) {
   return bpf_obj_get_info_by_fd(fd, &info, &length) == 0 ? info.max_entries : 0;
 }
 
-std::uint64_t cgroupOf(bpf_link* link) {
-  bpf_link_info info{};
-  std::uint32_t length = sizeof(info);
-  if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &length) != 0) return 0;
-  return info.cgroup.cgroup_id;
-}
-
 using Link = std::unique_ptr<bpf_link, decltype([](bpf_link* link) { bpf_link__destroy(link); })>;
-
-// Puts our program behind the pinned link, in one step; false where there is no usable link: it is
-// gone, or on another cgroup.
-bool updateLink(const std::string& path, const bpf_program* program, std::uint64_t cgroup) {
-  if (!exists(path)) return false;
-  const Link link(bpf_link__open(path.c_str()));
-  if (!link || cgroupOf(link.get()) != cgroup) return false;
-  return bpf_link__update_program(link.get(), const_cast<bpf_program*>(program)) == 0;
-}
-
-// Attaches anew, and only then lets go of a link that was there.
-Status replaceLink(const std::string& path, const bpf_program* program, int cgroupFd) {
-  const Link link(bpf_program__attach_cgroup(program, cgroupFd));
-  const std::string name = bpf_program__name(program);
-  if (!link) return Error::fromErrno("attaching " + name, errno);
-  const std::string fresh = path + "-new";  // bpffs reserves dots
-  unlink(fresh.c_str());
-  if (bpf_link__pin(link.get(), fresh.c_str()) != 0)
-    return Error::fromErrno("pinning " + name, errno);
-  if (exists(path)) unlink(path.c_str());
-  if (rename(fresh.c_str(), path.c_str()) != 0) return Error::fromErrno("pinning " + name, errno);
-  return {};
-}
 
 Status makeFolder(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
@@ -186,14 +156,18 @@ Result<std::unique_ptr<Datapath>> Datapath::open(const DatapathOptions& options)
   std::unique_ptr<Datapath> datapath(new Datapath());
   auto cgroup = openCgroupRoot(options.cgroupRoot);
   if (!cgroup) return cgroup.error();
-  datapath->cgroup_ = std::move(cgroup).value();
+  datapath->options_ = options;
   if (auto ok = ensureBpffs(options.bpffsRoot); !ok) return ok.error();
   auto lock = lockPins(options.bpffsRoot);
   if (!lock) return lock.error();
   datapath->lock_ = std::move(lock).value();
   const PinPath pins(options.bpffsRoot);
   Status started = datapath->load(options, pins);
-  if (started) started = datapath->attach(pins);
+  if (started) {
+    datapath->links_ = std::make_unique<LinkKeeper>(datapath->skeleton_->bpf->obj, pins.links(),
+                                                    options.cgroupRoot);
+    started = datapath->links_->attach(std::move(cgroup).value());
+  }
   if (started) return datapath;
   // Maps alone do nothing; without links they are of no use to anyone.
   if (!datapath->adopted_) {
@@ -250,7 +224,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
     return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
                             errno);
   }
-  for (const std::string& folder : {pins.folder, pins.maps(), pins.links()}) {
+  for (const std::string& folder : {pins.folder, pins.maps(), pins.pages(), pins.links()}) {
     if (auto made = makeFolder(folder); !made) return made.error();
   }
   for (const std::string& name : kMapNames) {
@@ -268,16 +242,26 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   return {};
 }
 
-Status Datapath::attach(const PinPath& pins) {
-  for (const std::string& name : programNames()) {
-    const bpf_program* program =
-        bpf_object__find_program_by_name(skeleton_->bpf->obj, name.c_str());
-    if (program == nullptr) return Error("no program " + name);
-    const std::string path = pins.links() + "/" + name;
-    if (updateLink(path, program, cgroup_.id)) continue;
-    if (auto done = replaceLink(path, program, cgroup_.fd.get()); !done) return done.error();
+void Datapath::check() {
+  const auto restored = restorePins();
+  const std::string problem = restored ? "" : restored.error().message();
+  if (problem != pinProblem_ && !problem.empty()) {
+    logger("datapath")->error("the maps' pins are gone: {}", problem);
   }
-  return {};
+  pinProblem_ = problem;
+  links_->check();
+}
+
+// What is pinned outlives us; whoever empties the bpffs, or unmounts it, takes that away.
+Status Datapath::restorePins() {
+  const PinPath pins(options_.bpffsRoot);
+  if (!mapPinsMissing(pins)) return {};
+  if (auto mounted = ensureBpffs(options_.bpffsRoot); !mounted) return mounted;
+  // On another mount the lock is another, too.
+  if (auto lock = lockPins(options_.bpffsRoot)) lock_ = std::move(lock).value();
+  auto restored = restoreMapPins(pins, skeleton_->bpf->obj, *maps_);
+  if (restored) logger("datapath")->warn("{}: pins were gone, and are there again", pins.folder);
+  return restored;
 }
 
 Status Datapath::registerAgent() {

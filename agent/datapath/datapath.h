@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -13,6 +14,7 @@
 #include "datapath/connection_sweeper.h"
 #include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
+#include "datapath/link_keeper.h"
 #include "datapath/pin_path.h"
 
 namespace sockmesh {
@@ -39,8 +41,14 @@ class Datapath {
   KernelMaps& maps() { return *maps_; }
   // The maps were pinned already, by an earlier agent.
   bool adopted() const { return adopted_; }
-  const std::string& cgroupPath() const { return cgroup_.path; }
-  std::uint64_t cgroupId() const { return cgroup_.id; }
+  const std::string& cgroupPath() const { return links_->cgroup().path; }
+  std::uint64_t cgroupId() const { return links_->cgroup().id; }
+
+  // Looks whether programs and pins are where they were put, and puts back what is not, where that
+  // is possible; logs it. A few system calls.
+  void check();
+  // As of the last check().
+  const std::vector<AttachmentStats>& attachments() const { return links_->states(); }
 
   // This process' sockets are not rewritten from now on (until another process registers).
   Status registerAgent();
@@ -58,13 +66,15 @@ class Datapath {
   struct Skeleton;
   Datapath();
   Status load(const DatapathOptions& options, const PinPath& pins);
-  Status attach(const PinPath& pins);
+  Status restorePins();
 
+  DatapathOptions options_;
   UniqueFd lock_;  // see pin_lock.h; let go of last
   std::unique_ptr<Skeleton> skeleton_;
   std::unique_ptr<KernelMaps> maps_;
-  CgroupRoot cgroup_;
+  std::unique_ptr<LinkKeeper> links_;
   bool adopted_ = false;
+  std::string pinProblem_;  // as last logged
 };
 
 }  // namespace sockmesh

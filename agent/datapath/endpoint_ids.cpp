@@ -1,5 +1,6 @@
 #include "datapath/endpoint_ids.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -58,7 +59,9 @@ void EndpointIds::adopt(const KernelImage& image) {
   for (const auto& [id, name] : image.clusterNames) {
     if (!clusterIds_.take(id)) continue;
     clusterOfId_[id] = name;
-    KnownCluster& cluster = clusters_[name];
+    const auto entry = clusters_.try_emplace(name).first;
+    KnownCluster& cluster = entry->second;
+    cluster.name = &entry->first;
     cluster.id = id;
     cluster.listed = true;
     if (const auto state = image.clusterStates.find(id); state != image.clusterStates.end()) {
@@ -75,8 +78,14 @@ void EndpointIds::adopt(const KernelImage& image) {
       retired_.endpoints.push_back({id, 0});
       continue;
     }
-    cluster->second.endpoints[address] = Known{id, adopted.endpoint, true, 0};
-    endpointOfId_[id] = {adopted.cluster, address};
+    Known known{id, adopted.endpoint, !adopted.withdrawn, 0, 0};
+    if (adopted.withdrawn) {
+      // It left while an earlier agent was there, whose connections it may have still.
+      known.retirement = ++retirements_;
+      retired_.endpoints.push_back({id, known.retirement});
+    }
+    cluster->second.endpoints[address] = known;
+    endpointOfId_[id] = {&cluster->first, address};
   }
 }
 
@@ -110,6 +119,7 @@ Status EndpointIds::ensureCluster(const LbCluster& wanted, KnownCluster*& out,
     writes += 2;
     found = clusters_.emplace(wanted.name, KnownCluster{}).first;
     found->second.id = *id;
+    found->second.name = &found->first;
     clusterOfId_[*id] = wanted.name;
   }
   KnownCluster& cluster = found->second;
@@ -130,7 +140,12 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
   const auto locality = ensureLocality(wanted.locality, writes);
   if (!locality) return locality.error();
   if (const auto known = cluster.endpoints.find(wanted.address); known != cluster.endpoints.end()) {
+    if (!known->second.listed) {
+      if (auto done = store_.relist(known->second.id); !done) return done.error();
+      ++writes;
+    }
     known->second.listed = true;
+    known->second.seenIn = updates_;
     lingering_.erase(known->second.id);
     if (sameInKernel(known->second.endpoint, wanted)) return {};
     auto done =
@@ -149,8 +164,9 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
     return done.error();
   }
   writes += 2;
-  cluster.endpoints[wanted.address] = Known{*id, wanted, true, 0};
-  endpointOfId_[*id] = {clusterOfId_[cluster.id], wanted.address};
+  cluster.endpoints.emplace_hint(cluster.endpoints.end(), wanted.address,
+                                 Known{*id, wanted, true, 0, updates_});
+  endpointOfId_[*id] = {cluster.name, wanted.address};
   return {};
 }
 
@@ -159,16 +175,15 @@ Status EndpointIds::update(const LbCluster& wanted, std::uint64_t& writes) {
   if (auto done = ensureCluster(wanted, cluster, writes); !done) {
     return done.error().in("cluster " + wanted.name);
   }
-  std::set<SocketAddress> listed;
+  ++updates_;
   for (const LbEndpoint& endpoint : wanted.endpoints) {
     if (auto done = ensureEndpoint(*cluster, endpoint, writes); !done) {
       return done.error().in("cluster " + wanted.name + ", endpoint " +
                              endpoint.address.toString());
     }
-    listed.insert(endpoint.address);
   }
   for (auto& [address, known] : cluster->endpoints) {
-    if (!known.listed || listed.contains(address)) continue;
+    if (!known.listed || known.seenIn == updates_) continue;
     if (auto done = unlist(known, writes); !done) return done.error().in("cluster " + wanted.name);
   }
   return {};
@@ -191,16 +206,25 @@ Status EndpointIds::unlist(Known& known, std::uint64_t& writes) {
   known.listed = false;
   known.retirement = ++retirements_;
   retired_.endpoints.push_back({known.id, known.retirement});
-  const auto returned = store_.takeBack(known.id);
+  const auto returned = store_.withdraw(known.id);
   if (!returned) return returned.error();
   writes += *returned ? 1 : 0;
   return {};
 }
 
+std::size_t EndpointIds::missing(const LbCluster& cluster) const {
+  const auto found = clusters_.find(cluster.name);
+  if (found == clusters_.end()) return cluster.endpoints.size();
+  const auto& known = found->second.endpoints;
+  return static_cast<std::size_t>(
+      std::count_if(cluster.endpoints.begin(), cluster.endpoints.end(),
+                    [&](const LbEndpoint& one) { return !known.contains(one.address); }));
+}
+
 EndpointIds::Known* EndpointIds::knownById(std::uint32_t id) {
   const auto owner = endpointOfId_.find(id);
   if (owner == endpointOfId_.end()) return nullptr;
-  return &clusters_.at(owner->second.first).endpoints.at(owner->second.second);
+  return &clusters_.at(*owner->second.first).endpoints.at(owner->second.second);
 }
 
 std::uint32_t EndpointIds::clusterId(const std::string& cluster) const {
@@ -216,6 +240,21 @@ std::uint32_t EndpointIds::endpointId(const std::string& cluster,
   return known == found->second.endpoints.end() ? SM_NONE : known->second.id;
 }
 
+// Hosts mostly come in the order of their addresses: the next one is looked at before a search.
+std::vector<std::uint32_t> EndpointIds::endpointIds(const std::string& cluster,
+                                                    const std::vector<SocketAddress>& hosts) const {
+  std::vector<std::uint32_t> ids(hosts.size(), SM_NONE);
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return ids;
+  const auto& endpoints = found->second.endpoints;
+  auto next = endpoints.begin();
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    if (next == endpoints.end() || next->first != hosts[i]) next = endpoints.find(hosts[i]);
+    if (next != endpoints.end()) ids[i] = (next++)->second.id;
+  }
+  return ids;
+}
+
 std::uint32_t EndpointIds::localityId(const Locality& locality) const {
   const auto found = localities_.find(locality.toString());
   return found == localities_.end() ? SM_NONE : found->second;
@@ -225,11 +264,39 @@ std::optional<std::pair<std::string, SocketAddress>> EndpointIds::endpointOf(
     std::uint32_t id) const {
   const auto found = endpointOfId_.find(id);
   if (found == endpointOfId_.end()) return std::nullopt;
-  return found->second;
+  return std::pair(*found->second.first, found->second.second);
 }
 
 EndpointIds::Retired EndpointIds::takeRetired() {
   return std::exchange(retired_, {});
+}
+
+void EndpointIds::keepRetired(Retired& retired, const std::set<std::uint32_t>& named) {
+  std::erase_if(retired.endpoints, [&](const RetiredId& entry) {
+    if (!named.contains(entry.id)) return false;
+    retired_.endpoints.push_back(entry);
+    return true;
+  });
+}
+
+std::vector<std::uint32_t> EndpointIds::endpointsOf(const std::string& cluster) const {
+  std::vector<std::uint32_t> ids;
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return ids;
+  for (const auto& [address, known] : found->second.endpoints) ids.push_back(known.id);
+  return ids;
+}
+
+std::optional<LbCluster> EndpointIds::listed(const std::string& cluster) const {
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end() || !found->second.listed) return std::nullopt;
+  LbCluster out = found->second.written;
+  out.name = cluster;
+  out.endpoints.clear();
+  for (const auto& [address, known] : found->second.endpoints) {
+    if (known.listed) out.endpoints.push_back(known.endpoint);
+  }
+  return out;
 }
 
 // The caller has seen to the grace period.
@@ -241,7 +308,7 @@ Status EndpointIds::freeEndpoint(std::uint32_t id, std::uint64_t& writes) {
   if (auto done = store_.writeEndpoint(id, sm_endpoint{}); !done) return done.error();
   ++writes;
   if (const auto owner = endpointOfId_.find(id); owner != endpointOfId_.end()) {
-    clusters_.at(owner->second.first).endpoints.erase(owner->second.second);
+    clusters_.at(*owner->second.first).endpoints.erase(owner->second.second);
     endpointOfId_.erase(owner);
   }
   orphans_.erase(id);
@@ -285,7 +352,7 @@ Status EndpointIds::reap(std::uint64_t& writes) {
   for (const std::uint32_t id : std::set<std::uint32_t>(lingering_)) {
     const auto owner = endpointOfId_.find(id);
     const std::uint32_t cluster =
-        owner == endpointOfId_.end() ? SM_NONE : clusterId(owner->second.first);
+        owner == endpointOfId_.end() ? SM_NONE : clusterId(*owner->second.first);
     if (auto done = freeEndpoint(id, writes); !done) return done.error();
     if (cluster == SM_NONE) continue;
     if (auto done = freeCluster(cluster, writes); !done) return done.error();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -29,9 +30,18 @@ class EndpointIds {
   // All endpoints of a cluster that is gone, and its own id, become retired.
   Status retire(const std::string& cluster, std::uint64_t& writes);
 
+  // How many endpoints of `cluster` have no id yet.
+  std::size_t missing(const LbCluster& cluster) const;
+  // As IdAllocator's, of clusters and of endpoints.
+  std::uint32_t clustersAfter(std::size_t count) const { return clusterIds_.extentAfter(count); }
+  std::uint32_t endpointsAfter(std::size_t count) const { return endpointIds_.extentAfter(count); }
+
   // SM_NONE where not known.
   std::uint32_t clusterId(const std::string& cluster) const;
   std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;
+  // Ids of `hosts`, in their order, SM_NONE where not known: cheaper than one by one.
+  std::vector<std::uint32_t> endpointIds(const std::string& cluster,
+                                         const std::vector<SocketAddress>& hosts) const;
   std::uint32_t localityId(const Locality& locality) const;
   // Cluster and address behind an id.
   std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
@@ -50,6 +60,8 @@ class EndpointIds {
     bool empty() const { return endpoints.empty() && clusters.empty(); }
   };
   Retired takeRetired();
+  // Moves what `named` contains out of `retired`, to be taken the next time.
+  void keepRetired(Retired& retired, const std::set<std::uint32_t>& named);
   // Frees the ids that are still unlisted and have no connections; the others linger, and reap()
   // tries them again.
   Status release(const Retired& retired, std::uint64_t& writes);
@@ -57,6 +69,11 @@ class EndpointIds {
   std::size_t lingering() const { return lingering_.size(); }
 
   std::set<std::string> clusters() const;
+  // Ids of the cluster's endpoints, also of those that are not listed any more.
+  std::vector<std::uint32_t> endpointsOf(const std::string& cluster) const;
+  // A cluster as the kernel has it: its listed endpoints, by address, and its limits. Nothing where
+  // it is not known.
+  std::optional<LbCluster> listed(const std::string& cluster) const;
 
  private:
   struct Known {
@@ -64,9 +81,11 @@ class EndpointIds {
     LbEndpoint endpoint;
     bool listed = false;
     std::uint64_t retirement = 0;  // the last one
+    std::uint64_t seenIn = 0;      // the last update() that listed it
   };
   struct KnownCluster {
     std::uint32_t id = 0;
+    const std::string* name = nullptr;  // its key
     bool listed = false;
     std::uint64_t retirement = 0;
     LbCluster written;  // limits as last written
@@ -88,11 +107,13 @@ class EndpointIds {
   IdAllocator localityIds_;
   std::map<std::string, KnownCluster> clusters_;
   std::map<std::uint32_t, std::string> clusterOfId_;
-  std::map<std::uint32_t, std::pair<std::string, SocketAddress>> endpointOfId_;
+  // The name is the key in clusters_, where it stays as long as the cluster has endpoints.
+  std::unordered_map<std::uint32_t, std::pair<const std::string*, SocketAddress>> endpointOfId_;
   std::map<std::string, std::uint32_t> localities_;
   std::set<std::uint32_t> orphans_;  // adopted ids whose cluster's name is not known
   Retired retired_;
   std::uint64_t retirements_ = 0;
+  std::uint64_t updates_ = 0;
   std::set<std::uint32_t> lingering_;  // unlisted, grace period over, still with connections
 };
 

@@ -61,6 +61,9 @@ void readEndpoints(const KernelMaps& maps, KernelImage& image) {
       endpoint.endpoint.priority = raw.priority;
       endpoint.endpoint.weight = raw.weight;
       endpoint.endpoint.health = static_cast<EdsHealth>(raw.eds_health);
+      if (const sm_endpoint_state* state = maps.endpointState.at(endpoint.id)) {
+        endpoint.withdrawn = state->withdrawn != 0;
+      }
       image.endpoints.emplace(endpoint.id, std::move(endpoint));
     }
   }

@@ -26,6 +26,7 @@ struct ImageEndpoint {
   std::uint32_t id = 0;
   std::string cluster;  // "" where its name is not known
   LbEndpoint endpoint;
+  bool withdrawn = false;  // not listed any more; its id waits for its last connection to end
 };
 
 struct KernelImage {

@@ -57,9 +57,31 @@ struct KernelMaps {
   UniqueFd events;
   std::uint32_t maxServices = 0;  // capacity of each of frontends4, frontends6 and of heads - 1
 
+  template <typename Visit>
+  void eachPagedTable(Visit visit) const {
+    each(*this, visit);
+  }
+  template <typename Visit>
+  void eachPagedTable(Visit visit) {
+    each(*this, visit);
+  }
+
   // Opens the maps pinned in `directory` (".../maps"); who makes pages gives their `types`.
   static Result<std::unique_ptr<KernelMaps>> open(const std::string& directory, MapAccess access,
                                                   const PageTypes& types = {});
+
+ private:
+  template <typename Self, typename Visit>
+  static void each(Self& self, Visit visit) {
+    visit(self.descriptors);
+    visit(self.groups);
+    visit(self.cells);
+    visit(self.endpoints);
+    visit(self.endpointState);
+    visit(self.endpointStats);
+    visit(self.clusterState);
+    visit(self.clusterStats);
+  }
 };
 
 // Sums of the shards of one endpoint or cluster; zeros where there is no page.

@@ -1,9 +1,11 @@
 #include "datapath/kernel_store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 
+#include "base/log.h"
 #include "datapath/codec.h"
 
 namespace sockmesh {
@@ -33,12 +35,54 @@ Status zeroRun(Table& table, std::uint32_t first, std::uint32_t count) {
   return {};
 }
 
+template <typename Visit>
+void eachExtent(KernelMaps& maps, const TableExtents& extents, Visit visit) {
+  visit(maps.descriptors, extents.descriptors);
+  visit(maps.groups, extents.groups);
+  visit(maps.cells, extents.cells);
+  visit(maps.endpoints, extents.endpoints);
+  visit(maps.endpointState, extents.endpoints);
+  visit(maps.endpointStats, extents.endpoints << SM_STATS_SHARD_BITS);
+  visit(maps.clusterState, extents.clusters);
+  visit(maps.clusterStats, extents.clusters << SM_STATS_SHARD_BITS);
+}
+
 template <typename Word>
 void store(Word& word, Word value) {
   std::atomic_ref<Word>(word).store(value, std::memory_order_release);
 }
 
 }  // namespace
+
+KernelStore::KernelStore(KernelMaps& maps, EjectionControl ejections)
+    : maps_(maps), ejections_(ejections) {
+  maps_.eachPagedTable([this](auto& table) { table.makeAhead(&pageMaker_); });
+}
+
+KernelStore::~KernelStore() {
+  maps_.eachPagedTable([](auto& table) { table.makeAhead(nullptr); });
+}
+
+void KernelStore::reserve(const TableExtents& extents) {
+  eachExtent(maps_, extents, [](auto& table, std::uint32_t end) {
+    if (auto made = table.reserve(end); !made) {
+      logger("datapath")->debug("making room: {}", made.error().message());
+    }
+  });
+}
+
+bool KernelStore::makeRoom(const TableExtents& extents, std::function<void()> ready) {
+  bool enough = true;
+  eachExtent(maps_, extents, [&](auto& table, std::uint32_t end) {
+    if (table.makeBelow(end)) enough = false;
+  });
+  if (!enough) pageMaker_.then(std::move(ready));
+  return enough;
+}
+
+void KernelStore::prepare(const TableExtents& extents) {
+  eachExtent(maps_, extents, [](auto& table, std::uint32_t end) { table.prepare(end); });
+}
 
 Status KernelStore::writeCells(std::uint32_t first, std::span<const sm_cell> cells) {
   return writeRun(maps_.cells, first, cells);
@@ -52,7 +96,15 @@ Status KernelStore::writeDescriptor(std::uint32_t index, const sm_descriptor& de
   return writeRun(maps_.descriptors, index, std::span(&descriptor, 1));
 }
 
+// Ids that were never used before come in ascending order. Their lines in a page of our own are as
+// the kernel made them: untouched, they cost no memory either.
 Status KernelStore::resetEndpoint(std::uint32_t id) {
+  const bool firstUse = id > lastReset_;
+  lastReset_ = std::max(lastReset_, id);
+  if (firstUse && maps_.endpointState.isFresh(id) &&
+      maps_.endpointStats.isFresh(id << SM_STATS_SHARD_BITS)) {
+    return {};
+  }
   if (auto done = zeroRun(maps_.endpointState, id, 1); !done) return done.error();
   return zeroRun(maps_.endpointStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
 }
@@ -62,13 +114,23 @@ Status KernelStore::resetCluster(std::uint32_t id) {
   return zeroRun(maps_.clusterStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
 }
 
-Result<bool> KernelStore::takeBack(std::uint32_t endpointId) {
+// The mark first, in one order with the look at the ejection: a detection in flight claims the line
+// first and looks at the mark then, so one of the two sees the other.
+Result<bool> KernelStore::withdraw(std::uint32_t endpointId) {
   sm_endpoint_state* state = maps_.endpointState.at(endpointId);
   if (state == nullptr) return false;
-  if (std::atomic_ref<__u64>(state->ejected_until_ns).load(std::memory_order_acquire) == 0) {
+  std::atomic_ref<__u32>(state->withdrawn).store(1, std::memory_order_seq_cst);
+  if (std::atomic_ref<__u64>(state->ejected_until_ns).load(std::memory_order_seq_cst) == 0) {
     return false;
   }
   return ejections_.takeBack(endpointId);
+}
+
+Status KernelStore::relist(std::uint32_t endpointId) {
+  sm_endpoint_state* state = maps_.endpointState.at(endpointId);
+  if (state == nullptr) return Error::fromErrno("endpoint_state", ENOENT);
+  store(state->withdrawn, __u32{0});
+  return {};
 }
 
 Status KernelStore::publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) {

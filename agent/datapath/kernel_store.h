@@ -6,6 +6,7 @@
 
 #include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
+#include "datapath/page_maker.h"
 #include "datapath/table_store.h"
 
 namespace sockmesh {
@@ -13,14 +14,19 @@ namespace sockmesh {
 class KernelStore final : public TableStore {
  public:
   // `maps` is opened for writing; it and the programs behind `ejections` outlive the store.
-  KernelStore(KernelMaps& maps, EjectionControl ejections) : maps_(maps), ejections_(ejections) {}
+  KernelStore(KernelMaps& maps, EjectionControl ejections);
+  ~KernelStore() override;
 
+  void reserve(const TableExtents& extents) override;
+  bool makeRoom(const TableExtents& extents, std::function<void()> ready) override;
+  void prepare(const TableExtents& extents) override;
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;
   Status writeGroups(std::uint32_t first, std::span<const sm_group> groups) override;
   Status writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) override;
   Status resetEndpoint(std::uint32_t id) override;
   Status resetCluster(std::uint32_t id) override;
-  Result<bool> takeBack(std::uint32_t endpointId) override;
+  Result<bool> withdraw(std::uint32_t endpointId) override;
+  Status relist(std::uint32_t endpointId) override;
   Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) override;
   Status insertFrontend(const VipKey& key, std::uint32_t serviceId) override;
   Status eraseFrontend(const VipKey& key) override;
@@ -33,6 +39,8 @@ class KernelStore final : public TableStore {
  private:
   KernelMaps& maps_;
   EjectionControl ejections_;
+  std::uint32_t lastReset_ = 0;  // the highest endpoint id so far
+  PageMaker pageMaker_;
 };
 
 }  // namespace sockmesh

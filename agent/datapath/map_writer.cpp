@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 #include <set>
+#include <unordered_set>
 #include <utility>
 
 #include "datapath/codec.h"
@@ -84,10 +85,10 @@ Result<sm_group> MapWriter::buildGroup(const LbGroup& group) {
   out.ring_shift = group.ringShift;
   out.priority = static_cast<__u16>(group.priority);
   out.locality_id = ids_.localityId(group.locality);
-  std::vector<std::uint32_t> hosts;
-  for (const SocketAddress& host : group.hosts) {
-    hosts.push_back(ids_.endpointId(group.cluster, host));
-    if (hosts.back() == SM_NONE) return Error("endpoint " + host.toString() + " has no id");
+  const auto hosts = ids_.endpointIds(group.cluster, group.hosts);
+  if (const auto none = std::find(hosts.begin(), hosts.end(), SM_NONE); none != hosts.end()) {
+    const auto at = static_cast<std::size_t>(none - hosts.begin());
+    return Error("endpoint " + group.hosts[at].toString() + " has no id");
   }
   const auto hostCell = cells_.acquire(encodeHosts(hosts));
   if (!hostCell) return hostCell.error();
@@ -282,9 +283,20 @@ void MapWriter::removeGone(const LbTables& tables, WriteReport& report) {
   }
 }
 
-void MapWriter::retireIds() {
+// Ids that a held service's tables name stay taken, whatever became of their endpoints.
+void MapWriter::retireIds(const std::vector<HeldService>& held) {
   auto retired = ids_.takeRetired();
   if (retired.empty()) return;
+  if (!held.empty()) {
+    std::set<std::uint32_t> named;
+    for (const HeldService& one : held) {
+      for (const auto& group : services_.at(one.key).service->groups) {
+        const auto ids = ids_.endpointIds(group->cluster, group->hosts);
+        named.insert(ids.begin(), ids.end());
+      }
+    }
+    ids_.keepRetired(retired, named);
+  }
   grace_.after([self = self_, retired = std::move(retired)] {
     MapWriter* writer = *self;
     if (writer == nullptr) return;
@@ -294,12 +306,65 @@ void MapWriter::retireIds() {
   });
 }
 
-WriteReport MapWriter::apply(std::shared_ptr<const LbTables> tables) {
+void MapWriter::findHeld(const LbTables& tables, const Unknowns& unknowns,
+                         WriteReport& report) const {
+  for (const auto& [key, service] : tables.services) {
+    auto clusters = clustersToWaitFor(*service, unknowns);
+    if (clusters.empty()) continue;
+    const auto found = services_.find(key);
+    if (found == services_.end() || !decides(*found->second.service)) continue;
+    const LbService& inKernel = *found->second.service;
+    std::erase_if(clusters, [&](const auto& name) { return leavesAlone(inKernel, name); });
+    if (!clusters.empty()) report.held.push_back({service->name, key, std::move(clusters)});
+  }
+  if (unknowns.listeners.empty() && !unknowns.anyListener) return;
+  for (const auto& [key, installed] : services_) {
+    if (tables.services.contains(key)) continue;
+    const std::string& name = installed.service->name;
+    if (unknowns.anyListener || unknowns.listeners.contains(name)) {
+      report.held.push_back({name, key, {}});
+    }
+  }
+}
+
+// `tables`, with what is held as the kernel has it: to the rest of apply() it is unchanged.
+std::shared_ptr<const LbTables> MapWriter::withHeld(const std::shared_ptr<const LbTables>& tables,
+                                                    const std::vector<HeldService>& held) {
+  if (held.empty()) {
+    heldClusters_.clear();
+    return tables;
+  }
+  auto merged = std::make_shared<LbTables>(*tables);
+  std::set<std::string> waiting, named;
+  for (const HeldService& one : held) {
+    const auto& service = services_.at(one.key).service;
+    merged->services[one.key] = service;
+    waiting.insert(one.clusters.begin(), one.clusters.end());
+    named.merge(clustersOf(*service));
+  }
+  std::map<std::string, std::shared_ptr<const LbCluster>> inKernel;
+  for (const std::string& name : named) {
+    if (!waiting.contains(name) && merged->clusters.contains(name)) continue;
+    auto cluster = ids_.listed(name);
+    if (!cluster) continue;
+    const auto before = heldClusters_.find(name);
+    const bool same = before != heldClusters_.end() && *before->second == *cluster;
+    inKernel[name] = same ? before->second : std::make_shared<const LbCluster>(*std::move(cluster));
+    merged->clusters[name] = inKernel[name];
+  }
+  heldClusters_ = std::move(inKernel);
+  return merged;
+}
+
+WriteReport MapWriter::apply(std::shared_ptr<const LbTables> wanted, const Unknowns& unknowns) {
   WriteReport report;
   writes_ = 0;
+  findHeld(*wanted, unknowns, report);
+  auto tables = withHeld(wanted, report.held);
+  report.tables = tables;
+  store_.reserve(extentsWith(*tables));
   for (const auto& [name, cluster] : tables->clusters) {
-    const auto before = applied_ ? applied_->clusters.find(name) : tables->clusters.end();
-    if (applied_ && before != applied_->clusters.end() && before->second == cluster) continue;
+    if (isApplied(name, cluster)) continue;
     note(ids_.update(*cluster, report.writes), report);
   }
   // VIPs that went first: where the tables are full, what is new may need their room.
@@ -314,11 +379,56 @@ WriteReport MapWriter::apply(std::shared_ptr<const LbTables> tables) {
   }
   // A service that kept its old tables still names the old endpoints: their ids wait for an
   // apply() in which everything fitted.
-  if (report.errors.empty()) retireIds();
+  if (report.errors.empty()) retireIds(report.held);
   // A cluster that failed must be tried again: its pointer alone would say "unchanged".
   applied_ = report.errors.empty() ? std::move(tables) : nullptr;
   report.writes += writes_;
+  store_.prepare({descriptorIds_.extentAfter(0), groups_.extentAfter(0), cells_.extentAfter(0),
+                  ids_.endpointsAfter(0), ids_.clustersAfter(0)});
   return report;
+}
+
+bool MapWriter::makeRoom(const LbTables& tables, std::function<void()> ready) {
+  return store_.makeRoom(extentsWith(tables), std::move(ready));
+}
+
+bool MapWriter::isApplied(const std::string& name,
+                          const std::shared_ptr<const LbCluster>& cluster) const {
+  if (!applied_) return false;
+  const auto before = applied_->clusters.find(name);
+  return before != applied_->clusters.end() && before->second == cluster;
+}
+
+TableExtents MapWriter::extentsWith(const LbTables& tables) const {
+  std::size_t clusters = 0, endpoints = 0, services = 0, groups = 0, cells = 0;
+  for (const auto& [name, cluster] : tables.clusters) {
+    if (isApplied(name, cluster)) continue;
+    clusters += ids_.clusterId(name) == SM_NONE ? 1 : 0;
+    endpoints += ids_.missing(*cluster);
+  }
+  // What several services share is there once.
+  std::unordered_set<const void*> counted;
+  const auto count = [&](const std::shared_ptr<const CellTable>& table) {
+    if (table && counted.insert(table.get()).second) cells += table->cells.size();
+  };
+  for (const auto& [key, service] : tables.services) {
+    const auto found = services_.find(key);
+    if (found != services_.end() && unchanged(found->second, *service)) continue;
+    ++services;
+    groups += service->groups.size();
+    count(service->pick);
+    for (const auto& group : service->groups) {
+      if (!counted.insert(group.get()).second) continue;
+      cells += (group->hosts.size() + 3) / 4;
+      count(group->table);
+    }
+  }
+  const auto extent = [](std::size_t more, auto after) { return more == 0 ? 0 : after(more); };
+  return {extent(services, [&](std::size_t n) { return descriptorIds_.extentAfter(n); }),
+          extent(groups, [&](std::size_t n) { return groups_.extentAfter(n); }),
+          extent(cells, [&](std::size_t n) { return cells_.extentAfter(n); }),
+          extent(endpoints, [&](std::size_t n) { return ids_.endpointsAfter(n); }),
+          extent(clusters, [&](std::size_t n) { return ids_.clustersAfter(n); })};
 }
 
 WriteReport MapWriter::reap() {
@@ -341,12 +451,9 @@ void MapWriter::adoptService(const VipKey& key, const ImageService& image, Write
   const bool known = groups_.contains(image.descriptor.group_first);
   sound = groups_.adopt(image.descriptor.group_first, run);
   for (std::size_t i = 0; sound && !known && i < run.size(); ++i) {
-    std::vector<std::uint32_t> hosts;
     const LbGroup& group = *image.service->groups[i];
-    for (const SocketAddress& host : group.hosts) {
-      hosts.push_back(ids_.endpointId(group.cluster, host));
-    }
-    sound = cells_.adopt(run[i].host_cell, encodeHosts(hosts));
+    sound =
+        cells_.adopt(run[i].host_cell, encodeHosts(ids_.endpointIds(group.cluster, group.hosts)));
     if (sound && group.table) sound = cells_.adopt(run[i].table_cell, group.table->cells);
   }
   if (sound && image.service->pick) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include "datapath/endpoint_ids.h"
 #include "datapath/grace_period.h"
+#include "datapath/holding.h"
 #include "datapath/kernel_image.h"
 #include "datapath/shared_runs.h"
 #include "datapath/table_store.h"
@@ -33,6 +35,11 @@ struct WriteReport {
   // One line for each service or cluster that did not fit or was refused by the kernel; it keeps
   // its old state, and the next apply() tries again.
   std::vector<std::string> errors;
+  // Services that stay as the kernel has them for now.
+  std::vector<HeldService> held;
+  // What apply() aimed at: the tables that it was given, with what is held in place of what was
+  // compiled for it.
+  std::shared_ptr<const LbTables> tables;
 };
 
 class MapWriter {
@@ -47,7 +54,13 @@ class MapWriter {
   // whoever wrote it ended. Removes frontends that lead nowhere and names that nothing uses.
   WriteReport adopt(const KernelImage& image);
 
-  WriteReport apply(std::shared_ptr<const LbTables> tables);
+  // Makes room for `tables` in the background: true where there is enough already. Otherwise
+  // `ready` is called once, by another thread; apply() waits for less then.
+  bool makeRoom(const LbTables& tables, std::function<void()> ready);
+
+  // A service that waits for what is unknown stays as the kernel has it, with the endpoints and
+  // limits of its clusters, where the kernel decides about it at all.
+  WriteReport apply(std::shared_ptr<const LbTables> tables, const Unknowns& unknowns = {});
 
   // Frees ids of removed endpoints whose last connection has ended; call it now and then.
   WriteReport reap();
@@ -72,11 +85,19 @@ class MapWriter {
   Status enter(const VipKey& key, Installed& built);
   bool unchanged(const Installed& installed, const LbService& wanted) const;
 
+  // What the tables extend to once `tables` are in them, at most.
+  TableExtents extentsWith(const LbTables& tables) const;
+  bool isApplied(const std::string& name, const std::shared_ptr<const LbCluster>& cluster) const;
+
   void freeBuilt(const Installed& built);
   void releaseGroups(std::uint32_t groupFirst);
   void removeGone(const LbTables& tables, WriteReport& report);
   void retire(Installed replaced, bool withId);
-  void retireIds();
+  void retireIds(const std::vector<HeldService>& held);
+
+  void findHeld(const LbTables& tables, const Unknowns& unknowns, WriteReport& report) const;
+  std::shared_ptr<const LbTables> withHeld(const std::shared_ptr<const LbTables>& tables,
+                                           const std::vector<HeldService>& held);
 
   void adoptService(const VipKey& key, const ImageService& image, WriteReport& report);
   void note(const Status& status, WriteReport& report);
@@ -91,6 +112,8 @@ class MapWriter {
   SharedRuns<sm_group> groups_;
   std::map<VipKey, Installed> services_;
   std::shared_ptr<const LbTables> applied_;
+  // Clusters of held services as the kernel has them: the same object while nothing changes.
+  std::map<std::string, std::shared_ptr<const LbCluster>> heldClusters_;
   // Continuations that outlive the writer find this gone.
   std::shared_ptr<MapWriter*> self_;
 };

@@ -17,6 +17,12 @@ std::string pagesOf(const std::string& directory) {
 
 }  // namespace
 
+std::uint32_t maxPages(int outerFd) {
+  bpf_map_info info{};
+  std::uint32_t length = sizeof(info);
+  return bpf_obj_get_info_by_fd(outerFd, &info, &length) == 0 ? info.max_entries : 0;
+}
+
 Status linkPage(int outerFd, std::uint32_t number, int pageFd) {
   std::uint32_t id = 0;
   // Reading an array-of-maps gives the id of the page that is there.
@@ -27,28 +33,65 @@ Status linkPage(int outerFd, std::uint32_t number, int pageFd) {
   return {};
 }
 
-Result<UniqueFd> createPage(const std::string& directory, const std::string& name,
-                            std::uint32_t number, int outerFd, const PageFormat& format) {
+namespace {
+
+std::string pathOf(const std::string& directory, const std::string& name, std::uint32_t number) {
+  return pagesOf(directory) + "/" + name + "-" + std::to_string(number);
+}
+
+Result<UniqueFd> pinnedPage(const std::string& path, const std::string& name,
+                            const PageFormat& format) {
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
   if (format.btfFd >= 0) {
     options.btf_fd = static_cast<std::uint32_t>(format.btfFd);
     options.btf_key_type_id = format.btfKeyTypeId;
     options.btf_value_type_id = format.btfValueTypeId;
   }
-  const std::string where = name + " page " + std::to_string(number);
   UniqueFd fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, name.substr(0, 15).c_str(), 4, format.valueSize,
                              format.entries, &options));
-  if (!fd.valid()) return Error::fromErrno(where, errno);
+  if (!fd.valid()) return Error::fromErrno(path, errno);
+  if (bpf_obj_pin(fd.get(), path.c_str()) != 0) return Error::fromErrno("pinning " + path, errno);
+  return fd;
+}
+
+// One system call and one grace period for all; one each where the kernel has no such batches.
+Status linkPages(int outerFd, std::vector<std::uint32_t> numbers, std::vector<int> fds) {
+  auto count = static_cast<std::uint32_t>(numbers.size());
+  LIBBPF_OPTS(bpf_map_batch_opts, options);
+  if (count > 1 &&
+      bpf_map_update_batch(outerFd, numbers.data(), fds.data(), &count, &options) == 0) {
+    return {};
+  }
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    if (auto linked = linkPage(outerFd, numbers[i], fds[i]); !linked) return linked;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<UniqueFd>> createPages(const std::string& directory, const std::string& name,
+                                          const std::vector<std::uint32_t>& numbers, int outerFd,
+                                          const PageFormat& format) {
   const std::string folder = pagesOf(directory);
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return Error::fromErrno(folder, errno);
-  const std::string path = folder + "/" + name + "-" + std::to_string(number);
-  if (bpf_obj_pin(fd.get(), path.c_str()) != 0) return Error::fromErrno("pinning " + path, errno);
-  if (auto linked = linkPage(outerFd, number, fd.get()); !linked) {
-    const Error error = linked.error().in(where);
-    unlink(path.c_str());
-    return error;
+  std::vector<UniqueFd> pages;
+  std::vector<int> fds;
+  const auto failed = [&](const Error& error) {
+    for (std::size_t i = 0; i < pages.size(); ++i) {
+      bpf_map_delete_elem(outerFd, &numbers[i]);
+      unlink(pathOf(directory, name, numbers[i]).c_str());
+    }
+    return error.in(name);
+  };
+  for (const std::uint32_t number : numbers) {
+    auto page = pinnedPage(pathOf(directory, name, number), name, format);
+    if (!page) return failed(page.error());
+    fds.push_back(page->get());
+    pages.push_back(std::move(page).value());
   }
-  return fd;
+  if (auto linked = linkPages(outerFd, numbers, fds); !linked) return failed(linked.error());
+  return pages;
 }
 
 Result<std::map<std::uint32_t, UniqueFd>> openPages(const std::string& directory,

@@ -4,9 +4,12 @@
 // id (CAP_SYS_ADMIN).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_set>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -23,14 +26,34 @@ struct PageFormat {
   std::uint32_t btfValueTypeId = 0;
 };
 
-// Creates page `number` of table `name`, pins it in `directory` and puts it into the outer map:
-// from then on the programs reach it. The result is the page's descriptor.
-Result<UniqueFd> createPage(const std::string& directory, const std::string& name,
-                            std::uint32_t number, int outerFd, const PageFormat& format);
+// Creates the pages `numbers` of table `name`, pins them in `directory` and puts them into the
+// outer map: from then on the programs reach them. Putting pages there takes a grace period of the
+// kernel (about 8 ms), one for all of them. The result is the pages' descriptors, in the same
+// order; after an Error none of them is there.
+Result<std::vector<UniqueFd>> createPages(const std::string& directory, const std::string& name,
+                                          const std::vector<std::uint32_t>& numbers, int outerFd,
+                                          const PageFormat& format);
+
+// Pages that were made ahead of need, elsewhere.
+class PageSource {
+ public:
+  virtual ~PageSource() = default;
+  // Has these pages made, soon; those that are there or on their way already are left out. Returns
+  // at once. `outerFd` and `format` stay valid as long as this.
+  virtual void make(const std::string& directory, const std::string& name,
+                    const std::vector<std::uint32_t>& numbers, int outerFd,
+                    const PageFormat& format) = 0;
+  // A page that was made, or is being made, for which it waits; an invalid descriptor where none
+  // was asked for, or it failed.
+  virtual UniqueFd take(const std::string& name, std::uint32_t number) = 0;
+};
 
 // The pages of `name` that are pinned in `directory`, by number.
 Result<std::map<std::uint32_t, UniqueFd>> openPages(const std::string& directory,
                                                     const std::string& name);
+
+// How many pages the outer map has room for.
+std::uint32_t maxPages(int outerFd);
 
 // Puts a pinned page into the outer map again where a crash came between the two.
 Status linkPage(int outerFd, std::uint32_t number, int pageFd);
@@ -58,6 +81,7 @@ class PagedTable {
     }
     table.directory_ = std::move(directory);
     table.name_ = std::move(name);
+    table.limit_ = maxPages(outer.get());
     table.outer_ = std::move(outer);
     table.access_ = access;
     table.format_ = format;
@@ -69,14 +93,25 @@ class PagedTable {
   // Makes the page of `index` exist. Fails with E2BIG beyond the outer map's size, ENOMEM, ...
   Status ensure(std::uint32_t index) {
     const std::uint32_t number = index >> Bits;
-    if (pages_.contains(number)) return {};
-    if (access_ == MapAccess::kReadOnly) return Error(name_ + " is read-only");
-    auto fd = createPage(directory_, name_, number, outer_.get(), format_);
-    if (!fd) return fd.error();
-    auto mapped = MappedArray<T>::map(fd->get(), kPageEntries, access_);
-    if (!mapped) return mapped.error().in(name_);
-    pages_.emplace(number, std::move(mapped).value());
-    return {};
+    return pages_.contains(number) ? Status() : create({number});
+  }
+
+  // Makes the pages of all indices below `end` exist, the missing ones at once.
+  Status reserve(std::uint32_t end) {
+    const auto missing = missingBelow(end);
+    return missing.empty() ? Status() : create(missing);
+  }
+
+  // From now on, pages come from there first. `source` outlives the table.
+  void makeAhead(PageSource* source) { source_ = source; }
+  // Where less than half of the last page is left behind `end`: has the next page made meanwhile.
+  void prepare(std::uint32_t end) { makeBelow(std::uint64_t{end} + kPageEntries / 2); }
+  // Has the missing pages of indices below `end` made meanwhile; false where none is missing.
+  bool makeBelow(std::uint64_t end) {
+    if (source_ == nullptr) return false;
+    const auto missing = missingBelow(end);
+    if (!missing.empty()) source_->make(directory_, name_, missing, outer_.get(), format_);
+    return !missing.empty();
   }
 
   // The entry in place, or null where no page is.
@@ -85,17 +120,66 @@ class PagedTable {
     return found == pages_.end() ? nullptr : &found->second[index & (kPageEntries - 1)];
   }
 
+  // Whether the page of `index` was made by this process: what nobody wrote there is zero.
+  bool isFresh(std::uint32_t index) const { return fresh_.contains(index >> Bits); }
+
   // Page numbers that exist, ascending.
   const std::map<std::uint32_t, MappedArray<T>>& pages() const { return pages_; }
   const std::string& name() const { return name_; }
 
  private:
+  std::vector<std::uint32_t> missingBelow(std::uint64_t end) const {
+    const std::uint64_t wanted = std::min<std::uint64_t>((end + kPageEntries - 1) >> Bits, limit_);
+    // Mostly there are no gaps, and what is there need not be gone through.
+    const bool whole = !pages_.empty() && pages_.rbegin()->first + 1 == pages_.size();
+    std::vector<std::uint32_t> missing;
+    for (auto number = whole ? static_cast<std::uint32_t>(pages_.size()) : 0; number < wanted;
+         ++number) {
+      if (!pages_.contains(number)) missing.push_back(number);
+    }
+    return missing;
+  }
+
+  Status create(std::vector<std::uint32_t> numbers) {
+    if (access_ == MapAccess::kReadOnly) return Error(name_ + " is read-only");
+    if (source_ != nullptr) {
+      std::vector<std::uint32_t> left;
+      for (const std::uint32_t number : numbers) {
+        const UniqueFd made = source_->take(name_, number);
+        if (!made.valid()) {
+          left.push_back(number);
+        } else if (auto entered = enter(number, made.get()); !entered) {
+          return entered;
+        }
+      }
+      numbers = std::move(left);
+    }
+    if (numbers.empty()) return {};
+    auto made = createPages(directory_, name_, numbers, outer_.get(), format_);
+    if (!made) return made.error();
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      if (auto entered = enter(numbers[i], (*made)[i].get()); !entered) return entered;
+    }
+    return {};
+  }
+
+  Status enter(std::uint32_t number, int fd) {
+    auto mapped = MappedArray<T>::map(fd, kPageEntries, access_);
+    if (!mapped) return mapped.error().in(name_);
+    pages_.emplace(number, std::move(mapped).value());
+    fresh_.insert(number);
+    return {};
+  }
+
   std::string directory_;
   std::string name_;
+  PageSource* source_ = nullptr;
   UniqueFd outer_;
+  std::uint32_t limit_ = 0;  // pages that the outer map has room for
   MapAccess access_ = MapAccess::kReadOnly;
   PageFormat format_;
   std::map<std::uint32_t, MappedArray<T>> pages_;
+  std::unordered_set<std::uint32_t> fresh_;
 };
 
 }  // namespace sockmesh

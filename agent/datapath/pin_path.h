@@ -16,7 +16,8 @@ struct PinPath {
   static std::vector<PinPath> ofOtherVersions(const std::string& bpffsRoot);
 
   std::string folder;
-  std::string maps() const { return folder + "/maps"; }    // maps/NAME and maps/pages/NAME-N
+  std::string maps() const { return folder + "/maps"; }  // maps/NAME and maps/pages/NAME-N
+  std::string pages() const { return maps() + "/pages"; }
   std::string links() const { return folder + "/links"; }  // links/PROGRAM
 };
 

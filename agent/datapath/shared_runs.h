@@ -86,6 +86,8 @@ class SharedRuns {
     return found == to ? 0 : found->second.references;
   }
 
+  // As RangeAllocator's.
+  std::uint32_t extentAfter(std::size_t length) const { return ranges_.extentAfter(length); }
   std::size_t runs() const { return hashOf_.size(); }
 
  private:

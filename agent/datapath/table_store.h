@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -12,9 +13,27 @@
 
 namespace sockmesh {
 
+// How far each table is used: one more than the highest index. 0: nothing of it.
+struct TableExtents {
+  std::uint32_t descriptors = 0;
+  std::uint32_t groups = 0;
+  std::uint32_t cells = 0;
+  std::uint32_t endpoints = 0;
+  std::uint32_t clusters = 0;
+};
+
 class TableStore {
  public:
   virtual ~TableStore() = default;
+
+  // Room up to there is about to be used: makes it in few steps, where each write would need one of
+  // its own. What could not be made is tried again, and reported, by the write that needs it.
+  virtual void reserve(const TableExtents& extents) = 0;
+  // The same in the background: true where there is room already. Otherwise `ready` is called once,
+  // by another thread, when what can be made is made; reserve() takes it then.
+  virtual bool makeRoom(const TableExtents& extents, std::function<void()> ready) = 0;
+  // The tables are used up to there: makes room for what may come, in the background.
+  virtual void prepare(const TableExtents& extents) = 0;
 
   // Unpublished memory: nothing refers to it yet.
   virtual Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) = 0;
@@ -24,8 +43,11 @@ class TableStore {
   virtual Status resetEndpoint(std::uint32_t id) = 0;
   virtual Status resetCluster(std::uint32_t id) = 0;
 
-  // An endpoint that is not listed any more does not count as ejected; false where it was not.
-  virtual Result<bool> takeBack(std::uint32_t endpointId) = 0;
+  // An endpoint that is not listed any more is not ejected from now on, and does not count as
+  // ejected; whether it was.
+  virtual Result<bool> withdraw(std::uint32_t endpointId) = 0;
+  // It is listed again, under the same id.
+  virtual Status relist(std::uint32_t endpointId) = 0;
 
   // Published with one atomic word each.
   virtual Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) = 0;

@@ -25,6 +25,11 @@ class EndpointLines {
                            Detector detector, std::uint32_t enforcingPercent) = 0;
   // Takes the endpoint back; false where it was not ejected.
   virtual bool takeBack(const std::string& cluster, const SocketAddress& address) = 0;
+  // Whether any endpoint of the cluster counts as ejected: one look, however many there are.
+  virtual bool anyEjected(const std::string& cluster) const = 0;
+  // Puts right what the cluster counts as ejected, where that is not what its lines say: at once,
+  // or when that is certain.
+  virtual void recount(const std::string& cluster) = 0;
   virtual void setMultiplier(const std::string& cluster, const SocketAddress& address,
                              std::uint32_t multiplier) = 0;
 };

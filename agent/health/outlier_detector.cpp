@@ -113,6 +113,11 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
 
 // Without outlier_detection nothing else would end an ejection.
 void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
+  if (!lines_.anyEjected(watched.name)) {
+    watched.hosts.clear();
+    watched.ejected.clear();
+    return;
+  }
   for (const auto& address : addressesOf(watched.resources.assignment.get())) {
     Host& host = watched.hosts[address];
     if (!host.seen) host.since = now;
@@ -230,6 +235,7 @@ std::optional<Nanos> OutlierDetector::nextSweep() const {
 
 void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
   const OutlierDetection& settings = *watched.settings();
+  lines_.recount(watched.name);
   const Nanos end = takeDueBack(watched, now);
   evaluate(watched, now);
   decay(watched, settings.interval, now);

@@ -1,8 +1,9 @@
 // Envoy's outlier detection: the half that takes its time. The kernel counts outcomes and ejects by
 // the consecutive detectors at once; this sweeps each cluster every `interval`: takes endpoints
-// back, evaluates success rate and failure percentage, lets multipliers decay; and it keeps the
-// HealthOverlay, from which tables without the ejected endpoints are compiled. It keeps no verdict
-// that the kernel's lines do not hold, so a restarted agent goes on where the last one stopped.
+// back, has the count of the ejected put right, evaluates success rate and failure percentage, lets
+// multipliers decay; and it keeps the HealthOverlay, from which tables without the ejected
+// endpoints are compiled. It keeps no verdict that the kernel's lines do not hold, so a restarted
+// agent goes on where the last one stopped.
 //
 // Knows no clock: `now` is CLOCK_MONOTONIC and never goes back. Control thread.
 #pragma once

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <queue>
 #include <tuple>
@@ -56,6 +57,15 @@ std::optional<Counts> roundedCounts(std::span<const double> weights, double leas
 std::vector<std::uint32_t> edfOrder(std::span<const double> weights, std::size_t picks) {
   // Deadline, order of insertion, entry.
   using Entry = std::tuple<double, std::uint64_t, std::uint32_t>;
+  std::vector<std::uint32_t> order;
+  order.reserve(picks);
+  if (std::adjacent_find(weights.begin(), weights.end(), std::not_equal_to<>()) == weights.end()) {
+    // Equal deadlines go by order of insertion, which stays as it is.
+    while (order.size() < picks) {
+      order.push_back(static_cast<std::uint32_t>(order.size() % weights.size()));
+    }
+    return order;
+  }
   std::vector<Entry> entries;
   std::uint64_t inserted = 0;
   for (std::uint32_t i = 0; i < weights.size(); ++i) {
@@ -63,8 +73,6 @@ std::vector<std::uint32_t> edfOrder(std::span<const double> weights, std::size_t
   }
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue(std::greater<>{},
                                                                        std::move(entries));
-  std::vector<std::uint32_t> order;
-  order.reserve(picks);
   while (order.size() < picks) {
     const auto [now, ignored, entry] = queue.top();
     queue.pop();

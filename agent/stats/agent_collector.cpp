@@ -65,12 +65,33 @@ void collectWriter(const WriterStats& writer, Families& out) {
                     .add({}, DurationHistogram::bounds(), writer.convergence.counts(),
                          writer.convergence.sumSeconds())
                     .take());
+  out.push_back(gaugeFamily("sockmesh_services_held",
+                            "Services that serve as before, until endpoints of their clusters have "
+                            "come or timed out.")
+                    .add({}, static_cast<double>(writer.held.services))
+                    .take());
   if (writer.lastWriteAt) {
     out.push_back(gaugeFamily("sockmesh_map_last_write_timestamp_seconds",
                               "When the agent last wrote to a map (Unix time).")
                       .add({}, toSeconds(*writer.lastWriteAt))
                       .take());
   }
+}
+
+void collectAttachments(const std::vector<AttachmentStats>& attachments, Families& out) {
+  Family attached = gaugeFamily("sockmesh_datapath_attached",
+                                "1 while a program is attached to the cgroup root.");
+  Family lost = counterFamily("sockmesh_datapath_attach_lost_total",
+                              "How often a program was found detached, by somebody else's hand.");
+  Family again = counterFamily("sockmesh_datapath_reattached_total",
+                               "How often a program that was detached was attached again.");
+  for (const AttachmentStats& one : attachments) {
+    const Labels labels = {{"program", one.program}};
+    attached.add(labels, one.attached ? 1 : 0);
+    lost.add(labels, static_cast<double>(one.lost));
+    again.add(labels, static_cast<double>(one.reattached));
+  }
+  for (Family* family : {&attached, &lost, &again}) out.push_back(family->take());
 }
 
 // Only the clusters concerned have a series: multiplied with sockmesh_connections_selected_total on
@@ -104,6 +125,7 @@ std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
   if (!stats) return out;
   collectXds(stats->xds, out);
   collectWriter(stats->writer, out);
+  collectAttachments(stats->attachments, out);
   if (stats->reservations) collectReservations(*stats->reservations, out);
   return out;
 }

@@ -3,6 +3,36 @@
 #include <algorithm>
 
 namespace sockmesh {
+namespace {
+
+constexpr std::size_t kNamesShown = 3;
+
+std::string counted(std::size_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+// "2 clusters (a, b)"
+std::string namesText(const std::vector<std::string>& names, const std::string& noun) {
+  std::string text = counted(names.size(), noun) + " (";
+  for (std::size_t i = 0; i < names.size() && i < kNamesShown; ++i) {
+    text += (i > 0 ? ", " : "") + names[i];
+  }
+  return text + (names.size() > kNamesShown ? ", ...)" : ")");
+}
+
+}  // namespace
+
+std::string HeldStats::text() const {
+  if (services == 0) return "";
+  std::string line = counted(services, "service");
+  line += services == 1 ? " serves as before: " : " serve as before: ";
+  if (!clusters.empty()) line += "waiting for endpoints of " + namesText(clusters, "cluster");
+  if (!listeners.empty()) {
+    line += std::string(clusters.empty() ? "" : "; ") + "the present version of " +
+            namesText(listeners, "listener") + " was rejected";
+  }
+  return line;
+}
 
 const std::vector<double>& DurationHistogram::bounds() {
   static const std::vector<double> kBounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,

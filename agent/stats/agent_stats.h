@@ -30,6 +30,7 @@ struct XdsTypeStats {
   std::vector<std::string> rejectedResources;
   std::optional<XdsRejection> lastRejection;
   std::uint64_t expired = 0;  // resources removed because their TTL was over
+  bool unnamedRejected = false;  // the last response had a bad resource of an unreadable name
 };
 
 struct XdsStats {
@@ -57,6 +58,17 @@ class DurationHistogram {
   double sumSeconds_ = 0;
 };
 
+// Services that go on as an earlier agent left them, or as they were before.
+struct HeldStats {
+  std::uint64_t services = 0;
+  std::vector<std::string> clusters;   // whose endpoints or definition they wait for, by name
+  std::vector<std::string> listeners;  // that were rejected, by name
+  bool operator==(const HeldStats&) const = default;
+  // "2 services serve as before: waiting for the endpoints of 1 cluster (a)"; "" where there are
+  // none.
+  std::string text() const;
+};
+
 struct WriterStats {
   using ByMap = std::vector<std::pair<std::string, std::uint64_t>>;
   ByMap writes;
@@ -64,6 +76,17 @@ struct WriterStats {
   std::vector<std::string> pending;  // what did not fit or was refused, retried; one line each
   DurationHistogram convergence;     // from an accepted response to its last map write
   std::optional<Nanos> lastWriteAt;  // CLOCK_REALTIME
+  HeldStats held;
+};
+
+// One of the programs in the kernel.
+struct AttachmentStats {
+  std::string program;  // "sm_connect4"
+  bool attached = false;
+  std::string problem;           // why not, and why it could not be attached again
+  std::uint64_t lost = 0;        // how often it was found detached
+  std::uint64_t reattached = 0;  // and how often it was attached again
+  bool operator==(const AttachmentStats&) const = default;
 };
 
 // What the control plane asked for and a connect() does not do.
@@ -78,6 +101,7 @@ struct ReservationStats {
 struct AgentStats {
   XdsStats xds;
   WriterStats writer;
+  std::vector<AttachmentStats> attachments;      // none before the programs are attached
   std::optional<ReservationStats> reservations;  // nothing before the first snapshot
   // Settings of outlier detection that cannot work, by cluster.
   std::map<std::string, std::string> outlierWarnings;

@@ -169,6 +169,8 @@ void AdsClient::listRejected(std::size_t type, const ApplyResult& result) {
   std::vector<std::string>& names = stats_.types[type].rejectedResources;
   // A response of endpoints says nothing about those that it does not contain.
   if (type != kAssignments) names.clear();
+  stats_.types[type].unnamedRejected = std::ranges::any_of(
+      result.rejected, [](const RejectedResource& resource) { return resource.name.empty(); });
   for (const std::string& name : result.accepted) std::erase(names, name);
   for (const RejectedResource& resource : result.rejected) {
     if (!resource.name.empty()) names.push_back(resource.name);

@@ -220,7 +220,10 @@ struct sm_endpoint_state {
 	__u64 served_before; /* in the epoch before */
 	__u64 served_by[2];  /* network namespace cookies of the last two of them; 0: none */
 	__u32 served_epoch;
-	__u32 pad[3];
+	/* 1: no cluster lists the endpoint any more, and it is not ejected: nobody would take it
+	 * back. Set by the agent; see outlier_rules.h. */
+	__u32 withdrawn;
+	__u32 pad[2];
 
 	__u64 ejected_at_ns;  /* the last ejection; 0: never */
 	__u64 returned_at_ns; /* the last return; 0: never */
@@ -536,6 +539,7 @@ SM_ASSERT_AT(struct sm_endpoint_state, ejected_until_ns, 8);
 SM_ASSERT_AT(struct sm_endpoint_state, served, 16);
 SM_ASSERT_AT(struct sm_endpoint_state, served_by, 32);
 SM_ASSERT_AT(struct sm_endpoint_state, served_epoch, 48);
+SM_ASSERT_AT(struct sm_endpoint_state, withdrawn, 52);
 SM_ASSERT_AT(struct sm_endpoint_state, ejected_at_ns, 64);
 SM_ASSERT_AT(struct sm_endpoint_state, ejections, 80);
 SM_ASSERT_AT(struct sm_endpoint_state, detector, 88);

@@ -16,6 +16,11 @@ class DyingStore final : public TableStore {
  public:
   DyingStore(TableStore& store, int fatal) : store_(store), left_(fatal) {}
 
+  void reserve(const TableExtents& extents) override { store_.reserve(extents); }
+  bool makeRoom(const TableExtents& extents, std::function<void()> ready) override {
+    return store_.makeRoom(extents, std::move(ready));
+  }
+  void prepare(const TableExtents& extents) override { store_.prepare(extents); }
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override {
     die();
     return store_.writeCells(first, cells);
@@ -36,9 +41,13 @@ class DyingStore final : public TableStore {
     die();
     return store_.resetCluster(id);
   }
-  Result<bool> takeBack(std::uint32_t endpointId) override {
+  Result<bool> withdraw(std::uint32_t endpointId) override {
     die();
-    return store_.takeBack(endpointId);
+    return store_.withdraw(endpointId);
+  }
+  Status relist(std::uint32_t endpointId) override {
+    die();
+    return store_.relist(endpointId);
   }
   Status publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) override {
     die();
@@ -109,7 +118,7 @@ class Crash : public DatapathTest {
         .service("10.96.0.3:80", "removed", {host(6)})
         .random("[fd00::4]:80", "six", {host(7), host(8)})
         .service("10.96.0.5:80", "emptied", {host(9)})
-        .leftAlone("10.96.0.6:80", "arriving", SM_REASON_ENDPOINTS_UNKNOWN);
+        .leftAlone("10.96.0.6:80", "arriving", SM_REASON_DNS);
   }
   TableBuilder after() const {
     return TableBuilder()

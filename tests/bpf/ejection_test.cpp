@@ -7,10 +7,12 @@
 #include <atomic>
 #include <thread>
 
+#include "datapath/ejection_count.h"
 #include "datapath/live_state.h"
 #include "datapath/outlier_lines.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
+#include "support/tun_peer.h"
 #include "unit/lb/build.h"
 
 namespace sockmesh::test {
@@ -219,6 +221,129 @@ TEST_F(Ejection, AnEndpointThatIsRemovedNoLongerCounts) {
   EXPECT_EQ(clusterState().ejected, 0u);
   down(2);
   EXPECT_EQ(failuresUntilEjection(), 2) << "there is room for another";
+}
+
+// SYNs to an endpoint that leaves EDS time out later: that ejects nobody, and takes no room.
+TEST_F(Ejection, AWithdrawnEndpointIsNeverEjected) {
+  const auto peer = std::move(TunPeer::create()).value();
+  const std::string silent = TunPeer::kSilent;
+  const auto detecting = [&](std::vector<std::string> endpoints) {
+    return TableBuilder()
+        .service(kVip, "c", endpoints)
+        .ejecting("c", 1, 1, std::chrono::seconds(30), std::chrono::milliseconds(250));
+  };
+  apply(detecting({silent, backend(2)}));
+  std::vector<UniqueFd> waiting;
+  while (statsOf("c", silent).selected < 3) {
+    waiting.push_back(tcpSocket(false, true));
+    connectErrno(waiting.back().get(), at(kVip));
+  }
+  const std::uint32_t id = idOf("c", silent);
+  apply(detecting({backend(1), backend(2)}));
+  const auto timedOut = [&] {
+    return sumEndpointStats(datapath_->maps(), id).failed[SM_FAILURE_TIMED_OUT];
+  };
+  ASSERT_TRUE(eventually([&] { return timedOut() == 3; }));
+  EXPECT_EQ(clusterState().ejected, 0u);
+  EXPECT_FALSE(readEndpointLine(datapath_->maps(), id)->ejected);
+  down(1);
+  ASSERT_EQ(failuresUntilEjection(), 1) << "the next dead one is";
+  EXPECT_TRUE(line(1).ejected);
+
+  // It comes back under its id while its connections wait, and can be ejected as any other.
+  up(1);
+  ASSERT_TRUE(datapath_->ejections().takeBack(idOf("c", backend(1))).value());
+  apply(detecting({silent, backend(2)}));
+  ASSERT_EQ(idOf("c", silent), id);
+  EXPECT_EQ(datapath_->ejections().detect(id, Detector::kSuccessRate, 100).value(),
+            Detection::kEjected);
+}
+
+TEST_F(Ejection, AWithdrawnEndpointStaysWithdrawnForTheNextAgent) {
+  const auto all = TableBuilder().service(kVip, "c", backends(2)).ejecting("c", 1, 1);
+  apply(all);
+  const auto client = std::move(connectTo(at(kVip))).value();
+  const int used = selected(1) == 1 ? 1 : 2;
+  const std::uint32_t id = idOf("c", backend(used));
+  const auto less = TableBuilder().service(kVip, "c", {backend(3 - used)}).ejecting("c", 1, 1);
+  apply(less);
+  open();
+  EXPECT_EQ(idOf("c", backend(used)), id) << "a connection holds it";
+  EXPECT_EQ(datapath_->ejections().detect(id, Detector::kSuccessRate, 100).value(),
+            Detection::kNone);
+  apply(less);
+  EXPECT_EQ(datapath_->ejections().detect(id, Detector::kSuccessRate, 100).value(),
+            Detection::kNone);
+  apply(all);
+  EXPECT_EQ(idOf("c", backend(used)), id);
+  EXPECT_EQ(datapath_->ejections().detect(id, Detector::kSuccessRate, 100).value(),
+            Detection::kEjected);
+}
+
+// Detections race withdrawals: whoever is first, nothing stays counted.
+TEST_F(Ejection, AWithdrawalInTheMiddleOfDetectionsLosesNoCount) {
+  const auto with = TableBuilder().service(kVip, "c", backends(3)).ejecting("c", 1, 1);
+  const auto without =
+      TableBuilder().service(kVip, "c", {backend(1), backend(2)}).ejecting("c", 1, 1);
+  apply(with);
+  const std::uint32_t id = idOf("c", backend(3));
+  std::atomic<bool> done{false};
+  std::thread detecting([&, control = datapath_->ejections()] {
+    while (!done) {
+      [[maybe_unused]] const auto detected = control.detect(id, Detector::kSuccessRate, 100);
+    }
+  });
+  const auto held = std::move(connectTo(at(kVip))).value();
+  for (int round = 0; round < 300; ++round) {
+    apply(without);
+    ASSERT_EQ(clusterState().ejected, 0u) << round;
+    apply(with);
+    if (idOf("c", backend(3)) != id) break;  // another line, of a fresh endpoint
+  }
+  done = true;
+  detecting.join();
+}
+
+// Whatever lost a count, it is found again; what is really ejected is not touched.
+TEST_F(Ejection, AWrongCountIsPutRight) {
+  apply(TableBuilder().service(kVip, "c", backends(4)).ejecting("c", 1, 2));
+  down(1);
+  ASSERT_EQ(failuresUntilEjection(), 1);
+  auto wait = std::move(BlockingGracePeriod::create()).value();
+  sm_cluster_state& state = *datapath_->maps().clusterState.at(writer_->ids().clusterId("c"));
+  const auto recount = [&] { return recountEjections(datapath_->maps(), writer_->ids(), *wait); };
+  EXPECT_TRUE(recount().empty());
+  for (const std::uint32_t wrong : {2u, 7u, 0u, ~0u}) {
+    state.ejected = wrong;
+    EXPECT_EQ(recount().size(), 1u) << wrong;
+    EXPECT_EQ(state.ejected, 1u) << wrong;
+  }
+  down(2);
+  EXPECT_EQ(failuresUntilEjection(), 1) << "there is room for one more";
+}
+
+// The kernel ejects and takes back all the while: a recount never makes the count wrong.
+TEST_F(Ejection, ARecountBesideEjectionsLosesNothing) {
+  apply(TableBuilder().service(kVip, "c", backends(4)).ejecting("c", 1, 4));
+  auto wait = std::move(BlockingGracePeriod::create()).value();
+  std::atomic<bool> done{false};
+  std::thread busy([&, control = datapath_->ejections()] {
+    for (int i = 0; !done; ++i) {
+      const std::uint32_t id = idOf("c", backend(1 + i % 4));
+      [[maybe_unused]] const auto out = control.detect(id, Detector::kSuccessRate, 100);
+      [[maybe_unused]] const auto back = control.takeBack(idOf("c", backend(1 + (i + 2) % 4)));
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    [[maybe_unused]] const auto corrected =
+        recountEjections(datapath_->maps(), writer_->ids(), *wait);
+  }
+  done = true;
+  busy.join();
+  [[maybe_unused]] const auto last = recountEjections(datapath_->maps(), writer_->ids(), *wait);
+  std::uint32_t ejected = 0;
+  for (int n = 1; n <= 4; ++n) ejected += line(n).ejected ? 1 : 0;
+  EXPECT_EQ(clusterState().ejected, ejected);
 }
 
 TEST_F(Ejection, ANewAgentFindsWhatIsEjected) {

@@ -1,5 +1,8 @@
 #include "support/tables.h"
 
+#include <array>
+
+#include "lb/cell_table.h"
 #include "support/net.h"
 
 namespace sockmesh::test {
@@ -81,6 +84,17 @@ TableBuilder& TableBuilder::ejecting(const std::string& name, std::uint32_t thre
   made->ejection.base = base;
   made->ejection.max = 10 * base;
   tables_.clusters[name] = made;
+  return *this;
+}
+
+TableBuilder& TableBuilder::joined(const std::string& vip, const std::string& other) {
+  auto made = std::make_shared<LbService>(*tables_.services.at({at(vip), Protocol::kTcp}));
+  const auto second = tables_.services.extract({at(other), Protocol::kTcp}).mapped();
+  made->groups.push_back(second->groups.at(0));
+  made->legs = {0, 1};
+  made->pickSize = 2;
+  made->pick = std::make_shared<const CellTable>(aliasTable(std::array{1.0, 1.0}));
+  tables_.services[{made->vip, made->protocol}] = made;
   return *this;
 }
 

@@ -22,6 +22,8 @@ class TableBuilder {
   TableBuilder& ejecting(const std::string& cluster, std::uint32_t threshold, std::uint32_t limit,
                          Nanos base = std::chrono::seconds(30),
                          Nanos connectTimeout = std::chrono::seconds(5));
+  // The service at `other` becomes the second leg of an even split at `vip`.
+  TableBuilder& joined(const std::string& vip, const std::string& other);
   // Client-IP session affinity of a service that is there already.
   TableBuilder& affine(const std::string& vip, std::uint32_t seconds);
   std::shared_ptr<const LbTables> build() const { return std::make_shared<LbTables>(tables_); }

@@ -56,6 +56,7 @@ void addPrograms(const NodeView& view, Document& out) {
   }
   std::string heading = "Programs: " + std::to_string(attached) + " of " +
                         std::to_string(programNames().size()) + " attached";
+  if (attached < programNames().size()) out.exitCode = kExitUnavailable;
   if (!view.attachmentsProblem.empty()) heading += " (" + view.attachmentsProblem + ")";
   out.data["programs"] = programs;
   out.data["programsProblem"] = view.attachmentsProblem;

@@ -59,6 +59,9 @@ void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out
     return;
   }
   out.sections.push_back({headline(*agent.status), {}});
+  for (const std::string& note : strings(*agent.status, "notes")) {
+    out.sections.push_back({"Waiting: " + note, {}});
+  }
   const Json xds = child(*agent.status, "xds", Json::value_t::object);
   const Table types = typesTable(child(xds, "types", Json::value_t::array));
   out.sections.push_back({controlPlaneLine(xds), types.rows.empty() ? Table{} : types});

@@ -45,7 +45,8 @@ TEST_F(AdminServerTest, IsAliveBeforeItIsReady) {
   EXPECT_EQ(get("/healthz").status, 200);
   const HttpAnswer starting = get("/readyz");
   EXPECT_EQ(starting.status, 503);
-  EXPECT_EQ(json::parse(starting.body), json::parse(R"({"ready":false,"reasons":["starting"]})"));
+  EXPECT_EQ(json::parse(starting.body),
+            json::parse(R"({"ready":false,"reasons":["starting"],"notes":[]})"));
 
   state_.readiness.store(
       std::make_shared<const Readiness>(Readiness{false, {"no CDS response yet"}}));

@@ -220,6 +220,25 @@ TEST(Status, AMissingProgramIsNotCountedAsAttached) {
   EXPECT_NE(text.find("sm_connect6   not pinned"), std::string::npos) << text;
 }
 
+TEST(Status, FailsUnlessAllProgramsAreAttached) {
+  NodeView node = makeNode();
+  const auto exitCode = [&] { return std::get<Document>(status(node, deadAgent())).exitCode; };
+  EXPECT_EQ(exitCode(), kExitUnavailable) << "one of six is";
+  for (int i = 1; i < 6; ++i) node.attachments.push_back(node.attachments[0]);
+  EXPECT_EQ(exitCode(), kExitOk);
+  node.attachments[3].problem = "detached: its cgroup is gone";
+  EXPECT_EQ(exitCode(), kExitUnavailable);
+}
+
+TEST(Status, SaysWhatTheAgentWaitsFor) {
+  AgentReport agent = liveAgent();
+  (*agent.status)["notes"] = {"2 services serve as before: waiting for endpoints"};
+  const std::string text = shown(status(makeNode(), agent), Format::kTable);
+  EXPECT_NE(text.find("Waiting: 2 services serve as before: waiting for endpoints\n"),
+            std::string::npos)
+      << text;
+}
+
 // Another version of the agent may leave fields out or give them another type.
 TEST(Status, AStrangeAnswerOfTheAgentDoesNotBreakIt) {
   for (const char* answer : {"{}", R"({"xds": 3, "version": null})",

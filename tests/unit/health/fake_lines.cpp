@@ -143,6 +143,19 @@ bool FakeLines::takeBack(const std::string& cluster, const SocketAddress& addres
   return sm_outlier_return(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
 }
 
+bool FakeLines::anyEjected(const std::string& cluster) const {
+  const auto lines = clusters_.find(cluster);
+  return lines != clusters_.end() && lines->second.state.ejected != 0;
+}
+
+void FakeLines::recount(const std::string& cluster) {
+  auto& lines = clusters_.at(cluster);
+  lines.state.ejected = 0;
+  for (const auto& [address, line] : lines.endpoints) {
+    lines.state.ejected += line.state.ejected_until_ns != 0 ? 1 : 0;
+  }
+}
+
 void FakeLines::setMultiplier(const std::string& cluster, const SocketAddress& address,
                               std::uint32_t multiplier) {
   line(cluster, address).state.multiplier = multiplier;

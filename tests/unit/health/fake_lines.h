@@ -49,6 +49,8 @@ class FakeLines final : public EndpointLines {
   Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
                    std::uint32_t enforcingPercent) override;
   bool takeBack(const std::string& cluster, const SocketAddress& address) override;
+  bool anyEjected(const std::string& cluster) const override;
+  void recount(const std::string& cluster) override;
   void setMultiplier(const std::string& cluster, const SocketAddress& address,
                      std::uint32_t multiplier) override;
 

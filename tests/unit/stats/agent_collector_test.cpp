@@ -63,6 +63,29 @@ TEST(AgentCollector, ClustersThatNeedLayer7AreNamedWithTheReason) {
   }
 }
 
+TEST(AgentCollector, ProgramsAndHeldServices) {
+  auto stats = std::make_shared<AgentStats>();
+  stats->attachments = {{"sm_connect4", true, "", 2, 2}, {"sm_sock_ops", false, "gone", 1, 0}};
+  stats->writer.held = {2, {"a"}, {"l"}};
+  const std::string text = expose({std::make_shared<AgentCollector>([&] { return stats; })});
+  for (const char* line : {"sockmesh_datapath_attached{program=\"sm_connect4\"} 1\n",
+                           "sockmesh_datapath_attached{program=\"sm_sock_ops\"} 0\n",
+                           "sockmesh_datapath_attach_lost_total{program=\"sm_connect4\"} 2\n",
+                           "sockmesh_datapath_reattached_total{program=\"sm_sock_ops\"} 0\n",
+                           "sockmesh_services_held 2\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
+TEST(HeldStats, NamesAFew) {
+  EXPECT_EQ(HeldStats{}.text(), "");
+  EXPECT_EQ((HeldStats{1, {"a"}, {}}).text(),
+            "1 service serves as before: waiting for endpoints of 1 cluster (a)");
+  EXPECT_EQ((HeldStats{9, {"a", "b", "c", "d"}, {"l"}}).text(),
+            "9 services serve as before: waiting for endpoints of 4 clusters (a, b, c, ...); the "
+            "present version of 1 listener (l) was rejected");
+}
+
 TEST(AgentCollector, BeforeAnythingIsKnownThereIsTheBuild) {
   const auto collector = std::make_shared<AgentCollector>([] { return nullptr; });
   EXPECT_EQ(collector->Collect().size(), 1U);

@@ -1,0 +1,62 @@
+#include "daemon/unknowns.h"
+
+#include <algorithm>
+
+namespace sockmesh {
+namespace {
+
+const XdsTypeStats* statsOf(const XdsStats& xds, const std::string& type) {
+  const auto found = std::ranges::find(xds.types, type, &XdsTypeStats::type);
+  return found == xds.types.end() ? nullptr : &*found;
+}
+
+bool makesNoVip(const Snapshot& snapshot, const std::string& listener) {
+  return std::ranges::any_of(snapshot.leftAlone,
+                             [&](const LeftAlone& one) { return one.name == listener; });
+}
+
+// A listener may lead to the cluster whose name could not be read.
+void addMissingClusters(const Snapshot& snapshot, Unknowns& unknowns) {
+  for (const auto& [name, listener] : snapshot.listeners) {
+    for (const WeightedCluster& leg : listener->route.clusters) {
+      if (!snapshot.clusters.contains(leg.name)) unknowns.clusters.insert(leg.name);
+    }
+  }
+}
+
+// A rejected assignment ends the wait for the first one, and counts as none.
+void addRejectedAssignments(const Snapshot& snapshot, const XdsTypeStats& assignments,
+                            Unknowns& unknowns) {
+  if (assignments.rejectedResources.empty()) return;
+  for (const auto& [name, cluster] : snapshot.clusters) {
+    if (cluster->type != DiscoveryType::kEds) continue;
+    if (!std::ranges::binary_search(assignments.rejectedResources, cluster->edsName)) continue;
+    const auto assignment = snapshot.assignmentOf(*cluster);
+    if (!assignment || assignment->localities.empty()) unknowns.clusters.insert(name);
+  }
+}
+
+}  // namespace
+
+Unknowns unknownsOf(const Snapshot& snapshot, const XdsStats& xds) {
+  Unknowns unknowns;
+  if (const XdsTypeStats* listeners = statsOf(xds, "LDS")) {
+    unknowns.anyListener = listeners->unnamedRejected;
+    for (const std::string& name : listeners->rejectedResources) {
+      if (snapshot.listeners.contains(name) || makesNoVip(snapshot, name)) continue;
+      unknowns.listeners.insert(name);
+    }
+  }
+  if (const XdsTypeStats* clusters = statsOf(xds, "CDS")) {
+    for (const std::string& name : clusters->rejectedResources) {
+      if (!snapshot.clusters.contains(name)) unknowns.clusters.insert(name);
+    }
+    if (clusters->unnamedRejected) addMissingClusters(snapshot, unknowns);
+  }
+  if (const XdsTypeStats* assignments = statsOf(xds, "EDS")) {
+    addRejectedAssignments(snapshot, *assignments, unknowns);
+  }
+  return unknowns;
+}
+
+}  // namespace sockmesh

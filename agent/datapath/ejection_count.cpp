@@ -1,0 +1,65 @@
+#include "datapath/ejection_count.h"
+
+#include <algorithm>
+#include <atomic>
+
+namespace sockmesh {
+namespace {
+
+std::uint32_t countedIn(sm_cluster_state& state) {
+  return std::atomic_ref<__u32>(state.ejected).load(std::memory_order_seq_cst);
+}
+
+}  // namespace
+
+bool countsEjected(const KernelMaps& maps, std::uint32_t clusterId) {
+  sm_cluster_state* cluster = maps.clusterState.at(clusterId);
+  return cluster != nullptr && countedIn(*cluster) != 0;
+}
+
+std::int32_t ejectionSurplus(const KernelMaps& maps, std::uint32_t clusterId,
+                             const std::vector<std::uint32_t>& endpoints) {
+  sm_cluster_state* cluster = maps.clusterState.at(clusterId);
+  if (cluster == nullptr) return 0;
+  const std::uint32_t before = countedIn(*cluster);
+  std::uint32_t ejected = 0;
+  for (const std::uint32_t id : endpoints) {
+    sm_endpoint_state* line = maps.endpointState.at(id);
+    if (line == nullptr) continue;
+    const std::atomic_ref<__u64> until(line->ejected_until_ns);
+    ejected += until.load(std::memory_order_seq_cst) != 0 ? 1 : 0;
+  }
+  if (countedIn(*cluster) != before) return 0;
+  return static_cast<std::int32_t>(before - ejected);
+}
+
+std::int32_t correctEjections(KernelMaps& maps, std::uint32_t clusterId,
+                              const std::vector<std::uint32_t>& endpoints, std::int32_t surplus) {
+  const std::int32_t again = ejectionSurplus(maps, clusterId, endpoints);
+  std::int32_t lost = 0;
+  if (surplus > 0 && again > 0) lost = std::min(surplus, again);
+  if (surplus < 0 && again < 0) lost = std::max(surplus, again);
+  sm_cluster_state* cluster = maps.clusterState.at(clusterId);
+  if (lost == 0 || cluster == nullptr) return 0;
+  // By difference: what the programs add meanwhile stays.
+  std::atomic_ref<__u32>(cluster->ejected).fetch_sub(static_cast<__u32>(lost));
+  return lost;
+}
+
+std::map<std::string, std::int32_t> recountEjections(KernelMaps& maps, const EndpointIds& ids,
+                                                     BlockingGracePeriod& wait) {
+  std::map<std::string, std::int32_t> surplus, corrected;
+  for (const std::string& name : ids.clusters()) {
+    const auto found = ejectionSurplus(maps, ids.clusterId(name), ids.endpointsOf(name));
+    if (found != 0) surplus[name] = found;
+  }
+  if (surplus.empty()) return corrected;
+  wait.after([] {});
+  for (const auto& [name, first] : surplus) {
+    const auto lost = correctEjections(maps, ids.clusterId(name), ids.endpointsOf(name), first);
+    if (lost != 0) corrected[name] = lost;
+  }
+  return corrected;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,44 @@
+// Services that go on as the kernel has them, because the control plane has not said enough about
+// them yet: after a restart the tables of the agent before are better than "unknown".
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+// Resources that the control plane has, and of which no version could be used so far: what the
+// kernel holds of them is the last good state. By name.
+struct Unknowns {
+  std::set<std::string> listeners;
+  std::set<std::string> clusters;
+  bool anyListener = false;  // one whose name could not be read: it may be any
+  bool operator==(const Unknowns&) const = default;
+};
+
+// A service that is not brought to what was compiled.
+struct HeldService {
+  std::string name;  // the listener's
+  VipKey key;
+  // Whose endpoints, or whose definition, it waits for; empty: its listener's.
+  std::set<std::string> clusters;
+};
+
+// The clusters that `wanted` waits for. Empty: none, or it must not wait, because one of its legs
+// may not be balanced in any case (TLS).
+std::set<std::string> clustersToWaitFor(const LbService& wanted, const Unknowns& unknowns);
+
+// Whether connections to this service are decided here: there is something to lose.
+bool decides(const LbService& inKernel);
+
+// Whether the service leads to the cluster, and leaves its connections alone: there is nothing of
+// it to hold.
+bool leavesAlone(const LbService& inKernel, const std::string& cluster);
+
+// Names of all clusters whose hosts the service's groups name.
+std::set<std::string> clustersOf(const LbService& service);
+
+}  // namespace sockmesh

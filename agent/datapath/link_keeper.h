@@ -1,0 +1,59 @@
+// Our programs' links: attached and pinned, held open, and looked at now and then. A link that was
+// detached, or whose cgroup went, is made anew where that is possible. Control thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "datapath/cgroup_root.h"
+#include "stats/agent_stats.h"
+
+struct bpf_object;
+struct bpf_program;
+
+namespace sockmesh {
+
+class LinkKeeper {
+ public:
+  // `object` is loaded and outlives this. `folder` is where the links are pinned; `declaredRoot` is
+  // the operator's cgroup, "" for the true root.
+  LinkKeeper(const bpf_object* object, std::string folder, std::string declaredRoot)
+      : object_(object), folder_(std::move(folder)), declaredRoot_(std::move(declaredRoot)) {}
+
+  // Attaches each of programNames() to `cgroup`, behind its pinned link where that is of use: in
+  // one step. An Error leaves what was attached before as it was, or replaced.
+  Status attach(CgroupRoot cgroup);
+
+  // Looks at all links and pins, and repairs what can be repaired; logs what it met.
+  void check();
+
+  const CgroupRoot& cgroup() const { return cgroup_; }
+  // One for each program, in the order of attaching.
+  const std::vector<AttachmentStats>& states() const { return states_; }
+
+ private:
+  struct Kept {
+    const bpf_program* program = nullptr;
+    UniqueFd link;
+  };
+
+  std::string pathOf(const Kept& kept) const;
+  Status takeOver(Kept& kept) const;
+  Status create(Kept& kept) const;
+  Status pin(const Kept& kept) const;
+  std::string problemOf(const Kept& kept) const;
+  Status reattach(Kept& kept);
+  void checkOne(Kept& kept, AttachmentStats& state);
+  void checkPin(const Kept& kept) const;
+
+  const bpf_object* object_;
+  std::string folder_;
+  std::string declaredRoot_;
+  CgroupRoot cgroup_;
+  std::vector<Kept> kept_;
+  std::vector<AttachmentStats> states_;
+};
+
+}  // namespace sockmesh
