@@ -340,7 +340,7 @@ int measureAll(const Options& options) {
     all.push_back(Run(**sandbox, {services, options.endpoints}, options.stormSeconds).all());
     if (!options.json) print(all.back());
     std::fflush(stdout);
-    [[maybe_unused]] const Status cleaned = Datapath::cleanup((*sandbox)->bpffs());
+    [[maybe_unused]] const auto cleaned = Datapath::cleanup((*sandbox)->bpffs());
   }
   if (options.json) std::printf("%s\n", all.dump(2).c_str());
   return 0;
