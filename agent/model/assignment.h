@@ -35,7 +35,10 @@ enum class EdsHealth : std::uint8_t {
 };
 
 struct Endpoint {
-  SocketAddress address;
+  SocketAddress address;  // who it is: ids, hashes, ejections and people go by it
+  // The first of additional_addresses that is of the other family; for sockets that cannot reach
+  // `address`, or asked for a VIP of this family.
+  std::optional<SocketAddress> otherAddress{};
   std::uint32_t weight = 1;  // >= 1
   EdsHealth health = EdsHealth::kUnknown;
   std::string hostname;

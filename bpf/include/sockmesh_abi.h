@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define SM_ABI_VERSION 3
+#define SM_ABI_VERSION 4
 
 /*
  * Paged tables. An id or index i lives in page i >> BITS at entry i & MASK; a table is an
@@ -82,14 +82,20 @@ struct sm_descriptor {
 	__u32 pick_size;
 	__u32 flags;	  /* SM_DESCRIPTOR_* */
 	__u32 affinity_s; /* client-IP session affinity in seconds; 0: none */
-	__u32 pad[4];
+	/* Indices of the descriptors from which sockets choose that reach one family alone: the same
+	 * service over the hosts that have an address of it. SM_NONE: they choose from this one. */
+	__u32 ipv4_only;
+	__u32 ipv6_only;
+	__u32 pad[2];
 };
 
 /* ---- groups: hosts among which one policy chooses. ---- */
 
 enum sm_policy {
 	SM_POLICY_LEAVE_ALONE = 0,   /* do not rewrite; `reason` says why */
-	SM_POLICY_REFUSE = 1,	     /* fail connect() with ECONNREFUSED; `reason` says why */
+	/* Fail connect(); `reason` says why. With ECONNREFUSED, and with EAFNOSUPPORT where no endpoint
+	 * has an address of the socket's family. */
+	SM_POLICY_REFUSE = 1,
 	SM_POLICY_RANDOM = 2,	     /* alias cells over hosts */
 	SM_POLICY_ROUND_ROBIN = 3,   /* schedule words, walked by `cursor` */
 	SM_POLICY_LEAST_REQUEST = 4, /* see lr_* */
@@ -111,6 +117,7 @@ enum sm_reason {
 	SM_REASON_NO_ENDPOINTS = 8,	 /* known and empty */
 	SM_REASON_NO_HEALTHY = 9,	 /* endpoints, none eligible under the policy */
 	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
+	SM_REASON_NO_REACHABLE = 11,	 /* endpoints, none with an address of the socket's family */
 };
 
 #define SM_GROUP_WEIGHTED                                                                          \
@@ -203,7 +210,12 @@ struct sm_endpoint {
 	__u32 locality_id; /* name id */
 	__u32 weight;	   /* for people: what counts is in the tables */
 	__u32 priority;	   /* for people */
-	__u32 pad[7];
+	/* The same host's address of the other family. */
+	__be32 other_addr_be[4];
+	__be16 other_port_be;
+	__u8 other_family; /* SM_FAMILY_*; 0: it has none */
+	__u8 pad;
+	__u32 pad2[2];
 };
 
 /*
@@ -436,7 +448,7 @@ enum sm_counter {
 	SM_COUNTER_CONN_LOST = 3,    /* socket storage refused too: the connection is not counted */
 	SM_COUNTER_TABLE_BROKEN = 4, /* an index led nowhere; the address was left alone */
 	SM_COUNTER_EVENTS_DROPPED = 5,	/* the ring was full */
-	SM_COUNTER_FAMILY_MISMATCH = 6, /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
+	SM_COUNTER_FAMILY_MISMATCH = 6, /* no endpoint that the socket reaches: EAFNOSUPPORT */
 	SM_COUNTER_AFFINITY_LOST = 7,	/* the kernel refused to remember a client's endpoint */
 	SM_COUNTERS = 8,
 };
@@ -492,6 +504,9 @@ SM_ASSERT_AT(struct sm_descriptor, pick_cell, 32);
 SM_ASSERT_AT(struct sm_descriptor, pick_size, 36);
 SM_ASSERT_AT(struct sm_descriptor, flags, 40);
 SM_ASSERT_AT(struct sm_descriptor, affinity_s, 44);
+SM_ASSERT_AT(struct sm_descriptor, ipv4_only, 48);
+SM_ASSERT_AT(struct sm_descriptor, ipv6_only, 52);
+SM_ASSERT_AT(struct sm_descriptor, pad, 56);
 SM_ASSERT_SIZE(struct sm_group, 64);
 SM_ASSERT_AT(struct sm_group, cluster_id, 4);
 SM_ASSERT_AT(struct sm_group, table_cell, 16);
@@ -507,6 +522,11 @@ SM_ASSERT_AT(struct sm_endpoint, family, 18);
 SM_ASSERT_AT(struct sm_endpoint, cluster_id, 20);
 SM_ASSERT_AT(struct sm_endpoint, locality_id, 24);
 SM_ASSERT_AT(struct sm_endpoint, weight, 28);
+SM_ASSERT_AT(struct sm_endpoint, priority, 32);
+SM_ASSERT_AT(struct sm_endpoint, other_addr_be, 36);
+SM_ASSERT_AT(struct sm_endpoint, other_port_be, 52);
+SM_ASSERT_AT(struct sm_endpoint, other_family, 54);
+SM_ASSERT_AT(struct sm_endpoint, pad2, 56);
 SM_ASSERT_SIZE(struct sm_endpoint_state, 128);
 SM_ASSERT_AT(struct sm_endpoint_state, ejected_until_ns, 8);
 SM_ASSERT_AT(struct sm_endpoint_state, served, 16);
