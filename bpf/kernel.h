@@ -25,6 +25,7 @@ typedef struct {
 } atomic64_t;
 
 struct sock_common {
+	unsigned char skc_ipv6only : 1;
 	unsigned long skc_flags;
 	possible_net_t skc_net;
 	atomic64_t skc_cookie;

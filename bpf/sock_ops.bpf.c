@@ -4,6 +4,7 @@
  * the SYN is sent, so that a connect() that fails is seen, too.
  */
 #include "outcome.h"
+#include "reach.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -60,16 +61,15 @@ static __always_inline enum sm_close sm_close_reason(int error, __u32 old_state)
 static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_conn_ref ref)
 {
 	struct sm_endpoint *endpoint = endpoints_at(ref.record->endpoint_id);
-	int same = endpoint && endpoint->port_be == (__be16)(ctx->remote_port >> 16);
+	__be32 remote[4] = {0, 0, bpf_htonl(0xffff), ctx->remote_ip4};
 
-	if (same && ctx->family == AF_INET)
-		same = endpoint->addr_be[3] == ctx->remote_ip4;
-	else if (same)
-		same = endpoint->addr_be[0] == ctx->remote_ip6[0] &&
-		       endpoint->addr_be[1] == ctx->remote_ip6[1] &&
-		       endpoint->addr_be[2] == ctx->remote_ip6[2] &&
-		       endpoint->addr_be[3] == ctx->remote_ip6[3];
-	if (!same) {
+	if (ctx->family != AF_INET) {
+		remote[0] = ctx->remote_ip6[0];
+		remote[1] = ctx->remote_ip6[1];
+		remote[2] = ctx->remote_ip6[2];
+		remote[3] = ctx->remote_ip6[3];
+	}
+	if (!endpoint || !sm_endpoint_is(endpoint, remote, (__be16)(ctx->remote_port >> 16))) {
 		sm_conn_failed(ref, SM_FAILURE_LOCAL);
 		return;
 	}

@@ -22,6 +22,11 @@ sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
   out.locality_id = localityId;
   out.weight = endpoint.weight;
   out.priority = endpoint.priority;
+  if (endpoint.otherAddress) {
+    encodeAddress(endpoint.otherAddress->ip, out.other_addr_be);
+    out.other_port_be = encodePort(endpoint.otherAddress->port);
+    out.other_family = endpoint.otherAddress->ip.isV4() ? SM_FAMILY_V4 : SM_FAMILY_V6;
+  }
   return out;
 }
 
@@ -69,14 +74,14 @@ void EndpointIds::adopt(const KernelImage& image) {
   for (const auto& [id, adopted] : image.endpoints) {
     endpointIds_.take(id);
     const auto cluster = clusters_.find(adopted.cluster);
-    const SocketAddress& address = adopted.endpoint.address;
-    if (cluster == clusters_.end() || cluster->second.endpoints.contains(address)) {
+    const Addresses addresses = addressesOf(adopted.endpoint);
+    if (cluster == clusters_.end() || cluster->second.endpoints.contains(addresses)) {
       orphans_.insert(id);
       retired_.endpoints.push_back({id, 0});
       continue;
     }
-    cluster->second.endpoints[address] = Known{id, adopted.endpoint, true, 0};
-    endpointOfId_[id] = {adopted.cluster, address};
+    cluster->second.endpoints[addresses] = Known{id, adopted.endpoint, true, 0};
+    endpointOfId_[id] = {adopted.cluster, addresses};
   }
 }
 
@@ -129,7 +134,8 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
                                    std::uint64_t& writes) {
   const auto locality = ensureLocality(wanted.locality, writes);
   if (!locality) return locality.error();
-  if (const auto known = cluster.endpoints.find(wanted.address); known != cluster.endpoints.end()) {
+  const Addresses addresses = addressesOf(wanted);
+  if (const auto known = cluster.endpoints.find(addresses); known != cluster.endpoints.end()) {
     known->second.listed = true;
     lingering_.erase(known->second.id);
     if (sameInKernel(known->second.endpoint, wanted)) return {};
@@ -149,8 +155,8 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
     return done.error();
   }
   writes += 2;
-  cluster.endpoints[wanted.address] = Known{*id, wanted, true, 0};
-  endpointOfId_[*id] = {clusterOfId_[cluster.id], wanted.address};
+  cluster.endpoints[addresses] = Known{*id, wanted, true, 0};
+  endpointOfId_[*id] = {clusterOfId_[cluster.id], addresses};
   return {};
 }
 
@@ -159,13 +165,13 @@ Status EndpointIds::update(const LbCluster& wanted, std::uint64_t& writes) {
   if (auto done = ensureCluster(wanted, cluster, writes); !done) {
     return done.error().in("cluster " + wanted.name);
   }
-  std::set<SocketAddress> listed;
+  std::set<Addresses> listed;
   for (const LbEndpoint& endpoint : wanted.endpoints) {
     if (auto done = ensureEndpoint(*cluster, endpoint, writes); !done) {
       return done.error().in("cluster " + wanted.name + ", endpoint " +
                              endpoint.address.toString());
     }
-    listed.insert(endpoint.address);
+    listed.insert(addressesOf(endpoint));
   }
   for (auto& [address, known] : cluster->endpoints) {
     if (!known.listed || listed.contains(address)) continue;
@@ -212,7 +218,21 @@ std::uint32_t EndpointIds::endpointId(const std::string& cluster,
                                       const SocketAddress& address) const {
   const auto found = clusters_.find(cluster);
   if (found == clusters_.end()) return SM_NONE;
-  const auto known = found->second.endpoints.find(address);
+  const auto& endpoints = found->second.endpoints;
+  std::uint32_t id = SM_NONE;
+  for (auto it = endpoints.lower_bound({address, std::nullopt});
+       it != endpoints.end() && it->first.address == address; ++it) {
+    id = it->second.id;
+    if (it->second.listed) break;
+  }
+  return id;
+}
+
+std::uint32_t EndpointIds::endpointId(const std::string& cluster, const SocketAddress& address,
+                                      const std::optional<SocketAddress>& otherAddress) const {
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return SM_NONE;
+  const auto known = found->second.endpoints.find({address, otherAddress});
   return known == found->second.endpoints.end() ? SM_NONE : known->second.id;
 }
 
@@ -225,7 +245,7 @@ std::optional<std::pair<std::string, SocketAddress>> EndpointIds::endpointOf(
     std::uint32_t id) const {
   const auto found = endpointOfId_.find(id);
   if (found == endpointOfId_.end()) return std::nullopt;
-  return found->second;
+  return std::pair{found->second.first, found->second.second.address};
 }
 
 EndpointIds::Retired EndpointIds::takeRetired() {

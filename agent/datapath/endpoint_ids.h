@@ -31,7 +31,10 @@ class EndpointIds {
 
   // SM_NONE where not known.
   std::uint32_t clusterId(const std::string& cluster) const;
+  // The endpoint that is listed, where one with another second address is still known besides.
   std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;
+  std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address,
+                           const std::optional<SocketAddress>& otherAddress) const;
   std::uint32_t localityId(const Locality& locality) const;
   // Cluster and address behind an id.
   std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
@@ -59,6 +62,16 @@ class EndpointIds {
   std::set<std::string> clusters() const;
 
  private:
+  // The addresses of an endpoint do not change while its id is in use: with another second address
+  // it is another endpoint.
+  struct Addresses {
+    SocketAddress address;
+    std::optional<SocketAddress> otherAddress;
+    auto operator<=>(const Addresses&) const = default;
+  };
+  static Addresses addressesOf(const LbEndpoint& endpoint) {
+    return {endpoint.address, endpoint.otherAddress};
+  }
   struct Known {
     std::uint32_t id = 0;
     LbEndpoint endpoint;
@@ -71,7 +84,7 @@ class EndpointIds {
     std::uint64_t retirement = 0;
     LbCluster written;  // limits as last written
     bool limitsKnown = false;
-    std::map<SocketAddress, Known> endpoints;
+    std::map<Addresses, Known> endpoints;
   };
 
   Status ensureCluster(const LbCluster& cluster, KnownCluster*& out, std::uint64_t& writes);
@@ -88,7 +101,7 @@ class EndpointIds {
   IdAllocator localityIds_;
   std::map<std::string, KnownCluster> clusters_;
   std::map<std::uint32_t, std::string> clusterOfId_;
-  std::map<std::uint32_t, std::pair<std::string, SocketAddress>> endpointOfId_;
+  std::map<std::uint32_t, std::pair<std::string, Addresses>> endpointOfId_;
   std::map<std::string, std::uint32_t> localities_;
   std::set<std::uint32_t> orphans_;  // adopted ids whose cluster's name is not known
   Retired retired_;

@@ -20,7 +20,13 @@ struct ImageService {
   sm_descriptor descriptor{};
   std::vector<sm_group> groups;              // as in the kernel, with ids and cell numbers
   std::shared_ptr<const LbService> service;  // the same, decoded
+  // Of sockets that reach one family alone; null: they have this one.
+  std::shared_ptr<const ImageService> ipv4Only;
+  std::shared_ptr<const ImageService> ipv6Only;
 };
+
+// A service and those of its sockets that reach one family alone, where they are others.
+std::vector<const ImageService*> withOthers(const ImageService& service);
 
 struct ImageEndpoint {
   std::uint32_t id = 0;

@@ -40,6 +40,9 @@ struct LbGroup {
   // By host: its address of the other family, where it has one. As long as `hosts`, or empty: none
   // has one. Two hosts that differ in it alone are not the same.
   std::vector<std::optional<SocketAddress>> otherAddresses;
+  std::optional<SocketAddress> otherOf(std::size_t host) const {
+    return host < otherAddresses.size() ? otherAddresses[host] : std::nullopt;
+  }
   std::shared_ptr<const CellTable> table;  // null: the policy needs none
   std::uint32_t choiceCount = 0;
   std::uint32_t biasQ16 = 0;
