@@ -234,6 +234,19 @@ std::vector<const ImageService*> withOthers(const ImageService& service) {
   return all;
 }
 
+std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image) {
+  VipNames vips;
+  for (const auto& [key, service] : image.services) vips.emplace(key.vip, service.service->name);
+  std::map<std::pair<std::string, SocketAddress>, UnreachableEndpoint> found;
+  for (const auto& [id, one] : image.endpoints) {
+    auto bad = unreachable(one.cluster, one.endpoint.address, one.endpoint.otherAddress, vips);
+    if (bad) found.emplace(std::pair{bad->cluster, bad->address}, std::move(*bad));
+  }
+  std::vector<UnreachableEndpoint> out;
+  for (auto& [key, one] : found) out.push_back(std::move(one));
+  return out;
+}
+
 Result<KernelImage> KernelImage::read(const KernelMaps& maps, Tables tables) {
   KernelImage image;
   if (auto names = readNames(maps, image); !names) return names.error();

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "datapath/kernel_maps.h"
 #include "lb/tables.h"
+#include "model/unreachable.h"
 
 namespace sockmesh {
 
@@ -33,6 +34,10 @@ struct ImageEndpoint {
   std::string cluster;  // "" where its name is not known
   LbEndpoint endpoint;
 };
+
+struct KernelImage;
+// Endpoints that cannot be reached, of the clusters that services lead to; by cluster and address.
+std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image);
 
 struct KernelImage {
   std::map<VipKey, ImageService> services;

@@ -59,6 +59,8 @@ struct LoadAssignment {
   std::uint32_t overprovisioningFactor = 140;  // percent
   bool weightedPriorityHealth = false;
   std::optional<Nanos> endpointStaleAfter;
+  // Endpoints that no connection reaches, each "ADDRESS: why"; listed for people.
+  std::vector<std::string> unreachable;
   std::uint64_t contentHash = 0;  // of the resource's bytes
 };
 

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "model/unreachable.h"
 #include "xds/decode.h"
 #include "xds/decode_common.h"
 
@@ -188,7 +189,11 @@ class AssignmentBuilder {
   }
 
   void add(LocalityEndpoints& group, Endpoint one) {
-    if (seen_.insert(one.address).second) group.endpoints.push_back(std::move(one));
+    if (!seen_.insert(one.address).second) return;
+    if (const auto found = unreachable(into_.clusterName, one.address, one.otherAddress, {})) {
+      into_.unreachable.push_back(found->address.toString() + ": " + found->why);
+    }
+    group.endpoints.push_back(std::move(one));
   }
 
  private:

@@ -98,7 +98,7 @@ conn_overflow          7   a full bucket of connection records; socket storage t
 conn_lost              0   no memory for a connection record; balanced, but its outcome is not counted
 table_broken           0   an index in the tables led nowhere; the address was left alone
 events_dropped         0   the ring of events was full; the sums are not affected
-family_mismatch        0   an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT
+family_mismatch        0   no endpoint had an address of the socket's family; EAFNOSUPPORT
 affinity_lost          0   no memory for where a client went; its next connection may go elsewhere
 )"},
     {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE
