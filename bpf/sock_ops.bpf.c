@@ -4,7 +4,6 @@
  * the SYN is sent, so that a connect() that fails is seen, too.
  */
 #include "outcome.h"
-#include "reach.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -56,20 +55,33 @@ static __always_inline enum sm_close sm_close_reason(int error, __u32 old_state)
 	return SM_CLOSE_CLEAN;
 }
 
+static __always_inline int sm_remote_is(struct bpf_sock_ops *ctx, const __be32 addr_be[4],
+					__be16 port_be)
+{
+	if (port_be != (__be16)(ctx->remote_port >> 16))
+		return 0;
+	if (ctx->family == AF_INET)
+		return addr_be[3] == ctx->remote_ip4;
+	return addr_be[0] == ctx->remote_ip6[0] && addr_be[1] == ctx->remote_ip6[1] &&
+	       addr_be[2] == ctx->remote_ip6[2] && addr_be[3] == ctx->remote_ip6[3];
+}
+
+/* Whether the connection goes to one of the endpoint's addresses. */
+static __always_inline int sm_goes_to(struct bpf_sock_ops *ctx, const struct sm_endpoint *endpoint)
+{
+	if (sm_remote_is(ctx, endpoint->addr_be, endpoint->port_be))
+		return 1;
+	return unlikely(endpoint->other_family) &&
+	       sm_remote_is(ctx, endpoint->other_addr_be, endpoint->other_port_be);
+}
+
 /* The SYN is about to leave. A record for another destination is left over from a connect() that
  * never came to this point: it was local, and this connection is not ours. */
 static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_conn_ref ref)
 {
 	struct sm_endpoint *endpoint = endpoints_at(ref.record->endpoint_id);
-	__be32 remote[4] = {0, 0, bpf_htonl(0xffff), ctx->remote_ip4};
 
-	if (ctx->family != AF_INET) {
-		remote[0] = ctx->remote_ip6[0];
-		remote[1] = ctx->remote_ip6[1];
-		remote[2] = ctx->remote_ip6[2];
-		remote[3] = ctx->remote_ip6[3];
-	}
-	if (!endpoint || !sm_endpoint_is(endpoint, remote, (__be16)(ctx->remote_port >> 16))) {
+	if (!endpoint || !sm_goes_to(ctx, endpoint)) {
 		sm_conn_failed(ref, SM_FAILURE_LOCAL);
 		return;
 	}

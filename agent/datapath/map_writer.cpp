@@ -29,10 +29,9 @@ bool sameGroup(const LbGroup& a, const LbGroup& b) {
   return a.policy == b.policy && a.reason == b.reason && a.cluster == b.cluster &&
          a.flags == b.flags && a.priority == b.priority &&
          a.locality.toString() == b.locality.toString() && a.hosts == b.hosts &&
-         a.otherAddresses == b.otherAddresses &&
-         a.choiceCount == b.choiceCount && a.biasQ16 == b.biasQ16 &&
-         a.balancePercent == b.balancePercent && a.ringShift == b.ringShift &&
-         sameTable(a.table, b.table);
+         a.otherAddresses == b.otherAddresses && a.choiceCount == b.choiceCount &&
+         a.biasQ16 == b.biasQ16 && a.balancePercent == b.balancePercent &&
+         a.ringShift == b.ringShift && sameTable(a.table, b.table);
 }
 
 // Whether what the kernel holds of a service is what is wanted.
@@ -103,7 +102,8 @@ Result<sm_group> MapWriter::buildGroup(const LbGroup& group) {
   std::vector<std::uint32_t> hosts;
   for (std::size_t i = 0; i < group.hosts.size(); ++i) {
     hosts.push_back(ids_.endpointId(group.cluster, group.hosts[i], group.otherOf(i)));
-    if (hosts.back() == SM_NONE) return Error("endpoint " + group.hosts[i].toString() + " has no id");
+    if (hosts.back() == SM_NONE)
+      return Error("endpoint " + group.hosts[i].toString() + " has no id");
   }
   const auto hostCell = cells_.acquire(encodeHosts(hosts));
   if (!hostCell) return hostCell.error();

@@ -64,7 +64,8 @@ double unreachedPercent(const LbService& service) {
 
 std::vector<Unreached> unreachedOf(const LbService& service) {
   std::vector<Unreached> out;
-  const auto add = [&out](const std::string& sockets, const std::shared_ptr<const LbService>& only) {
+  const auto add = [&out](const std::string& sockets,
+                          const std::shared_ptr<const LbService>& only) {
     const double percent = only ? unreachedPercent(*only) : 0;
     if (percent > 0) out.push_back({sockets, percent});
   };

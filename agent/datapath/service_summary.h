@@ -32,7 +32,7 @@ struct ServiceSummary {
   std::vector<std::string> policies;   // of groups that balance, unique, by group order
   std::vector<ClusterSplit> clusters;  // by descending share, then by name
   std::vector<Unreached> unreached;
-  std::uint32_t hosts = 0;             // distinct addresses that connections can reach
+  std::uint32_t hosts = 0;  // distinct addresses that connections can reach
 };
 
 std::string serviceStateName(ServiceState state);  // "LeftAlone"

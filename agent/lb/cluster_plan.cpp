@@ -230,8 +230,8 @@ const PlanPtr& ClusterPlans::of(Reach reach) const {
 }
 
 PlanInputs PlanInputs::over(const LoadAssignment& other) const {
-  return {cluster,      other, criteria,       ejected, nodeLocality, ages,
-          localCluster, now,   weightedRandom, reach};
+  return {cluster, other,        criteria, ejected,        nodeLocality,
+          ages,    localCluster, now,      weightedRandom, reach};
 }
 
 PlanPtr leaveAlonePlan(const std::string& cluster, sm_reason reason) {

@@ -26,8 +26,8 @@ struct UnreachableEndpoint {
 // What services' addresses lead to, by VIP: the service's name.
 using VipNames = std::map<SocketAddress, std::string>;
 
-// The first of an endpoint's addresses that cannot be reached. A VIP is no host: what is sent there is not balanced again, and leaves the
-// node as it is.
+// The first of an endpoint's addresses that cannot be reached. A VIP is no host: what is sent there
+// is not balanced again, and leaves the node as it is.
 std::optional<UnreachableEndpoint> unreachable(const std::string& cluster,
                                                const SocketAddress& address,
                                                const std::optional<SocketAddress>& otherAddress,

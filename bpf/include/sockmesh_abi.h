@@ -82,8 +82,9 @@ struct sm_descriptor {
 	__u32 pick_size;
 	__u32 flags;	  /* SM_DESCRIPTOR_* */
 	__u32 affinity_s; /* client-IP session affinity in seconds; 0: none */
-	/* Indices of the descriptors from which sockets choose that reach one family alone: the same
-	 * service over the hosts that have an address of it. SM_NONE: they choose from this one. */
+	/* Indices of the descriptors from which sockets choose that reach one family alone: the
+	 * same service over the hosts that have an address of it. SM_NONE: they choose from this
+	 * one. */
 	__u32 ipv4_only;
 	__u32 ipv6_only;
 	__u32 pad[2];
@@ -92,9 +93,9 @@ struct sm_descriptor {
 /* ---- groups: hosts among which one policy chooses. ---- */
 
 enum sm_policy {
-	SM_POLICY_LEAVE_ALONE = 0,   /* do not rewrite; `reason` says why */
-	/* Fail connect(); `reason` says why. With ECONNREFUSED, and with EAFNOSUPPORT where no endpoint
-	 * has an address of the socket's family. */
+	SM_POLICY_LEAVE_ALONE = 0, /* do not rewrite; `reason` says why */
+	/* Fail connect(); `reason` says why. With ECONNREFUSED, and with EAFNOSUPPORT where no
+	 * endpoint has an address of the socket's family. */
 	SM_POLICY_REFUSE = 1,
 	SM_POLICY_RANDOM = 2,	     /* alias cells over hosts */
 	SM_POLICY_ROUND_ROBIN = 3,   /* schedule words, walked by `cursor` */
@@ -117,7 +118,7 @@ enum sm_reason {
 	SM_REASON_NO_ENDPOINTS = 8,	 /* known and empty */
 	SM_REASON_NO_HEALTHY = 9,	 /* endpoints, none eligible under the policy */
 	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
-	SM_REASON_NO_REACHABLE = 11,	 /* endpoints, none with an address of the socket's family */
+	SM_REASON_NO_REACHABLE = 11, /* endpoints, none with an address of the socket's family */
 };
 
 #define SM_GROUP_WEIGHTED                                                                          \

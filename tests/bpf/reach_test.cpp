@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
 #include <map>
 
 #include "lb/compiler.h"
@@ -174,8 +175,8 @@ TEST_F(ReachOfSockets, WhatReplacesAnEjectedHostIsWithinReachToo) {
   SocketAddress second = at("127.0.4.2:" + std::to_string(four_.port));
   const auto listener = std::move(listenOn(second)).value();
   serve({host(four_), host(six_), host(second)});
-  ASSERT_TRUE(datapath_->ejections().detect(idOf("c", second.toString()),
-                                            Detector::kConsecutive5xx, 100));
+  ASSERT_TRUE(
+      datapath_->ejections().detect(idOf("c", second.toString()), Detector::kConsecutive5xx, 100));
   for (int i = 0; i < 20; ++i) ASSERT_EQ(from(kFour, kVip), four_) << std::strerror(error_);
 }
 

@@ -178,8 +178,8 @@ TEST(Ring, WalksStayWithinTheKernelsBound) {
 
 // As long as Envoy's ring may be, and nearly all of it one host's: a table of three cells.
 TEST(Ring, AHostThatNearlyFillsItTakesFewCells) {
-  const auto entries = ring(hashHostsOf({kSix[0], kSix[1]}, {1, 4e9}), 1024, 8388608,
-                            HashFunction::kXxHash);
+  const auto entries =
+      ring(hashHostsOf({kSix[0], kSix[1]}, {1, 4e9}), 1024, 8388608, HashFunction::kXxHash);
   EXPECT_EQ(entries.size(), 8388608U);
   EXPECT_TRUE(std::is_sorted(entries.begin(), entries.end()));
   const EncodedRing encoded = encodeRing(entries);

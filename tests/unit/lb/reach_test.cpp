@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "lb/hash.h"
+#include "lb/reach.h"
 #include "unit/lb/build.h"
 
 namespace sockmesh {

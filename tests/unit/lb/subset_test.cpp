@@ -136,9 +136,11 @@ TEST(Subset, PanicModeAnyIsForHostsThatCannotBeUsed) {
     EXPECT_EQ(withoutPanic(panicAny(), EdsHealth::kDegraded, hashing)->groups[0]->hosts, others)
         << "the tables of hash policies have healthy hosts alone";
   }
-  EXPECT_EQ(chosen(panicAny(), metadata({{"version", "v9"}}),
-                   defaultSubsetIs(EdsHealth::kUnhealthy))->groups[0]->hosts,
-            (std::vector{host(3)}))
+  EXPECT_EQ(
+      chosen(panicAny(), metadata({{"version", "v9"}}), defaultSubsetIs(EdsHealth::kUnhealthy))
+          ->groups[0]
+          ->hosts,
+      (std::vector{host(3)}))
       << "the default subset is in panic itself";
 }
 
@@ -151,8 +153,8 @@ TEST(Subset, PanicModeAnyIsNoSelectorsAndNoMatchesOwn) {
   Cluster c = cluster("c");
   c.lb.subset = panicAny();
   c.lb.healthyPanicThresholdPercent = 0;
-  const auto matched = serviceOf(
-      {{c, defaultSubsetIs(EdsHealth::kUnhealthy), 1, metadata({{"version", "v2"}})}});
+  const auto matched =
+      serviceOf({{c, defaultSubsetIs(EdsHealth::kUnhealthy), 1, metadata({{"version", "v2"}})}});
   EXPECT_EQ(matched->groups[0]->policy, SM_POLICY_REFUSE);
 }
 
