@@ -36,6 +36,14 @@ struct sock {
 	int sk_err;
 } SM_KERNEL_STRUCT;
 
+struct inet_connection_sock_af_ops {
+	__u16 net_header_len;
+} SM_KERNEL_STRUCT;
+
+struct inet_connection_sock {
+	const struct inet_connection_sock_af_ops *icsk_af_ops;
+} SM_KERNEL_STRUCT;
+
 struct task_struct {
 	int tgid;
 	struct task_struct *group_leader;

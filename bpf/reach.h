@@ -14,6 +14,8 @@
 
 #include "maps.h"
 
+#define SM_IPV4_HEADER 20 /* bytes */
+
 /* A choice of descriptor and of address family for one socket. */
 struct sm_reach {
 	const struct sm_descriptor *descriptor; /* NULL: the tables are broken */
@@ -55,6 +57,16 @@ static __always_inline int sm_is_ipv6_only(struct bpf_sock *sk)
 	return common && BPF_CORE_READ_BITFIELD(common, skc_ipv6only);
 }
 
+/* An IPv6 socket that went to an IPv4 address before, and failed: the kernel leaves it with IPv4's
+ * operations, and its SYN to an IPv6 address would never leave. */
+static __always_inline int sm_is_left_to_ipv4(struct bpf_sock *sk)
+{
+	struct inet_connection_sock *connection =
+		(struct inet_connection_sock *)bpf_skc_to_tcp_sock(sk);
+
+	return connection && connection->icsk_af_ops->net_header_len == SM_IPV4_HEADER;
+}
+
 /* An IPv6 socket. reach->family is the VIP's, where the socket reaches it. */
 static __always_inline void sm_reach_of_ipv6_socket(struct bpf_sock *sk, struct sm_reach *reach)
 {
@@ -67,6 +79,8 @@ static __always_inline void sm_reach_of_ipv6_socket(struct bpf_sock *sk, struct 
 		sm_reach_ipv4(reach);
 	else if (bound || sk->src_ip6[2] || sk->src_ip6[3] || sm_is_ipv6_only(sk))
 		sm_reach_ipv6(reach);
+	else if (sm_is_left_to_ipv4(sk))
+		sm_reach_ipv4(reach);
 }
 
 /* Whether a socket that wants an address of `family` goes to the endpoint's other one. */

@@ -131,6 +131,18 @@ TEST_F(ReachOfSockets, ABoundIpv6SocketReachesTheFamilyOfItsAddress) {
   }
 }
 
+// The kernel leaves such a socket with IPv4's operations: a SYN to an IPv6 address would not leave.
+TEST_F(ReachOfSockets, AnIpv6SocketThatFailedOverIpv4KeepsToIpv4) {
+  for (int i = 0; i < 6; ++i) {
+    serve({host(at("127.0.4.1:1"))});
+    const UniqueFd fd = made(kDual);
+    ASSERT_EQ(connectErrno(fd.get(), at(kSixVip)), ECONNREFUSED);
+    serve({host(four_), host(six_)});
+    ASSERT_EQ(connectErrno(fd.get(), at(kSixVip)), 0);
+    EXPECT_EQ(acceptedAt(fourListener_), four_);
+  }
+}
+
 TEST_F(ReachOfSockets, AHostWithTwoAddressesIsOneEndpoint) {
   serve({dualHost()});
   EXPECT_EQ(from(kFour, kVip), four_) << std::strerror(error_);
