@@ -103,11 +103,10 @@ static __always_inline void sm_affinity_key_of(const struct sm_descriptor *d,
 
 /*
  * Where this client goes again: (group, relative to the descriptor's first) << 32 | endpoint id; 0
- * where a choice is to be made. `v4_only`: the socket cannot reach IPv6 endpoints. A global
- * function: verified once, and no stack of those who never come here.
+ * where a choice is to be made. A global function: verified once, and no stack of those who never
+ * come here.
  */
-__noinline __u64 sm_affinity_find(const struct sm_descriptor *d, const struct sm_client *client,
-				  __u32 v4_only)
+__noinline __u64 sm_affinity_find(const struct sm_descriptor *d, const struct sm_client *client)
 {
 	struct sm_affinity_search search = {.now_ns = bpf_ktime_get_ns()};
 	struct sm_affinity_key key;
@@ -124,9 +123,6 @@ __noinline __u64 sm_affinity_find(const struct sm_descriptor *d, const struct sm
 	search.last = *last;
 	/* Another CPU may have written a later time than ours. */
 	if (search.now_ns > search.last.used_ns + (__u64)d->affinity_s * SM_SECOND_NS)
-		return 0;
-	if (v4_only && (search.last.addr_be[0] || search.last.addr_be[1] ||
-			search.last.addr_be[2] != bpf_htonl(0xffff)))
 		return 0;
 	/* Where it was the last time: one read, as long as the tables stay as they are. */
 	search.group = search.last.group;

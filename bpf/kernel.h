@@ -34,6 +34,7 @@ typedef struct {
 } refcount_t;
 
 struct sock_common {
+	unsigned char skc_ipv6only : 1;
 	unsigned long skc_flags;
 	possible_net_t skc_net;
 	atomic64_t skc_cookie;
@@ -62,6 +63,14 @@ struct mptcp_sock {
 /* What a sock_addr program's context is in the kernel. */
 struct bpf_sock_addr_kern {
 	struct sock *sk;
+} SM_KERNEL_STRUCT;
+
+struct inet_connection_sock_af_ops {
+	__u16 net_header_len;
+} SM_KERNEL_STRUCT;
+
+struct inet_connection_sock {
+	const struct inet_connection_sock_af_ops *icsk_af_ops;
 } SM_KERNEL_STRUCT;
 
 struct task_struct {

@@ -5,6 +5,7 @@
  */
 #include "affinity.h"
 #include "lb.h"
+#include "reach.h"
 #include "source.h"
 #include "untold.h"
 
@@ -31,13 +32,18 @@ static __always_inline int sm_is_agent(void)
 	return task->group_leader->start_boottime == globals->agent_start_ns;
 }
 
-static __always_inline int sm_refuse(__u32 cluster_id)
+static __always_inline int sm_refuse(const struct sm_choice *choice)
 {
-	struct sm_cluster_stats *stats = sm_cluster_stats(cluster_id);
+	struct sm_cluster_stats *stats = sm_cluster_stats(choice->cluster_id);
 
 	if (stats)
 		SM_ADD(stats->refused_no_endpoints, 1);
-	bpf_set_retval(-ECONNREFUSED);
+	if (choice->reason == SM_REASON_NO_REACHABLE) {
+		sm_count(SM_COUNTER_FAMILY_MISMATCH);
+		bpf_set_retval(-EAFNOSUPPORT);
+	} else {
+		bpf_set_retval(-ECONNREFUSED);
+	}
 	return SM_DENY;
 }
 
@@ -158,15 +164,49 @@ static __always_inline void sm_choose(struct bpf_sock_addr *ctx, const struct sm
 	sm_client_of(ctx, d, v6, mapped, &client);
 	affine = d->affinity_s && sm_any(&client.ip);
 	if (unlikely(affine)) {
-		found = sm_affinity_find(d, &client, !v6 && !mapped);
+		found = sm_affinity_find(d, &client);
 		if (found && sm_affinity_take(d, found, choice))
 			return;
 	}
 	sm_choose_anew(d, client.hash, choice);
-	/* An endpoint that this socket cannot reach is no choice to stay with. */
-	if (unlikely(affine) && choice->endpoint &&
-	    (v6 || mapped || choice->endpoint->family == SM_FAMILY_V4))
+	if (unlikely(affine) && choice->endpoint)
 		sm_affinity_keep(d, &client, choice->endpoint_id);
+}
+
+/* The destination of an IPv6 socket. */
+static __always_inline void sm_write_address6(struct bpf_sock_addr *ctx,
+					      const struct sm_endpoint *endpoint, __u8 family)
+{
+	if (sm_takes_other(endpoint, family)) {
+		ctx->user_ip6[0] = endpoint->other_addr_be[0];
+		ctx->user_ip6[1] = endpoint->other_addr_be[1];
+		ctx->user_ip6[2] = endpoint->other_addr_be[2];
+		ctx->user_ip6[3] = endpoint->other_addr_be[3];
+		ctx->user_port = endpoint->other_port_be;
+		return;
+	}
+	ctx->user_ip6[0] = endpoint->addr_be[0];
+	ctx->user_ip6[1] = endpoint->addr_be[1];
+	ctx->user_ip6[2] = endpoint->addr_be[2];
+	ctx->user_ip6[3] = endpoint->addr_be[3];
+	ctx->user_port = endpoint->port_be;
+}
+
+/* The destination of an IPv4 socket. 0: the endpoint has no IPv4 address, which only broken tables
+ * lead to. */
+static __always_inline int sm_write_address4(struct bpf_sock_addr *ctx,
+					     const struct sm_endpoint *endpoint)
+{
+	if (likely(endpoint->family == SM_FAMILY_V4)) {
+		ctx->user_ip4 = endpoint->addr_be[3];
+		ctx->user_port = endpoint->port_be;
+		return 1;
+	}
+	if (endpoint->other_family != SM_FAMILY_V4)
+		return 0;
+	ctx->user_ip4 = endpoint->other_addr_be[3];
+	ctx->user_port = endpoint->other_port_be;
+	return 1;
 }
 
 /* IPv4 addresses, also those of IPv6 sockets (v4-mapped). */
@@ -177,57 +217,54 @@ static __always_inline int sm_connect_to_v4(struct bpf_sock_addr *ctx, __be32 ad
 		.port_be = (__be16)ctx->user_port,
 		.protocol = IPPROTO_TCP,
 	};
-	struct sm_descriptor *d = sm_lookup4(&key);
+	struct sm_reach reach = {.descriptor = sm_lookup4(&key), .family = SM_FAMILY_V4};
 	struct sm_choice choice = {};
 
-	if (!d || unlikely(sm_is_agent()))
+	if (!reach.descriptor || unlikely(sm_is_agent()))
 		return SM_PROCEED;
-	sm_choose(ctx, d, 0, mapped, &choice);
+	if (mapped)
+		sm_reach_of_ipv6_socket(ctx->sk, &reach);
+	else
+		sm_reach_ipv4(&reach);
+	if (unlikely(!reach.descriptor))
+		return SM_PROCEED;
+	sm_choose(ctx, reach.descriptor, 0, mapped, &choice);
 	if (unlikely(choice.policy == SM_POLICY_REFUSE))
-		return sm_refuse(choice.cluster_id);
+		return sm_refuse(&choice);
 	if (unlikely(choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state)) {
 		sm_leave_alone(choice.cluster_id);
 		return SM_PROCEED;
 	}
 	if (mapped) {
-		ctx->user_ip6[0] = choice.endpoint->addr_be[0];
-		ctx->user_ip6[1] = choice.endpoint->addr_be[1];
-		ctx->user_ip6[2] = choice.endpoint->addr_be[2];
-		ctx->user_ip6[3] = choice.endpoint->addr_be[3];
-	} else if (unlikely(choice.endpoint->family != SM_FAMILY_V4)) {
-		/* An AF_INET socket cannot reach it; any other choice would not be the policy's. */
-		sm_count(SM_COUNTER_FAMILY_MISMATCH);
-		bpf_set_retval(-EAFNOSUPPORT);
-		return SM_DENY;
-	} else {
-		ctx->user_ip4 = choice.endpoint->addr_be[3];
+		sm_write_address6(ctx, choice.endpoint, reach.family);
+	} else if (unlikely(!sm_write_address4(ctx, choice.endpoint))) {
+		choice.reason = SM_REASON_NO_REACHABLE;
+		return sm_refuse(&choice);
 	}
-	ctx->user_port = choice.endpoint->port_be;
-	sm_record(ctx, d, &choice, mapped ? SM_FAMILY_V6 : SM_FAMILY_V4);
+	sm_record(ctx, reach.descriptor, &choice, mapped ? SM_FAMILY_V6 : SM_FAMILY_V4);
 	return SM_REWRITTEN;
 }
 
 static __always_inline int sm_connect_to_v6(struct bpf_sock_addr *ctx,
 					    const struct sm_frontend6_key *key)
 {
-	struct sm_descriptor *d = sm_lookup6(key);
+	struct sm_reach reach = {.descriptor = sm_lookup6(key), .family = SM_FAMILY_V6};
 	struct sm_choice choice = {};
 
-	if (!d || unlikely(sm_is_agent()))
+	if (!reach.descriptor || unlikely(sm_is_agent()))
 		return SM_PROCEED;
-	sm_choose(ctx, d, 1, 0, &choice);
+	sm_reach_of_ipv6_socket(ctx->sk, &reach);
+	if (unlikely(!reach.descriptor))
+		return SM_PROCEED;
+	sm_choose(ctx, reach.descriptor, 1, 0, &choice);
 	if (unlikely(choice.policy == SM_POLICY_REFUSE))
-		return sm_refuse(choice.cluster_id);
+		return sm_refuse(&choice);
 	if (unlikely(choice.policy == SM_POLICY_LEAVE_ALONE || !choice.endpoint || !choice.state)) {
 		sm_leave_alone(choice.cluster_id);
 		return SM_PROCEED;
 	}
-	ctx->user_ip6[0] = choice.endpoint->addr_be[0];
-	ctx->user_ip6[1] = choice.endpoint->addr_be[1];
-	ctx->user_ip6[2] = choice.endpoint->addr_be[2];
-	ctx->user_ip6[3] = choice.endpoint->addr_be[3];
-	ctx->user_port = choice.endpoint->port_be;
-	sm_record(ctx, d, &choice, SM_FAMILY_V6);
+	sm_write_address6(ctx, choice.endpoint, reach.family);
+	sm_record(ctx, reach.descriptor, &choice, SM_FAMILY_V6);
 	return SM_REWRITTEN;
 }
 
@@ -293,10 +330,7 @@ static __always_inline struct sm_connection *sm_peer(struct bpf_sock_addr *ctx,
 	if (!ref.record)
 		return NULL;
 	endpoint = endpoints_at(ref.record->endpoint_id);
-	if (!endpoint || endpoint->port_be != (__be16)ctx->user_port)
-		return NULL;
-	if (endpoint->addr_be[0] != addr_be[0] || endpoint->addr_be[1] != addr_be[1] ||
-	    endpoint->addr_be[2] != addr_be[2] || endpoint->addr_be[3] != addr_be[3])
+	if (!endpoint || !sm_endpoint_is(endpoint, addr_be, (__be16)ctx->user_port))
 		return NULL;
 	return ref.record;
 }

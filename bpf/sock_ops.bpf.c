@@ -16,17 +16,24 @@ static __always_inline struct sock *sm_sock(struct bpf_sock_ops *ctx)
 	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
 }
 
-/* Whether the connection's other end is the record's endpoint. */
-static __always_inline int sm_goes_to(struct bpf_sock_ops *ctx, const struct sm_endpoint *endpoint)
+static __always_inline int sm_remote_is(struct bpf_sock_ops *ctx, const __be32 addr_be[4],
+					__be16 port_be)
 {
-	if (endpoint->port_be != (__be16)(ctx->remote_port >> 16))
+	if (port_be != (__be16)(ctx->remote_port >> 16))
 		return 0;
 	if (ctx->family == AF_INET)
-		return endpoint->addr_be[3] == ctx->remote_ip4;
-	return endpoint->addr_be[0] == ctx->remote_ip6[0] &&
-	       endpoint->addr_be[1] == ctx->remote_ip6[1] &&
-	       endpoint->addr_be[2] == ctx->remote_ip6[2] &&
-	       endpoint->addr_be[3] == ctx->remote_ip6[3];
+		return addr_be[3] == ctx->remote_ip4;
+	return addr_be[0] == ctx->remote_ip6[0] && addr_be[1] == ctx->remote_ip6[1] &&
+	       addr_be[2] == ctx->remote_ip6[2] && addr_be[3] == ctx->remote_ip6[3];
+}
+
+/* Whether the connection goes to one of the endpoint's addresses. */
+static __always_inline int sm_goes_to(struct bpf_sock_ops *ctx, const struct sm_endpoint *endpoint)
+{
+	if (sm_remote_is(ctx, endpoint->addr_be, endpoint->port_be))
+		return 1;
+	return unlikely(endpoint->other_family) &&
+	       sm_remote_is(ctx, endpoint->other_addr_be, endpoint->other_port_be);
 }
 
 /* Whether both ends are this socket: its port is the one that it connects to, on an address of its

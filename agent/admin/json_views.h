@@ -21,6 +21,7 @@ AdminJson clusterJson(const Cluster& cluster);
 AdminJson leftAloneJson(const std::vector<LeftAlone>& all);
 // Resources with fields that have no effect at connect(): how many, and which.
 AdminJson notHonouredJson(const Snapshot& snapshot);
+AdminJson unreachableJson(const Snapshot& snapshot);
 // Services with a hash policy that needs a request, and which that is.
 AdminJson layerSevenJson(const Snapshot& snapshot);
 

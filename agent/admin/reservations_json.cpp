@@ -1,5 +1,6 @@
 // What is configured and not followed in everything, for /status and /config_dump.
 #include "model/reservations.h"
+#include "model/unreachable.h"
 
 #include "admin/json_views.h"
 
@@ -17,6 +18,15 @@ AdminJson notHonouredJson(const Snapshot& snapshot) {
     items.push_back({{"kind", kindName(one.kind)}, {"name", one.name}, {"fields", one.fields}});
   }
   return {{"resources", items.size()}, {"items", items}};
+}
+
+AdminJson unreachableJson(const Snapshot& snapshot) {
+  AdminJson json = AdminJson::array();
+  for (const UnreachableEndpoint& one : unreachableEndpoints(snapshot)) {
+    json.push_back(
+        {{"cluster", one.cluster}, {"address", one.address.toString()}, {"why", one.why}});
+  }
+  return json;
 }
 
 AdminJson layerSevenJson(const Snapshot& snapshot) {

@@ -76,6 +76,7 @@ void addReservations(const AdminState& state, AdminJson& json) {
   const auto conflicts = state.conflicts.load();
   json["needsLayer7"] = snapshot ? layerSevenJson(*snapshot) : AdminJson(nullptr);
   json["notHonoured"] = snapshot ? notHonouredJson(*snapshot) : AdminJson(nullptr);
+  json["unreachableEndpoints"] = snapshot ? unreachableJson(*snapshot) : AdminJson(nullptr);
   json["leftAlone"] = snapshot ? leftAloneJson(snapshot->leftAlone) : AdminJson(nullptr);
   json["conflicts"] = conflicts ? leftAloneJson(*conflicts) : AdminJson(nullptr);
 }

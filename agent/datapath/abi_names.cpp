@@ -29,7 +29,7 @@ std::string_view policyName(std::uint32_t policy) {
 }
 
 Word reasonWord(std::uint32_t reason) {
-  constexpr std::array<Word, SM_REASON_CLUSTER_ABSENT + 1> kWords = {{
+  constexpr std::array<Word, SM_REASON_NO_REACHABLE + 1> kWords = {{
       {"None", "no reason given"},
       {"EndpointsUnknown", "the control plane has not sent the cluster's endpoints yet"},
       {"ClusterUnknown", "the control plane has not sent the cluster yet"},
@@ -42,6 +42,7 @@ Word reasonWord(std::uint32_t reason) {
       {"NoHealthyEndpoints", "the cluster has endpoints, but none that its policy may use"},
       {"NoSubset", "no subset matches and there is no fallback"},
       {"ClusterAbsent", "the control plane has no such cluster, or none that is valid"},
+      {"NoReachableEndpoints", "no endpoint has an address of the socket's family"},
   }};
   return at(kWords, reason);
 }
@@ -66,7 +67,7 @@ Word counterWord(std::uint32_t counter) {
       {"conn_lost", "no memory for a connection record; balanced, but its outcome is not counted"},
       {"table_broken", "an index in the tables led nowhere; the address was left alone"},
       {"events_dropped", "the ring of events was full; the sums are not affected"},
-      {"family_mismatch", "an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT"},
+      {"family_mismatch", "no endpoint had an address of the socket's family; EAFNOSUPPORT"},
       {"affinity_lost", "no memory for where a client went; its next connection may go elsewhere"},
       {"callbacks_lost", "another sock_ops program took away our callbacks from a connection"},
       {"conn_swept", "records of connections whose socket was gone without a word; ended"},

@@ -23,6 +23,11 @@ sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
   out.locality_id = localityId;
   out.weight = endpoint.weight;
   out.priority = endpoint.priority;
+  if (endpoint.otherAddress) {
+    encodeAddress(endpoint.otherAddress->ip, out.other_addr_be);
+    out.other_port_be = encodePort(endpoint.otherAddress->port);
+    out.other_family = endpoint.otherAddress->ip.isV4() ? SM_FAMILY_V4 : SM_FAMILY_V6;
+  }
   return out;
 }
 
@@ -72,8 +77,8 @@ void EndpointIds::adopt(const KernelImage& image) {
   for (const auto& [id, adopted] : image.endpoints) {
     endpointIds_.take(id);
     const auto cluster = clusters_.find(adopted.cluster);
-    const SocketAddress& address = adopted.endpoint.address;
-    if (cluster == clusters_.end() || cluster->second.endpoints.contains(address)) {
+    const Addresses addresses = addressesOf(adopted.endpoint);
+    if (cluster == clusters_.end() || cluster->second.endpoints.contains(addresses)) {
       orphans_.insert(id);
       retired_.endpoints.push_back({id, 0});
       continue;
@@ -84,8 +89,8 @@ void EndpointIds::adopt(const KernelImage& image) {
       known.retirement = ++retirements_;
       retired_.endpoints.push_back({id, known.retirement});
     }
-    cluster->second.endpoints[address] = known;
-    endpointOfId_[id] = {&cluster->first, address};
+    cluster->second.endpoints[addresses] = known;
+    endpointOfId_[id] = {&cluster->first, addresses};
   }
 }
 
@@ -139,7 +144,8 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
                                    std::uint64_t& writes) {
   const auto locality = ensureLocality(wanted.locality, writes);
   if (!locality) return locality.error();
-  if (const auto known = cluster.endpoints.find(wanted.address); known != cluster.endpoints.end()) {
+  const Addresses addresses = addressesOf(wanted);
+  if (const auto known = cluster.endpoints.find(addresses); known != cluster.endpoints.end()) {
     if (!known->second.listed) {
       if (auto done = store_.relist(known->second.id); !done) return done.error();
       ++writes;
@@ -164,9 +170,9 @@ Status EndpointIds::ensureEndpoint(KnownCluster& cluster, const LbEndpoint& want
     return done.error();
   }
   writes += 2;
-  cluster.endpoints.emplace_hint(cluster.endpoints.end(), wanted.address,
+  cluster.endpoints.emplace_hint(cluster.endpoints.end(), addresses,
                                  Known{*id, wanted, true, 0, updates_});
-  endpointOfId_[*id] = {cluster.name, wanted.address};
+  endpointOfId_[*id] = {cluster.name, addresses};
   return {};
 }
 
@@ -218,7 +224,7 @@ std::size_t EndpointIds::missing(const LbCluster& cluster) const {
   const auto& known = found->second.endpoints;
   return static_cast<std::size_t>(
       std::count_if(cluster.endpoints.begin(), cluster.endpoints.end(),
-                    [&](const LbEndpoint& one) { return !known.contains(one.address); }));
+                    [&](const LbEndpoint& one) { return !known.contains(addressesOf(one)); }));
 }
 
 EndpointIds::Known* EndpointIds::knownById(std::uint32_t id) {
@@ -236,20 +242,34 @@ std::uint32_t EndpointIds::endpointId(const std::string& cluster,
                                       const SocketAddress& address) const {
   const auto found = clusters_.find(cluster);
   if (found == clusters_.end()) return SM_NONE;
-  const auto known = found->second.endpoints.find(address);
+  const auto& endpoints = found->second.endpoints;
+  std::uint32_t id = SM_NONE;
+  for (auto it = endpoints.lower_bound({address, std::nullopt});
+       it != endpoints.end() && it->first.address == address; ++it) {
+    id = it->second.id;
+    if (it->second.listed) break;
+  }
+  return id;
+}
+
+std::uint32_t EndpointIds::endpointId(const std::string& cluster, const SocketAddress& address,
+                                      const std::optional<SocketAddress>& otherAddress) const {
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return SM_NONE;
+  const auto known = found->second.endpoints.find({address, otherAddress});
   return known == found->second.endpoints.end() ? SM_NONE : known->second.id;
 }
 
 // Hosts mostly come in the order of their addresses: the next one is looked at before a search.
-std::vector<std::uint32_t> EndpointIds::endpointIds(const std::string& cluster,
-                                                    const std::vector<SocketAddress>& hosts) const {
-  std::vector<std::uint32_t> ids(hosts.size(), SM_NONE);
-  const auto found = clusters_.find(cluster);
+std::vector<std::uint32_t> EndpointIds::endpointIds(const LbGroup& group) const {
+  std::vector<std::uint32_t> ids(group.hosts.size(), SM_NONE);
+  const auto found = clusters_.find(group.cluster);
   if (found == clusters_.end()) return ids;
   const auto& endpoints = found->second.endpoints;
   auto next = endpoints.begin();
-  for (std::size_t i = 0; i < hosts.size(); ++i) {
-    if (next == endpoints.end() || next->first != hosts[i]) next = endpoints.find(hosts[i]);
+  for (std::size_t i = 0; i < group.hosts.size(); ++i) {
+    const Addresses addresses{group.hosts[i], group.otherOf(i)};
+    if (next == endpoints.end() || next->first != addresses) next = endpoints.find(addresses);
     if (next != endpoints.end()) ids[i] = (next++)->second.id;
   }
   return ids;
@@ -264,7 +284,7 @@ std::optional<std::pair<std::string, SocketAddress>> EndpointIds::endpointOf(
     std::uint32_t id) const {
   const auto found = endpointOfId_.find(id);
   if (found == endpointOfId_.end()) return std::nullopt;
-  return std::pair(*found->second.first, found->second.second);
+  return std::pair(*found->second.first, found->second.second.address);
 }
 
 EndpointIds::Retired EndpointIds::takeRetired() {

@@ -38,10 +38,13 @@ class EndpointIds {
 
   // SM_NONE where not known.
   std::uint32_t clusterId(const std::string& cluster) const;
+  // The endpoint that is listed, where one with another second address is still known besides.
   std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;
-  // Ids of `hosts`, in their order, SM_NONE where not known: cheaper than one by one.
-  std::vector<std::uint32_t> endpointIds(const std::string& cluster,
-                                         const std::vector<SocketAddress>& hosts) const;
+  // The endpoint with just these addresses.
+  std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address,
+                           const std::optional<SocketAddress>& otherAddress) const;
+  // Ids of the group's hosts, in their order, SM_NONE where not known: cheaper than one by one.
+  std::vector<std::uint32_t> endpointIds(const LbGroup& group) const;
   std::uint32_t localityId(const Locality& locality) const;
   // Cluster and address behind an id.
   std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
@@ -76,6 +79,16 @@ class EndpointIds {
   std::optional<LbCluster> listed(const std::string& cluster) const;
 
  private:
+  // The addresses of an endpoint do not change while its id is in use: with another second address
+  // it is another endpoint.
+  struct Addresses {
+    SocketAddress address;
+    std::optional<SocketAddress> otherAddress;
+    auto operator<=>(const Addresses&) const = default;
+  };
+  static Addresses addressesOf(const LbEndpoint& endpoint) {
+    return {endpoint.address, endpoint.otherAddress};
+  }
   struct Known {
     std::uint32_t id = 0;
     LbEndpoint endpoint;
@@ -90,7 +103,7 @@ class EndpointIds {
     std::uint64_t retirement = 0;
     LbCluster written;  // limits as last written
     bool limitsKnown = false;
-    std::map<SocketAddress, Known> endpoints;
+    std::map<Addresses, Known> endpoints;
   };
 
   Status ensureCluster(const LbCluster& cluster, KnownCluster*& out, std::uint64_t& writes);
@@ -108,7 +121,7 @@ class EndpointIds {
   std::map<std::string, KnownCluster> clusters_;
   std::map<std::uint32_t, std::string> clusterOfId_;
   // The name is the key in clusters_, where it stays as long as the cluster has endpoints.
-  std::unordered_map<std::uint32_t, std::pair<const std::string*, SocketAddress>> endpointOfId_;
+  std::unordered_map<std::uint32_t, std::pair<const std::string*, Addresses>> endpointOfId_;
   std::map<std::string, std::uint32_t> localities_;
   std::set<std::uint32_t> orphans_;  // adopted ids whose cluster's name is not known
   Retired retired_;

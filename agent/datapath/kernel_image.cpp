@@ -1,5 +1,6 @@
 #include "datapath/kernel_image.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <map>
@@ -64,6 +65,10 @@ void readEndpoints(const KernelMaps& maps, KernelImage& image) {
       if (const sm_endpoint_state* state = maps.endpointState.at(endpoint.id)) {
         endpoint.withdrawn = state->withdrawn != 0;
       }
+      if (raw.other_family != 0) {
+        endpoint.endpoint.otherAddress =
+            SocketAddress{decodeAddress(raw.other_addr_be), decodePort(raw.other_port_be)};
+      }
       image.endpoints.emplace(endpoint.id, std::move(endpoint));
     }
   }
@@ -109,11 +114,39 @@ class Reader {
 
  private:
   Result<ImageService> readService(const VipKey& key, std::uint32_t id) {
+    if (id >= maps_.heads.size()) return Error("service id " + std::to_string(id));
+    const std::uint32_t head =
+        std::atomic_ref<std::uint32_t>(maps_.heads[id]).load(std::memory_order_acquire);
+    auto out = readTables(key, id, head);
+    if (!out) return out.error();
+    auto service = std::make_shared<LbService>(*out->service);
+    if (auto done = readOnly(key, id, out->descriptor.ipv4_only, out->ipv4Only, service->ipv4Only);
+        !done) {
+      return done.error().in("IPv4 only");
+    }
+    if (auto done = readOnly(key, id, out->descriptor.ipv6_only, out->ipv6Only, service->ipv6Only);
+        !done) {
+      return done.error().in("IPv6 only");
+    }
+    out->service = std::move(service);
+    return out;
+  }
+
+  Status readOnly(const VipKey& key, std::uint32_t id, std::uint32_t descriptor,
+                  std::shared_ptr<const ImageService>& image,
+                  std::shared_ptr<const LbService>& service) {
+    if (descriptor == SM_NONE) return {};
+    auto read = readTables(key, id, descriptor);
+    if (!read) return read.error();
+    image = std::make_shared<const ImageService>(std::move(read).value());
+    service = image->service;
+    return {};
+  }
+
+  Result<ImageService> readTables(const VipKey& key, std::uint32_t id, std::uint32_t index) {
     ImageService out;
     out.id = id;
-    if (id >= maps_.heads.size()) return Error("service id " + std::to_string(id));
-    out.descriptorIndex =
-        std::atomic_ref<std::uint32_t>(maps_.heads[id]).load(std::memory_order_acquire);
+    out.descriptorIndex = index;
     const sm_descriptor* descriptor = maps_.descriptors.at(out.descriptorIndex);
     if (descriptor == nullptr) {
       return Error("descriptor " + std::to_string(out.descriptorIndex) + " has no page");
@@ -166,6 +199,11 @@ class Reader {
       if (found == image_.endpoints.end())
         return Error("host " + std::to_string(i) + " of a group");
       group->hosts.push_back(found->second.endpoint.address);
+      group->otherAddresses.push_back(found->second.endpoint.otherAddress);
+    }
+    const auto& others = group->otherAddresses;
+    if (std::none_of(others.begin(), others.end(), [](const auto& one) { return one; })) {
+      group->otherAddresses.clear();
     }
     const std::uint32_t cells = tableCellCount(shapeOf(raw));
     const bool wanted = tables_ == KernelImage::Tables::kAll || raw.policy == SM_POLICY_BY_HASH;
@@ -191,6 +229,26 @@ class Reader {
 };
 
 }  // namespace
+
+std::vector<const ImageService*> withOthers(const ImageService& service) {
+  std::vector<const ImageService*> all = {&service};
+  if (service.ipv4Only) all.push_back(service.ipv4Only.get());
+  if (service.ipv6Only) all.push_back(service.ipv6Only.get());
+  return all;
+}
+
+std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image) {
+  VipNames vips;
+  for (const auto& [key, service] : image.services) vips.emplace(key.vip, service.service->name);
+  std::map<std::pair<std::string, SocketAddress>, UnreachableEndpoint> found;
+  for (const auto& [id, one] : image.endpoints) {
+    auto bad = unreachable(one.cluster, one.endpoint.address, one.endpoint.otherAddress, vips);
+    if (bad) found.emplace(std::pair{bad->cluster, bad->address}, std::move(*bad));
+  }
+  std::vector<UnreachableEndpoint> out;
+  for (auto& [key, one] : found) out.push_back(std::move(one));
+  return out;
+}
 
 Result<KernelImage> KernelImage::read(const KernelMaps& maps, Tables tables) {
   KernelImage image;

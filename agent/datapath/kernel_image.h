@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "datapath/kernel_maps.h"
 #include "lb/tables.h"
+#include "model/unreachable.h"
 
 namespace sockmesh {
 
@@ -20,7 +21,13 @@ struct ImageService {
   sm_descriptor descriptor{};
   std::vector<sm_group> groups;              // as in the kernel, with ids and cell numbers
   std::shared_ptr<const LbService> service;  // the same, decoded
+  // Of sockets that reach one family alone; null: they have this one.
+  std::shared_ptr<const ImageService> ipv4Only;
+  std::shared_ptr<const ImageService> ipv6Only;
 };
+
+// A service and those of its sockets that reach one family alone, where they are others.
+std::vector<const ImageService*> withOthers(const ImageService& service);
 
 struct ImageEndpoint {
   std::uint32_t id = 0;
@@ -28,6 +35,10 @@ struct ImageEndpoint {
   LbEndpoint endpoint;
   bool withdrawn = false;  // not listed any more; its id waits for its last connection to end
 };
+
+struct KernelImage;
+// Endpoints that cannot be reached, of the clusters that services lead to; by cluster and address.
+std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image);
 
 struct KernelImage {
   std::map<VipKey, ImageService> services;

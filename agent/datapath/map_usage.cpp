@@ -150,7 +150,7 @@ std::uint64_t usedCells(const KernelImage& image) {
   const auto add = [&ranges](std::uint64_t first, std::uint64_t count) {
     if (count > 0) ranges.emplace_back(first, first + count);
   };
-  for (const auto& [key, service] : image.services) {
+  const auto addTables = [&](const ImageService& service) {
     if (service.descriptor.pick_size > 1) {
       add(service.descriptor.pick_cell, service.descriptor.pick_size);
     }
@@ -158,6 +158,9 @@ std::uint64_t usedCells(const KernelImage& image) {
       add(group.table_cell, tableCellCount(shapeOf(group)));
       add(group.host_cell, (group.host_count + 3) / 4);
     }
+  };
+  for (const auto& [key, service] : image.services) {
+    for (const ImageService* one : withOthers(service)) addTables(*one);
   }
   return unionLength(std::move(ranges));
 }
@@ -165,8 +168,10 @@ std::uint64_t usedCells(const KernelImage& image) {
 std::uint64_t usedGroups(const KernelImage& image) {
   std::vector<Range> ranges;
   for (const auto& [key, service] : image.services) {
-    const std::uint64_t first = service.descriptor.group_first;
-    ranges.emplace_back(first, first + service.descriptor.group_count);
+    for (const ImageService* one : withOthers(service)) {
+      const std::uint64_t first = one->descriptor.group_first;
+      ranges.emplace_back(first, first + one->descriptor.group_count);
+    }
   }
   return unionLength(std::move(ranges));
 }

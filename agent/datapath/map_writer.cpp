@@ -30,9 +30,32 @@ bool sameGroup(const LbGroup& a, const LbGroup& b) {
   return a.policy == b.policy && a.reason == b.reason && a.cluster == b.cluster &&
          a.flags == b.flags && a.priority == b.priority &&
          a.locality.toString() == b.locality.toString() && a.hosts == b.hosts &&
-         a.choiceCount == b.choiceCount && a.biasQ16 == b.biasQ16 &&
-         a.balancePercent == b.balancePercent && a.ringShift == b.ringShift &&
-         sameTable(a.table, b.table);
+         a.otherAddresses == b.otherAddresses && a.choiceCount == b.choiceCount &&
+         a.biasQ16 == b.biasQ16 && a.balancePercent == b.balancePercent &&
+         a.ringShift == b.ringShift && sameTable(a.table, b.table);
+}
+
+// Whether what the kernel holds of a service is what is wanted.
+bool sameTables(const LbService& have, const LbService& wanted) {
+  const auto sameOnly = [](const auto& a, const auto& b) {
+    return a == b || (a && b && sameTables(*a, *b));
+  };
+  return &have == &wanted ||
+         (have.name == wanted.name && have.pickSize == wanted.pickSize &&
+          have.flags == wanted.flags && have.affinitySeconds == wanted.affinitySeconds &&
+          have.sameLegs(wanted) && sameTable(have.pick, wanted.pick) &&
+          std::equal(have.groups.begin(), have.groups.end(), wanted.groups.begin(),
+                     wanted.groups.end(),
+                     [](const auto& a, const auto& b) { return a == b || sameGroup(*a, *b); }) &&
+          sameOnly(have.ipv4Only, wanted.ipv4Only) && sameOnly(have.ipv6Only, wanted.ipv6Only));
+}
+
+// The service and its tables for sockets that reach one family alone.
+template <typename Visit>
+void eachOf(const LbService& service, const Visit& visit) {
+  visit(service);
+  if (service.ipv4Only) visit(*service.ipv4Only);
+  if (service.ipv6Only) visit(*service.ipv6Only);
 }
 
 // Round robin starts anywhere, as Envoy does: nodes that start together do not march in step.
@@ -85,7 +108,7 @@ Result<sm_group> MapWriter::buildGroup(const LbGroup& group) {
   out.ring_shift = group.ringShift;
   out.priority = static_cast<__u16>(group.priority);
   out.locality_id = ids_.localityId(group.locality);
-  const auto hosts = ids_.endpointIds(group.cluster, group.hosts);
+  const auto hosts = ids_.endpointIds(group);
   if (const auto none = std::find(hosts.begin(), hosts.end(), SM_NONE); none != hosts.end()) {
     const auto at = static_cast<std::size_t>(none - hosts.begin());
     return Error("endpoint " + group.hosts[at].toString() + " has no id");
@@ -132,18 +155,38 @@ Result<std::uint32_t> MapWriter::buildGroups(const LbService& service) {
 Result<MapWriter::Installed> MapWriter::build(std::uint32_t id, const LbService& service) {
   Installed built;
   built.id = id;
+  if (auto done = buildAll(service, built); !done) {
+    freeBuilt(built);
+    return done.error();
+  }
+  return built;
+}
+
+// The descriptor that refers to the others comes last: it can be seen once it is published.
+Status MapWriter::buildAll(const LbService& service, Installed& built) {
+  Status done;
+  if (service.ipv4Only) done = buildTables(built.id, *service.ipv4Only, {}, built.ipv4Only);
+  if (done && service.ipv6Only) {
+    done = buildTables(built.id, *service.ipv6Only, {}, built.ipv6Only);
+  }
+  if (done) done = buildTables(built.id, service, built, built.tables);
+  return done;
+}
+
+// What was built before an error is in `built`, for freeTables().
+Status MapWriter::buildTables(std::uint32_t id, const LbService& service, const Installed& others,
+                              Tables& built) {
   const auto groupFirst = buildGroups(service);
   if (!groupFirst) return groupFirst.error();
   built.groupFirst = *groupFirst;
   if (service.pick) {
     const auto pickCell = cells_.acquire(service.pick->cells);
-    if (!pickCell) {
-      releaseGroups(built.groupFirst);
-      return pickCell.error();
-    }
+    if (!pickCell) return pickCell.error();
     built.pickCell = *pickCell;
   }
   const auto index = descriptorIds_.allocate();
+  if (!index) return Error::fromErrno("descriptors", ENOSPC);
+  built.descriptorIndex = *index;
   sm_descriptor descriptor{};
   encodeAddress(service.vip.ip, descriptor.addr_be);
   descriptor.port_be = encodePort(service.vip.port);
@@ -156,15 +199,10 @@ Result<MapWriter::Installed> MapWriter::build(std::uint32_t id, const LbService&
   descriptor.pick_size = service.pickSize;
   descriptor.flags = service.flags;
   descriptor.affinity_s = service.affinitySeconds;
-  Status written = index ? store_.writeDescriptor(*index, descriptor)
-                         : Status(Error::fromErrno("descriptors", ENOSPC));
+  descriptor.ipv4_only = others.ipv4Only.descriptorIndex;
+  descriptor.ipv6_only = others.ipv6Only.descriptorIndex;
   ++writes_;
-  if (index) built.descriptorIndex = *index;
-  if (!written) {
-    freeBuilt(built);
-    return written.error();
-  }
-  return built;
+  return store_.writeDescriptor(*index, descriptor);
 }
 
 void MapWriter::releaseGroups(std::uint32_t groupFirst) {
@@ -176,27 +214,22 @@ void MapWriter::releaseGroups(std::uint32_t groupFirst) {
   }
 }
 
-void MapWriter::freeBuilt(const Installed& built) {
+void MapWriter::freeTables(const Tables& built) {
   releaseGroups(built.groupFirst);
   cells_.release(built.pickCell);
   if (built.descriptorIndex != 0) descriptorIds_.release(built.descriptorIndex);
 }
 
-bool MapWriter::unchanged(const Installed& installed, const LbService& wanted) const {
-  const LbService& have = *installed.service;
-  if (&have == &wanted) return true;
-  return have.name == wanted.name && have.pickSize == wanted.pickSize &&
-         have.flags == wanted.flags && have.affinitySeconds == wanted.affinitySeconds &&
-         have.sameLegs(wanted) && sameTable(have.pick, wanted.pick) &&
-         std::equal(have.groups.begin(), have.groups.end(), wanted.groups.begin(),
-                    wanted.groups.end(),
-                    [](const auto& a, const auto& b) { return a == b || sameGroup(*a, *b); });
+void MapWriter::freeBuilt(const Installed& built) {
+  for (const Tables* tables : {&built.tables, &built.ipv4Only, &built.ipv6Only}) {
+    freeTables(*tables);
+  }
 }
 
 // A new VIP: its name, its head, and last the key that makes it reachable.
 Status MapWriter::enter(const VipKey& key, Installed& built) {
   auto done = store_.writeName(SM_NAME_SERVICE, built.id, built.service->name);
-  if (done) done = store_.publish(built.id, built.descriptorIndex);
+  if (done) done = store_.publish(built.id, built.tables.descriptorIndex);
   if (done) done = store_.insertFrontend(key, built.id);
   writes_ += 3;
   return done;
@@ -207,7 +240,7 @@ Status MapWriter::install(const VipKey& key, const std::shared_ptr<const LbServi
   const auto found = services_.find(key);
   if (found != services_.end()) {
     Installed& installed = found->second;
-    if (unchanged(installed, *service)) {
+    if (sameTables(*installed.service, *service)) {
       installed.service = service;
       return {};
     }
@@ -219,7 +252,7 @@ Status MapWriter::install(const VipKey& key, const std::shared_ptr<const LbServi
       done = store_.writeName(SM_NAME_SERVICE, installed.id, service->name);
       ++writes_;
     }
-    if (done) done = store_.publish(installed.id, built->descriptorIndex);
+    if (done) done = store_.publish(installed.id, built->tables.descriptorIndex);
     ++writes_;
     if (!done) {
       freeBuilt(*built);
@@ -290,10 +323,12 @@ void MapWriter::retireIds(const std::vector<HeldService>& held) {
   if (!held.empty()) {
     std::set<std::uint32_t> named;
     for (const HeldService& one : held) {
-      for (const auto& group : services_.at(one.key).service->groups) {
-        const auto ids = ids_.endpointIds(group->cluster, group->hosts);
-        named.insert(ids.begin(), ids.end());
-      }
+      eachOf(*services_.at(one.key).service, [&](const LbService& service) {
+        for (const auto& group : service.groups) {
+          const auto ids = ids_.endpointIds(*group);
+          named.insert(ids.begin(), ids.end());
+        }
+      });
     }
     ids_.keepRetired(retired, named);
   }
@@ -400,7 +435,7 @@ bool MapWriter::isApplied(const std::string& name,
 }
 
 TableExtents MapWriter::extentsWith(const LbTables& tables) const {
-  std::size_t clusters = 0, endpoints = 0, services = 0, groups = 0, cells = 0;
+  std::size_t clusters = 0, endpoints = 0, descriptors = 0, groups = 0, cells = 0;
   for (const auto& [name, cluster] : tables.clusters) {
     if (isApplied(name, cluster)) continue;
     clusters += ids_.clusterId(name) == SM_NONE ? 1 : 0;
@@ -413,18 +448,20 @@ TableExtents MapWriter::extentsWith(const LbTables& tables) const {
   };
   for (const auto& [key, service] : tables.services) {
     const auto found = services_.find(key);
-    if (found != services_.end() && unchanged(found->second, *service)) continue;
-    ++services;
-    groups += service->groups.size();
-    count(service->pick);
-    for (const auto& group : service->groups) {
-      if (!counted.insert(group.get()).second) continue;
-      cells += (group->hosts.size() + 3) / 4;
-      count(group->table);
-    }
+    if (found != services_.end() && sameTables(*found->second.service, *service)) continue;
+    eachOf(*service, [&](const LbService& one) {
+      ++descriptors;
+      groups += one.groups.size();
+      count(one.pick);
+      for (const auto& group : one.groups) {
+        if (!counted.insert(group.get()).second) continue;
+        cells += (group->hosts.size() + 3) / 4;
+        count(group->table);
+      }
+    });
   }
   const auto extent = [](std::size_t more, auto after) { return more == 0 ? 0 : after(more); };
-  return {extent(services, [&](std::size_t n) { return descriptorIds_.extentAfter(n); }),
+  return {extent(descriptors, [&](std::size_t n) { return descriptorIds_.extentAfter(n); }),
           extent(groups, [&](std::size_t n) { return groups_.extentAfter(n); }),
           extent(cells, [&](std::size_t n) { return cells_.extentAfter(n); }),
           extent(endpoints, [&](std::size_t n) { return ids_.endpointsAfter(n); }),
@@ -438,30 +475,49 @@ WriteReport MapWriter::reap() {
 }
 
 void MapWriter::adoptService(const VipKey& key, const ImageService& image, WriteReport& report) {
-  const auto broken = [&](const char* what) {
-    report.errors.push_back(key.vip.toString() + ": " + what + "; removed");
+  Installed adopted;
+  adopted.id = image.id;
+  adopted.service = image.service;
+  Status sound;
+  const auto take = [&](const ImageService& one, Tables& into) {
+    if (!sound) return;
+    auto tables = adoptTables(one);
+    if (tables) {
+      into = *tables;
+    } else {
+      sound = tables.error();
+    }
+  };
+  if (!serviceIds_.take(image.id)) sound = Error("its service id is taken or out of range");
+  take(image, adopted.tables);
+  if (image.ipv4Only) take(*image.ipv4Only, adopted.ipv4Only);
+  if (image.ipv6Only) take(*image.ipv6Only, adopted.ipv6Only);
+  if (!sound) {
+    report.errors.push_back(key.vip.toString() + ": " + sound.error().message() + "; removed");
     note(store_.eraseFrontend(key), report);
     ++report.writes;
-  };
-  if (!serviceIds_.take(image.id)) return broken("its service id is taken or out of range");
-  if (!descriptorIds_.take(image.descriptorIndex)) return broken("its descriptor is taken");
-  bool sound = true;
+    return;
+  }
+  services_[key] = std::move(adopted);
+}
+
+Result<MapWriter::Tables> MapWriter::adoptTables(const ImageService& image) {
+  if (!descriptorIds_.take(image.descriptorIndex)) return Error("its descriptor is taken");
   std::vector<sm_group> run = image.groups;
-  for (std::size_t i = 0; i < run.size(); ++i) run[i].cursor = 0;
+  for (sm_group& group : run) group.cursor = 0;
   const bool known = groups_.contains(image.descriptor.group_first);
-  sound = groups_.adopt(image.descriptor.group_first, run);
+  bool sound = groups_.adopt(image.descriptor.group_first, run);
   for (std::size_t i = 0; sound && !known && i < run.size(); ++i) {
     const LbGroup& group = *image.service->groups[i];
-    sound =
-        cells_.adopt(run[i].host_cell, encodeHosts(ids_.endpointIds(group.cluster, group.hosts)));
+    sound = cells_.adopt(run[i].host_cell, encodeHosts(ids_.endpointIds(group)));
     if (sound && group.table) sound = cells_.adopt(run[i].table_cell, group.table->cells);
   }
   if (sound && image.service->pick) {
     sound = cells_.adopt(image.descriptor.pick_cell, image.service->pick->cells);
   }
-  if (!sound) return broken("its tables overlap others");
-  services_[key] = Installed{image.id, image.descriptorIndex, image.descriptor.group_first,
-                             image.service->pick ? image.descriptor.pick_cell : 0, image.service};
+  if (!sound) return Error("its tables overlap others");
+  return Tables{image.descriptorIndex, image.descriptor.group_first,
+                image.service->pick ? image.descriptor.pick_cell : 0};
 }
 
 WriteReport MapWriter::adopt(const KernelImage& image) {

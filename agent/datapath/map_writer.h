@@ -69,27 +69,36 @@ class MapWriter {
   std::size_t services() const { return services_.size(); }
 
  private:
-  struct Installed {
-    std::uint32_t id = 0;
-    std::uint32_t descriptorIndex = 0;
+  // A descriptor and what it leads to.
+  struct Tables {
+    std::uint32_t descriptorIndex = 0;  // 0: none
     std::uint32_t groupFirst = 0;
     std::uint32_t pickCell = 0;
+  };
+  struct Installed {
+    std::uint32_t id = 0;
+    Tables tables;
+    Tables ipv4Only;
+    Tables ipv6Only;
     std::shared_ptr<const LbService> service;
   };
 
   Status install(const VipKey& key, const std::shared_ptr<const LbService>& service,
                  WriteReport& report);
   Result<Installed> build(std::uint32_t id, const LbService& service);
+  Status buildAll(const LbService& service, Installed& built);
+  Status buildTables(std::uint32_t id, const LbService& service, const Installed& others,
+                     Tables& built);
   Result<std::uint32_t> buildGroups(const LbService& service);
   Result<sm_group> buildGroup(const LbGroup& group);
   Status enter(const VipKey& key, Installed& built);
-  bool unchanged(const Installed& installed, const LbService& wanted) const;
 
   // What the tables extend to once `tables` are in them, at most.
   TableExtents extentsWith(const LbTables& tables) const;
   bool isApplied(const std::string& name, const std::shared_ptr<const LbCluster>& cluster) const;
 
   void freeBuilt(const Installed& built);
+  void freeTables(const Tables& built);
   void releaseGroups(std::uint32_t groupFirst);
   void removeGone(const LbTables& tables, WriteReport& report);
   void retire(Installed replaced, bool withId);
@@ -100,6 +109,7 @@ class MapWriter {
                                            const std::vector<HeldService>& held);
 
   void adoptService(const VipKey& key, const ImageService& image, WriteReport& report);
+  Result<Tables> adoptTables(const ImageService& image);
   void note(const Status& status, WriteReport& report);
 
   TableStore& store_;

@@ -1,6 +1,7 @@
 #include "datapath/service_summary.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -51,7 +52,36 @@ void sortClusters(const std::map<std::string, double>& shares, std::vector<Clust
   });
 }
 
+// The percentage of connections that are refused for want of an address.
+double unreachedPercent(const LbService& service) {
+  const std::vector<double> shares = groupShares(service);
+  double refused = 0;
+  for (std::size_t i = 0; i < service.groups.size(); ++i) {
+    if (service.groups[i]->reason == SM_REASON_NO_REACHABLE) refused += shares[i];
+  }
+  return refused * 100;
+}
+
+std::vector<Unreached> unreachedOf(const LbService& service) {
+  std::vector<Unreached> out;
+  const auto add = [&out](const std::string& sockets,
+                          const std::shared_ptr<const LbService>& only) {
+    const double percent = only ? unreachedPercent(*only) : 0;
+    if (percent > 0) out.push_back({sockets, percent});
+  };
+  add("IPv4", service.ipv4Only);
+  add("IPv6-only", service.ipv6Only);
+  return out;
+}
+
 }  // namespace
+
+std::string Unreached::text() const {
+  constexpr double kAll = 99.9999;
+  if (percent > kAll) return "no endpoint for " + sockets + " sockets";
+  return "no endpoint for " + std::to_string(std::lround(percent)) + "% of the connections of " +
+         sockets + " sockets";
+}
 
 std::string serviceStateName(ServiceState state) {
   switch (state) {
@@ -110,6 +140,7 @@ ServiceSummary summarize(const LbService& service) {
   out.state = stateOf(balanced, refused, leftAlone);
   out.reasons.assign(reasons.begin(), reasons.end());
   out.hosts = static_cast<std::uint32_t>(hosts.size());
+  out.unreached = unreachedOf(service);
   sortClusters(clusters, out.clusters);
   return out;
 }

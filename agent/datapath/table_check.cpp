@@ -101,6 +101,12 @@ Status checkTables(const LbService& service) {
       return ok.error().in("groups[" + std::to_string(i) + "]");
     }
   }
+  for (const auto& only : {service.ipv4Only, service.ipv6Only}) {
+    if (!only) continue;
+    if (auto ok = checkTables(*only); !ok) {
+      return ok.error().in(only == service.ipv4Only ? "ipv4_only" : "ipv6_only");
+    }
+  }
   return {};
 }
 

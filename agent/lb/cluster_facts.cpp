@@ -49,8 +49,8 @@ LbCluster clusterFacts(const std::string& name, const Cluster* cluster,
   if (assignment != nullptr) {
     for (const LocalityEndpoints& group : assignment->localities) {
       for (const Endpoint& endpoint : group.endpoints) {
-        facts.endpoints.push_back(
-            {endpoint.address, group.locality, group.priority, endpoint.weight, endpoint.health});
+        facts.endpoints.push_back({endpoint.address, group.locality, group.priority,
+                                   endpoint.weight, endpoint.health, endpoint.otherAddress});
       }
     }
   }

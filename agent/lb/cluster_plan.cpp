@@ -98,14 +98,15 @@ bool hasEndpoints(const LoadAssignment& assignment) {
                      [](const LocalityEndpoints& one) { return !one.endpoints.empty(); });
 }
 
-void shareGroups(ClusterPlan& plan, const ClusterPlan* before) {
-  if (before == nullptr) return;
-  const std::size_t common = std::min(plan.groups.size(), before->groups.size());
-  for (std::size_t i = 0; i < common; ++i) {
+// `plan`, of whose groups those that are as `before` had them are the same objects.
+PlanPtr shareGroups(ClusterPlan plan, const ClusterPlan* before) {
+  const std::size_t known = before == nullptr ? 0 : before->groups.size();
+  for (std::size_t i = 0; i < std::min(plan.groups.size(), known); ++i) {
     if (*plan.groups[i].group == *before->groups[i].group) {
       plan.groups[i].group = before->groups[i].group;
     }
   }
+  return std::make_shared<const ClusterPlan>(std::move(plan));
 }
 
 // All eligible hosts are healthy ones of one priority: were they ejected, no other would do.
@@ -122,25 +123,96 @@ bool eligibleAreOneSet(const PrioritySet& set) {
   return sets == 1;
 }
 
-void planPolicy(const PlanInputs& inputs, CellPool& pool, const SubsetChoice& subset,
-                ClusterPlan& plan) {
+ClusterPlan refusingPlan(const PlanInputs& inputs, sm_reason reason) {
+  ClusterPlan plan;
+  plan.hashing = isHashing(inputs.cluster.lb.policy);
+  plan.rewriting = true;
+  plan.groups.push_back({1, verdict(SM_POLICY_REFUSE, reason, inputs.cluster.name)});
+  return plan;
+}
+
+// The plan over the hosts of a subset, or over all of them.
+ClusterPlan planPolicy(const PlanInputs& inputs, CellPool& pool, const SubsetChoice& subset) {
   const LoadBalancing& lb = inputs.cluster.lb;
+  ClusterPlan plan;
+  plan.hashing = isHashing(lb.policy);
+  plan.rewriting = true;
   const PrioritySet set = hostsOf(inputs, subset);
   const std::uint32_t factor = inputs.assignment.overprovisioningFactor;
   const PriorityLoads loads = priorityLoads(
       set, {factor, inputs.assignment.weightedPriorityHealth, lb.healthyPanicThresholdPercent});
+  const bool noPanic = lb.healthyPanicThresholdPercent < 1 && !subset.anyInPanic;
   const GroupContext context{
       inputs.cluster, pool,
       hasEndpoints(inputs.assignment) ? SM_REASON_NO_HEALTHY : SM_REASON_NO_ENDPOINTS,
-      lb.healthyPanicThresholdPercent < 1 && eligibleAreOneSet(set), inputs.weightedRandom};
+      noPanic && eligibleAreOneSet(set), inputs.weightedRandom};
   const LocalityMode mode = modeOf(lb);
   if (plan.hashing) {
     planHash(context, set, loads, mode == LocalityMode::kLocalityWeighted, plan);
-    return;
+    return plan;
   }
   const LocalityRules rules{mode, factor, lb.healthyPanicThresholdPercent, lb.zoneAware,
                             inputs.localCluster};
   plan.groups = weightGroups(context, hostsSources(set, loads, rules));
+  return plan;
+}
+
+bool refuses(const SharedGroup& group) {
+  return group.group->policy == SM_POLICY_REFUSE;
+}
+
+// By hash mod 100: connections for which `plan` has no host go where `any` sends the same hash.
+void fallBackByHash(ClusterPlan& plan, const ClusterPlan& any) {
+  const auto first = static_cast<std::uint32_t>(plan.groups.size());
+  for (std::uint32_t i = 0; i < plan.byHash.size(); ++i) {
+    if (!refuses(plan.groups[plan.byHash[i]])) continue;
+    plan.byHash[i] = first + (any.byHash.empty() ? 0 : any.byHash[i]);
+  }
+  plan.groups.insert(plan.groups.end(), any.groups.begin(), any.groups.end());
+  for (std::uint32_t g = 0; g < plan.groups.size(); ++g) {
+    const auto words = std::count(plan.byHash.begin(), plan.byHash.end(), g);
+    plan.groups[g].share = static_cast<double>(words) / static_cast<double>(plan.byHash.size());
+  }
+}
+
+// Connections for which `plan` has no host go by `any`.
+ClusterPlan withFallback(ClusterPlan plan, const ClusterPlan& any) {
+  if (std::none_of(plan.groups.begin(), plan.groups.end(), refuses)) return plan;
+  if (std::all_of(plan.groups.begin(), plan.groups.end(), refuses)) return any;
+  if (!plan.byHash.empty()) {
+    fallBackByHash(plan, any);
+    return plan;
+  }
+  double refused = 0;
+  for (const SharedGroup& group : plan.groups) refused += refuses(group) ? group.share : 0;
+  std::erase_if(plan.groups, refuses);
+  for (const SharedGroup& group : any.groups) {
+    plan.groups.push_back({refused * group.share, group.group});
+  }
+  return plan;
+}
+
+// Which endpoints of `assignment` the leg's metadata leaves over.
+SubsetChoice subsetOf(const PlanInputs& inputs, const LoadAssignment& assignment) {
+  if (!inputs.cluster.lb.subset) return {};
+  return chooseSubset(*inputs.cluster.lb.subset, inputs.criteria, assignment);
+}
+
+// The plan over `inputs.assignment`, of which the hosts out of reach were taken away before;
+// `whole` has them all.
+ClusterPlan planReachable(const PlanInputs& inputs, CellPool& pool, const LoadAssignment& whole) {
+  if (hasEndpoints(whole) && !hasEndpoints(inputs.assignment)) {
+    return refusingPlan(inputs, SM_REASON_NO_REACHABLE);
+  }
+  const SubsetChoice subset = subsetOf(inputs, inputs.assignment);
+  if (!subset.none) {
+    ClusterPlan plan = planPolicy(inputs, pool, subset);
+    return subset.anyInPanic ? withFallback(std::move(plan), planPolicy(inputs, pool, {})) : plan;
+  }
+  if (subset.anyInPanic) return planPolicy(inputs, pool, {});
+  if (!hasEndpoints(whole)) return refusingPlan(inputs, SM_REASON_NO_ENDPOINTS);
+  const bool matchesOthers = &whole != &inputs.assignment && !subsetOf(inputs, whole).none;
+  return refusingPlan(inputs, matchesOthers ? SM_REASON_NO_REACHABLE : SM_REASON_NO_SUBSET);
 }
 
 }  // namespace
@@ -152,37 +224,34 @@ sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignme
   return assignment == nullptr ? SM_REASON_ENDPOINTS_UNKNOWN : SM_REASON_NONE;
 }
 
-std::shared_ptr<const ClusterPlan> leaveAlonePlan(const std::string& cluster, sm_reason reason) {
+const PlanPtr& ClusterPlans::of(Reach reach) const {
+  if (reach == Reach::kIpv4) return ipv4Only;
+  return reach == Reach::kIpv6 ? ipv6Only : both;
+}
+
+PlanInputs PlanInputs::over(const LoadAssignment& other) const {
+  return {cluster, other,        criteria, ejected,        nodeLocality,
+          ages,    localCluster, now,      weightedRandom, reach};
+}
+
+PlanPtr leaveAlonePlan(const std::string& cluster, sm_reason reason) {
   auto plan = std::make_shared<ClusterPlan>();
   plan->groups.push_back({1, verdict(SM_POLICY_LEAVE_ALONE, reason, cluster)});
   return plan;
 }
 
-std::shared_ptr<const ClusterPlan> absentPlan(const std::string& cluster) {
+PlanPtr absentPlan(const std::string& cluster) {
   auto plan = std::make_shared<ClusterPlan>();
   plan->rewriting = true;
   plan->groups.push_back({1, verdict(SM_POLICY_REFUSE, SM_REASON_CLUSTER_ABSENT, cluster)});
   return plan;
 }
 
-std::shared_ptr<const ClusterPlan> planCluster(const PlanInputs& inputs, CellPool& pool,
-                                               const ClusterPlan* before) {
-  auto plan = std::make_shared<ClusterPlan>();
-  plan->hashing = isHashing(inputs.cluster.lb.policy);
-  plan->rewriting = true;
-  SubsetChoice subset;
-  if (inputs.cluster.lb.subset) {
-    subset = chooseSubset(*inputs.cluster.lb.subset, inputs.criteria, inputs.assignment);
-  }
-  if (subset.none) {
-    const sm_reason reason =
-        hasEndpoints(inputs.assignment) ? SM_REASON_NO_SUBSET : SM_REASON_NO_ENDPOINTS;
-    plan->groups.push_back({1, verdict(SM_POLICY_REFUSE, reason, inputs.cluster.name)});
-  } else {
-    planPolicy(inputs, pool, subset, *plan);
-  }
-  shareGroups(*plan, before);
-  return plan;
+PlanPtr planCluster(const PlanInputs& inputs, CellPool& pool, const ClusterPlan* before) {
+  const LoadAssignment& whole = inputs.assignment;
+  if (inputs.reach == Reach::kBoth) return shareGroups(planReachable(inputs, pool, whole), before);
+  const LoadAssignment kept = reachable(whole, inputs.reach);
+  return shareGroups(planReachable(inputs.over(kept), pool, whole), before);
 }
 
 }  // namespace sockmesh

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lb/group_builder.h"
+#include "lb/reach.h"
 #include "lb/slow_start.h"
 #include "model/snapshot.h"
 
@@ -23,6 +24,16 @@ struct ClusterPlan {
   bool rewriting = false;  // not left alone
 };
 
+using PlanPtr = std::shared_ptr<const ClusterPlan>;
+
+// A cluster's plans by what a socket can reach; the same object wherever they do not differ.
+struct ClusterPlans {
+  PlanPtr both;
+  PlanPtr ipv4Only;
+  PlanPtr ipv6Only;
+  const PlanPtr& of(Reach reach) const;
+};
+
 // Everything that a plan depends on.
 struct PlanInputs {
   const Cluster& cluster;
@@ -34,6 +45,12 @@ struct PlanInputs {
   const HostSet* localCluster = nullptr;  // of zone-aware routing; null: unknown
   Nanos now{0};
   bool weightedRandom = false;  // see CompilerOptions
+  // The plan is the one that the cluster would have if only the hosts that such a socket reaches
+  // existed.
+  Reach reach = Reach::kBoth;
+
+  // The same with another assignment.
+  PlanInputs over(const LoadAssignment& other) const;
 };
 
 // Why connections to this cluster are left alone, or SM_REASON_NONE. `cluster` and `assignment` are
@@ -41,12 +58,11 @@ struct PlanInputs {
 sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignment);
 
 // A plan that leaves alone for this reason.
-std::shared_ptr<const ClusterPlan> leaveAlonePlan(const std::string& cluster, sm_reason reason);
+PlanPtr leaveAlonePlan(const std::string& cluster, sm_reason reason);
 // A plan that refuses, for a cluster that does not exist.
-std::shared_ptr<const ClusterPlan> absentPlan(const std::string& cluster);
+PlanPtr absentPlan(const std::string& cluster);
 
 // Groups equal to those of `before` (may be null) are the same objects.
-std::shared_ptr<const ClusterPlan> planCluster(const PlanInputs& inputs, CellPool& pool,
-                                               const ClusterPlan* before);
+PlanPtr planCluster(const PlanInputs& inputs, CellPool& pool, const ClusterPlan* before);
 
 }  // namespace sockmesh

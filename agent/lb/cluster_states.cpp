@@ -124,6 +124,7 @@ void ClusterStates::refresh(ClusterState& state) {
     state.ages.observe(*state.effective, now_);
     state.nextChange = earlier(state.nextChange, state.ages.nextChange(slowStart, now_));
   }
+  state.families = state.effective ? familiesOf(*state.effective) : Families{};
   auto facts = clusterFacts(state.name, inputs.cluster.get(), state.effective.get());
   if (!state.facts || *state.facts != facts) {
     state.facts = std::make_shared<const LbCluster>(std::move(facts));
@@ -132,22 +133,30 @@ void ClusterStates::refresh(ClusterState& state) {
   state.plansBefore = std::exchange(state.plans, {});
 }
 
-PlanPtr ClusterStates::plan(ClusterState& state, const MetadataStruct& metadata) {
+const ClusterPlans& ClusterStates::plans(ClusterState& state, const MetadataStruct& metadata) {
   static const MetadataStruct kNoCriteria;
   const ClusterInputs& inputs = state.inputs;
   const bool subset = inputs.cluster && inputs.cluster->lb.subset;
   const MetadataStruct& criteria = subset ? metadata : kNoCriteria;
-  PlanPtr& known = state.plans[criteria];
-  if (known) return known;
+  ClusterPlans& known = state.plans[criteria];
+  if (known.both) return known;
   if (inputs.absent) {
-    known = absentPlan(state.name);
+    const PlanPtr plan = absentPlan(state.name);
+    known = {plan, plan, plan};
     return known;
   }
   const sm_reason reason = leftAloneReason(inputs.cluster.get(), state.effective.get());
-  if (reason != SM_REASON_NONE) {
-    known = leaveAlonePlan(state.name, reason);
-    return known;
+  if (reason == SM_REASON_NONE) {
+    known = makePlans(state, criteria);
+  } else {
+    const PlanPtr plan = leaveAlonePlan(state.name, reason);
+    known = {plan, plan, plan};
   }
+  return known;
+}
+
+ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataStruct& criteria) {
+  const ClusterInputs& inputs = state.inputs;
   std::optional<PrioritySet> callers;
   if (inputs.callers) {
     HostFacts facts;
@@ -155,19 +164,28 @@ PlanPtr ClusterStates::plan(ClusterState& state, const MetadataStruct& metadata)
     facts.nodeLocality = options_.nodeLocality;
     callers = prioritySet(*inputs.callers, facts);
   }
-  const PlanInputs all{*inputs.cluster,
-                       *state.effective,
-                       criteria,
-                       inputs.ejected,
-                       options_.nodeLocality,
-                       state.ages,
-                       callers ? &callers->front() : nullptr,
-                       now_,
-                       options_.weightedRandom};
-  const auto before = state.plansBefore.find(criteria);
-  known =
-      planCluster(all, pool_, before == state.plansBefore.end() ? nullptr : before->second.get());
-  return known;
+  PlanInputs all{*inputs.cluster,
+                 *state.effective,
+                 criteria,
+                 inputs.ejected,
+                 options_.nodeLocality,
+                 state.ages,
+                 callers ? &callers->front() : nullptr,
+                 now_,
+                 options_.weightedRandom,
+                 Reach::kBoth};
+  const auto found = state.plansBefore.find(criteria);
+  const ClusterPlans before = found == state.plansBefore.end() ? ClusterPlans{} : found->second;
+  ClusterPlans made;
+  made.both = planCluster(all, pool_, before.both.get());
+  const auto only = [&](Reach reach) {
+    if (state.families.all(reach)) return made.both;
+    all.reach = reach;
+    return planCluster(all, pool_, before.of(reach).get());
+  };
+  made.ipv4Only = only(Reach::kIpv4);
+  made.ipv6Only = only(Reach::kIpv6);
+  return made;
 }
 
 void ClusterStates::end() {

@@ -18,8 +18,6 @@
 
 namespace sockmesh {
 
-using PlanPtr = std::shared_ptr<const ClusterPlan>;
-
 // What decides about a cluster's tables. Resources are compared by identity: a new object is news.
 struct ClusterInputs {
   std::shared_ptr<const Cluster> cluster;          // null: unknown or absent
@@ -42,9 +40,10 @@ struct ClusterState {
   SlowStartAges ages;
   std::optional<Nanos> nextChange;
   std::shared_ptr<const LbCluster> facts;
+  Families families;  // of the effective assignment
   // By the criteria of a leg; without a subset configuration all legs share one without criteria.
-  std::map<MetadataStruct, PlanPtr> plans;
-  std::map<MetadataStruct, PlanPtr> plansBefore;  // of the inputs before these, during a run
+  std::map<MetadataStruct, ClusterPlans> plans;
+  std::map<MetadataStruct, ClusterPlans> plansBefore;  // of the inputs before these, during a run
 };
 
 class ClusterStates {
@@ -59,7 +58,7 @@ class ClusterStates {
   // run.
   ClusterState& use(const std::string& name);
   void use(ClusterState& state) { state.usedIn = run_; }
-  PlanPtr plan(ClusterState& state, const MetadataStruct& metadata);
+  const ClusterPlans& plans(ClusterState& state, const MetadataStruct& metadata);
   // Ends a run: forgets clusters that were not used in it.
   void end();
 
@@ -74,6 +73,7 @@ class ClusterStates {
   std::shared_ptr<const LoadAssignment> callersAssignment() const;
   void update(ClusterState& state, ClusterInputs seen);
   void refresh(ClusterState& state);
+  ClusterPlans makePlans(const ClusterState& state, const MetadataStruct& criteria);
 
   const CompilerOptions& options_;
   CellPool& pool_;

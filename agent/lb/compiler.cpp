@@ -24,6 +24,42 @@ bool sameVips(const Listener* before, const Listener& now) {
          before->protocol == now.protocol;
 }
 
+// A listener's service, as sockets of each reach have it.
+class ByReach {
+ public:
+  ByReach(const Listener& listener, const std::vector<ServiceLeg>& legs, CellPool& pool)
+      : both_(buildService(listener, legs, Reach::kBoth, pool)) {
+    if (differs(legs, Reach::kIpv4)) ipv4_ = buildService(listener, legs, Reach::kIpv4, pool);
+    if (differs(legs, Reach::kIpv6)) ipv6_ = buildService(listener, legs, Reach::kIpv6, pool);
+  }
+
+  // A VIP whose own family leads to every host has no other choices: a socket that cannot reach
+  // that family cannot ask for this VIP either, and the kernel says so.
+  LbService serviceOf(const SocketAddress& vip, std::uint32_t affinitySeconds) const {
+    LbService service = both_;
+    const auto name = [&](LbService& one) {
+      one.vip = vip;
+      one.affinitySeconds = affinitySeconds;
+    };
+    name(service);
+    const auto only = [&](std::optional<LbService> one) -> std::shared_ptr<const LbService> {
+      if (!one) return nullptr;
+      name(*one);
+      return std::make_shared<const LbService>(std::move(*one));
+    };
+    if (vip.ip.isV4() ? ipv4_.has_value() : ipv6_.has_value()) {
+      service.ipv4Only = only(ipv4_);
+      service.ipv6Only = only(ipv6_);
+    }
+    return service;
+  }
+
+ private:
+  LbService both_;
+  std::optional<LbService> ipv4_;
+  std::optional<LbService> ipv6_;
+};
+
 }  // namespace
 
 std::uint32_t AffinityOptions::secondsOf(const std::string& service,
@@ -95,15 +131,15 @@ void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Li
     ClusterState& cluster = clusters.use(leg.name);
     state.clusters.push_back(&cluster);
     legs.push_back(
-        {cluster.inputs.cluster.get(), leg.weight, clusters.plan(cluster, leg.metadataMatch)});
+        {cluster.inputs.cluster.get(), leg.weight, clusters.plans(cluster, leg.metadataMatch)});
   }
-  LbService service = buildService(*listener, legs, pool);
+  const ByReach byReach(*listener, legs, pool);
   std::vector<std::shared_ptr<const LbService>> services;
   for (const SocketAddress& vip : listener->addresses) {
     const auto again = [&](const auto& made) { return made->vip == vip; };
     if (std::any_of(services.begin(), services.end(), again)) continue;
-    service.vip = vip;
-    service.affinitySeconds = options.affinity.secondsOf(listener->name, vip);
+    const LbService service =
+        byReach.serviceOf(vip, options.affinity.secondsOf(listener->name, vip));
     const auto same = std::find_if(state.services.begin(), state.services.end(),
                                    [&](const auto& known) { return *known == service; });
     services.push_back(same != state.services.end() ? *same

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
+#include <functional>
+#include <queue>
 
 #include "lb/cell_table.h"
 #include "lb/hash.h"
@@ -51,6 +54,81 @@ std::vector<Permutation> permutations(std::span<const HashHost> hosts, std::uint
   return result;
 }
 
+// Envoy's Maglev table. In each iteration the heaviest host takes a slot, the others in proportion.
+// Envoy asks every host in every iteration; here a host much lighter than the heaviest one waits
+// for the iteration in which it is due, so that many of them cost nothing meanwhile.
+class MaglevFiller {
+ public:
+  MaglevFiller(std::span<const HashHost> hosts, std::uint64_t tableSize)
+      : table_(tableSize, kUnset), walks_(permutations(hosts, tableSize)) {
+    for (const Permutation& walk : walks_) heaviest_ = std::max(heaviest_, walk.weight);
+    for (std::uint32_t i = 0; i < walks_.size(); ++i) {
+      if (walks_[i].weight * kMuchLighter < heaviest_) {
+        waiting_.push({1, i});
+      } else {
+        asked_.push_back(i);
+      }
+    }
+  }
+
+  std::vector<std::uint32_t> fill() {
+    for (double iteration = 1; filled_ < table_.size(); ++iteration) iterate(iteration);
+    return std::move(table_);
+  }
+
+ private:
+  static constexpr double kMuchLighter = 16;
+  struct Turn {
+    double iteration = 0;  // counted in a double, as Envoy does
+    std::uint32_t walk = 0;
+    auto operator<=>(const Turn&) const = default;
+  };
+
+  // Hosts go by their order.
+  void iterate(double iteration) {
+    std::size_t at = 0;
+    while (filled_ < table_.size()) {
+      const bool isDue = !waiting_.empty() && waiting_.top().iteration <= iteration;
+      if (isDue && (at == asked_.size() || waiting_.top().walk < asked_[at])) {
+        const std::uint32_t index = waiting_.top().walk;
+        waiting_.pop();
+        take(walks_[index]);
+        waiting_.push({dueAfter(iteration, walks_[index]), index});
+      } else if (at < asked_.size()) {
+        Permutation& walk = walks_[asked_[at++]];
+        if (iteration * walk.weight >= walk.target) take(walk);
+      } else {
+        return;
+      }
+    }
+  }
+
+  void take(Permutation& walk) {
+    walk.target += heaviest_;
+    while (table_[walk.next] != kUnset) {
+      walk.next += walk.skip;
+      if (walk.next >= table_.size()) walk.next -= table_.size();
+    }
+    table_[walk.next] = walk.host;
+    ++filled_;
+  }
+
+  // The first iteration after this one in which Envoy's own comparison holds. The quotient may be
+  // off by its rounding.
+  static double dueAfter(double iteration, const Permutation& walk) {
+    double due = std::max(iteration + 1, std::floor(walk.target / walk.weight) - 1);
+    while (due * walk.weight < walk.target) ++due;
+    return due;
+  }
+
+  std::vector<std::uint32_t> table_;
+  std::vector<Permutation> walks_;
+  double heaviest_ = 0;
+  std::uint64_t filled_ = 0;
+  std::vector<std::uint32_t> asked_;  // in every iteration
+  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> waiting_;
+};
+
 // The longest walk: from a bucket's start to its last possible choice, the first entry beyond it.
 std::uint32_t longestWalk(const std::vector<std::uint32_t>& starts, std::uint32_t entries) {
   std::uint32_t longest = 0;
@@ -59,6 +137,59 @@ std::uint32_t longestWalk(const std::vector<std::uint32_t>& starts, std::uint32_
     longest = std::max(longest, end - starts[b] + (end < entries ? 1 : 0));
   }
   return longest;
+}
+
+// "KEY_0", "KEY_1", ...: what a host's entries are the hashes of.
+class NumberedKey {
+ public:
+  explicit NumberedKey(const std::string& key) : text_(key + "_"), length_(text_.size()) {
+    text_.resize(length_ + 20);  // digits of a 64-bit number
+  }
+  // Valid until the next call.
+  std::string_view numbered(std::uint64_t number) {
+    char* end = std::to_chars(text_.data() + length_, text_.data() + text_.size(), number).ptr;
+    return {text_.data(), static_cast<std::size_t>(end - text_.data())};
+  }
+
+ private:
+  std::string text_;
+  std::size_t length_;
+};
+
+// Sorts hashes, which are spread evenly: into as many parts as there are two bytes, and these one
+// by one. A ring of the largest size takes a fraction of the time that way.
+std::vector<RingEntry> sorted(std::vector<RingEntry> entries) {
+  constexpr std::size_t kParts = 65536;
+  constexpr unsigned kShift = 48;
+  if (entries.size() < kParts) {
+    std::sort(entries.begin(), entries.end());
+    return entries;
+  }
+  std::vector<std::size_t> ends(kParts + 1);
+  for (const RingEntry& entry : entries) ++ends[(entry.hash >> kShift) + 1];
+  for (std::size_t part = 1; part <= kParts; ++part) ends[part] += ends[part - 1];
+  std::vector<RingEntry> parts(entries.size());
+  for (const RingEntry& entry : entries) parts[ends[entry.hash >> kShift]++] = entry;
+  // `ends` has moved on by one part: it holds their ends now.
+  std::size_t begin = 0;
+  for (std::size_t part = 0; part < kParts; ++part) {
+    std::sort(parts.begin() + static_cast<std::ptrdiff_t>(begin),
+              parts.begin() + static_cast<std::ptrdiff_t>(ends[part]));
+    begin = ends[part];
+  }
+  return parts;
+}
+
+// The entries that a choice can tell apart: of those with one hash the first, and of neighbours of
+// one host the last, which is chosen for the hashes of all of them.
+std::vector<RingEntry> distinguishable(std::span<const RingEntry> all) {
+  std::vector<RingEntry> entries;
+  for (const RingEntry& entry : all) {
+    if (!entries.empty() && entries.back().hash == entry.hash) continue;
+    if (!entries.empty() && entries.back().host == entry.host) entries.pop_back();
+    entries.push_back(entry);
+  }
+  return entries;
 }
 
 std::vector<std::uint32_t> bucketStarts(std::span<const RingEntry> entries, std::uint32_t buckets,
@@ -103,26 +234,7 @@ HashHosts hashHosts(const HostSet& set, bool panic, bool localityWeighted, bool 
 }
 
 std::vector<std::uint32_t> maglevTable(std::span<const HashHost> hosts, std::uint64_t tableSize) {
-  std::vector<Permutation> walks = permutations(hosts, tableSize);
-  double heaviest = 0;
-  for (const HashHost& host : hosts) heaviest = std::max(heaviest, host.weight);
-  std::vector<std::uint32_t> table(tableSize, kUnset);
-  std::uint64_t filled = 0;
-  for (double iteration = 1; filled < tableSize; ++iteration) {
-    for (Permutation& walk : walks) {
-      if (filled == tableSize) break;
-      // The heaviest host takes a slot in every iteration, the others in proportion.
-      if (iteration * walk.weight < walk.target) continue;
-      walk.target += heaviest;
-      while (table[walk.next] != kUnset) {
-        walk.next += walk.skip;
-        if (walk.next >= tableSize) walk.next -= tableSize;
-      }
-      table[walk.next] = walk.host;
-      ++filled;
-    }
-  }
-  return table;
+  return MaglevFiller(hosts, tableSize).fill();
 }
 
 std::vector<RingEntry> ring(std::span<const HashHost> hosts, std::uint64_t minimumSize,
@@ -137,15 +249,14 @@ std::vector<RingEntry> ring(std::span<const HashHost> hosts, std::uint64_t minim
   double current = 0;
   for (std::uint32_t i = 0; i < hosts.size(); ++i) {
     target += scale * hosts[i].weight;
-    const std::string prefix = hosts[i].key + "_";
+    NumberedKey key(hosts[i].key);
     for (std::uint64_t k = 0; current < target; ++k, ++current) {
-      const std::string text = prefix + std::to_string(k);
+      const std::string_view text = key.numbered(k);
       entries.push_back(
           {function == HashFunction::kXxHash ? xxHash64(text) : murmurHash2(text), i});
     }
   }
-  std::sort(entries.begin(), entries.end());
-  return entries;
+  return sorted(std::move(entries));
 }
 
 void appendWeights(std::span<const HashHost> hosts, CellTable& table) {
@@ -157,11 +268,7 @@ void appendWeights(std::span<const HashHost> hosts, CellTable& table) {
 }
 
 EncodedRing encodeRing(std::span<const RingEntry> all) {
-  std::vector<RingEntry> entries;
-  entries.reserve(all.size());
-  for (const RingEntry& entry : all) {
-    if (entries.empty() || entries.back().hash != entry.hash) entries.push_back(entry);
-  }
+  const std::vector<RingEntry> entries = distinguishable(all);
   const auto size = static_cast<std::uint32_t>(entries.size());
   std::uint32_t buckets = std::clamp(std::bit_ceil(size), kMinBuckets, kMaxBuckets);
   EncodedRing encoded;

@@ -53,7 +53,8 @@ struct EncodedRing {
   std::uint32_t shift = 0;
 };
 
-// Of entries with one hash only the first can be chosen; the others are left out.
+// Of entries with one hash only the first can be chosen, and neighbours of one host are one choice:
+// the others are left out. So a ring that one host nearly fills is a small table.
 EncodedRing encodeRing(std::span<const RingEntry> entries);
 
 // The host index that a hash chooses, by the table as the kernel walks it.

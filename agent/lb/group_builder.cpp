@@ -36,6 +36,10 @@ LbGroup describe(const GroupContext& context, const HostsSource& source, const H
   if (source.degraded) group.flags |= SM_GROUP_DEGRADED;
   group.hosts.reserve(hosts.size());
   for (const Host* host : hosts) group.hosts.push_back(host->endpoint->address);
+  const auto hasOther = [](const Host* host) { return host->endpoint->otherAddress.has_value(); };
+  if (std::any_of(hosts.begin(), hosts.end(), hasOther)) {
+    for (const Host* host : hosts) group.otherAddresses.push_back(host->endpoint->otherAddress);
+  }
   const bool oneLocality = std::all_of(hosts.begin(), hosts.end(), [&](const Host* host) {
     return *host->locality == *hosts.front()->locality;
   });

@@ -1,5 +1,6 @@
 #include "lb/service_builder.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sockmesh {
@@ -7,10 +8,10 @@ namespace {
 
 std::uint32_t flagsOf(const Listener& listener, const ServiceLeg& leg) {
   std::uint32_t flags = 0;
-  if (leg.cluster == nullptr || !leg.plan->rewriting) return flags;
+  if (leg.cluster == nullptr || !leg.plans.both->rewriting) return flags;
   const LoadBalancing& lb = leg.cluster->lb;
   if (leg.cluster->automaticTls) flags |= SM_DESCRIPTOR_AUTO_TLS;
-  if (!leg.plan->hashing) return flags;
+  if (!leg.plans.both->hashing) return flags;
   // A typed policy's own hash_policy overrides the listener's.
   if (lb.hashPolicyGiven ? lb.hashSourceIp : listener.route.hashSourceIp) {
     flags |= SM_DESCRIPTOR_HASH_SOURCE;
@@ -44,7 +45,13 @@ void appendDeferred(const Deferred& deferred, LbService& service, CellPool& pool
 
 }  // namespace
 
-LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& legs,
+bool differs(const std::vector<ServiceLeg>& legs, Reach reach) {
+  return std::any_of(legs.begin(), legs.end(), [reach](const ServiceLeg& leg) {
+    return leg.plans.of(reach) != leg.plans.both;
+  });
+}
+
+LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& legs, Reach reach,
                        CellPool& pool) {
   LbService service;
   service.name = listener.name;
@@ -54,15 +61,16 @@ LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& 
   std::uint16_t index = 0;
   for (const ServiceLeg& leg : legs) {
     const std::uint16_t legIndex = index++;
+    const PlanPtr& plan = leg.plans.of(reach);
     service.flags |= flagsOf(listener, leg);
-    if (!leg.plan->byHash.empty()) {
-      deferred.push_back({service.groups.size(), legIndex, leg.plan.get()});
+    if (!plan->byHash.empty()) {
+      deferred.push_back({service.groups.size(), legIndex, plan.get()});
       service.groups.push_back(nullptr);
       service.legs.push_back(legIndex);
       shares.push_back(leg.weight);
       continue;
     }
-    for (const SharedGroup& group : leg.plan->groups) {
+    for (const SharedGroup& group : plan->groups) {
       service.groups.push_back(group.group);
       service.legs.push_back(legIndex);
       shares.push_back(leg.weight * group.share);

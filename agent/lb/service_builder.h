@@ -14,11 +14,15 @@ namespace sockmesh {
 struct ServiceLeg {
   const Cluster* cluster = nullptr;  // null: not known
   std::uint32_t weight = 1;
-  std::shared_ptr<const ClusterPlan> plan;
+  ClusterPlans plans;
 };
 
-// The service of a listener, without its VIP. `legs` are those of the listener's route, in order.
-LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& legs,
+// The service of a listener for sockets of this reach, without its VIP. `legs` are those of the
+// listener's route, in order. A leg without a host that such a socket reaches refuses its part.
+LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& legs, Reach reach,
                        CellPool& pool);
+
+// Whether sockets of this reach have another choice than those that reach both families.
+bool differs(const std::vector<ServiceLeg>& legs, Reach reach);
 
 }  // namespace sockmesh

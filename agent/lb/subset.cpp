@@ -62,18 +62,45 @@ const SubsetSelector* selectorOf(const SubsetConfig& config, const MetadataStruc
   return found;
 }
 
+bool beginsWith(const Keys& keys, const Keys& prefix) {
+  return keys.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), keys.begin());
+}
+
+// Envoy keeps the selectors in a tree of their keys, one key below the other in order, and notes a
+// fallback only where its selector adds the last key: of two with the same keys the first counts,
+// and a selector listed behind a longer one that begins with its keys has no fallback of its own.
+SubsetSelector::Fallback fallbackOf(const SubsetConfig& config, const SubsetSelector& selector) {
+  const auto first =
+      std::find_if(config.selectors.begin(), config.selectors.end(),
+                   [&](const auto& one) { return beginsWith(one.keys, selector.keys); });
+  return first->keys == selector.keys ? first->fallback : SubsetSelector::Fallback::kNotDefined;
+}
+
 class Chooser {
  public:
   Chooser(const SubsetConfig& config, const LoadAssignment& assignment)
       : config_(config), assignment_(assignment) {}
 
   SubsetChoice choose(const MetadataStruct& criteria) const {
-    using Fallback = SubsetSelector::Fallback;
     const SubsetSelector* selector = selectorOf(config_, criteria);
     if (selector == nullptr) return clusterFallback();
     const MetadataStruct wanted = only(criteria, selector->keys);
     if (anyHostMatches(assignment_, wanted, config_.listAsAny)) return matching(wanted);
-    switch (selector->fallback) {
+    return selectorFallback(*selector, criteria);
+  }
+
+ private:
+  SubsetChoice matching(const MetadataStruct& wanted) const {
+    const bool listAsAny = config_.listAsAny;
+    return {[wanted, listAsAny](const Endpoint& endpoint) {
+      return hostMatches(endpoint, wanted, listAsAny);
+    }};
+  }
+
+  SubsetChoice selectorFallback(const SubsetSelector& selector,
+                                const MetadataStruct& criteria) const {
+    using Fallback = SubsetSelector::Fallback;
+    switch (fallbackOf(config_, selector)) {
       case Fallback::kNoFallback:
         return {nullptr, true};
       case Fallback::kAnyEndpoint:
@@ -82,8 +109,8 @@ class Chooser {
         return defaultSubset();
       case Fallback::kKeysSubset:
         // A proper subset of the keys, so that this ends.
-        if (selector->fallbackKeys.size() < criteria.size()) {
-          return choose(only(criteria, selector->fallbackKeys));
+        if (selector.fallbackKeys.size() < criteria.size()) {
+          return choose(only(criteria, selector.fallbackKeys));
         }
         break;
       case Fallback::kNotDefined:
@@ -92,32 +119,26 @@ class Chooser {
     return clusterFallback();
   }
 
- private:
-  SubsetChoice matching(const MetadataStruct& wanted) const {
-    const bool listAsAny = config_.listAsAny;
-    return {[wanted, listAsAny](const Endpoint& endpoint) {
-              return hostMatches(endpoint, wanted, listAsAny);
-            },
-            false};
-  }
-
   SubsetChoice defaultSubset() const {
     if (anyHostMatches(assignment_, config_.defaultSubset, config_.listAsAny)) {
       return matching(config_.defaultSubset);
     }
-    return {nullptr, !config_.panicModeAny};
+    return {nullptr, true};
   }
 
   SubsetChoice clusterFallback() const {
+    SubsetChoice choice;
     switch (config_.fallback) {
-      case SubsetConfig::Fallback::kAnyEndpoint:
-        return {};
-      case SubsetConfig::Fallback::kDefaultSubset:
-        return defaultSubset();
       case SubsetConfig::Fallback::kNoFallback:
+        return {nullptr, true};
+      case SubsetConfig::Fallback::kAnyEndpoint:
+        return choice;
+      case SubsetConfig::Fallback::kDefaultSubset:
+        choice = defaultSubset();
         break;
     }
-    return {nullptr, true};
+    choice.anyInPanic = config_.panicModeAny;
+    return choice;
   }
 
   const SubsetConfig& config_;

@@ -16,6 +16,9 @@ struct SubsetChoice {
   std::function<bool(const Endpoint&)> filter;
   // No subset matches and no fallback allows another: connections are refused.
   bool none = false;
+  // Connections for which those endpoints have no host to use go to any endpoint of the cluster
+  // (panic_mode_any). Envoy has that for the cluster's own fallback alone.
+  bool anyInPanic = false;
 };
 
 // `criteria` is the leg's metadata_match (envoy.lb).

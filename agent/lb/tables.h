@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,12 @@ struct LbGroup {
   std::uint32_t priority = 0;
   Locality locality;  // empty: several, or none
   std::vector<SocketAddress> hosts;
+  // By host: its address of the other family, where it has one. As long as `hosts`, or empty: none
+  // has one. Two hosts that differ in it alone are not the same.
+  std::vector<std::optional<SocketAddress>> otherAddresses;
+  std::optional<SocketAddress> otherOf(std::size_t host) const {
+    return host < otherAddresses.size() ? otherAddresses[host] : std::nullopt;
+  }
   std::shared_ptr<const CellTable> table;  // null: the policy needs none
   std::uint32_t choiceCount = 0;
   std::uint32_t biasQ16 = 0;
@@ -62,6 +69,10 @@ struct LbService {
   std::uint32_t pickSize = 1;
   std::uint32_t flags = 0;  // SM_DESCRIPTOR_*
   std::uint32_t affinitySeconds = 0;
+  // What sockets that reach one family alone choose from: the same service over other groups,
+  // itself without these two. Null: they choose from this one.
+  std::shared_ptr<const LbService> ipv4Only;
+  std::shared_ptr<const LbService> ipv6Only;
 
   bool operator==(const LbService& other) const;
 };
@@ -73,6 +84,7 @@ struct LbEndpoint {
   std::uint32_t priority = 0;
   std::uint32_t weight = 1;
   EdsHealth health = EdsHealth::kUnknown;
+  std::optional<SocketAddress> otherAddress{};  // of the other family
   auto operator<=>(const LbEndpoint&) const = default;
 };
 

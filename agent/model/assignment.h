@@ -35,7 +35,10 @@ enum class EdsHealth : std::uint8_t {
 };
 
 struct Endpoint {
-  SocketAddress address;
+  SocketAddress address;  // who it is: ids, hashes, ejections and people go by it
+  // The first of additional_addresses that is of the other family; for sockets that cannot reach
+  // `address`, or asked for a VIP of this family.
+  std::optional<SocketAddress> otherAddress{};
   std::uint32_t weight = 1;  // >= 1
   EdsHealth health = EdsHealth::kUnknown;
   std::string hostname;
@@ -56,6 +59,8 @@ struct LoadAssignment {
   std::uint32_t overprovisioningFactor = 140;  // percent
   bool weightedPriorityHealth = false;
   std::optional<Nanos> endpointStaleAfter;
+  // Endpoints that no connection reaches, each "ADDRESS: why"; listed for people.
+  std::vector<std::string> unreachable;
   std::uint64_t contentHash = 0;  // of the resource's bytes
 };
 

@@ -29,7 +29,7 @@ struct XdsTypeStats {
   // Resources whose last update was rejected and that keep their last good version, by name.
   std::vector<std::string> rejectedResources;
   std::optional<XdsRejection> lastRejection;
-  std::uint64_t expired = 0;  // resources removed because their TTL was over
+  std::uint64_t expired = 0;     // resources removed because their TTL was over
   bool unnamedRejected = false;  // the last response had a bad resource of an unreadable name
 };
 

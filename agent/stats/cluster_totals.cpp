@@ -43,6 +43,23 @@ void advance(ConnectionStats& total, const ConnectionStats& last, const Connecti
 
 }  // namespace
 
+std::vector<EndpointStats> mergedByAddress(const DatapathStats& stats) {
+  std::vector<EndpointStats> merged;
+  for (const EndpointStats& endpoint : stats.endpoints) {
+    const bool again = !merged.empty() && merged.back().cluster == endpoint.cluster &&
+                       merged.back().address == endpoint.address;
+    if (!again) {
+      merged.push_back(endpoint);
+      continue;
+    }
+    EndpointStats& one = merged.back();
+    one.active += endpoint.active;
+    one.ejected = one.ejected || endpoint.ejected;
+    advance(one.connections, {}, endpoint.connections);
+  }
+  return merged;
+}
+
 void ClusterTotals::update(const DatapathStats& stats) {
   std::map<Identity, ConnectionStats> current;
   std::set<std::string> clusters;

@@ -10,10 +10,16 @@
 #include <map>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "stats/datapath_stats.h"
 
 namespace sockmesh {
+
+// The endpoints of `stats`, in their order; those of one cluster and address are one, their counts
+// added up: of an endpoint whose second address changed the earlier one is there until its last
+// connection has ended.
+std::vector<EndpointStats> mergedByAddress(const DatapathStats& stats);
 
 class ClusterTotals {
  public:

@@ -125,7 +125,7 @@ void collectActive(const DatapathStats& stats, bool endpointLabel,
                               "Connections that are established or being established.");
   Family ejected =
       gaugeFamily("sockmesh_endpoint_ejected", "1 while the endpoint is out of rotation.");
-  for (const EndpointStats& endpoint : stats.endpoints) {
+  for (const EndpointStats& endpoint : mergedByAddress(stats)) {
     const Labels labels = {{"cluster", endpoint.cluster}, {"endpoint", endpoint.address}};
     if (!endpointLabel) break;
     if (!isUsed(endpoint.connections) && endpoint.active == 0 && !endpoint.ejected) continue;
@@ -224,7 +224,7 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
 
   ConnectionFamilies connections;
   if (options_.endpointLabel) {
-    for (const EndpointStats& endpoint : stats.endpoints) {
+    for (const EndpointStats& endpoint : mergedByAddress(stats)) {
       if (!isUsed(endpoint.connections)) continue;
       connections.add({{"cluster", endpoint.cluster}, {"endpoint", endpoint.address}},
                       endpoint.connections);

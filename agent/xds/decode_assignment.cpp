@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "model/unreachable.h"
 #include "xds/decode.h"
 #include "xds/decode_common.h"
 
@@ -52,7 +53,8 @@ std::optional<SocketAddress> decodeAddress(const envoy::config::core::v3::Addres
   switch (proto.address_case()) {
     case Address::kSocketAddress: {
       const FieldErrors::Scope scope(errors, "socket_address");
-      return decodeSocketAddress(proto.socket_address(), 1, errors);
+      // Envoy takes port 0, too, at which nobody listens.
+      return decodeSocketAddress(proto.socket_address(), 0, errors);
     }
     case Address::kEnvoyInternalAddress: {
       const FieldErrors::Scope scope(errors, "envoy_internal_address");
@@ -68,13 +70,24 @@ std::optional<SocketAddress> decodeAddress(const envoy::config::core::v3::Addres
   return std::nullopt;
 }
 
-// The addresses that Envoy would try after the first one: only checked.
-void checkAdditionalAddresses(const endpoint::Endpoint& proto, FieldErrors& errors) {
+// The first of the addresses that Envoy would try after `first` that is of the other family. One
+// more of the same family is checked, and never used: a connect() has one try.
+std::optional<SocketAddress> decodeOtherAddress(const endpoint::Endpoint& proto,
+                                                const SocketAddress& first, FieldErrors& errors) {
+  std::optional<SocketAddress> other;
   for (int i = 0; i < proto.additional_addresses_size(); ++i) {
     const FieldErrors::Scope scope(errors, "additional_addresses", i);
-    const FieldErrors::Scope address(errors, "address");
-    (void)decodeAddress(proto.additional_addresses(i).address(), errors);
+    const FieldErrors::Scope field(errors, "address");
+    const auto address = decodeAddress(proto.additional_addresses(i).address(), errors);
+    if (!other && address && address->ip.isV4() != first.ip.isV4()) other = address;
   }
+  return other;
+}
+
+std::optional<SocketAddress> decodeMainAddress(const endpoint::Endpoint& proto,
+                                               FieldErrors& errors) {
+  const FieldErrors::Scope field(errors, "address");
+  return decodeAddress(proto.address(), errors);
 }
 
 std::uint32_t decodeWeight(const endpoint::LbEndpoint& proto, FieldErrors& errors) {
@@ -94,11 +107,10 @@ std::optional<Endpoint> decodeEndpoint(const endpoint::LbEndpoint& proto, FieldE
   }
   const FieldErrors::Scope scope(errors, "endpoint");
   decoded.hostname = proto.endpoint().hostname();
-  checkAdditionalAddresses(proto.endpoint(), errors);
-  const FieldErrors::Scope field(errors, "address");
-  const auto address = decodeAddress(proto.endpoint().address(), errors);
+  const auto address = decodeMainAddress(proto.endpoint(), errors);
+  decoded.address = address.value_or(SocketAddress{});
+  decoded.otherAddress = decodeOtherAddress(proto.endpoint(), decoded.address, errors);
   if (!address) return std::nullopt;
-  decoded.address = *address;
   return decoded;
 }
 
@@ -177,7 +189,11 @@ class AssignmentBuilder {
   }
 
   void add(LocalityEndpoints& group, Endpoint one) {
-    if (seen_.insert(one.address).second) group.endpoints.push_back(std::move(one));
+    if (!seen_.insert(one.address).second) return;
+    if (const auto found = unreachable(into_.clusterName, one.address, one.otherAddress, {})) {
+      into_.unreachable.push_back(found->address.toString() + ": " + found->why);
+    }
+    group.endpoints.push_back(std::move(one));
   }
 
  private:

@@ -32,6 +32,15 @@ std::vector<std::string> ReservationLog::update(const Snapshot& snapshot) {
   for (const NotHonoured& one : notHonoured(snapshot)) {
     now[resourceOf(one)] = "without effect at connect(): " + joined(one.fields);
   }
+  const auto addUnreachable = [&now](const std::string& name, const LoadAssignment* assignment) {
+    if (assignment == nullptr || assignment->unreachable.empty()) return;
+    now["endpoints of " + name] =
+        "cannot be reached, and are used all the same: " + joined(assignment->unreachable);
+  };
+  for (const auto& [name, one] : snapshot.assignments) addUnreachable(name, one.get());
+  for (const auto& [name, one] : snapshot.clusters) {
+    addUnreachable(name, one->inlineAssignment.get());
+  }
   for (const LeftAlone& one : snapshot.leftAlone) {
     now["listener " + one.name] = "makes no VIP: " + one.reason;
   }

@@ -82,14 +82,21 @@ struct sm_descriptor {
 	__u32 pick_size;
 	__u32 flags;	  /* SM_DESCRIPTOR_* */
 	__u32 affinity_s; /* client-IP session affinity in seconds; 0: none */
-	__u32 pad[4];
+	/* Indices of the descriptors from which sockets choose that reach one family alone: the
+	 * same service over the hosts that have an address of it. SM_NONE: they choose from this
+	 * one. */
+	__u32 ipv4_only;
+	__u32 ipv6_only;
+	__u32 pad[2];
 };
 
 /* ---- groups: hosts among which one policy chooses. ---- */
 
 enum sm_policy {
-	SM_POLICY_LEAVE_ALONE = 0,   /* do not rewrite; `reason` says why */
-	SM_POLICY_REFUSE = 1,	     /* fail connect() with ECONNREFUSED; `reason` says why */
+	SM_POLICY_LEAVE_ALONE = 0, /* do not rewrite; `reason` says why */
+	/* Fail connect(); `reason` says why. With ECONNREFUSED, and with EAFNOSUPPORT where no
+	 * endpoint has an address of the socket's family. */
+	SM_POLICY_REFUSE = 1,
 	SM_POLICY_RANDOM = 2,	     /* alias cells over hosts */
 	SM_POLICY_ROUND_ROBIN = 3,   /* schedule words, walked by `cursor` */
 	SM_POLICY_LEAST_REQUEST = 4, /* see lr_* */
@@ -112,6 +119,7 @@ enum sm_reason {
 	SM_REASON_NO_HEALTHY = 9,	 /* endpoints, none eligible under the policy */
 	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
 	SM_REASON_CLUSTER_ABSENT = 11,	 /* CDS came without it */
+	SM_REASON_NO_REACHABLE = 12, /* endpoints, none with an address of the socket's family */
 };
 
 #define SM_GROUP_WEIGHTED                                                                          \
@@ -204,7 +212,12 @@ struct sm_endpoint {
 	__u32 locality_id; /* name id */
 	__u32 weight;	   /* for people: what counts is in the tables */
 	__u32 priority;	   /* for people */
-	__u32 pad[7];
+	/* The same host's address of the other family. */
+	__be32 other_addr_be[4];
+	__be16 other_port_be;
+	__u8 other_family; /* SM_FAMILY_*; 0: it has none */
+	__u8 pad;
+	__u32 pad2[2];
 };
 
 /*
@@ -460,7 +473,7 @@ enum sm_counter {
 	SM_COUNTER_CONN_LOST = 3,	 /* no room there either: the connection is not counted */
 	SM_COUNTER_TABLE_BROKEN = 4,	 /* an index led nowhere; the address was left alone */
 	SM_COUNTER_EVENTS_DROPPED = 5,	 /* the ring was full */
-	SM_COUNTER_FAMILY_MISMATCH = 6,	 /* IPv4 socket, IPv6 endpoint: EAFNOSUPPORT */
+	SM_COUNTER_FAMILY_MISMATCH = 6,	 /* no endpoint that the socket reaches: EAFNOSUPPORT */
 	SM_COUNTER_AFFINITY_LOST = 7,	 /* the kernel refused to remember a client's endpoint */
 	SM_COUNTER_CALLBACKS_LOST =
 		8,		   /* another program took TCP's callbacks away from a connection */
@@ -494,105 +507,8 @@ struct sm_settings {
 	struct sm_cluster_stats cluster_stats[0];
 };
 
-#define SM_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
-#define SM_ASSERT_AT(type, field, at)                                                              \
-	_Static_assert(__builtin_offsetof(type, field) == (at), #type "." #field)
-
-#ifdef __cplusplus
-#define _Static_assert static_assert
+#ifndef SM_NO_LAYOUT /* tools/checks/abi.py writes the assertions anew */
+#include "sockmesh_abi_layout.h"
 #endif
-
-SM_ASSERT_SIZE(struct sm_frontend4_key, 8);
-SM_ASSERT_AT(struct sm_frontend4_key, port_be, 4);
-SM_ASSERT_AT(struct sm_frontend4_key, protocol, 6);
-SM_ASSERT_SIZE(struct sm_frontend6_key, 20);
-SM_ASSERT_AT(struct sm_frontend6_key, port_be, 16);
-SM_ASSERT_AT(struct sm_frontend6_key, protocol, 18);
-SM_ASSERT_SIZE(struct sm_descriptor, 64);
-SM_ASSERT_AT(struct sm_descriptor, port_be, 16);
-SM_ASSERT_AT(struct sm_descriptor, protocol, 18);
-SM_ASSERT_AT(struct sm_descriptor, family, 19);
-SM_ASSERT_AT(struct sm_descriptor, service_id, 20);
-SM_ASSERT_AT(struct sm_descriptor, group_first, 24);
-SM_ASSERT_AT(struct sm_descriptor, group_count, 28);
-SM_ASSERT_AT(struct sm_descriptor, pick_cell, 32);
-SM_ASSERT_AT(struct sm_descriptor, pick_size, 36);
-SM_ASSERT_AT(struct sm_descriptor, flags, 40);
-SM_ASSERT_AT(struct sm_descriptor, affinity_s, 44);
-SM_ASSERT_SIZE(struct sm_group, 64);
-SM_ASSERT_AT(struct sm_group, cluster_id, 4);
-SM_ASSERT_AT(struct sm_group, table_cell, 16);
-SM_ASSERT_AT(struct sm_group, host_cell, 24);
-SM_ASSERT_AT(struct sm_group, choice_count, 32);
-SM_ASSERT_AT(struct sm_group, priority, 48);
-SM_ASSERT_AT(struct sm_group, leg, 50);
-SM_ASSERT_AT(struct sm_group, cursor, 56);
-SM_ASSERT_SIZE(union sm_cell, 16);
-SM_ASSERT_SIZE(struct sm_endpoint, 64);
-SM_ASSERT_AT(struct sm_endpoint, port_be, 16);
-SM_ASSERT_AT(struct sm_endpoint, family, 18);
-SM_ASSERT_AT(struct sm_endpoint, cluster_id, 20);
-SM_ASSERT_AT(struct sm_endpoint, locality_id, 24);
-SM_ASSERT_AT(struct sm_endpoint, weight, 28);
-SM_ASSERT_SIZE(struct sm_endpoint_state, 128);
-SM_ASSERT_AT(struct sm_endpoint_state, ejected_until_ns, 8);
-SM_ASSERT_AT(struct sm_endpoint_state, served, 16);
-SM_ASSERT_AT(struct sm_endpoint_state, served_by, 32);
-SM_ASSERT_AT(struct sm_endpoint_state, served_epoch, 48);
-SM_ASSERT_AT(struct sm_endpoint_state, withdrawn, 52);
-SM_ASSERT_AT(struct sm_endpoint_state, ejected_at_ns, 64);
-SM_ASSERT_AT(struct sm_endpoint_state, ejections, 80);
-SM_ASSERT_AT(struct sm_endpoint_state, detector, 88);
-SM_ASSERT_SIZE(struct sm_endpoint_stats, 256);
-SM_ASSERT_AT(struct sm_endpoint_stats, failed, 16);
-SM_ASSERT_AT(struct sm_endpoint_stats, closed, 64);
-SM_ASSERT_AT(struct sm_endpoint_stats, sent_bytes, 96);
-SM_ASSERT_AT(struct sm_endpoint_stats, disputed, 120);
-SM_ASSERT_AT(struct sm_endpoint_stats, connect_us, 128);
-SM_ASSERT_AT(struct sm_endpoint_stats, rtt_us, 192);
-SM_ASSERT_SIZE(struct sm_consecutive_rule, 8);
-SM_ASSERT_AT(struct sm_consecutive_rule, detector, 6);
-SM_ASSERT_SIZE(struct sm_cluster_state, 64);
-SM_ASSERT_AT(struct sm_cluster_state, ejected, 8);
-SM_ASSERT_AT(struct sm_cluster_state, consecutive, 16);
-SM_ASSERT_AT(struct sm_cluster_state, connect_timeout_ns, 32);
-SM_ASSERT_AT(struct sm_cluster_state, jitter_ms, 56);
-SM_ASSERT_SIZE(struct sm_cluster_stats, 160);
-SM_ASSERT_AT(struct sm_cluster_stats, ejections_detected, 48);
-SM_ASSERT_AT(struct sm_cluster_stats, ejections_enforced, 104);
-SM_ASSERT_SIZE(struct sm_agent_request, 16);
-SM_ASSERT_SIZE(struct sm_connection, 64);
-SM_ASSERT_AT(struct sm_connection, vip_port_be, 16);
-SM_ASSERT_AT(struct sm_connection, family, 18);
-SM_ASSERT_AT(struct sm_connection, state, 19);
-SM_ASSERT_AT(struct sm_connection, endpoint_id, 20);
-SM_ASSERT_AT(struct sm_connection, cluster_id, 24);
-SM_ASSERT_AT(struct sm_connection, flags, 28);
-SM_ASSERT_AT(struct sm_connection, connect_at_ns, 32);
-SM_ASSERT_AT(struct sm_connection, netns_cookie, 40);
-SM_ASSERT_AT(struct sm_connection, sk, 48);
-SM_ASSERT_AT(struct sm_connection, gone_cookie, 56);
-SM_ASSERT_SIZE(struct sm_conn_tags, 32);
-SM_ASSERT_SIZE(struct sm_sweep_buckets, 16);
-SM_ASSERT_AT(struct sm_sweep_buckets, count, 4);
-SM_ASSERT_AT(struct sm_sweep_buckets, gone, 8);
-SM_ASSERT_AT(struct sm_sweep_buckets, ended, 12);
-SM_ASSERT_SIZE(struct sm_sweep_cookies, 136);
-SM_ASSERT_AT(struct sm_sweep_cookies, gone, 128);
-SM_ASSERT_AT(struct sm_sweep_cookies, ended, 132);
-SM_ASSERT_SIZE(struct sm_affinity_key, 36);
-SM_ASSERT_AT(struct sm_affinity_key, vip_be, 16);
-SM_ASSERT_AT(struct sm_affinity_key, protocol, 34);
-SM_ASSERT_SIZE(struct sm_affinity, 40);
-SM_ASSERT_AT(struct sm_affinity, endpoint_id, 20);
-SM_ASSERT_AT(struct sm_affinity, used_ns, 32);
-SM_ASSERT_SIZE(struct sm_name_key, 8);
-SM_ASSERT_AT(struct sm_name_key, kind, 4);
-SM_ASSERT_SIZE(struct sm_name, 120);
-SM_ASSERT_AT(struct sm_name, text, 8);
-SM_ASSERT_SIZE(struct sm_event, 32);
-SM_ASSERT_AT(struct sm_event, at_ns, 24);
-SM_ASSERT_SIZE(struct sm_globals, 16);
-SM_ASSERT_SIZE(struct sm_settings, 8);
 
 #endif /* SOCKMESH_ABI_H */

@@ -238,22 +238,6 @@ TEST_F(Affinity, ARestartKeepsIt) {
   EXPECT_EQ(clients(20), before);
 }
 
-// What an IPv6 socket may have is no use to an IPv4 socket of the same client.
-TEST_F(Affinity, AnEndpointOfTheOtherFamilyIsNotKept) {
-  apply(TableBuilder()
-            .service(kVip, "c", {"[::1]:" + std::to_string(any_.port), host(1)})
-            .affine(kVip, kLong));
-  int refused = 0;
-  SocketAddress kept;
-  for (int i = 0; i < 4; ++i) {
-    const SocketAddress went = from(client(1));
-    refused += error_ == EAFNOSUPPORT ? 1 : 0;
-    if (error_ == 0) kept = went;
-  }
-  EXPECT_LE(refused, 1) << "it keeps the one it can reach";
-  EXPECT_EQ(kept, at(host(1)));
-}
-
 TEST_F(Affinity, AFullMapForgetsTheOldest) {
   apply(TableBuilder().random(kVip, "c", hosts(3)).affine(kVip, kLong));
   for (int n = 0; n < 1500; ++n) {

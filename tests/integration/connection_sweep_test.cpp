@@ -43,11 +43,10 @@ TEST_F(ConnectionSweepTest, AStartingAgentEndsWhatIsLeftFromBefore) {
   ASSERT_EQ(readConnections(**maps).size(), 30u);
 
   mesh_->startAgent();
-  EXPECT_TRUE(eventually([&] { return readConnections(**maps).size() == 1; },
-                         std::chrono::seconds(20)))
+  EXPECT_TRUE(
+      eventually([&] { return readConnections(**maps).size() == 1; }, std::chrono::seconds(20)))
       << readConnections(**maps).size();
-  EXPECT_NE(mesh_->get("/metrics").find(
-                R"(sockmesh_datapath_events_total{event="conn_swept"} 29)"),
+  EXPECT_NE(mesh_->get("/metrics").find(R"(sockmesh_datapath_events_total{event="conn_swept"} 29)"),
             std::string::npos);
   EXPECT_TRUE(mesh_->agent().awaitLog("29 connection records ended"));
 }

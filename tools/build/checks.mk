@@ -3,6 +3,7 @@ check: deps  ## format, include rules, documented fields, ABI and lint
 	$(Q)tools/checks/format.sh
 	$(Q)tools/checks/include-rules.py
 	$(Q)tools/checks/fields.py
+	$(Q)tools/checks/docs.py
 	$(Q)tools/checks/abi.sh $(CLANG) $(MULTIARCH)
 	$(Q)$(MAKE) --no-print-directory $(SKELETON)
 	$(Q)tools/checks/tidy.sh $(JOBS) -std=c++20 $(CPPFLAGS) -DSOCKMESH_VERSION=\"\"

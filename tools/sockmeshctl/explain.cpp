@@ -29,7 +29,10 @@ struct Ending {
 
 std::string endingOf(const LbGroup& group) {
   const std::string why(reasonWord(group.reason).meaning);
-  if (group.policy == SM_POLICY_REFUSE) return "refused with ECONNREFUSED: " + why;
+  if (group.policy == SM_POLICY_REFUSE) {
+    const bool family = group.reason == SM_REASON_NO_REACHABLE;
+    return std::string("refused with ") + (family ? "EAFNOSUPPORT: " : "ECONNREFUSED: ") + why;
+  }
   if (group.policy == SM_POLICY_LEAVE_ALONE)
     return "left alone and goes where it was going: " + why;
   return "";
@@ -60,15 +63,20 @@ std::string verdictOf(const Explained& explained, std::uint32_t hosts) {
   return "is " + join(parts, "; ");
 }
 
-// Endpoints that connections reach, by distinct address.
-std::set<SocketAddress> reachedHosts(const Explained& explained) {
-  std::set<SocketAddress> hosts;
-  for (std::size_t i = 0; i < explained.service.groups.size(); ++i) {
-    if (explained.groupShares[i] <= 0) continue;
-    const auto& group = *explained.service.groups[i];
-    hosts.insert(group.hosts.begin(), group.hosts.end());
-  }
-  return hosts;
+// What becomes of sockets that reach one address family alone, where that is something else.
+void addSockets(const Explained& explained, Document& out) {
+  Json sockets = Json::array();
+  const auto add = [&](const std::string& name, const std::shared_ptr<const LbService>& only) {
+    if (!only) return;
+    const Explained other{explained.view, explained.key, explained.image, *only,
+                          groupShares(*only)};
+    const std::string verdict = verdictOf(other, summarize(*only).hosts);
+    sockets.push_back({{"sockets", name}, {"verdict", verdict}});
+    addLine(out, "A connect() of an " + name + " socket " + verdict);
+  };
+  add("IPv4", explained.service.ipv4Only);
+  add("IPv6-only", explained.service.ipv6Only);
+  out.data["sockets"] = sockets;
 }
 
 // ---- flags ----
@@ -139,8 +147,7 @@ void addAgentState(const AgentReport& agent, Document& out) {
 
 // ---- what spoils it ----
 
-std::vector<std::string> warningsOf(const Explained& explained,
-                                    const std::set<SocketAddress>& hosts) {
+std::vector<std::string> warningsOf(const Explained& explained) {
   std::vector<std::string> warnings;
   const bool v4 = explained.key.vip.ip.isV4();
   const std::string hook = v4 ? "sm_connect4" : "sm_connect6";
@@ -151,12 +158,12 @@ std::vector<std::string> warningsOf(const Explained& explained,
                        (attachment.problem.empty() ? "no cgroup" : attachment.problem) +
                        "): connect() is not touched");
   }
-  const auto v6 = std::count_if(hosts.begin(), hosts.end(),
-                                [](const SocketAddress& host) { return !host.ip.isV4(); });
-  if (v4 && v6 > 0) {
-    warnings.push_back("IPv6 endpoints: " + std::to_string(v6) + " of " +
-                       std::to_string(hosts.size()) +
-                       "; an IPv4 socket that is sent to one gets EAFNOSUPPORT");
+  for (const UnreachableEndpoint& one : unreachableEndpoints(explained.view.image)) {
+    const auto& groups = explained.service.groups;
+    if (std::any_of(groups.begin(), groups.end(),
+                    [&](const auto& group) { return group->cluster == one.cluster; })) {
+      warnings.push_back(one.text());
+    }
   }
   return warnings;
 }
@@ -187,7 +194,7 @@ void addHead(const Explained& explained, Document& out) {
   const std::string vip = explained.key.vip.toString();
   const std::string protocol(protocolName(static_cast<std::uint32_t>(explained.key.protocol)));
   const std::string verdict = verdictOf(explained, summary.hosts);
-  const auto warnings = warningsOf(explained, reachedHosts(explained));
+  const auto warnings = warningsOf(explained);
   Json reasons = Json::array();
   for (const sm_reason reason : summary.reasons) {
     const Word word = reasonWord(reason);
@@ -203,6 +210,7 @@ void addHead(const Explained& explained, Document& out) {
               {"verdict", verdict},
               {"warnings", warnings}};
   addLine(out, "A connect() to " + vip + " " + verdict);
+  addSockets(explained, out);
   for (const std::string& warning : warnings) addLine(out, "Warning: " + warning);
   addLine(out, "Service: " + explained.service.name + " (id " + std::to_string(explained.image.id) +
                    "), " + protocol);

@@ -56,7 +56,12 @@ std::optional<Failure> addSource(const Explained& explained, const IpAddress& so
     return Failure{kExitUsage, "a client of " + address + " has no way to " +
                                    explained.key.vip.toString() + ": another address family"};
   }
-  const LbService& service = explained.service;
+  // Of an IPv4 client an IPv4 socket, which has choices of its own where not all endpoints have an
+  // IPv4 address.
+  const bool ipv4Only = source.isV4() && explained.service.ipv4Only;
+  const LbService& service = ipv4Only ? *explained.service.ipv4Only : explained.service;
+  const std::string client =
+      (ipv4Only ? "An IPv4 socket of a client of " : "A client of ") + address;
   const bool matters = (service.flags & SM_DESCRIPTOR_HASH_SOURCE) != 0;
   // As the hook (bpf/source.h) and Envoy: the address as text, without a port.
   const std::uint64_t hash = xxHash64(address);
@@ -75,11 +80,9 @@ std::optional<Failure> addSource(const Explained& explained, const IpAddress& so
   }
   out.data["source"] = {
       {"address", address}, {"hash", hashText(hash)}, {"matters", matters}, {"choices", choices}};
-  out.sections.push_back({matters
-                              ? "A client of " + address + " (hash " + hashText(hash) + ") gets:"
-                              : "A client of " + address +
-                                    " gets what all get: no hash policy that looks at its "
-                                    "address is in force here",
+  out.sections.push_back({matters ? client + " (hash " + hashText(hash) + ") gets:"
+                                  : client + " gets what all get: no hash policy that looks at its "
+                                             "address is in force here",
                           matters ? table : Table{}});
   return std::nullopt;
 }

@@ -150,7 +150,7 @@ Json dumpHeads(const NodeView& view) {
 
 Json dumpDescriptors(const NodeView& view) {
   Json rows = Json::array();
-  for (const auto& [key, service] : view.image.services) {
+  const auto add = [&rows](const ImageService& service) {
     const sm_descriptor& d = service.descriptor;
     rows.push_back({{"descriptor", service.descriptorIndex},
                     {"address", decodeAddress(d.addr_be).toString()},
@@ -162,9 +162,14 @@ Json dumpDescriptors(const NodeView& view) {
                     {"pickCell", d.pick_cell},
                     {"pickSize", d.pick_size},
                     {"affinitySeconds", d.affinity_s},
+                    {"ipv4Only", d.ipv4_only},
+                    {"ipv6Only", d.ipv6_only},
                     {"flags", flagNames(d.flags, {{SM_DESCRIPTOR_HASH_SOURCE, "HASH_SOURCE"},
                                                   {SM_DESCRIPTOR_NEEDS_L7, "NEEDS_L7"},
                                                   {SM_DESCRIPTOR_AUTO_TLS, "AUTO_TLS"}})}});
+  };
+  for (const auto& [key, service] : view.image.services) {
+    for (const ImageService* one : withOthers(service)) add(*one);
   }
   return rows;
 }
@@ -172,8 +177,10 @@ Json dumpDescriptors(const NodeView& view) {
 Json dumpGroups(const NodeView& view) {
   std::map<std::uint32_t, const sm_group*> groups;  // services may share a range
   for (const auto& [key, service] : view.image.services) {
-    for (std::uint32_t i = 0; i < service.groups.size(); ++i) {
-      groups[service.descriptor.group_first + i] = &service.groups[i];
+    for (const ImageService* one : withOthers(service)) {
+      for (std::uint32_t i = 0; i < one->groups.size(); ++i) {
+        groups[one->descriptor.group_first + i] = &one->groups[i];
+      }
     }
   }
   Json rows = Json::array();
@@ -210,10 +217,11 @@ Json dumpGroups(const NodeView& view) {
 Json dumpCells(const NodeView& view) {
   CellDump dump;
   for (const auto& [key, service] : view.image.services) {
-    dump.pick(key, service);
-    for (std::uint32_t i = 0; i < service.groups.size(); ++i) {
-      dump.group(service.descriptor.group_first + i, service.groups[i],
-                 *service.service->groups[i]);
+    for (const ImageService* one : withOthers(service)) {
+      dump.pick(key, *one);
+      for (std::uint32_t i = 0; i < one->groups.size(); ++i) {
+        dump.group(one->descriptor.group_first + i, one->groups[i], *one->service->groups[i]);
+      }
     }
   }
   return dump.take();

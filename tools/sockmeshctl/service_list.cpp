@@ -39,8 +39,23 @@ struct Note {
   std::string meaning;
 };
 
-std::vector<Note> notesOf(const LbService& service) {
+bool leadsTo(const LbService& service, const std::string& cluster) {
+  return std::any_of(service.groups.begin(), service.groups.end(),
+                     [&](const auto& group) { return group->cluster == cluster; });
+}
+
+std::vector<Note> notesOf(const LbService& service, const ServiceSummary& summary,
+                          const std::vector<UnreachableEndpoint>& unreachable) {
   std::vector<Note> notes;
+  for (const Unreached& one : summary.unreached) {
+    const bool v4 = one.sockets == "IPv4";
+    notes.push_back({v4 ? "NoEndpointForIpv4Sockets" : "NoEndpointForIpv6OnlySockets",
+                     one.text() + ": they are refused with EAFNOSUPPORT"});
+  }
+  for (const UnreachableEndpoint& one : unreachable) {
+    if (!leadsTo(service, one.cluster)) continue;
+    notes.push_back({"UnreachableEndpoint(" + one.address.toString() + ")", one.text()});
+  }
   if ((service.flags & SM_DESCRIPTOR_NEEDS_L7) != 0) {
     notes.push_back({"NeedsLayer7",
                      "a hash policy of this service needs a request (header or "
@@ -59,7 +74,8 @@ std::vector<Note> notesOf(const LbService& service) {
   return notes;
 }
 
-Json toJson(const VipKey& key, const LbService& service, const ServiceSummary& summary) {
+Json toJson(const VipKey& key, const LbService& service, const ServiceSummary& summary,
+            const std::vector<Note>& all) {
   Json clusters = Json::array();
   for (const ClusterSplit& split : summary.clusters) {
     clusters.push_back({{"name", split.cluster}, {"percent", split.percent}});
@@ -70,7 +86,7 @@ Json toJson(const VipKey& key, const LbService& service, const ServiceSummary& s
     reasons.push_back({{"name", word.name}, {"meaning", word.meaning}});
   }
   Json notes = Json::array();
-  for (const Note& note : notesOf(service)) {
+  for (const Note& note : all) {
     notes.push_back({{"name", note.name}, {"meaning", note.meaning}});
   }
   return {{"vip", key.vip.ip.toString()},
@@ -88,9 +104,9 @@ Json toJson(const VipKey& key, const LbService& service, const ServiceSummary& s
 }
 
 std::vector<std::string> toRow(const VipKey& key, const LbService& service,
-                               const ServiceSummary& summary) {
+                               const ServiceSummary& summary, const std::vector<Note>& all) {
   std::vector<std::string> notes;
-  for (const Note& note : notesOf(service)) notes.push_back(note.name);
+  for (const Note& note : all) notes.push_back(note.name);
   return {key.vip.toString(),
           std::string(protocolName(static_cast<std::uint32_t>(key.protocol))),
           service.name,
@@ -114,11 +130,13 @@ Outcome serviceList(const NodeView& view, const ServiceFilter& filter) {
                    {"ENDPOINTS", false, true},
                    {"NOTES", true}};
   Json items = Json::array();
+  const auto unreachable = unreachableEndpoints(view.image);
   for (const auto& [key, service] : view.image.services) {
     if (!passes(key, *service.service, filter)) continue;
     const ServiceSummary summary = summarize(*service.service);
-    table.rows.push_back(toRow(key, *service.service, summary));
-    items.push_back(toJson(key, *service.service, summary));
+    const std::vector<Note> notes = notesOf(*service.service, summary, unreachable);
+    table.rows.push_back(toRow(key, *service.service, summary, notes));
+    items.push_back(toJson(key, *service.service, summary, notes));
   }
   return Document{"ServiceList", {{"items", items}}, {{"", table}}};
 }

@@ -181,6 +181,7 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   addPrograms(view, out);
   addServices(view, out);
   addLayerSeven(view, agent, out);
+  addUnreachable(view, out);
   addEndpoints(view, out);
   addOutlierDetection(view, out);
   addCounters(view, out);

@@ -4,6 +4,7 @@
 
 #include "agent_json.h"
 #include "agent_reservations.h"
+#include "datapath/service_summary.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
@@ -94,6 +95,50 @@ void addLayerSeven(const NodeView& view, const AgentReport& agent, Document& out
   out.sections.push_back({"Needing layer 7: " + counted(table.rows.size(), "service") +
                               ", balanced without the request that a hash policy names",
                           table});
+}
+
+namespace {
+
+void addUnreachedSockets(const NodeView& view, Document& out) {
+  Table table;
+  table.columns = {{""}, {""}, {""}};
+  Json services = Json::array();
+  for (const auto& [key, service] : view.image.services) {
+    for (const Unreached& one : summarize(*service.service).unreached) {
+      table.rows.push_back({"  " + key.vip.toString(), service.service->name, one.text()});
+      services.push_back({{"vip", key.vip.toString()},
+                          {"service", service.service->name},
+                          {"sockets", one.sockets},
+                          {"percent", one.percent}});
+    }
+  }
+  out.data["unreachedSockets"] = services;
+  if (table.rows.empty()) return;
+  out.sections.push_back(
+      {"Sockets without an endpoint of their address family, refused with EAFNOSUPPORT:", table});
+}
+
+void addUnreachableEndpoints(const NodeView& view, Document& out) {
+  Table table;
+  table.columns = {{""}, {""}, {""}};
+  Json endpoints = Json::array();
+  for (const UnreachableEndpoint& one : unreachableEndpoints(view.image)) {
+    table.rows.push_back({"  " + one.address.toString(), one.cluster, one.why});
+    endpoints.push_back(
+        {{"address", one.address.toString()}, {"cluster", one.cluster}, {"why", one.why}});
+  }
+  out.data["unreachableEndpoints"] = endpoints;
+  if (table.rows.empty()) return;
+  out.sections.push_back({"Endpoints that cannot be reached, and are used all the same: " +
+                              std::to_string(table.rows.size()),
+                          table});
+}
+
+}  // namespace
+
+void addUnreachable(const NodeView& view, Document& out) {
+  addUnreachedSockets(view, out);
+  addUnreachableEndpoints(view, out);
 }
 
 }  // namespace sockmesh::ctl

@@ -12,4 +12,8 @@ void addNotHonoured(const AgentReport& agent, Document& out);
 // Adds "needsLayer7": services by the kernel's flag, with the agent's reasons where it is there.
 void addLayerSeven(const NodeView& view, const AgentReport& agent, Document& out);
 
+// Adds "unreachedSockets", services without an endpoint for IPv4 or IPv6-only sockets, and
+// "unreachableEndpoints", endpoints that no connection reaches; from the kernel's tables.
+void addUnreachable(const NodeView& view, Document& out);
+
 }  // namespace sockmesh::ctl

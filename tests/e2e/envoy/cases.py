@@ -13,6 +13,7 @@ import messages
 from distribution_cases import DISTRIBUTION_CASES
 from hash_cases import HASH_CASES
 from health_cases import HEALTH_CASES
+from subset_cases import SUBSET_CASES
 from timed_cases import TIMED_CASES
 from zone_cases import ZONE_CASES
 
@@ -76,8 +77,8 @@ def _usual_connections(case):
 
 def generated():
     """The cases that Envoy and sockmesh are both run with."""
-    cases = [*DISTRIBUTION_CASES, *HEALTH_CASES, *HASH_CASES, *ZONE_CASES, *TIMED_CASES,
-             *ejection_cases.EJECTION_CASES]
+    cases = [*DISTRIBUTION_CASES, *SUBSET_CASES, *HEALTH_CASES, *HASH_CASES, *ZONE_CASES,
+             *TIMED_CASES, *ejection_cases.EJECTION_CASES]
     names = [case["name"] for case in cases]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:

@@ -1,6 +1,6 @@
-"""Policies, weights, localities, splits and subsets, among healthy hosts: whose share is what."""
+"""Policies, weights, localities and splits, among healthy hosts: whose share is what."""
 from messages import (
-    assignment, cluster, host, hosts, locality, match, split, typed, weighted,
+    assignment, cluster, host, hosts, locality, split, typed, weighted,
 )
 
 BY_LOCALITY = {"locality_weighted_lb_config": {}}
@@ -143,43 +143,4 @@ SPLIT_CASES = [
          clusters=[other("d", hosts(1, first=3))], predict=shares([3, 3, 2])),
 ]
 
-VERSIONS = [
-    host(1, labels={"version": "v1", "stage": "prod"}),
-    host(2, labels={"version": "v1", "stage": "canary"}),
-    host(3, labels={"version": "v2", "stage": "prod"}),
-    host(4),
-]
-
-
-def subsets(fallback="NO_FALLBACK", selectors=(("version",),), **fields):
-    return {"lb_subset_config": {
-        "fallback_policy": fallback,
-        "subset_selectors": [{"keys": list(keys)} for keys in selectors], **fields}}
-
-
-SUBSET_CASES = [
-    case("subset-match", "only hosts with the label", VERSIONS, predict=shares([1, 1]),
-         listener={"metadata_match": match(version="v1")}, **subsets()),
-    case("subset-two-keys", "all keys of the selector", VERSIONS, predict={1: 1.0},
-         listener={"metadata_match": match(version="v1", stage="prod")},
-         **subsets(selectors=(("version",), ("stage", "version")))),
-    case("subset-no-fallback", "no such subset: refused", VERSIONS, predict={"none": 1.0},
-         listener={"metadata_match": match(version="v9")}, connections=200, **subsets()),
-    case("subset-fallback-any", "no such subset: any endpoint", VERSIONS, predict=shares([1] * 4),
-         listener={"metadata_match": match(version="v9")}, **subsets("ANY_ENDPOINT")),
-    case("subset-fallback-default", "no such subset: the default one", VERSIONS,
-         predict={3: 1.0}, listener={"metadata_match": match(version="v9")},
-         **subsets("DEFAULT_SUBSET", default_subset={"version": "v2"})),
-    case("subset-no-criteria", "nothing asked for: the fallback policy", VERSIONS,
-         predict={"none": 1.0}, connections=200, **subsets()),
-    case("subset-keys-not-selected", "criteria must be the keys of a selector", VERSIONS,
-         predict={"none": 1.0}, connections=200,
-         listener={"metadata_match": match(stage="prod")}, **subsets()),
-    case("subset-by-leg", "each leg of a split asks for its own", VERSIONS,
-         listener={"weighted_clusters": {"clusters": [
-             {"name": "c", "weight": 3, "metadata_match": match(version="v1")},
-             {"name": "c", "weight": 1, "metadata_match": match(version="v2")}]}},
-         predict=shares([3 / 8, 3 / 8, 1 / 4]), **subsets()),
-]
-
-DISTRIBUTION_CASES = [*POLICY_CASES, *LOCALITY_CASES, *SPLIT_CASES, *SUBSET_CASES]
+DISTRIBUTION_CASES = [*POLICY_CASES, *LOCALITY_CASES, *SPLIT_CASES]

@@ -54,6 +54,13 @@ def _address(**fields):
         "address": "127.1.250.1", "port_value": 80, **fields}}}}
 
 
+def _with_more(*more):
+    made = _address()
+    made["endpoint"]["additional_addresses"] = [
+        {"address": {"socket_address": {"address": one, "port_value": 80}}} for one in more]
+    return made
+
+
 def _assignments():
     def one(name, refused, *endpoints, differs="", **policy):
         made = _assignment("base", list(endpoints), **policy)
@@ -86,6 +93,21 @@ def _assignments():
         members("address-empty", True, _address(address="")),
         members("address-is-a-name", True, _address(address="web.shop.svc")),
         members("address-octet-256", True, _address(address="127.1.250.256")),
+        # Addresses that no connection reaches.
+        members("address-unspecified", False, _address(address="0.0.0.0")),
+        members("address-unspecified-6", False, _address(address="::")),
+        members("address-multicast", False, _address(address="224.0.0.1")),
+        members("address-multicast-6", False, _address(address="ff02::1")),
+        members("address-broadcast", False, _address(address="255.255.255.255")),
+        members("address-link-local-6", False, _address(address="fe80::1")),
+        members("address-link-local-zone", True, _address(address="fe80::1%eth0")),
+        members("address-reserved", False, _address(address="240.0.0.1")),
+        members("address-this-network", False, _address(address="0.1.2.3")),
+        members("address-the-vip", False, _address(address=VIP[0], port_value=VIP[1])),
+        members("port-0", False, _address(port_value=0)),
+        members("additional-address", False, _with_more("127.1.250.2")),
+        members("additional-address-6", False, _with_more("fd00::1")),
+        members("additional-address-of-nothing", True, _with_more("")),
         members("no-address", True, {"endpoint": {"hostname": "web"}}),
         members("health-status-9", False, {**host(1), "health_status": 9}),
         members("endpoint-twice", False, host(1), host(1)),

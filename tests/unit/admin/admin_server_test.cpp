@@ -104,8 +104,10 @@ TEST_F(AdminServerTest, ConfigDumpShowsTheSnapshot) {
   auto assignment = std::make_shared<LoadAssignment>();
   assignment->clusterName = "reviews";
   LocalityEndpoints locality;
-  locality.endpoints.push_back(
-      {SocketAddress::parse("10.0.0.1:80").value(), 3, EdsHealth::kDegraded, "", {}});
+  Endpoint& degraded = locality.endpoints.emplace_back();
+  degraded.address = SocketAddress::parse("10.0.0.1:80").value();
+  degraded.weight = 3;
+  degraded.health = EdsHealth::kDegraded;
   assignment->localities.push_back(locality);
   snapshot.assignments["reviews"] = assignment;
   snapshot.leftAlone.push_back({"0.0.0.0_80", "wildcard address"});

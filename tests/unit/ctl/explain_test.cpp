@@ -148,17 +148,62 @@ TEST(Explain, AnEndpointThatNobodyReachesIsListed) {
   EXPECT_EQ(endpoint["percent"], 0.0);
 }
 
-TEST(Explain, WarnsWhereTheHookIsNotAttachedOrAnIpv4SocketCannotFollow) {
+// Sockets that reach IPv4 alone: half of their connections meet a leg without an IPv4 endpoint.
+NodeView withIpv4Only() {
+  NodeView node = makeNode();
+  ImageService& image = node.image.services.begin()->second;
+  auto service = std::make_shared<LbService>(*image.service);
+  auto only = std::make_shared<LbService>(*image.service);
+  auto refusing = std::make_shared<LbGroup>(*only->groups[1]);
+  refusing->policy = SM_POLICY_REFUSE;
+  refusing->reason = SM_REASON_NO_REACHABLE;
+  refusing->hosts.clear();
+  only->groups[1] = refusing;
+  service->ipv4Only = only;
+  image.service = service;
+  return node;
+}
+
+TEST(Explain, WarnsWhereTheHookIsNotAttached) {
   NodeView node = makeNode();
   node.attachments[0].problem = "not pinned";
-  auto group = std::make_shared<LbGroup>(*node.image.services.begin()->second.service->groups[0]);
-  group->hosts = {at("10.0.0.1:9080"), at("[fd00::2]:9080")};
-  auto service = std::make_shared<LbService>(*node.image.services.begin()->second.service);
-  service->groups[0] = group;
-  node.image.services.begin()->second.service = service;
   EXPECT_EQ(explainedJson(node, "10.96.0.10:80")["warnings"],
-            Json({"sm_connect4 is not attached (not pinned): connect() is not touched",
-                  "IPv6 endpoints: 1 of 3; an IPv4 socket that is sent to one gets EAFNOSUPPORT"}));
+            Json({"sm_connect4 is not attached (not pinned): connect() is not touched"}));
+}
+
+TEST(Explain, SaysWhatBecomesOfSocketsOfOneAddressFamily) {
+  const Json sockets = explainedJson(withIpv4Only(), "10.96.0.10:80")["sockets"];
+  ASSERT_EQ(sockets.size(), 1U);
+  EXPECT_EQ(sockets[0]["sockets"], "IPv4");
+  EXPECT_EQ(sockets[0]["verdict"],
+            "is in 75% of cases rewritten to one of 2 endpoints; in 25% of cases refused with "
+            "EAFNOSUPPORT: no endpoint has an address of the socket's family");
+  EXPECT_EQ(explainedJson(makeNode(), "10.96.0.10:80")["sockets"], Json::array());
+}
+
+TEST(Explain, NamesAnEndpointThatCannotBeReached) {
+  NodeView node = makeNode();
+  node.image.endpoints[3].endpoint.address = at("224.0.0.1:9080");
+  const std::string text =
+      "endpoint 224.0.0.1:9080 of cluster reviews-v2 cannot be reached: a multicast address";
+  EXPECT_EQ(explainedJson(node, "10.96.0.10:80")["warnings"], Json({text}));
+  const std::string listed = shown(serviceList(node, {}), Format::kWide);
+  EXPECT_NE(listed.find("UnreachableEndpoint(224.0.0.1:9080)"), std::string::npos) << listed;
+  const std::string status = shown(ctl::status(node, deadAgent()), Format::kTable);
+  EXPECT_NE(status.find("Endpoints that cannot be reached, and are used all the same: 1\n"
+                        "  224.0.0.1:9080   reviews-v2   a multicast address\n"),
+            std::string::npos)
+      << status;
+}
+
+TEST(Explain, ServiceListAndStatusSayWhichSocketsHaveNoEndpoint) {
+  const NodeView node = withIpv4Only();
+  const std::string listed = shown(serviceList(node, {}), Format::kWide);
+  EXPECT_NE(listed.find("NoEndpointForIpv4Sockets"), std::string::npos) << listed;
+  const std::string status = shown(ctl::status(node, deadAgent()), Format::kTable);
+  EXPECT_NE(status.find("no endpoint for 25% of the connections of IPv4 sockets"),
+            std::string::npos)
+      << status;
 }
 
 // ---- groups in all their kinds ----

@@ -22,10 +22,10 @@ fd00::1     80   TCP                 3   ratings
          3   ratings              13
 )"},
     {"descriptors",
-     R"(DESCRIPTOR   ADDRESS      PORT   PROTOCOL   SERVICE-ID   GROUP-FIRST   GROUP-COUNT   PICK-CELL   PICK-SIZE   AFFINITY-SECONDS   FLAGS
-        11   10.96.0.10     80   TCP                 1           100             2         500           2                  0   -
-        12   10.96.0.11    443   TCP                 2           200             1           0           1                  0   -
-        13   fd00::1        80   TCP                 3           300             1           0           1                  0   NEEDS_L7,AUTO_TLS
+     R"(DESCRIPTOR   ADDRESS      PORT   PROTOCOL   SERVICE-ID   GROUP-FIRST   GROUP-COUNT   PICK-CELL   PICK-SIZE   AFFINITY-SECONDS   IPV4-ONLY   IPV6-ONLY   FLAGS
+        11   10.96.0.10     80   TCP                 1           100             2         500           2                  0           0           0   -
+        12   10.96.0.11    443   TCP                 2           200             1           0           1                  0           0           0   -
+        13   fd00::1        80   TCP                 3           300             1           0           1                  0           0           0   NEEDS_L7,AUTO_TLS
 )"},
     {"groups",
      R"(GROUP   POLICY          REASON        CLUSTER-ID   CLUSTER      LOCALITY   PRIORITY   LEG   HOST-CELL   HOST-COUNT   TABLE-CELL   TABLE-SIZE   CHOICE-COUNT   ACTIVE-REQUEST-BIAS   BALANCE-PERCENT   RING-SHIFT   CURSOR   LOAD-FLOOR   FLAGS
@@ -99,7 +99,7 @@ conn_overflow          7   a full bucket of connection records; a hash took the 
 conn_lost              0   no memory for a connection record; balanced, but its outcome is not counted
 table_broken           0   an index in the tables led nowhere; the address was left alone
 events_dropped         0   the ring of events was full; the sums are not affected
-family_mismatch        0   an IPv4 socket was given an IPv6 endpoint; EAFNOSUPPORT
+family_mismatch        0   no endpoint had an address of the socket's family; EAFNOSUPPORT
 affinity_lost          0   no memory for where a client went; its next connection may go elsewhere
 callbacks_lost         0   another sock_ops program took away our callbacks from a connection
 conn_swept             0   records of connections whose socket was gone without a word; ended

@@ -139,6 +139,8 @@ constexpr const char* kJson = R"({
       ]
     }
   ],
+  "unreachedSockets": [],
+  "unreachableEndpoints": [],
   "endpoints": {
     "total": 3,
     "ejected": 1

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <numeric>
 #include <random>
 
 #include "lb/cell_table.h"
@@ -153,11 +155,12 @@ TEST(Ring, EncodedTableAgreesWithTheRing) {
 }
 
 TEST(Ring, WalksStayWithinTheKernelsBound) {
-  // All hosts hash alike (one hostname for all): sixty entries at each point, one of them in use.
+  // All hosts hash alike (one hostname for all): sixty entries at each point, of which the first
+  // host has all that are in use.
   const auto entries =
       ring(hashHostsOf(std::vector<std::string>(60, "same")), 6000, 8388608, HashFunction::kXxHash);
   const EncodedRing encoded = encodeRing(entries);
-  EXPECT_EQ(encoded.table.size, 100U);
+  EXPECT_EQ(encoded.table.size, 1U);
   for (const auto& one :
        {entries, ring(hashHostsOf(kSix), 200000, 8388608, HashFunction::kXxHash)}) {
     const EncodedRing table = encodeRing(one);
@@ -169,6 +172,68 @@ TEST(Ring, WalksStayWithinTheKernelsBound) {
       std::size_t steps = 0;
       while (at < cells.size() && ++steps && cells[at].ring.hash < end) ++at;
       ASSERT_LE(steps, static_cast<std::size_t>(SM_RING_MAX_WALK));
+    }
+  }
+}
+
+// As long as Envoy's ring may be, and nearly all of it one host's: a table of three cells.
+TEST(Ring, AHostThatNearlyFillsItTakesFewCells) {
+  const auto entries =
+      ring(hashHostsOf({kSix[0], kSix[1]}, {1, 4e9}), 1024, 8388608, HashFunction::kXxHash);
+  EXPECT_EQ(entries.size(), 8388608U);
+  EXPECT_TRUE(std::is_sorted(entries.begin(), entries.end()));
+  const EncodedRing encoded = encodeRing(entries);
+  EXPECT_LE(encoded.table.cells.size(), 4U);
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint64_t hash = i % 2 == 0 ? random() : entries[random() % entries.size()].hash;
+    const auto found = std::lower_bound(entries.begin(), entries.end(), RingEntry{hash, 0});
+    const RingEntry& wanted = found == entries.end() ? entries.front() : *found;
+    ASSERT_EQ(ringPick(encoded.table, encoded.shift, hash), wanted.host);
+  }
+}
+
+// Envoy's own loop, which asks every host in every iteration.
+std::vector<std::uint32_t> envoysMaglev(const std::vector<HashHost>& hosts, std::uint64_t size) {
+  std::vector<std::size_t> order(hosts.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return hosts[a].key < hosts[b].key; });
+  double heaviest = 0;
+  for (const HashHost& host : hosts) heaviest = std::max(heaviest, host.weight);
+  std::vector<double> target(hosts.size(), 0);
+  std::vector<std::uint64_t> steps(hosts.size(), 0);
+  std::vector<std::uint32_t> table(size, UINT32_MAX);
+  std::uint64_t filled = 0;
+  for (double iteration = 1; filled < size; ++iteration) {
+    for (const std::size_t i : order) {
+      if (filled == size) break;
+      if (iteration * hosts[i].weight < target[i]) continue;
+      target[i] += heaviest;
+      const std::uint64_t offset = xxHash64(hosts[i].key, 0) % size;
+      const std::uint64_t skip = size > 1 ? xxHash64(hosts[i].key, 1) % (size - 1) + 1 : 0;
+      while (table[(offset + steps[i] * skip) % size] != UINT32_MAX) ++steps[i];
+      table[(offset + steps[i] * skip) % size] = static_cast<std::uint32_t>(i);
+      ++filled;
+    }
+  }
+  return table;
+}
+
+TEST(Maglev, IsEnvoysForAnyWeights) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 60; ++round) {
+    std::vector<std::string> names;
+    std::vector<double> weights;
+    for (std::uint32_t i = 0; i < 1 + random() % 30; ++i) {
+      names.push_back("10.0.0." + std::to_string(i) + ":80");
+      weights.push_back(round % 3 == 0   ? 1 + random() % 100
+                        : round % 3 == 1 ? 1 + random() % 4000000000U
+                                         : std::pow(10.0, random() % 10));
+    }
+    const auto hosts = hashHostsOf(names, weights);
+    for (const std::uint64_t size : {2, 101, 65537}) {
+      ASSERT_EQ(maglevTable(hosts, size), envoysMaglev(hosts, size)) << round << ", " << size;
     }
   }
 }

@@ -90,6 +90,101 @@ TEST(Subset, ASelectorsOwnFallbackWins) {
   EXPECT_EQ(hostsFor(config, metadata({{"version", "v9"}})), kNone);
 }
 
+// A selector's fallback is noted where it adds its last key to the tree of all selectors' keys.
+TEST(Subset, ASelectorBehindALongerOneThatBeginsLikeItHasNoFallbackOfItsOwn) {
+  for (const Fallback longer :
+       {Fallback::kNotDefined, Fallback::kNoFallback, Fallback::kAnyEndpoint}) {
+    SubsetConfig config;
+    config.selectors = {{{"version", "zone"}, longer, {}},
+                        {{"version"}, Fallback::kAnyEndpoint, {}}};
+    EXPECT_EQ(hostsFor(config, metadata({{"version", "v9"}})), kNone);
+    std::swap(config.selectors[0], config.selectors[1]);
+    EXPECT_EQ(hostsFor(config, metadata({{"version", "v9"}})), kAll);
+  }
+}
+
+// The default subset is version v2: host 3, of this health.
+SubsetConfig panicAny() {
+  SubsetConfig config = byVersion();
+  config.fallback = SubsetConfig::Fallback::kDefaultSubset;
+  config.defaultSubset = metadata({{"version", "v2"}});
+  config.panicModeAny = true;
+  return config;
+}
+LoadAssignment defaultSubsetIs(EdsHealth health) {
+  LoadAssignment made = versions();
+  made.localities[0].endpoints[2].health = health;
+  return made;
+}
+std::shared_ptr<const LbService> withoutPanic(const SubsetConfig& config, EdsHealth health,
+                                              LbPolicy policy = LbPolicy::kRoundRobin) {
+  Cluster c = cluster("c", policy);
+  c.lb.subset = config;
+  c.lb.healthyPanicThresholdPercent = 0;
+  return serviceOf({{c, defaultSubsetIs(health), 1, metadata({{"version", "v9"}})}});
+}
+
+TEST(Subset, PanicModeAnyIsForHostsThatCannotBeUsed) {
+  const std::vector<SocketAddress> others = {host(1), host(2), host(4)};
+  EXPECT_EQ(withoutPanic(panicAny(), EdsHealth::kHealthy)->groups[0]->hosts,
+            (std::vector{host(3)}));
+  EXPECT_EQ(withoutPanic(panicAny(), EdsHealth::kUnhealthy)->groups[0]->hosts, others);
+  EXPECT_EQ(withoutPanic(panicAny(), EdsHealth::kDegraded)->groups[0]->hosts,
+            (std::vector{host(3)}))
+      << "a degraded host can be used";
+  for (const LbPolicy hashing : {LbPolicy::kMaglev, LbPolicy::kRingHash}) {
+    EXPECT_EQ(withoutPanic(panicAny(), EdsHealth::kDegraded, hashing)->groups[0]->hosts, others)
+        << "the tables of hash policies have healthy hosts alone";
+  }
+  EXPECT_EQ(
+      chosen(panicAny(), metadata({{"version", "v9"}}), defaultSubsetIs(EdsHealth::kUnhealthy))
+          ->groups[0]
+          ->hosts,
+      (std::vector{host(3)}))
+      << "the default subset is in panic itself";
+}
+
+TEST(Subset, PanicModeAnyIsNoSelectorsAndNoMatchesOwn) {
+  for (const Fallback own : {Fallback::kNoFallback, Fallback::kDefaultSubset}) {
+    SubsetConfig config = panicAny();
+    config.selectors[0].fallback = own;
+    EXPECT_EQ(withoutPanic(config, EdsHealth::kUnhealthy)->groups[0]->policy, SM_POLICY_REFUSE);
+  }
+  Cluster c = cluster("c");
+  c.lb.subset = panicAny();
+  c.lb.healthyPanicThresholdPercent = 0;
+  const auto matched =
+      serviceOf({{c, defaultSubsetIs(EdsHealth::kUnhealthy), 1, metadata({{"version", "v2"}})}});
+  EXPECT_EQ(matched->groups[0]->policy, SM_POLICY_REFUSE);
+}
+
+// By hash mod 100: what the first priority's part of the default subset cannot serve.
+TEST(Subset, PanicModeAnyTakesThePartThatFindsNoHost) {
+  LoadAssignment given = assignment({locality("a", 0, 1, 2, 2, 0), locality("a", 0, 3, 2, 2, 1)});
+  for (int p = 0; p < 2; ++p) {
+    given.localities[static_cast<std::size_t>(p)].endpoints[0].lbMetadata =
+        metadata({{"version", "v2"}});
+  }
+  // Of the default subset: priority 0 is degraded, priority 1 healthy in half of its hosts.
+  given.localities[0].endpoints[0].health = EdsHealth::kDegraded;
+  Endpoint sick = endpoint(9, 1, EdsHealth::kUnhealthy);
+  sick.lbMetadata = metadata({{"version", "v2"}});
+  given.localities[1].endpoints.push_back(sick);
+  given.localities[1].endpoints.push_back(sick);
+  given.localities[1].endpoints.back().address = host(10);
+  Cluster c = cluster("c", LbPolicy::kMaglev);
+  c.lb.subset = panicAny();
+  c.lb.healthyPanicThresholdPercent = 0;
+  const auto service = serviceOf({{c, given, 1, metadata({{"version", "v9"}})}});
+  const ServiceShares shares = shareOf(*service);
+  EXPECT_NEAR(shares.refused, 0, 1e-9);
+  // Of the default subset priority 1 takes hashes below 46 (140 / 3), priority 0 has no table. Of
+  // any endpoint priority 0 takes hashes below 70 (140 / 2), and priority 1 the rest.
+  EXPECT_NEAR(shareOfHost(shares, 2), 0.24, 1e-9);
+  EXPECT_NEAR(shareOfHost(shares, 3), 0.46 + 0.15, 0.001);
+  EXPECT_NEAR(shareOfHost(shares, 4), 0.15, 0.001);
+}
+
 TEST(Subset, FallsBackToFewerKeys) {
   SubsetConfig config = byVersion();
   config.selectors.push_back({{"stage", "version"}, Fallback::kKeysSubset, {"version"}});

@@ -137,6 +137,36 @@ TEST(DecodeAssignment, CollectsEveryErrorWithItsPath) {
       "port; policy.overprovisioning_factor: 0 is less than 1");
 }
 
+std::string more(const std::string& ip) {
+  return "additional_addresses { address { socket_address { address: '" + ip +
+         "' port_value: 81 } } } ";
+}
+
+TEST(DecodeAssignment, KeepsTheFirstAdditionalAddressOfTheOtherFamily) {
+  const auto decoded =
+      decode(assignmentText("lb_endpoints { endpoint { address { socket_address { address: "
+                            "'10.0.0.1' port_value: 80 } } " +
+                            more("10.0.0.2") + more("::ffff:10.0.0.3") + more("fd00::1") +
+                            more("fd00::2") + " } } " + endpointText("10.0.0.9", 80)));
+  ASSERT_TRUE(decoded.ok()) << errorOf(decoded);
+  const auto& endpoints = (*decoded)->localities[0].endpoints;
+  EXPECT_EQ(endpoints[0].address, address("10.0.0.1:80"));
+  EXPECT_EQ(endpoints[0].otherAddress, address("[fd00::1]:81"));
+  EXPECT_EQ(endpoints[1].otherAddress, std::nullopt);
+}
+
+TEST(DecodeAssignment, TakesAddressesThatNobodyReachesAsEnvoyDoesAndNamesThem) {
+  const auto decoded =
+      decode(assignmentText(endpointText("0.0.0.0", 80) + endpointText("10.0.0.1", 80) +
+                            endpointText("ff02::1", 80) + endpointText("10.0.0.1", 0)));
+  ASSERT_TRUE(decoded.ok()) << errorOf(decoded);
+  EXPECT_EQ((*decoded)->localities[0].endpoints.size(), 4U);
+  EXPECT_EQ((*decoded)->unreachable,
+            (std::vector<std::string>{
+                "0.0.0.0:80: no host's address: the kernel connects the client to itself",
+                "[ff02::1]:80: a multicast address", "10.0.0.1:0: port 0"}));
+}
+
 class RejectsAssignment : public testing::TestWithParam<Case> {};
 
 TEST_P(RejectsAssignment, NamingTheField) {
@@ -160,8 +190,8 @@ INSTANTIATE_TEST_SUITE_P(
              kEndpoint + "load_balancing_weight: 0 is less than 1"},
         Case{"LocalityWeight0", assignmentText("load_balancing_weight {}"),
              "endpoints[0].load_balancing_weight: 0 is less than 1"},
-        Case{"Port0", assignmentText(endpointText("10.0.0.1", 0)),
-             kEndpoint + "endpoint.address.socket_address.port_value: 0 is not a port"},
+        Case{"Port65536", assignmentText(endpointText("10.0.0.1", 65536)),
+             kEndpoint + "endpoint.address.socket_address.port_value: 65536 is not a port"},
         Case{"NamedPort",
              endpointAddress("socket_address { address: '10.0.0.1' named_port: 'http' }"),
              kEndpoint + "endpoint.address.socket_address.named_port: "},

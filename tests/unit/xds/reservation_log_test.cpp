@@ -47,5 +47,17 @@ TEST(ReservationLog, ListenersThatMakeNoVipSayWhy) {
   EXPECT_THAT(log.update(snapshot), IsEmpty());
 }
 
+TEST(ReservationLog, EndpointsThatNobodyReachesAreNamedOnce) {
+  ReservationLog log;
+  Snapshot snapshot;
+  auto assignment = std::make_shared<LoadAssignment>();
+  assignment->unreachable = {"224.0.0.1:80: a multicast address"};
+  snapshot.assignments["c"] = assignment;
+  EXPECT_THAT(log.update(snapshot),
+              ElementsAre("endpoints of c: cannot be reached, and are used all the same: "
+                          "224.0.0.1:80: a multicast address"));
+  EXPECT_THAT(log.update(snapshot), IsEmpty());
+}
+
 }  // namespace
 }  // namespace sockmesh
