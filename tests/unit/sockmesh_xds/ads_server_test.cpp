@@ -114,7 +114,7 @@ TEST_F(AdsServerTest, TheLogTellsWhoAcceptedWhat) {
   EXPECT_TRUE(agent.sees("a", 80));
   EXPECT_TRUE(logged("[1] node-x: opened from "));
   EXPECT_TRUE(logged("[1] node-x: ACK EDS "));
-  publish(resources({cluster("a"), endpointsOf("a", 0)}));
+  publish(resources({cluster("a"), endpointsOf("a", 70000)}));
   EXPECT_TRUE(logged("[1] node-x: NACK EDS "));
   loop_->post([&] { agent.client->stop(); });
   EXPECT_TRUE(logged("[1] node-x: closed"));
