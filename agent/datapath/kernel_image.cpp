@@ -246,6 +246,7 @@ std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image) 
     if (bad) found.emplace(std::pair{bad->cluster, bad->address}, std::move(*bad));
   }
   std::vector<UnreachableEndpoint> out;
+  out.reserve(found.size());
   for (auto& [key, one] : found) out.push_back(std::move(one));
   return out;
 }
