@@ -12,6 +12,7 @@
 #include "model/changes.h"
 #include "model/cluster.h"
 #include "model/listener.h"
+#include "model/shared_map.h"
 
 namespace sockmesh {
 
@@ -25,7 +26,7 @@ struct KeptVersion {
 
 struct Snapshot {
   template <typename T>
-  using ByName = std::map<std::string, std::shared_ptr<const T>>;
+  using ByName = SharedMap<std::shared_ptr<const T>>;
 
   // False until the first CDS and LDS responses came: what is missing is unknown, not absent, and
   // nothing may be deleted from the datapath on its account.
