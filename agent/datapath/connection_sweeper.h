@@ -1,4 +1,4 @@
-// Ends the connection records whose sockets are gone without a word (bpf/sweep.bpf.c), some at a
+// Ends the connection records whose sockets are gone without a word (bpf/hooks/sweep.bpf.c), some at a
 // time. Control thread.
 #pragma once
 

@@ -15,7 +15,7 @@ Word load(Word& word) {
 std::uint64_t speakingFailures(const sm_endpoint_stats& stats) {
   std::uint64_t failures = 0;
   for (std::uint32_t i = 0; i < SM_FAILURES; ++i) {
-    // As in bpf/outcome.h: the others are not the endpoint's fault.
+    // As in bpf/conn/outcome.h: the others are not the endpoint's fault.
     if (i != SM_FAILURE_LOCAL && i != SM_FAILURE_ABANDONED) failures += stats.failed[i];
   }
   // Counters move while they are read.

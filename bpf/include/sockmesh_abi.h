@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The shared memory between the kernel programs and userspace: every key, value and constant that
  * both sides know. The only header that both include; each layout is asserted on both sides.

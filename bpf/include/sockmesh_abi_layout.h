@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Sizes and offsets of everything in sockmesh_abi.h, asserted wherever it is compiled: by clang for
  * BPF and by the agent's compiler. tools/checks/abi.py counts and writes the assertions.

@@ -1,9 +1,9 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Many selections of the service 10.96.0.1:80, counted by endpoint. See select.bpf.c for why it is
  * a syscall program that takes the RCU read lock.
  */
-#include "lb.h"
+#include "select/lookup.h"
 #include "distribute_args.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,10 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The product's lookup and selection, called in a loop without a socket: BPF_PROG_TEST_RUN does not
  * run sock_addr programs. A syscall program is sleepable, so it takes the RCU read lock that every
  * cgroup program runs under.
  */
-#include "lb.h"
+#include "select/lookup.h"
 #include "select_args.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

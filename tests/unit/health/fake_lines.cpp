@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bpf/outlier_rules.h"
+#include "bpf/conn/outlier_rules.h"
 
 namespace sockmesh {
 namespace {

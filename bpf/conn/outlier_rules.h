@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Outlier detection as rules over the lines of an endpoint and its cluster. No lookup, no helper of
  * the kernel, time and chance are arguments: the unit tests run this very text beside the agent's

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * xxHash64, seed 0, of short texts: what Envoy hashes a source address with. The algorithm is that
  * of the xxHash specification; only lengths up to SM_TEXT_MAX occur here (an IPv6 address).

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Records whose end TCP does not tell us: no SYN ever left, or another program took away the
  * callbacks that we had asked for. How they ended is read off the socket as far as it knows.
@@ -6,7 +6,7 @@
 #ifndef SOCKMESH_UNTOLD_H
 #define SOCKMESH_UNTOLD_H
 
-#include "outcome.h"
+#include "conn/outcome.h"
 
 /* Whether TCP's state changes reach us: what this socket calls back is what was set last. */
 static __always_inline int sm_calls_back(const struct sock *sk)

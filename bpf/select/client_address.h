@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A connection's source address, and its hash as Envoy's source_ip hash policy has it: xxHash64 of
  * the address as text (inet_ntop's form), without port.
@@ -14,7 +14,7 @@
 #include <bpf/bpf_core_read.h>
 
 #include "maps.h"
-#include "xxh64.h"
+#include "envoy/xxh64.h"
 
 #define SM_SOURCE_CACHE		4096 /* namespaces; a power of two */
 #define SM_SOURCE_TTL_NS	(5ULL * 1000 * 1000 * 1000)

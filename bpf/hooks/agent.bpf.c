@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Run by the agent itself (BPF_PROG_TEST_RUN): what it needs to know of its own task in the
  * kernel's terms, whatever PID namespace it lives in; and its ejections, by the rules that
  * sock_ops has. */
-#include "outlier.h"
+#include "conn/outlier.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

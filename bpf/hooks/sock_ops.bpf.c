@@ -1,10 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * How every connection to every endpoint turns out, from TCP's own state changes: asked for when
  * the SYN is sent, so that a connect() that fails is seen, too; and once more when the handshake is
  * done, in case that another program took them away.
  */
-#include "outcome.h"
+#include "conn/outcome.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Records whose socket is gone, run by the agent (BPF_PROG_TEST_RUN). No callback of ours came when
  * these sockets ended: sockets of the kernel's own (MPTCP's, SMC's) have no sock_release, callbacks
@@ -12,7 +12,7 @@
  * look is not enough: the first one only notes which socket is gone. The agent looks again after a
  * grace period, in which every program that was claiming has ended.
  */
-#include "untold.h"
+#include "conn/untold.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Sharded counters of endpoints and clusters. Shards are shared by CPUs, so additions are atomic.
  */
 #ifndef SOCKMESH_STATS_H

@@ -1,10 +1,10 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The choice of a group, and of a host in it by the group's policy. */
 #ifndef SOCKMESH_PICK_H
 #define SOCKMESH_PICK_H
 
-#include "least_request.h"
-#include "tables.h"
+#include "policy/least_request.h"
+#include "policy/tables.h"
 
 /* The group of a connection: traffic split, priority and locality, all in one draw. */
 static __always_inline struct sm_group *sm_pick_group(const struct sm_descriptor *d, __u64 hash)

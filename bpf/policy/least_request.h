@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * LEAST_REQUEST over live connection counts.
  *
@@ -17,7 +17,7 @@
 #ifndef SOCKMESH_LEAST_REQUEST_H
 #define SOCKMESH_LEAST_REQUEST_H
 
-#include "tables.h"
+#include "policy/tables.h"
 
 #define SM_LR_DRAWS	  16
 #define SM_LR_MAX_PASS	  256

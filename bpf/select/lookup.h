@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Frontend lookup and endpoint selection. Knows no hook: sock_addr.bpf.c and the tests' programs
  * call it with keys and hashes.
@@ -11,8 +11,8 @@
 #ifndef SOCKMESH_LB_H
 #define SOCKMESH_LB_H
 
-#include "balance.h"
-#include "reselect.h"
+#include "policy/bounded_load.h"
+#include "select/reselect.h"
 
 /* How often a lookup that met a recycled hash element starts over. */
 #define SM_LOOKUP_TRIES 4

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The few kernel structs and constants that the programs read, declared by hand: only the fields
  * used, relocated against the running kernel's BTF at load (CO-RE). So a build needs no vmlinux.h.

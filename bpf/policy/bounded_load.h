@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Bounded load for the hash policies (hash_balance_factor), step by step as Envoy does it: a host
  * may have max(1, ceil(weight * total)) connections, where total is (the cluster's + 1) * factor,
@@ -10,7 +10,7 @@
 #ifndef SOCKMESH_BALANCE_H
 #define SOCKMESH_BALANCE_H
 
-#include "tables.h"
+#include "policy/tables.h"
 
 /* Beyond, hosts are drawn with replacement: the same rule, another order than Envoy's. */
 #define SM_BALANCE_HOSTS   4096

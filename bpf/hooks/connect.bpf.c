@@ -1,13 +1,13 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * connect(): a VIP becomes an endpoint before the first packet exists. getpeername(): the
  * application sees the VIP it asked for. sock_release: records of sockets that TCP never heard of.
  */
-#include "affinity.h"
-#include "lb.h"
-#include "reach.h"
-#include "source.h"
-#include "untold.h"
+#include "select/affinity.h"
+#include "select/lookup.h"
+#include "select/reach.h"
+#include "select/client_address.h"
+#include "conn/untold.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a socket can reach, and which address of an endpoint that is. An IPv4 socket has IPv4 alone.
  * An IPv6 socket has both families, except where it is IPv6-only or bound to an address of one.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The choice after the first one was found to be ejected: until the agent has compiled tables
  * without the endpoint, and for as long as no agent is there.
@@ -10,8 +10,8 @@
 #ifndef SOCKMESH_RESELECT_H
 #define SOCKMESH_RESELECT_H
 
-#include "pick.h"
-#include "stats.h"
+#include "policy/policy.h"
+#include "conn/stats.h"
 
 #define SM_RESELECT_DRAWS  8
 #define SM_RESELECT_SCAN   65536 /* hosts, at most */

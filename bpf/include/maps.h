@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Map declarations, and the lookups of the paged tables. Weak: each object file that includes this
  * declares the same maps, and the static linker keeps one of each. Sizes marked "agent" are set

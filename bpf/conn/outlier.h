@@ -1,13 +1,13 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Outlier detection where outcomes happen: brings the rules their lines, time and chance, and tells
  * the agent through the ring. */
 #ifndef SOCKMESH_OUTLIER_H
 #define SOCKMESH_OUTLIER_H
 
 /* First: it has the kernel's READ_ONCE. */
-#include "stats.h"
+#include "conn/stats.h"
 
-#include "outlier_rules.h"
+#include "conn/outlier_rules.h"
 
 static __always_inline void sm_tell(__u32 kind, __u32 endpoint_id, __u32 cluster_id, __u32 detector,
 				    __u32 detection, __u64 now_ns)

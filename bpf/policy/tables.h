@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Reading the selection tables: words, alias draws, host vectors, rings. */
 #ifndef SOCKMESH_TABLES_H
 #define SOCKMESH_TABLES_H

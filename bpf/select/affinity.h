@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Client-IP session affinity, as Kubernetes has it: a client that connects again within the
  * service's time goes where it went last, as long as it may. Only services that ask for it come
@@ -21,8 +21,8 @@
 #ifndef SOCKMESH_AFFINITY_H
 #define SOCKMESH_AFFINITY_H
 
-#include "lb.h"
-#include "source.h"
+#include "select/lookup.h"
+#include "select/client_address.h"
 
 /* The bounds of a search after the tables have changed; beyond them a new choice is made. */
 #define SM_AFFINITY_GROUPS 256
