@@ -127,7 +127,9 @@ static __always_inline void sm_established(struct sm_connection *record)
 	if (!stats)
 		return;
 	SM_ADD(stats->established, 1);
-	SM_ADD(stats->connect_us[sm_bucket(took_us > 0xffffffff ? 0xffffffff : (__u32)took_us)], 1);
+	SM_ADD(stats->connect_us[sm_histogram_bucket(took_us > 0xffffffff ? 0xffffffff
+									  : (__u32)took_us)],
+	       1);
 }
 
 static __always_inline int sm_is_connecting(const struct sm_connection *record)

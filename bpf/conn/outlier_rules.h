@@ -54,7 +54,7 @@ static __always_inline void sm_served_rotate(struct sm_endpoint_state *state, __
 	WRITE_ONCE(state->served, 0);
 }
 
-/* The client was served: the run of failures ends. */
+/* The client was served: the streak of failures ends. */
 static __always_inline void sm_outlier_success(struct sm_endpoint_state *state, __u64 netns,
 					       __u64 now_ns)
 {
@@ -83,7 +83,7 @@ static __always_inline int sm_bit_is_shared(const struct sm_endpoint_state *stat
 }
 
 /* The client is not among those known by name any more; whether it was. */
-static __always_inline int sm_forget_client(struct sm_endpoint_state *state, __u64 netns)
+static __always_inline int sm_served_forget(struct sm_endpoint_state *state, __u64 netns)
 {
 	if (READ_ONCE(state->served_by[0]) == netns)
 		WRITE_ONCE(state->served_by[0], 0);
@@ -95,8 +95,8 @@ static __always_inline int sm_forget_client(struct sm_endpoint_state *state, __u
 }
 
 /* Whether a failure that this client met speaks against the endpoint. */
-static __always_inline int sm_outlier_speaks(struct sm_endpoint_state *state, __u64 netns,
-					     __u64 now_ns)
+static __always_inline int sm_outlier_counts_against(struct sm_endpoint_state *state, __u64 netns,
+						     __u64 now_ns)
 {
 	__u64 bit = sm_client_bit(netns), served;
 	int shared;
@@ -107,7 +107,7 @@ static __always_inline int sm_outlier_speaks(struct sm_endpoint_state *state, __
 		return !served;
 	/* With two clients the names tell whose the bit is, even if they share it. */
 	shared = sm_bit_is_shared(state, netns);
-	if (!sm_forget_client(state, netns) && shared)
+	if (!sm_served_forget(state, netns) && shared)
 		return 0;
 	if (shared)
 		return 1;
@@ -118,21 +118,22 @@ static __always_inline int sm_outlier_speaks(struct sm_endpoint_state *state, __
 
 /* ---- detection ---- */
 
-/* Counts a failure that speaks against the endpoint; the length of the run with it. */
-static __always_inline __u32 sm_outlier_run(struct sm_endpoint_state *state)
+/* Counts a failure that speaks against the endpoint; the length of the streak with it. */
+static __always_inline __u32 sm_outlier_add_to_streak(struct sm_endpoint_state *state)
 {
 	return __sync_fetch_and_add(&state->consecutive_failures, 1) + 1;
 }
 
 /*
  * Envoy counts for each detector up to its threshold, and from 0 again after each detection. One
- * run for all detectors, never set back but by a success or a return, fires at the same failures.
+ * streak for all detectors, which only a success or an unejection sets back, fires at the same
+ * failures.
  */
-static __always_inline int sm_outlier_fires(const struct sm_consecutive_rule *rule, __u32 run)
+static __always_inline int sm_outlier_fires(const struct sm_consecutive_rule *rule, __u32 streak)
 {
 	__u32 threshold = READ_ONCE(rule->threshold);
 
-	return threshold && run % threshold == 0;
+	return threshold && streak % threshold == 0;
 }
 
 /* How long the ejection lasts whose multiplier this is, without jitter. */
@@ -208,20 +209,21 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 	return SM_DETECTION_EJECTED;
 }
 
-/* ---- return ---- */
+/* ---- unejection ---- */
 
-/* Ejected, but for long enough: back with the next connection's end, if the agent is not there to
- * take it back. */
-static __always_inline int sm_outlier_due(const struct sm_endpoint_state *state, __u64 now_ns)
+/* Ejected for long enough: the next connection's end unejects it, if the agent is not there to do
+ * so. */
+static __always_inline int sm_outlier_uneject_due(const struct sm_endpoint_state *state,
+						  __u64 now_ns)
 {
 	__u64 until = READ_ONCE(state->ejected_until_ns);
 
 	return until && until <= now_ns;
 }
 
-/* Takes the endpoint back; 0 where it was not ejected. */
-static __always_inline int sm_outlier_return(struct sm_endpoint_state *state,
-					     struct sm_cluster_state *cluster, __u64 now_ns)
+/* Unejects the endpoint; 0 where it was not ejected. */
+static __always_inline int sm_outlier_uneject(struct sm_endpoint_state *state,
+					      struct sm_cluster_state *cluster, __u64 now_ns)
 {
 	__u64 until = READ_ONCE(state->ejected_until_ns);
 

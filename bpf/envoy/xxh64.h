@@ -37,7 +37,7 @@ static __always_inline __u64 sm_xxh64_merge(__u64 hash, __u64 acc)
 	return (hash ^ sm_xxh64_round(0, acc)) * SM_PRIME64_1 + SM_PRIME64_4;
 }
 
-__noinline __u64 sm_xxh64(const struct sm_text *text)
+SM_VERIFIED_ONCE __u64 sm_xxh64(const struct sm_text *text)
 {
 	__u64 hash = SM_PRIME64_5, word;
 	__u32 length, at = 0;

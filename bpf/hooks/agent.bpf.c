@@ -42,6 +42,6 @@ int sm_agent_return(struct sm_agent_request *request)
 		return 0;
 	cluster = cluster_state_at(endpoint->cluster_id);
 	if (cluster)
-		request->answer = sm_outlier_return(state, cluster, bpf_ktime_get_ns());
+		request->answer = sm_outlier_uneject(state, cluster, bpf_ktime_get_ns());
 	return 0;
 }

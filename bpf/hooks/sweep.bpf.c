@@ -54,10 +54,10 @@ static __always_inline void sm_sweep_count(int swept, __u32 *gone, __u32 *ended)
 	*ended += swept == SM_SWEEP_ENDED;
 }
 
-/* All ways of a bucket; how many are gone, and in the high half how many were ended. */
-__weak __noinline __u32 sm_sweep_bucket(__u32 bucket)
+/* All ways of a set; how many are gone, and in the high half how many were ended. */
+SM_VERIFIED_ONCE __u32 sm_sweep_set(__u32 set)
 {
-	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &bucket);
+	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &set);
 	__u32 gone = 0, ended = 0;
 
 	if (!tags)
@@ -71,7 +71,7 @@ __weak __noinline __u32 sm_sweep_bucket(__u32 bucket)
 
 		if (!ref.cookie)
 			continue;
-		ref.record = sm_conn_record(bucket, way);
+		ref.record = sm_conn_record(set, way);
 		sm_sweep_count(sm_sweep_record(ref), &gone, &ended);
 	}
 	return gone | ended << 16;
@@ -83,7 +83,7 @@ int sm_sweep_buckets(struct sm_sweep_buckets *request)
 	__u32 gone = 0, ended = 0, swept;
 
 	for (__u32 i = 0; i < SM_SWEEP_BUCKETS && i < request->count; i++) {
-		swept = sm_sweep_bucket(request->first + i);
+		swept = sm_sweep_set(request->first + i);
 		gone += swept & 0xffff;
 		ended += swept >> 16;
 	}
@@ -92,7 +92,7 @@ int sm_sweep_buckets(struct sm_sweep_buckets *request)
 	return 0;
 }
 
-__weak __noinline __u32 sm_sweep_cookie(__u64 cookie)
+SM_VERIFIED_ONCE __u32 sm_sweep_cookie(__u64 cookie)
 {
 	struct sm_conn_ref ref = {.cookie = cookie};
 
