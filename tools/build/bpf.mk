@@ -34,7 +34,11 @@ $(SKELETON): $(BPF_LINKED)
 
 # Programs that only tests load, linked against the same headers as the product's.
 TEST_BPF_SOURCES := $(wildcard tests/bpf/*.bpf.c)
-TEST_SKELETONS := $(TEST_BPF_SOURCES:tests/bpf/%.bpf.c=$(GEN)/tests/%.skel.h)
+TEST_SKELETONS := $(TEST_BPF_SOURCES:tests/bpf/%.bpf.c=$(GEN)/tests/%.skel.h) $(GEN)/tests/linked.skel.h
+
+# Two objects that include the same headers, as one: tests/bpf/linked_test.cpp.
+$(BUILD)/bpf/tests/linked.bpf.o: $(BUILD)/bpf/hooks/connect.bpf.o $(BUILD)/bpf/tests/select.bpf.o
+	$(Q)$(BPFTOOL) gen object $@ $^
 
 $(BUILD)/bpf/tests/%.bpf.o: tests/bpf/%.bpf.c
 	$(call say,BPF,$<)
