@@ -32,7 +32,7 @@ std::optional<EndpointLine> readEndpointLine(const KernelMaps& maps, std::uint32
   line.ejected = until != 0;
   line.ejectedUntil = Nanos(until);
   line.ejectedAt = Nanos(load(state->ejected_at_ns));
-  line.returnedAt = Nanos(load(state->returned_at_ns));
+  line.returnedAt = Nanos(load(state->unejected_at_ns));
   line.ejections = load(state->ejections);
   line.multiplier = load(state->multiplier);
   line.detector = static_cast<Detector>(load(state->detector));

@@ -36,7 +36,7 @@ static __always_inline void sm_uneject_if_due(struct sm_endpoint_state *state, _
 		return;
 	cluster = cluster_state_at(endpoint->cluster_id);
 	if (cluster && sm_outlier_uneject(state, cluster, now_ns))
-		sm_emit_event(SM_EVENT_RETURNED, endpoint_id, endpoint->cluster_id, 0, 0, now_ns);
+		sm_emit_event(SM_EVENT_UNEJECTED, endpoint_id, endpoint->cluster_id, 0, 0, now_ns);
 }
 
 /* A detector fired for this endpoint; enum sm_detection. */

@@ -230,7 +230,7 @@ static __always_inline int sm_outlier_uneject(struct sm_endpoint_state *state,
 	if (!until || __sync_val_compare_and_swap(&state->ejected_until_ns, until, 0) != until)
 		return 0;
 	WRITE_ONCE(state->consecutive_failures, 0);
-	WRITE_ONCE(state->returned_at_ns, now_ns);
+	WRITE_ONCE(state->unejected_at_ns, now_ns);
 	__sync_fetch_and_add(&cluster->ejected, -1);
 	return 1;
 }

@@ -47,14 +47,14 @@ static __always_inline __u64 sm_cookie_of(const struct sock *sk)
  * neighbours. */
 static __always_inline struct sm_connection *sm_conn_record(__u32 set, __u32 way)
 {
-	__u32 index = way * (settings.conn_bucket_mask + 1) + set;
+	__u32 index = way * (settings.conn_set_mask + 1) + set;
 
 	return bpf_map_lookup_elem(&connections, &index);
 }
 
 static __always_inline struct sm_conn_tags *sm_conn_set(__u64 cookie, __u32 *set)
 {
-	*set = (__u32)cookie & settings.conn_bucket_mask;
+	*set = (__u32)cookie & settings.conn_set_mask;
 	return bpf_map_lookup_elem(&conn_tags, set);
 }
 

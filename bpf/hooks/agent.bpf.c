@@ -31,7 +31,7 @@ int sm_agent_detect(struct sm_agent_request *request)
 
 /* The agent takes an endpoint back. */
 SEC("syscall")
-int sm_agent_return(struct sm_agent_request *request)
+int sm_agent_uneject(struct sm_agent_request *request)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(request->endpoint_id);
 	struct sm_endpoint *endpoint = endpoints_at(request->endpoint_id);

@@ -78,11 +78,11 @@ SM_VERIFIED_ONCE __u32 sm_sweep_set(__u32 set)
 }
 
 SEC("syscall")
-int sm_sweep_buckets(struct sm_sweep_buckets *request)
+int sm_sweep_sets(struct sm_sweep_sets *request)
 {
 	__u32 gone = 0, ended = 0, swept;
 
-	for (__u32 i = 0; i < SM_SWEEP_BUCKETS && i < request->count; i++) {
+	for (__u32 i = 0; i < SM_SWEEP_SETS && i < request->count; i++) {
 		swept = sm_sweep_set(request->first + i);
 		gone += swept & 0xffff;
 		ended += swept >> 16;

@@ -74,7 +74,7 @@ SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM
 	       SM_CLUSTER_PAGES)
 
 /* Set before loading. */
-const volatile struct sm_settings settings __weak = {.conn_bucket_mask = 32767};
+const volatile struct sm_settings settings __weak = {.conn_set_mask = 32767};
 
 /* Connection records; record.h alone touches these three. */
 struct {

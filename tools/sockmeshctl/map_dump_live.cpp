@@ -113,7 +113,7 @@ Json dumpEndpointState(const NodeView& view) {
                              {"ejected", isEjected(state, view.live.nowNs)},
                              {"ejectedUntilNs", state.ejected_until_ns},
                              {"ejectedAtNs", state.ejected_at_ns},
-                             {"returnedAtNs", state.returned_at_ns},
+                             {"returnedAtNs", state.unejected_at_ns},
                              {"ejections", state.ejections},
                              {"multiplier", state.multiplier},
                              {"detector", state.ejections > 0 ? detectorText(state.detector) : ""},

@@ -65,7 +65,8 @@ void FakeLines::outcome(const std::string& cluster, const SocketAddress& address
                         std::uint64_t netns, bool success, const OnHint& onHint) {
   auto& lines = clusters_.at(cluster);
   Line& line = lines.endpoints.at(address);
-  if (sm_outlier_uneject_due(&line.state, now()) && sm_outlier_uneject(&line.state, &lines.state, now()))
+  if (sm_outlier_uneject_due(&line.state, now()) &&
+      sm_outlier_uneject(&line.state, &lines.state, now()))
     onHint(std::nullopt, Detection::kNone);
   if (success) {
     ++line.successes;
@@ -123,7 +124,7 @@ std::optional<EndpointLine> FakeLines::read(const std::string& cluster,
   line.ejected = state.ejected_until_ns != 0;
   line.ejectedUntil = nanos(state.ejected_until_ns);
   line.ejectedAt = nanos(state.ejected_at_ns);
-  line.returnedAt = nanos(state.returned_at_ns);
+  line.returnedAt = nanos(state.unejected_at_ns);
   line.ejections = state.ejections;
   line.multiplier = state.multiplier;
   line.detector = static_cast<Detector>(state.detector);
