@@ -306,23 +306,21 @@ struct sm_consecutive_rule {
 
 /* One line, shared by all CPUs. The agent writes all but the two counts. */
 struct sm_cluster_state {
-	__u32 active;	       /* connections whose record says SM_CONN_IN_CLUSTER */
-	__u32 max_connections; /* room for the limits; 0: none enforced */
-	__u32 ejected;	       /* endpoints ejected now */
-	__u32 ejection_limit;  /* ejections allowed at once */
+	__u32 active;	      /* connections whose record says SM_CONN_IN_CLUSTER */
+	__u32 ejected;	      /* endpoints ejected now */
+	__u32 ejection_limit; /* ejections allowed at once */
+	__u32 jitter_ms;      /* at most; added to each ejection */
 	/* In the order in which they are asked. */
 	struct sm_consecutive_rule consecutive[SM_CONSECUTIVE_RULES];
 	__u64 connect_timeout_ns;
 	__u64 base_ejection_ns; /* 0: the cluster has no outlier detection */
 	__u64 max_ejection_ns;	/* without jitter */
-	__u32 jitter_ms;	/* at most; added to each ejection */
-	__u32 pad;
+	__u64 pad;
 };
 
 struct sm_cluster_stats {
 	__u64 refused_no_endpoints;
 	__u64 left_alone;
-	__u64 overflow;		  /* connections refused by a limit */
 	__u64 reselected;	  /* first choice was ejected */
 	__u64 hash_fallback;	  /* a hash policy without a usable hash */
 	__u64 ejections_overflow; /* not ejected: the limit was reached */
