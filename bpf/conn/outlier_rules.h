@@ -160,8 +160,30 @@ static __always_inline void sm_count_detection(__u64 *counts, __u32 detector)
 }
 
 /*
+ * Ejects the endpoint, which cluster->ejected counts already; 0 where it is not to be, and then it
+ * is not counted any more.
+ */
+static __always_inline int sm_outlier_claim(struct sm_endpoint_state *state,
+					    struct sm_cluster_state *cluster, __u64 until)
+{
+	if (__sync_val_compare_and_swap(&state->ejected_until_ns, 0, until)) {
+		/* Another CPU was faster. */
+		__sync_fetch_and_add(&cluster->ejected, -1);
+		return 0;
+	}
+	/* The agent marks the state, then unejects the endpoint; this claims the state, then looks
+	 * at the mark. One of the two sees the other, and one alone counts the endpoint back. */
+	if (READ_ONCE(state->withdrawn)) {
+		if (__sync_val_compare_and_swap(&state->ejected_until_ns, until, 0) == until)
+			__sync_fetch_and_add(&cluster->ejected, -1);
+		return 0;
+	}
+	return 1;
+}
+
+/*
  * A detector fired: ejects, or says why not. Counting against the limit comes before the claim of
- * the line, so that two CPUs never eject more than are allowed.
+ * the state, so that two CPUs never eject more than are allowed.
  */
 static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_state *state,
 							   struct sm_cluster_state *cluster,
@@ -189,18 +211,8 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 		multiplier++;
 	until = now_ns + sm_ejection_ns(cluster, multiplier) +
 		SM_MS_NS * ((chance * ((__u64)cluster->jitter_ms + 1)) >> 32);
-	if (__sync_val_compare_and_swap(&state->ejected_until_ns, 0, until)) {
-		/* Another CPU was faster. */
-		__sync_fetch_and_add(&cluster->ejected, -1);
+	if (!sm_outlier_claim(state, cluster, until))
 		return SM_DETECTION_NONE;
-	}
-	/* The agent marks the line, then takes the endpoint back; this claims the line, then looks
-	 * at the mark. One of the two sees the other, and one alone counts the endpoint back. */
-	if (READ_ONCE(state->withdrawn)) {
-		if (__sync_val_compare_and_swap(&state->ejected_until_ns, until, 0) == until)
-			__sync_fetch_and_add(&cluster->ejected, -1);
-		return SM_DETECTION_NONE;
-	}
 	WRITE_ONCE(state->multiplier, multiplier);
 	WRITE_ONCE(state->ejected_at_ns, now_ns);
 	WRITE_ONCE(state->detector, detector);

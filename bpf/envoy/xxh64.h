@@ -37,6 +37,15 @@ static __always_inline __u64 sm_xxh64_merge(__u64 hash, __u64 acc)
 	return (hash ^ sm_xxh64_round(0, acc)) * SM_PRIME64_1 + SM_PRIME64_4;
 }
 
+static __always_inline __u64 sm_xxh64_avalanche(__u64 hash)
+{
+	hash ^= hash >> 33;
+	hash *= SM_PRIME64_2;
+	hash ^= hash >> 29;
+	hash *= SM_PRIME64_3;
+	return hash ^ hash >> 32;
+}
+
 SM_VERIFIED_ONCE __u64 sm_xxh64(const struct sm_text *text)
 {
 	__u64 hash = SM_PRIME64_5, word;
@@ -74,11 +83,7 @@ SM_VERIFIED_ONCE __u64 sm_xxh64(const struct sm_text *text)
 		hash = sm_rotl64(hash, 11) * SM_PRIME64_1;
 		word >>= 8;
 	}
-	hash ^= hash >> 33;
-	hash *= SM_PRIME64_2;
-	hash ^= hash >> 29;
-	hash *= SM_PRIME64_3;
-	return hash ^ hash >> 32;
+	return sm_xxh64_avalanche(hash);
 }
 
 #endif /* SOCKMESH_XXH64_H */

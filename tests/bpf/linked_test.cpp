@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Objects that include the headers of bpf/ link with each other. Every global function of a header is weak, and every map is there once.
+// Objects that include the headers of bpf/ link with each other. Every global function of a header
+// is weak, and every map is there once.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
