@@ -35,6 +35,17 @@ static __always_inline void sm_twister_seed(struct sm_twister *twister, __u32 se
 	bpf_loop(SM_TWISTER_WORDS, sm_twister_seed_one, &seeding, 0);
 }
 
+/*
+ * A word of the state. Its index is checked here, in a word that the compiler knows nothing of: the
+ * compiler would shorten the check to "is not 624", which the verifier of Linux 6.1 takes for no
+ * bound.
+ */
+static __always_inline __u32 sm_twister_word(const struct sm_twister *twister, __u64 at)
+{
+	asm volatile("" : "+r"(at));
+	return at < SM_TWISTER_WORDS ? twister->word[at] : 0;
+}
+
 /* One word at a time: the same numbers as renewing all 624 at once. */
 static __always_inline __u32 sm_twister_next(struct sm_twister *twister)
 {
@@ -46,10 +57,9 @@ static __always_inline __u32 sm_twister_next(struct sm_twister *twister)
 	middle = at + SM_TWISTER_MIDDLE;
 	if (middle >= SM_TWISTER_WORDS)
 		middle -= SM_TWISTER_WORDS;
-	if (next >= SM_TWISTER_WORDS || middle >= SM_TWISTER_WORDS)
-		return 0;
-	x = (twister->word[at] & 0x80000000U) | (twister->word[next] & 0x7fffffffU);
-	x = twister->word[middle] ^ (x >> 1) ^ (x & 1 ? 0x9908b0dfU : 0);
+	x = (sm_twister_word(twister, at) & 0x80000000U) |
+	    (sm_twister_word(twister, next) & 0x7fffffffU);
+	x = sm_twister_word(twister, middle) ^ (x >> 1) ^ (x & 1 ? 0x9908b0dfU : 0);
 	twister->word[at] = x;
 	twister->at = next;
 	x ^= x >> 11;
