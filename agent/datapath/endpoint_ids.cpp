@@ -32,13 +32,11 @@ sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
 }
 
 bool sameLimits(const LbCluster& a, const LbCluster& b) {
-  return a.maxConnections == b.maxConnections && a.connectTimeout == b.connectTimeout &&
-         a.ejection == b.ejection;
+  return a.connectTimeout == b.connectTimeout && a.ejection == b.ejection;
 }
 
 LbCluster decodeLimits(const sm_cluster_state& state) {
   LbCluster cluster;
-  cluster.maxConnections = state.max_connections;
   cluster.connectTimeout = Nanos(state.connect_timeout_ns);
   cluster.ejection = decodeEjectionRules(state);
   return cluster;

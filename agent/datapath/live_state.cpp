@@ -71,8 +71,7 @@ ClusterStats clusterStats(const std::string& name, const LiveCluster& live) {
   ClusterStats out;
   out.cluster = name;
   out.ejectedEndpoints = live.state.ejected;
-  out.refused = {{"no_endpoints", live.stats.refused_no_endpoints},
-                 {"overflow", live.stats.overflow}};
+  out.refused = {{"no_endpoints", live.stats.refused_no_endpoints}};
   out.leftAlone = live.stats.left_alone;
   out.reselected = live.stats.reselected;
   out.hashFallback = live.stats.hash_fallback;

@@ -15,7 +15,7 @@ Word load(Word& word) {
 std::uint64_t speakingFailures(const sm_endpoint_stats& stats) {
   std::uint64_t failures = 0;
   for (std::uint32_t i = 0; i < SM_FAILURES; ++i) {
-    // As in bpf/outcome.h: the others are not the endpoint's fault.
+    // As in bpf/conn/outcome.h: the others are not the endpoint's fault.
     if (i != SM_FAILURE_LOCAL && i != SM_FAILURE_ABANDONED) failures += stats.failed[i];
   }
   // Counters move while they are read.
@@ -32,7 +32,7 @@ std::optional<EndpointLine> readEndpointLine(const KernelMaps& maps, std::uint32
   line.ejected = until != 0;
   line.ejectedUntil = Nanos(until);
   line.ejectedAt = Nanos(load(state->ejected_at_ns));
-  line.returnedAt = Nanos(load(state->returned_at_ns));
+  line.returnedAt = Nanos(load(state->unejected_at_ns));
   line.ejections = load(state->ejections);
   line.multiplier = load(state->multiplier);
   line.detector = static_cast<Detector>(load(state->detector));

@@ -126,7 +126,7 @@ std::shared_ptr<const LbGroup> nestedGroup(const GroupContext& context, const Ho
   return scheduleGroup(context, describe(context, source, hosts), *picks);
 }
 
-// Draws by w^(1 / (1 + bias)); see bpf/least_request.h.
+// Draws by w^(1 / (1 + bias)); see bpf/policy/least_request.h.
 CellTable leastRequestTable(std::vector<double> weights, double bias) {
   const double heaviest = *std::max_element(weights.begin(), weights.end());
   for (double& weight : weights) weight = std::pow(weight / heaviest, 1 / (1 + bias));

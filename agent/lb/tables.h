@@ -111,7 +111,6 @@ struct EjectionRules {
 struct LbCluster {
   std::string name;
   std::vector<LbEndpoint> endpoints;  // all of them, eligible or not
-  std::uint32_t maxConnections = 0;   // 0: no limit enforced
   Nanos connectTimeout{0};
   EjectionRules ejection;
   bool operator==(const LbCluster&) const = default;

@@ -148,7 +148,7 @@ TEST(Events, HalfWrittenLinesAreToldWhenTheyAreWhole) {
   node.detector.refresh(kC, seconds(31));
   EXPECT_FALSE(node.inOverlay(1));
   EXPECT_EQ(node.events.size(), 1U);
-  state.returned_at_ns = 31'000'000'000;
+  state.unejected_at_ns = 31'000'000'000;
   node.detector.refresh(kC, seconds(31));
   ASSERT_EQ(node.events.size(), 2U);
   EXPECT_EQ(node.events[1].sinceLastAction, seconds(30));

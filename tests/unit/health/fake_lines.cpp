@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bpf/outlier_rules.h"
+#include "bpf/conn/outlier_rules.h"
 
 namespace sockmesh {
 namespace {
@@ -65,19 +65,20 @@ void FakeLines::outcome(const std::string& cluster, const SocketAddress& address
                         std::uint64_t netns, bool success, const OnHint& onHint) {
   auto& lines = clusters_.at(cluster);
   Line& line = lines.endpoints.at(address);
-  if (sm_outlier_due(&line.state, now()) && sm_outlier_return(&line.state, &lines.state, now()))
+  if (sm_outlier_uneject_due(&line.state, now()) &&
+      sm_outlier_uneject(&line.state, &lines.state, now()))
     onHint(std::nullopt, Detection::kNone);
   if (success) {
     ++line.successes;
     sm_outlier_success(&line.state, netns, now());
     return;
   }
-  if (!sm_outlier_speaks(&line.state, netns, now())) {
+  if (!sm_outlier_counts_against(&line.state, netns, now())) {
     ++line.disputed;
     return;
   }
   ++line.failures;
-  const std::uint32_t run = sm_outlier_run(&line.state);
+  const std::uint32_t run = sm_outlier_add_to_streak(&line.state);
   for (const auto& rule : lines.state.consecutive) {
     if (!sm_outlier_fires(&rule, run)) continue;
     const Detection detection = detect(lines, line, rule.detector, rule.enforcing_percent);
@@ -123,7 +124,7 @@ std::optional<EndpointLine> FakeLines::read(const std::string& cluster,
   line.ejected = state.ejected_until_ns != 0;
   line.ejectedUntil = nanos(state.ejected_until_ns);
   line.ejectedAt = nanos(state.ejected_at_ns);
-  line.returnedAt = nanos(state.returned_at_ns);
+  line.returnedAt = nanos(state.unejected_at_ns);
   line.ejections = state.ejections;
   line.multiplier = state.multiplier;
   line.detector = static_cast<Detector>(state.detector);
@@ -140,7 +141,7 @@ Detection FakeLines::detect(const std::string& cluster, const SocketAddress& add
 
 bool FakeLines::takeBack(const std::string& cluster, const SocketAddress& address) {
   auto& lines = clusters_.at(cluster);
-  return sm_outlier_return(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
+  return sm_outlier_uneject(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
 }
 
 bool FakeLines::anyEjected(const std::string& cluster) const {

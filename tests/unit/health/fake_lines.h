@@ -1,5 +1,5 @@
 // The kernel's half without a kernel: real lines in memory, written by the very rules of
-// bpf/outlier_rules.h under a manual clock.
+// bpf/conn/outlier_rules.h under a manual clock.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * xxHash64, seed 0, of short texts: what Envoy hashes a source address with. The algorithm is that
  * of the xxHash specification; only lengths up to SM_TEXT_MAX occur here (an IPv6 address).
@@ -37,7 +37,16 @@ static __always_inline __u64 sm_xxh64_merge(__u64 hash, __u64 acc)
 	return (hash ^ sm_xxh64_round(0, acc)) * SM_PRIME64_1 + SM_PRIME64_4;
 }
 
-__noinline __u64 sm_xxh64(const struct sm_text *text)
+static __always_inline __u64 sm_xxh64_avalanche(__u64 hash)
+{
+	hash ^= hash >> 33;
+	hash *= SM_PRIME64_2;
+	hash ^= hash >> 29;
+	hash *= SM_PRIME64_3;
+	return hash ^ hash >> 32;
+}
+
+SM_VERIFIED_ONCE __u64 sm_xxh64(const struct sm_text *text)
 {
 	__u64 hash = SM_PRIME64_5, word;
 	__u32 length, at = 0;
@@ -74,11 +83,7 @@ __noinline __u64 sm_xxh64(const struct sm_text *text)
 		hash = sm_rotl64(hash, 11) * SM_PRIME64_1;
 		word >>= 8;
 	}
-	hash ^= hash >> 33;
-	hash *= SM_PRIME64_2;
-	hash ^= hash >> 29;
-	hash *= SM_PRIME64_3;
-	return hash ^ hash >> 32;
+	return sm_xxh64_avalanche(hash);
 }
 
 #endif /* SOCKMESH_XXH64_H */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * LEAST_REQUEST over live connection counts.
  *
@@ -17,7 +17,7 @@
 #ifndef SOCKMESH_LEAST_REQUEST_H
 #define SOCKMESH_LEAST_REQUEST_H
 
-#include "tables.h"
+#include "policy/tables.h"
 
 #define SM_LR_DRAWS	  16
 #define SM_LR_MAX_PASS	  256
@@ -86,9 +86,8 @@ static __always_inline __u64 sm_exp2_minus(__u64 y)
 	return ((1ULL << 48) / power) >> whole;
 }
 
-/* (floor / load)^bias in 0.32, for load > floor, by logarithms. A global function: their many ways
- * are verified once. */
-__noinline __u64 sm_lr_power(__u64 load, __u64 floor, __u32 bias_q16)
+/* (floor / load)^bias in 0.32, for load > floor, by logarithms. */
+SM_VERIFIED_ONCE __u64 sm_lr_power(__u64 load, __u64 floor, __u32 bias_q16)
 {
 	__u64 logs;
 
@@ -134,11 +133,11 @@ static __always_inline __u64 sm_lr_load(const struct sm_group *group, __u32 host
 }
 
 /*
- * Looks at one host more, round about (a global function, verified once): the floor rises after
- * each round to the least that was seen in it, and falls at once where less is seen. Several CPUs
- * may look at the same time: then one of the looks is lost, and nothing else.
+ * Looks at one host more, round about: the floor rises after each round to the least that was seen
+ * in it, and falls at once where less is seen. Several CPUs may look at the same time: then one of
+ * the looks is lost, and nothing else.
  */
-__noinline int sm_lr_look(struct sm_group *group)
+SM_VERIFIED_ONCE int sm_lr_update_floor(struct sm_group *group)
 {
 	__u32 floor, least, at, load;
 	__u64 cursor;
@@ -209,7 +208,7 @@ static long sm_lr_weigh(__u64 i, struct sm_lr_pass *pass)
 }
 
 /* The choice after draws that were not accepted. */
-__noinline __u32 sm_lr_go_through(const struct sm_group *group, __u64 floor)
+SM_VERIFIED_ONCE __u32 sm_lr_pick_scan(const struct sm_group *group, __u64 floor)
 {
 	struct sm_lr_pass pass = {.group = group, .floor = floor};
 
@@ -220,9 +219,8 @@ __noinline __u32 sm_lr_go_through(const struct sm_group *group, __u64 floor)
 	return pass.best;
 }
 
-/* Global functions, this one and those that it calls: each verified once, not for every way that
- * leads here; and what is seldom run is not in the way of what mostly is. */
-__noinline __u32 sm_lr_weighted(struct sm_group *group)
+/* Unequal weights. */
+SM_VERIFIED_ONCE __u32 sm_lr_pick_weighted(struct sm_group *group)
 {
 	__u64 load, floor = 0;
 	__u32 host;
@@ -237,9 +235,9 @@ __noinline __u32 sm_lr_weighted(struct sm_group *group)
 		floor = sm_lr_floor(group, load);
 		if (sm_lr_accepts(load, floor, group->bias_q16))
 			return host;
-		sm_lr_look(group);
+		sm_lr_update_floor(group);
 	}
-	return sm_lr_go_through(group, floor);
+	return sm_lr_pick_scan(group, floor);
 }
 
 struct sm_lr_scan {
@@ -269,7 +267,7 @@ static long sm_lr_scan_one(__u64 i, struct sm_lr_scan *scan)
 	return 0;
 }
 
-static __noinline __u32 sm_lr_scan(const struct sm_group *group, __u32 drawn)
+static __always_inline __u32 sm_lr_scan(const struct sm_group *group, __u32 drawn)
 {
 	struct sm_lr_scan scan = {.group = group, .drawn = drawn};
 	__u32 looks = drawn ? group->choice_count : group->host_count;
@@ -279,16 +277,18 @@ static __noinline __u32 sm_lr_scan(const struct sm_group *group, __u32 drawn)
 }
 
 /* Equal weights. */
-static __always_inline __u32 sm_least_request(const struct sm_group *group)
+SM_VERIFIED_ONCE __u32 sm_lr_pick_equal(const struct sm_group *group)
 {
-	__u32 count = group->host_count, best, active, choices = group->choice_count;
+	__u32 count, best, active, choices;
 
+	if (!group)
+		return SM_BROKEN;
+	count = group->host_count;
+	choices = group->choice_count;
 	if (count <= 1)
 		return 0;
-	if (group->flags & SM_GROUP_FULL_SCAN)
-		return sm_lr_scan(group, 0);
-	if (choices > SM_LR_FEW_CHOICES)
-		return sm_lr_scan(group, 1);
+	if (group->flags & SM_GROUP_FULL_SCAN || choices > SM_LR_FEW_CHOICES)
+		return sm_lr_scan(group, !(group->flags & SM_GROUP_FULL_SCAN));
 	best = sm_uniform(count);
 	active = sm_active(group, best);
 	for (__u32 i = 1; i < SM_LR_FEW_CHOICES && i < choices; i++) {
@@ -301,6 +301,22 @@ static __always_inline __u32 sm_least_request(const struct sm_group *group)
 		}
 	}
 	return best;
+}
+
+static __always_inline __u32 sm_least_request_pick(struct sm_group *group)
+{
+	if (group->flags & SM_GROUP_WEIGHTED)
+		return sm_lr_pick_weighted(group);
+	return sm_lr_pick_equal(group);
+}
+
+/* A pick counts an ejected host as the busiest, so this is seldom needed. It draws without a look
+ * at loads. */
+static __always_inline __u32 sm_least_request_next(const struct sm_group *group)
+{
+	if (!(group->flags & SM_GROUP_WEIGHTED))
+		return sm_uniform(group->host_count);
+	return group->table_size ? sm_alias(group->table_cell, group->table_size) : SM_BROKEN;
 }
 
 #endif /* SOCKMESH_LEAST_REQUEST_H */

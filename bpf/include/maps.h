@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Map declarations, and the lookups of the paged tables. Weak: each object file that includes this
  * declares the same maps, and the static linker keeps one of each. Sizes marked "agent" are set
@@ -7,7 +7,7 @@
 #ifndef SOCKMESH_MAPS_H
 #define SOCKMESH_MAPS_H
 
-#include "kernel.h"
+#include "map_values.h"
 #include "sockmesh_abi.h"
 
 struct {
@@ -74,9 +74,9 @@ SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM
 	       SM_CLUSTER_PAGES)
 
 /* Set before loading. */
-const volatile struct sm_settings settings __weak = {.conn_bucket_mask = 32767};
+const volatile struct sm_settings settings __weak = {.conn_set_mask = 32767};
 
-/* Connection records; conn.h alone touches these three. */
+/* Connection records; record.h alone touches these three. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -93,7 +93,7 @@ struct {
 	__type(value, struct sm_connection);
 } connections SEC(".maps") __weak;
 
-/* Those that found their bucket full, by socket cookie. Memory follows need. */
+/* Those that found their set full, by socket cookie. Memory follows need. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -112,6 +112,22 @@ struct {
 	__type(key, struct sm_affinity_key);
 	__type(value, struct sm_affinity);
 } affinity SEC(".maps") __weak;
+
+/* By the low bits of the namespace's cookie; client_address.h alone touches it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SM_NETNS_ADDRESS_SLOTS);
+	__type(key, __u32);
+	__type(value, struct sm_netns_address);
+} netns_addresses SEC(".maps") __weak;
+
+/* bounded_load.h alone touches it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SM_BALANCE_SCRATCH);
+	__type(key, __u32);
+	__type(value, struct sm_balance_scratch);
+} balance_scratch SEC(".maps") __weak;
 
 /* Written and read by userspace alone; here so that names share the pins' life and the CLI's. */
 struct {

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Reading the selection tables: words, alias draws, host vectors, rings. */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reading the selection tables: words, alias draws, host vectors. */
 #ifndef SOCKMESH_TABLES_H
 #define SOCKMESH_TABLES_H
 
@@ -45,34 +45,6 @@ static __always_inline __u32 sm_host(const struct sm_group *group, __u32 host)
 		return SM_NONE;
 	id = sm_word(group->host_cell, host);
 	return id == SM_BROKEN ? SM_NONE : id;
-}
-
-/* The ring cell of `hash`: an index below table_size; see SM_RING_MAX_WALK. */
-static __always_inline __u32 sm_ring_entry(const struct sm_group *group, __u64 hash)
-{
-	__u32 shift = group->ring_shift & 63, size = group->table_size;
-	__u32 ring = group->table_cell + (1U << (62 - shift));
-	__u32 entry = sm_word(group->table_cell, (__u32)(hash >> shift));
-
-	if (!size || entry == SM_BROKEN)
-		return SM_BROKEN;
-	for (int i = 0; i < SM_RING_MAX_WALK && entry < size; i++, entry++) {
-		union sm_cell *cell = cells_at(ring + entry);
-
-		if (!cell)
-			return SM_BROKEN;
-		if (cell->ring.hash >= hash)
-			return entry;
-	}
-	return 0;
-}
-
-static __always_inline __u32 sm_ring_host(const struct sm_group *group, __u32 entry)
-{
-	union sm_cell *cell =
-		cells_at(group->table_cell + (1U << (62 - (group->ring_shift & 63))) + entry);
-
-	return cell ? cell->ring.host : SM_BROKEN;
 }
 
 #endif /* SOCKMESH_TABLES_H */

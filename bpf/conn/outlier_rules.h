@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Outlier detection as rules over the lines of an endpoint and its cluster. No lookup, no helper of
  * the kernel, time and chance are arguments: the unit tests run this very text beside the agent's
@@ -54,7 +54,7 @@ static __always_inline void sm_served_rotate(struct sm_endpoint_state *state, __
 	WRITE_ONCE(state->served, 0);
 }
 
-/* The client was served: the run of failures ends. */
+/* The client was served: the streak of failures ends. */
 static __always_inline void sm_outlier_success(struct sm_endpoint_state *state, __u64 netns,
 					       __u64 now_ns)
 {
@@ -83,7 +83,7 @@ static __always_inline int sm_bit_is_shared(const struct sm_endpoint_state *stat
 }
 
 /* The client is not among those known by name any more; whether it was. */
-static __always_inline int sm_forget_client(struct sm_endpoint_state *state, __u64 netns)
+static __always_inline int sm_served_forget(struct sm_endpoint_state *state, __u64 netns)
 {
 	if (READ_ONCE(state->served_by[0]) == netns)
 		WRITE_ONCE(state->served_by[0], 0);
@@ -95,8 +95,8 @@ static __always_inline int sm_forget_client(struct sm_endpoint_state *state, __u
 }
 
 /* Whether a failure that this client met speaks against the endpoint. */
-static __always_inline int sm_outlier_speaks(struct sm_endpoint_state *state, __u64 netns,
-					     __u64 now_ns)
+static __always_inline int sm_outlier_counts_against(struct sm_endpoint_state *state, __u64 netns,
+						     __u64 now_ns)
 {
 	__u64 bit = sm_client_bit(netns), served;
 	int shared;
@@ -107,7 +107,7 @@ static __always_inline int sm_outlier_speaks(struct sm_endpoint_state *state, __
 		return !served;
 	/* With two clients the names tell whose the bit is, even if they share it. */
 	shared = sm_bit_is_shared(state, netns);
-	if (!sm_forget_client(state, netns) && shared)
+	if (!sm_served_forget(state, netns) && shared)
 		return 0;
 	if (shared)
 		return 1;
@@ -118,21 +118,22 @@ static __always_inline int sm_outlier_speaks(struct sm_endpoint_state *state, __
 
 /* ---- detection ---- */
 
-/* Counts a failure that speaks against the endpoint; the length of the run with it. */
-static __always_inline __u32 sm_outlier_run(struct sm_endpoint_state *state)
+/* Counts a failure that speaks against the endpoint; the length of the streak with it. */
+static __always_inline __u32 sm_outlier_add_to_streak(struct sm_endpoint_state *state)
 {
 	return __sync_fetch_and_add(&state->consecutive_failures, 1) + 1;
 }
 
 /*
  * Envoy counts for each detector up to its threshold, and from 0 again after each detection. One
- * run for all detectors, never set back but by a success or a return, fires at the same failures.
+ * streak for all detectors, which only a success or an unejection sets back, fires at the same
+ * failures.
  */
-static __always_inline int sm_outlier_fires(const struct sm_consecutive_rule *rule, __u32 run)
+static __always_inline int sm_outlier_fires(const struct sm_consecutive_rule *rule, __u32 streak)
 {
 	__u32 threshold = READ_ONCE(rule->threshold);
 
-	return threshold && run % threshold == 0;
+	return threshold && streak % threshold == 0;
 }
 
 /* How long the ejection lasts whose multiplier this is, without jitter. */
@@ -159,8 +160,30 @@ static __always_inline void sm_count_detection(__u64 *counts, __u32 detector)
 }
 
 /*
+ * Ejects the endpoint, which cluster->ejected counts already; 0 where it is not to be, and then it
+ * is not counted any more.
+ */
+static __always_inline int sm_outlier_claim(struct sm_endpoint_state *state,
+					    struct sm_cluster_state *cluster, __u64 until)
+{
+	if (__sync_val_compare_and_swap(&state->ejected_until_ns, 0, until)) {
+		/* Another CPU was faster. */
+		__sync_fetch_and_add(&cluster->ejected, -1);
+		return 0;
+	}
+	/* The agent marks the state, then unejects the endpoint; this claims the state, then looks
+	 * at the mark. One of the two sees the other, and one alone counts the endpoint back. */
+	if (READ_ONCE(state->withdrawn)) {
+		if (__sync_val_compare_and_swap(&state->ejected_until_ns, until, 0) == until)
+			__sync_fetch_and_add(&cluster->ejected, -1);
+		return 0;
+	}
+	return 1;
+}
+
+/*
  * A detector fired: ejects, or says why not. Counting against the limit comes before the claim of
- * the line, so that two CPUs never eject more than are allowed.
+ * the state, so that two CPUs never eject more than are allowed.
  */
 static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_state *state,
 							   struct sm_cluster_state *cluster,
@@ -188,18 +211,8 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 		multiplier++;
 	until = now_ns + sm_ejection_ns(cluster, multiplier) +
 		SM_MS_NS * ((chance * ((__u64)cluster->jitter_ms + 1)) >> 32);
-	if (__sync_val_compare_and_swap(&state->ejected_until_ns, 0, until)) {
-		/* Another CPU was faster. */
-		__sync_fetch_and_add(&cluster->ejected, -1);
+	if (!sm_outlier_claim(state, cluster, until))
 		return SM_DETECTION_NONE;
-	}
-	/* The agent marks the line, then takes the endpoint back; this claims the line, then looks
-	 * at the mark. One of the two sees the other, and one alone counts the endpoint back. */
-	if (READ_ONCE(state->withdrawn)) {
-		if (__sync_val_compare_and_swap(&state->ejected_until_ns, until, 0) == until)
-			__sync_fetch_and_add(&cluster->ejected, -1);
-		return SM_DETECTION_NONE;
-	}
 	WRITE_ONCE(state->multiplier, multiplier);
 	WRITE_ONCE(state->ejected_at_ns, now_ns);
 	WRITE_ONCE(state->detector, detector);
@@ -208,27 +221,28 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 	return SM_DETECTION_EJECTED;
 }
 
-/* ---- return ---- */
+/* ---- unejection ---- */
 
-/* Ejected, but for long enough: back with the next connection's end, if the agent is not there to
- * take it back. */
-static __always_inline int sm_outlier_due(const struct sm_endpoint_state *state, __u64 now_ns)
+/* Ejected for long enough: the next connection's end unejects it, if the agent is not there to do
+ * so. */
+static __always_inline int sm_outlier_uneject_due(const struct sm_endpoint_state *state,
+						  __u64 now_ns)
 {
 	__u64 until = READ_ONCE(state->ejected_until_ns);
 
 	return until && until <= now_ns;
 }
 
-/* Takes the endpoint back; 0 where it was not ejected. */
-static __always_inline int sm_outlier_return(struct sm_endpoint_state *state,
-					     struct sm_cluster_state *cluster, __u64 now_ns)
+/* Unejects the endpoint; 0 where it was not ejected. */
+static __always_inline int sm_outlier_uneject(struct sm_endpoint_state *state,
+					      struct sm_cluster_state *cluster, __u64 now_ns)
 {
 	__u64 until = READ_ONCE(state->ejected_until_ns);
 
 	if (!until || __sync_val_compare_and_swap(&state->ejected_until_ns, until, 0) != until)
 		return 0;
 	WRITE_ONCE(state->consecutive_failures, 0);
-	WRITE_ONCE(state->returned_at_ns, now_ns);
+	WRITE_ONCE(state->unejected_at_ns, now_ns);
 	__sync_fetch_and_add(&cluster->ejected, -1);
 	return 1;
 }

@@ -1,10 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * How every connection to every endpoint turns out, from TCP's own state changes: asked for when
  * the SYN is sent, so that a connect() that fails is seen, too; and once more when the handshake is
  * done, in case that another program took them away.
  */
-#include "outcome.h"
+#include "conn/outcome.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -23,8 +23,7 @@ static __always_inline int sm_remote_is(struct bpf_sock_ops *ctx, const __be32 a
 		return 0;
 	if (ctx->family == AF_INET)
 		return addr_be[3] == ctx->remote_ip4;
-	return addr_be[0] == ctx->remote_ip6[0] && addr_be[1] == ctx->remote_ip6[1] &&
-	       addr_be[2] == ctx->remote_ip6[2] && addr_be[3] == ctx->remote_ip6[3];
+	return sm_ip_equal(addr_be, ctx->remote_ip6);
 }
 
 /* Whether the connection goes to one of the endpoint's addresses. */
@@ -44,8 +43,7 @@ static __always_inline int sm_goes_to_itself(struct bpf_sock_ops *ctx)
 		return 0;
 	if (ctx->family == AF_INET)
 		return ctx->local_ip4 == ctx->remote_ip4;
-	return ctx->local_ip6[0] == ctx->remote_ip6[0] && ctx->local_ip6[1] == ctx->remote_ip6[1] &&
-	       ctx->local_ip6[2] == ctx->remote_ip6[2] && ctx->local_ip6[3] == ctx->remote_ip6[3];
+	return sm_ip_equal(ctx->local_ip6, ctx->remote_ip6);
 }
 
 /* What we want to hear of: others may have asked for callbacks of their own. */
@@ -151,7 +149,7 @@ static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_r
 		if (close < SM_CLOSES)
 			SM_ADD(stats->closed[close], 1);
 		sm_count_bytes(ctx, sk, stats, old_state);
-		SM_ADD(stats->rtt_us[sm_bucket(ctx->srtt_us >> 3)], 1);
+		SM_ADD(stats->rtt_us[sm_histogram_bucket(ctx->srtt_us >> 3)], 1);
 	}
 	sm_conn_end(ref);
 }

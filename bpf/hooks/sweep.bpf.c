@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Records whose socket is gone, run by the agent (BPF_PROG_TEST_RUN). No callback of ours came when
  * these sockets ended: sockets of the kernel's own (MPTCP's, SMC's) have no sock_release, callbacks
@@ -12,14 +12,19 @@
  * look is not enough: the first one only notes which socket is gone. The agent looks again after a
  * grace period, in which every program that was claiming has ended.
  */
-#include "untold.h"
+#include "conn/untold.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/*
+ * What became of a record. Sums of these are two counts: the records that are gone in the low half,
+ * the ended ones in the high half. Adding needs no branch: the verifier of Linux 6.1 would follow
+ * each way through every branch.
+ */
 enum sm_sweep {
 	SM_SWEEP_KEPT = 0,
 	SM_SWEEP_GONE = 1,
-	SM_SWEEP_ENDED = 2,
+	SM_SWEEP_ENDED = 1 << 16,
 };
 
 static __always_inline int sm_is_gone(const struct sm_connection *record, __u64 cookie)
@@ -31,7 +36,7 @@ static __always_inline int sm_is_gone(const struct sm_connection *record, __u64 
 		      !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter));
 }
 
-static __always_inline int sm_sweep_record(struct sm_conn_ref ref)
+static __always_inline __u32 sm_sweep_record(struct sm_conn_ref ref)
 {
 	if (!ref.record || !sm_is_gone(ref.record, ref.cookie))
 		return SM_SWEEP_KEPT;
@@ -47,18 +52,11 @@ static __always_inline int sm_sweep_record(struct sm_conn_ref ref)
 	return SM_SWEEP_ENDED;
 }
 
-/* Adds to *gone and *ended. */
-static __always_inline void sm_sweep_count(int swept, __u32 *gone, __u32 *ended)
+/* All ways of a set; the sum of enum sm_sweep. */
+SM_VERIFIED_ONCE __u32 sm_sweep_set(__u32 set)
 {
-	*gone += swept == SM_SWEEP_GONE;
-	*ended += swept == SM_SWEEP_ENDED;
-}
-
-/* All ways of a bucket; how many are gone, and in the high half how many were ended. */
-__weak __noinline __u32 sm_sweep_bucket(__u32 bucket)
-{
-	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &bucket);
-	__u32 gone = 0, ended = 0;
+	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &set);
+	__u32 swept = 0;
 
 	if (!tags)
 		return 0;
@@ -71,28 +69,25 @@ __weak __noinline __u32 sm_sweep_bucket(__u32 bucket)
 
 		if (!ref.cookie)
 			continue;
-		ref.record = sm_conn_record(bucket, way);
-		sm_sweep_count(sm_sweep_record(ref), &gone, &ended);
+		ref.record = sm_conn_record(set, way);
+		swept += sm_sweep_record(ref);
 	}
-	return gone | ended << 16;
+	return swept;
 }
 
 SEC("syscall")
-int sm_sweep_buckets(struct sm_sweep_buckets *request)
+int sm_sweep_sets(struct sm_sweep_sets *request)
 {
-	__u32 gone = 0, ended = 0, swept;
+	__u32 swept = 0;
 
-	for (__u32 i = 0; i < SM_SWEEP_BUCKETS && i < request->count; i++) {
-		swept = sm_sweep_bucket(request->first + i);
-		gone += swept & 0xffff;
-		ended += swept >> 16;
-	}
-	request->gone = gone;
-	request->ended = ended;
+	for (__u32 i = 0; i < SM_SWEEP_SETS && i < request->count; i++)
+		swept += sm_sweep_set(request->first + i);
+	request->gone = swept & 0xffff;
+	request->ended = swept >> 16;
 	return 0;
 }
 
-__weak __noinline __u32 sm_sweep_cookie(__u64 cookie)
+SM_VERIFIED_ONCE __u32 sm_sweep_cookie(__u64 cookie)
 {
 	struct sm_conn_ref ref = {.cookie = cookie};
 
@@ -105,12 +100,12 @@ __weak __noinline __u32 sm_sweep_cookie(__u64 cookie)
 SEC("syscall")
 int sm_sweep_overflow(struct sm_sweep_cookies *request)
 {
-	__u32 gone = 0, ended = 0;
+	__u32 swept = 0;
 
 #pragma unroll
 	for (int i = 0; i < SM_SWEEP_COOKIES; i++)
-		sm_sweep_count((int)sm_sweep_cookie(request->cookie[i]), &gone, &ended);
-	request->gone = gone;
-	request->ended = ended;
+		swept += sm_sweep_cookie(request->cookie[i]);
+	request->gone = swept & 0xffff;
+	request->ended = swept >> 16;
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a socket can reach, and which address of an endpoint that is. An IPv4 socket has IPv4 alone.
  * An IPv6 socket has both families, except where it is IPv6-only or bound to an address of one.
@@ -9,8 +9,6 @@
  */
 #ifndef SOCKMESH_REACH_H
 #define SOCKMESH_REACH_H
-
-#include <bpf/bpf_core_read.h>
 
 #include "maps.h"
 
@@ -89,19 +87,14 @@ static __always_inline int sm_takes_other(const struct sm_endpoint *endpoint, __
 	return unlikely(endpoint->family != family) && endpoint->other_family == family;
 }
 
-static __always_inline int sm_same_address(const __be32 a[4], const __be32 b[4])
-{
-	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
-}
-
 /* Whether `addr_be` and `port_be` are one of the endpoint's addresses. */
 static __always_inline int sm_endpoint_is(const struct sm_endpoint *endpoint,
 					  const __be32 addr_be[4], __be16 port_be)
 {
-	if (endpoint->port_be == port_be && sm_same_address(endpoint->addr_be, addr_be))
+	if (endpoint->port_be == port_be && sm_ip_equal(endpoint->addr_be, addr_be))
 		return 1;
 	return unlikely(endpoint->other_family) && endpoint->other_port_be == port_be &&
-	       sm_same_address(endpoint->other_addr_be, addr_be);
+	       sm_ip_equal(endpoint->other_addr_be, addr_be);
 }
 
 #endif /* SOCKMESH_REACH_H */

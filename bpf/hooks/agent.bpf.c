@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Run by the agent itself (BPF_PROG_TEST_RUN): what it needs to know of its own task in the
  * kernel's terms, whatever PID namespace it lives in; and its ejections, by the rules that
  * sock_ops has. */
-#include "outlier.h"
+#include "conn/outlier.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -31,7 +31,7 @@ int sm_agent_detect(struct sm_agent_request *request)
 
 /* The agent takes an endpoint back. */
 SEC("syscall")
-int sm_agent_return(struct sm_agent_request *request)
+int sm_agent_uneject(struct sm_agent_request *request)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(request->endpoint_id);
 	struct sm_endpoint *endpoint = endpoints_at(request->endpoint_id);
@@ -42,6 +42,6 @@ int sm_agent_return(struct sm_agent_request *request)
 		return 0;
 	cluster = cluster_state_at(endpoint->cluster_id);
 	if (cluster)
-		request->answer = sm_outlier_return(state, cluster, bpf_ktime_get_ns());
+		request->answer = sm_outlier_uneject(state, cluster, bpf_ktime_get_ns());
 	return 0;
 }

@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What becomes of a record, and whose fault it was: every path that ends a record goes through
  * here; untold.h has those on which TCP itself did not say how the connection ended. */
 #ifndef SOCKMESH_OUTCOME_H
 #define SOCKMESH_OUTCOME_H
 
-#include "conn.h"
-#include "outlier.h"
+#include "conn/record.h"
+#include "conn/outlier.h"
 
 /* Clusters that need their sum of connections alone pay for it: it is one line for all CPUs. */
 static __always_inline void sm_cluster_count(__u32 cluster_id, int by)
@@ -127,7 +127,9 @@ static __always_inline void sm_established(struct sm_connection *record)
 	if (!stats)
 		return;
 	SM_ADD(stats->established, 1);
-	SM_ADD(stats->connect_us[sm_bucket(took_us > 0xffffffff ? 0xffffffff : (__u32)took_us)], 1);
+	SM_ADD(stats->connect_us[sm_histogram_bucket(took_us > 0xffffffff ? 0xffffffff
+									  : (__u32)took_us)],
+	       1);
 }
 
 static __always_inline int sm_is_connecting(const struct sm_connection *record)

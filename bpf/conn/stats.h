@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Sharded counters of endpoints and clusters. Shards are shared by CPUs, so additions are atomic.
  */
 #ifndef SOCKMESH_STATS_H
@@ -24,7 +24,7 @@ static __always_inline struct sm_cluster_stats *sm_cluster_stats(__u32 cluster_i
 #define SM_ADD(counter, by) ((void)__sync_fetch_and_add(&(counter), (by)))
 
 /* The bucket of SM_HISTOGRAM_*: smallest i with us <= FIRST << i, the last one for the rest. */
-static __always_inline __u32 sm_bucket(__u32 us)
+static __always_inline __u32 sm_histogram_bucket(__u32 us)
 {
 	__u32 bucket = 0, bound = SM_HISTOGRAM_FIRST_US;
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Records whose end TCP does not tell us: no SYN ever left, or another program took away the
  * callbacks that we had asked for. How they ended is read off the socket as far as it knows.
@@ -6,7 +6,7 @@
 #ifndef SOCKMESH_UNTOLD_H
 #define SOCKMESH_UNTOLD_H
 
-#include "outcome.h"
+#include "conn/outcome.h"
 
 /* Whether TCP's state changes reach us: what this socket calls back is what was set last. */
 static __always_inline int sm_calls_back(const struct sock *sk)
@@ -75,7 +75,7 @@ static __always_inline void sm_count_untold_close(const struct sm_connection *re
 	SM_ADD(stats->sent_bytes, sent > 1 ? sent - 1 : 0); /* without the SYN */
 	SM_ADD(stats->received_bytes, received > theirs ? received - theirs : 0);
 	SM_ADD(stats->retransmits, BPF_CORE_READ(tcp, total_retrans));
-	SM_ADD(stats->rtt_us[sm_bucket(BPF_CORE_READ(tcp, srtt_us) >> 3)], 1);
+	SM_ADD(stats->rtt_us[sm_histogram_bucket(BPF_CORE_READ(tcp, srtt_us) >> 3)], 1);
 }
 
 /* The outcome of a connection whose callbacks were lost, as its socket knows it. */
@@ -106,9 +106,8 @@ static __always_inline void sm_assume_outcome(const struct sm_connection *record
 /*
  * Takes the connection of the socket with this cookie out of all counts. Its record stays claimed,
  * in the state SM_CONN_FREE: the caller frees it or fills it in. `gone`: the socket is no more.
- * Global: the verifier looks at it once.
  */
-__weak __noinline int sm_conn_settle(__u64 cookie, int gone)
+SM_VERIFIED_ONCE int sm_conn_settle(__u64 cookie, int gone)
 {
 	struct sm_connection *record = sm_conn_find(cookie).record;
 
@@ -128,7 +127,7 @@ __weak __noinline int sm_conn_settle(__u64 cookie, int gone)
 }
 
 /* Ends the record of a socket that connects elsewhere; it may have none. */
-__weak __noinline int sm_conn_forget(__u64 cookie)
+SM_VERIFIED_ONCE int sm_conn_forget(__u64 cookie)
 {
 	struct sm_conn_ref ref = sm_conn_find(cookie);
 

@@ -1,18 +1,18 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The connection record: which endpoint a socket was sent to, from connect() until TCP is done.
  *
- * Records live in a fixed array, four ways a bucket; the bucket is the low bits of the socket
+ * Records live in a fixed array of sets with four ways each; the set is the low bits of the socket
  * cookie and the cookie is the tag, claimed by compare-and-swap: no allocation, no lock, and a
- * socket that is not ours costs one 32-byte read. What finds its bucket full goes to a hash.
+ * socket that is not ours costs one 32-byte read. What finds its set full goes to a hash.
  *
  * A record belongs to its socket: connect() and sock_ops run under the socket's lock and
  * sock_release after the last reference from user space, so a record has one writer at a time. The
  * socket is the one in which TCP runs: an MPTCP application holds another one (sm_tcp_of). A record
  * whose socket is gone belongs to the sweep.
  */
-#ifndef SOCKMESH_CONN_H
-#define SOCKMESH_CONN_H
+#ifndef SOCKMESH_RECORD_H
+#define SOCKMESH_RECORD_H
 
 #include "maps.h"
 
@@ -43,19 +43,19 @@ static __always_inline __u64 sm_cookie_of(const struct sock *sk)
 	return sk ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) : 0;
 }
 
-/* Way by way, not bucket by bucket: the records of sockets made one after the other are
+/* Way by way, not set by set: the records of sockets made one after the other are
  * neighbours. */
-static __always_inline struct sm_connection *sm_conn_record(__u32 bucket, __u32 way)
+static __always_inline struct sm_connection *sm_conn_record(__u32 set, __u32 way)
 {
-	__u32 index = way * (settings.conn_bucket_mask + 1) + bucket;
+	__u32 index = way * (settings.conn_set_mask + 1) + set;
 
 	return bpf_map_lookup_elem(&connections, &index);
 }
 
-static __always_inline struct sm_conn_tags *sm_conn_bucket(__u64 cookie, __u32 *bucket)
+static __always_inline struct sm_conn_tags *sm_conn_set(__u64 cookie, __u32 *set)
 {
-	*bucket = (__u32)cookie & settings.conn_bucket_mask;
-	return bpf_map_lookup_elem(&conn_tags, bucket);
+	*set = (__u32)cookie & settings.conn_set_mask;
+	return bpf_map_lookup_elem(&conn_tags, set);
 }
 
 /* The record in conn_overflow, if this socket has one; mostly no socket has. */
@@ -75,9 +75,9 @@ static __always_inline struct sm_conn_ref sm_conn_find(__u64 cookie)
 {
 	struct sm_conn_ref ref = {.cookie = cookie};
 	struct sm_conn_tags *tags;
-	__u32 bucket;
+	__u32 set;
 
-	tags = sm_conn_bucket(cookie, &bucket);
+	tags = sm_conn_set(cookie, &set);
 	if (!tags)
 		return ref;
 #pragma unroll
@@ -85,7 +85,7 @@ static __always_inline struct sm_conn_ref sm_conn_find(__u64 cookie)
 		if (READ_ONCE(tags->cookie[way]) != cookie)
 			continue;
 		ref.tag = &tags->cookie[way];
-		ref.record = sm_conn_record(bucket, way);
+		ref.record = sm_conn_record(set, way);
 		return ref;
 	}
 	ref.record = sm_conn_in_overflow(cookie);
@@ -115,11 +115,11 @@ static __always_inline struct sm_conn_ref sm_conn_claim(__u64 cookie)
 {
 	struct sm_conn_ref ref = sm_conn_find(cookie);
 	struct sm_conn_tags *tags;
-	__u32 bucket;
+	__u32 set;
 
 	if (unlikely(ref.record))
 		return ref;
-	tags = sm_conn_bucket(cookie, &bucket);
+	tags = sm_conn_set(cookie, &set);
 	if (!tags)
 		return ref;
 #pragma unroll
@@ -129,10 +129,18 @@ static __always_inline struct sm_conn_ref sm_conn_claim(__u64 cookie)
 		if (__sync_val_compare_and_swap(&tags->cookie[way], 0, cookie))
 			continue;
 		ref.tag = &tags->cookie[way];
-		ref.record = sm_conn_record(bucket, way);
+		ref.record = sm_conn_record(set, way);
 		return ref;
 	}
 	return sm_conn_overflow(cookie);
+}
+
+/* The same for `sk` of a sock_addr program's context, without a call for each read. */
+static __always_inline __u64 sm_given_cookie(struct bpf_sock *sk)
+{
+	struct sock *tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return tcp ? tcp->__sk_common.skc_cookie.counter : 0;
 }
 
 /* Gives the record back. */
@@ -152,4 +160,4 @@ static __always_inline void sm_conn_free(struct sm_conn_ref ref)
 		__sync_fetch_and_add(&globals->conn_overflow_live, -1);
 }
 
-#endif /* SOCKMESH_CONN_H */
+#endif /* SOCKMESH_RECORD_H */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The few kernel structs and constants that the programs read, declared by hand: only the fields
  * used, relocated against the running kernel's BTF at load (CO-RE). So a build needs no vmlinux.h.
@@ -15,7 +15,13 @@
 
 #define SM_KERNEL_STRUCT __attribute__((preserve_access_index))
 
-struct net;
+struct list_head {
+	struct list_head *next;
+} SM_KERNEL_STRUCT;
+
+struct net {
+	struct list_head dev_base_head;
+} SM_KERNEL_STRUCT;
 
 typedef struct {
 	struct net *net;
@@ -73,6 +79,36 @@ struct inet_connection_sock {
 	const struct inet_connection_sock_af_ops *icsk_af_ops;
 } SM_KERNEL_STRUCT;
 
+struct in_ifaddr {
+	struct in_ifaddr *ifa_next;
+	__be32 ifa_local;
+	unsigned char ifa_scope;
+} SM_KERNEL_STRUCT;
+
+struct in_device {
+	struct in_ifaddr *ifa_list;
+} SM_KERNEL_STRUCT;
+
+struct in6_addr {
+	__u8 bytes[16];
+};
+
+struct inet6_ifaddr {
+	struct in6_addr addr;
+	struct list_head if_list;
+} SM_KERNEL_STRUCT;
+
+struct inet6_dev {
+	struct list_head addr_list;
+} SM_KERNEL_STRUCT;
+
+struct net_device {
+	struct list_head dev_list;
+	unsigned int flags;
+	struct in_device *ip_ptr;
+	struct inet6_dev *ip6_ptr;
+} SM_KERNEL_STRUCT;
+
 struct task_struct {
 	int tgid;
 	struct task_struct *group_leader;
@@ -81,6 +117,14 @@ struct task_struct {
 
 /* enum sock_flags of include/net/sock.h: the peer's FIN has been received. */
 #define SM_SOCK_DONE 1
+
+#define SM_IFF_UP	     (1 << 0)
+#define SM_IFF_LOOPBACK	     (1 << 3)
+#define SM_RT_SCOPE_UNIVERSE 0
+
+/* What a cgroup program answers. */
+#define SM_PROCEED 1
+#define SM_DENY	   0
 
 /* From include/uapi/linux/in.h and asm-generic/errno.h, which drag libc in. */
 #define IPPROTO_TCP   6
@@ -103,6 +147,14 @@ struct task_struct {
 /* What is seldom so goes out of the way: the straight path stays in few cache lines. */
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define likely(x)   __builtin_expect(!!(x), 1)
+
+/*
+ * A global function of a header. The verifier looks at a global function once and with any
+ * argument, instead of once for every way that leads to it. What seldom runs also stays out of the
+ * code and the stack of what mostly runs. Weak: each object that includes the header has the
+ * function, and the linker keeps one.
+ */
+#define SM_VERIFIED_ONCE __weak __noinline
 
 #define READ_ONCE(x)	 (*(volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))

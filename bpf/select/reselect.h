@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The choice after the first one was found to be ejected: until the agent has compiled tables
  * without the endpoint, and for as long as no agent is there.
@@ -10,8 +10,8 @@
 #ifndef SOCKMESH_RESELECT_H
 #define SOCKMESH_RESELECT_H
 
-#include "pick.h"
-#include "stats.h"
+#include "conn/stats.h"
+#include "policy/policy.h"
 
 #define SM_RESELECT_DRAWS  8
 #define SM_RESELECT_SCAN   65536 /* hosts, at most */
@@ -44,47 +44,16 @@ static long sm_rotation_scan_one(__u64 i, struct sm_rotation_scan *scan)
 	return 1;
 }
 
-/* The `step`th choice after the first one; `entry` is the first one's, for a ring. LEAST_REQUEST
- * counts an ejected host as the busiest, so that it seldom comes here, and then draws without a
- * look at loads. */
-static __always_inline __u32 sm_host_after(struct sm_group *group, __u64 hash, __u32 entry,
-					   __u32 step)
-{
-	__u32 size = group->table_size;
-
-	if (group->policy == SM_POLICY_LEAST_REQUEST && !(group->flags & SM_GROUP_WEIGHTED))
-		return sm_uniform(group->host_count);
-	if (!size)
-		return SM_BROKEN;
-	switch (group->policy) {
-	case SM_POLICY_RANDOM:
-	case SM_POLICY_LEAST_REQUEST:
-		return sm_alias(group->table_cell, size);
-	case SM_POLICY_ROUND_ROBIN:
-		return sm_word(group->table_cell,
-			       (__u32)(__sync_fetch_and_add(&group->cursor, 1) % size));
-	case SM_POLICY_MAGLEV:
-		return sm_word(group->table_cell, (__u32)((hash + step) % size));
-	case SM_POLICY_RING_HASH:
-		return sm_ring_host(group, (entry + step) % size);
-	default:
-		return SM_BROKEN;
-	}
-}
-
-/* An endpoint of this group that is in rotation; SM_NONE where there is none. A global function:
- * verified once, not for every way that leads here. */
-__noinline __u32 sm_pick_in_rotation(struct sm_group *group, __u64 hash, __u64 now_ns)
+/* An endpoint of this group that is in rotation; SM_NONE where there is none. */
+SM_VERIFIED_ONCE __u32 sm_pick_in_rotation(struct sm_group *group, __u64 hash, __u64 now_ns)
 {
 	struct sm_rotation_scan scan = {.group = group, .now_ns = now_ns};
-	__u32 entry = 0, id;
+	__u32 id;
 
 	if (!group || !group->host_count)
 		return SM_NONE;
-	if (group->policy == SM_POLICY_RING_HASH)
-		entry = sm_ring_entry(group, hash);
 	for (__u32 step = 1; step <= SM_RESELECT_DRAWS; step++) {
-		id = sm_host(group, sm_host_after(group, hash, entry, step));
+		id = sm_host(group, sm_policy_next(group, hash, step));
 		if (sm_in_rotation(id, now_ns))
 			return id;
 	}
@@ -96,7 +65,8 @@ __noinline __u32 sm_pick_in_rotation(struct sm_group *group, __u64 hash, __u64 n
 
 /* Another endpoint than the one of `group` that is ejected; SM_NONE where none is in rotation. Only
  * groups of the same leg: those of another split or subset are no substitute. */
-__noinline __u32 sm_reselect(const struct sm_descriptor *d, struct sm_group *group, __u64 hash)
+SM_VERIFIED_ONCE __u32 sm_reselect(const struct sm_descriptor *d, struct sm_group *group,
+				   __u64 hash)
 {
 	__u64 now_ns = bpf_ktime_get_ns();
 	struct sm_group *other;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Client-IP session affinity, as Kubernetes has it: a client that connects again within the
  * service's time goes where it went last, as long as it may. Only services that ask for it come
@@ -21,8 +21,8 @@
 #ifndef SOCKMESH_AFFINITY_H
 #define SOCKMESH_AFFINITY_H
 
-#include "lb.h"
-#include "source.h"
+#include "select/choice.h"
+#include "select/client_address.h"
 
 /* The bounds of a search after the tables have changed; beyond them a new choice is made. */
 #define SM_AFFINITY_GROUPS 256
@@ -44,8 +44,7 @@ static __always_inline int sm_affinity_holds(const struct sm_group *group, __u32
 	state = endpoint_state_at(last->endpoint_id);
 	if (!endpoint || !state || endpoint->port_be != last->port_be)
 		return 0;
-	if (endpoint->addr_be[0] != last->addr_be[0] || endpoint->addr_be[1] != last->addr_be[1] ||
-	    endpoint->addr_be[2] != last->addr_be[2] || endpoint->addr_be[3] != last->addr_be[3])
+	if (!sm_ip_equal(endpoint->addr_be, last->addr_be))
 		return 0;
 	/* In panic the policy asks nobody's health, and a client is as well off where it was. */
 	return (group->flags & SM_GROUP_PANIC) || READ_ONCE(state->ejected_until_ns) <= now_ns;
@@ -94,8 +93,8 @@ static __always_inline void sm_affinity_key_of(const struct sm_descriptor *d,
 					       const struct sm_client *client,
 					       struct sm_affinity_key *key)
 {
-	__builtin_memcpy(key->client_be, &client->ip, sizeof(key->client_be));
-	__builtin_memcpy(key->vip_be, d->addr_be, sizeof(key->vip_be));
+	sm_ip_copy(key->client_be, client->ip.word);
+	sm_ip_copy(key->vip_be, d->addr_be);
 	key->vip_port_be = d->port_be;
 	key->protocol = d->protocol;
 	key->pad = 0;
@@ -103,10 +102,10 @@ static __always_inline void sm_affinity_key_of(const struct sm_descriptor *d,
 
 /*
  * Where this client goes again: (group, relative to the descriptor's first) << 32 | endpoint id; 0
- * where a choice is to be made. A global function: verified once, and no stack of those who never
- * come here.
+ * where a choice is to be made.
  */
-__noinline __u64 sm_affinity_find(const struct sm_descriptor *d, const struct sm_client *client)
+SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
+					const struct sm_client *client)
 {
 	struct sm_affinity_search search = {.now_ns = bpf_ktime_get_ns()};
 	struct sm_affinity_key key;
@@ -145,8 +144,8 @@ __noinline __u64 sm_affinity_find(const struct sm_descriptor *d, const struct sm
 }
 
 /* Remembers the choice. A full map drops the client that was not seen for longest. */
-__noinline int sm_affinity_keep(const struct sm_descriptor *d, const struct sm_client *client,
-				__u32 endpoint_id)
+SM_VERIFIED_ONCE int sm_affinity_keep(const struct sm_descriptor *d, const struct sm_client *client,
+				      __u32 endpoint_id)
 {
 	struct sm_affinity last = {.endpoint_id = endpoint_id, .used_ns = bpf_ktime_get_ns()};
 	struct sm_endpoint *endpoint = endpoints_at(endpoint_id);
@@ -155,31 +154,20 @@ __noinline int sm_affinity_keep(const struct sm_descriptor *d, const struct sm_c
 	if (!d || !client || !endpoint)
 		return 0;
 	sm_affinity_key_of(d, client, &key);
-	__builtin_memcpy(last.addr_be, endpoint->addr_be, sizeof(last.addr_be));
+	sm_ip_copy(last.addr_be, endpoint->addr_be);
 	last.port_be = endpoint->port_be;
 	if (bpf_map_update_elem(&affinity, &key, &last, BPF_ANY))
 		sm_count(SM_COUNTER_AFFINITY_LOST);
 	return 0;
 }
 
-/* Fills `choice` as sm_select() does, with what sm_affinity_find() answered; 0: it leads nowhere.
- */
-static __always_inline int sm_affinity_take(const struct sm_descriptor *d, __u64 found,
-					    struct sm_choice *choice)
+/* Chooses what sm_affinity_find() answered. 0: it leads nowhere. */
+static __always_inline int sm_affinity_choose(const struct sm_descriptor *d, __u64 found,
+					      struct sm_choice *choice)
 {
 	struct sm_group *group = groups_at(d->group_first + (__u32)(found >> 32));
-	struct sm_endpoint *endpoint = endpoints_at((__u32)found);
-	struct sm_endpoint_state *state = endpoint_state_at((__u32)found);
 
-	if (!(__u32)found || !group || !endpoint || !state)
-		return 0;
-	choice->policy = group->policy;
-	choice->cluster_id = group->cluster_id;
-	choice->endpoint_id = (__u32)found;
-	choice->conn_flags = group->balance_percent ? SM_CONN_IN_CLUSTER : 0;
-	choice->endpoint = endpoint;
-	choice->state = state;
-	return 1;
+	return group && sm_choice_set(choice, group, (__u32)found);
 }
 
 #endif /* SOCKMESH_AFFINITY_H */
