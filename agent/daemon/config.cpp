@@ -10,9 +10,9 @@
 
 #include "base/host_port.h"
 #include "base/suggestion.h"
+#include "protojson/foreign_document.h"
+#include "protojson/yaml_json.h"
 #include "xds/field_errors.h"
-#include "xds/foreign_document.h"
-#include "xds/yaml_json.h"
 
 namespace sockmesh {
 namespace {

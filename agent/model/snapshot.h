@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "model/assignment.h"
+#include "model/changes.h"
 #include "model/cluster.h"
 #include "model/listener.h"
+#include "model/shared_map.h"
 
 namespace sockmesh {
 
@@ -24,7 +26,7 @@ struct KeptVersion {
 
 struct Snapshot {
   template <typename T>
-  using ByName = std::map<std::string, std::shared_ptr<const T>>;
+  using ByName = SharedMap<std::shared_ptr<const T>>;
 
   // False until the first CDS and LDS responses came: what is missing is unknown, not absent, and
   // nothing may be deleted from the datapath on its account.
@@ -43,6 +45,9 @@ struct Snapshot {
   std::vector<KeptVersion> kept;     // clusters, then listeners, each by name
   // Version by type, as the server gave it, for people: {"CDS": "2026-..", ...}.
   std::map<std::string, std::string> versions;
+  // Relative to the previous snapshot that the store handed out. A reader that skips snapshots
+  // merges the changes of those that it skipped.
+  Changes changed;
 
   // The endpoints of `cluster`, inline or by EDS; null while they have not arrived.
   std::shared_ptr<const LoadAssignment> assignmentOf(const Cluster& cluster) const;

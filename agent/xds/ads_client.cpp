@@ -6,24 +6,12 @@
 
 #include "base/log.h"
 #include "base/version.h"
-#include "xds/type_urls.h"
 
 namespace sockmesh {
 namespace {
 
 // The same failure is logged again after this long.
 constexpr Nanos kRepeatLogInterval = std::chrono::minutes(1);
-
-enum TypeIndex : std::size_t { kClusters, kAssignments, kListeners, kTypeCount };
-
-std::vector<SotwSubscription> makeSubscriptions() {
-  using Mode = SotwSubscription::Mode;
-  std::vector<SotwSubscription> subscriptions;
-  subscriptions.emplace_back(kClusterType, Mode::kWildcard);
-  subscriptions.emplace_back(kAssignmentType, Mode::kByName);
-  subscriptions.emplace_back(kListenerType, Mode::kWildcard);
-  return subscriptions;
-}
 
 void addUserAgent(envoy::config::core::v3::Node& node) {
   node.set_user_agent_name("sockmesh");
@@ -47,14 +35,30 @@ AdsClient::AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions opt
       options_(std::move(options)),
       callbacks_(std::move(callbacks)),
       backoff_(options_.backoffBase, options_.backoffMax, std::random_device()()),
-      fetchTimers_(loop, [this](const std::string& edsName) { onFetchTimeout(edsName); }),
-      subscriptions_(makeSubscriptions()),
+      timers_(loop, store, options_.firstResponseWait, timerEvents()),
       log_(logger("xds")) {
   addUserAgent(options_.node);
   stats_.address = options_.channel.target;
-  for (const SotwSubscription& subscription : subscriptions_) {
-    stats_.types.emplace_back().type = shortTypeName(subscription.typeUrl());
+  for (const ResourceType& row : resourceTypes()) {
+    Type& type = types_.emplace_back();
+    type.subscription = options_.protocol->subscribe(row);
+    type.stats.type = row.shortName;
+    stats_.types.push_back(type.stats);
   }
+}
+
+ResourceTimers::Events AdsClient::timerEvents() {
+  return {.onFetchTimeout = [this](const ResourceKey& key,
+                                   bool changed) { onFetchTimeout(key, changed); },
+          .onExpired = [this](const std::vector<ResourceKey>& expired) { onExpired(expired); },
+          .onMayAsk = [this] { sendDueRequest(); }};
+}
+
+// Null: not a type of ours.
+AdsClient::Type* AdsClient::find(std::string_view url) {
+  const auto found =
+      std::ranges::find(types_, url, [](const Type& type) { return type.row().url; });
+  return found == types_.end() ? nullptr : &*found;
 }
 
 AdsClient::~AdsClient() {
@@ -64,7 +68,7 @@ AdsClient::~AdsClient() {
 void AdsClient::start() {
   if (stream_ || retryTimer_ != 0) return;
   alive_ = std::make_shared<int>();
-  setExpiryTimer();
+  timers_.start();
   connect();
 }
 
@@ -72,9 +76,7 @@ void AdsClient::stop() {
   alive_.reset();
   flushScheduled_ = false;
   loop_.cancel(std::exchange(retryTimer_, 0));
-  loop_.cancel(std::exchange(clusterTimer_, 0));
-  loop_.cancel(std::exchange(expiryTimer_, 0));
-  fetchTimers_.clear();
+  timers_.stop();
   stream_.reset();
   stats_.connected = false;
 }
@@ -85,91 +87,82 @@ void AdsClient::connect() {
   readDue_ = false;
   log_->debug("connecting to {}", options_.channel.target);
   AdsStream::Events events;
-  events.onResponse = [this](const Response& response) { onResponse(response); };
+  events.onUpdate = [this](const Update& update) { onUpdate(update); };
   events.onSent = [this] { onSent(); };
   events.onClosed = [this](const grpc::Status& status) { onClosed(status); };
-  stream_ = std::make_unique<AdsStream>(loop_, makeAdsChannel(options_.channel), std::move(events));
-  for (SotwSubscription& subscription : subscriptions_) subscription.onStreamUp();
-  if (!listenersWanted_) {
-    clusterTimer_ = loop_.after(options_.clusterWait, [this] {
-      listenersWanted_ = true;
-      sendDueRequest();
-    });
-  }
+  stream_ = options_.protocol->open(loop_, makeAdsChannel(options_.channel), std::move(events));
+  for (Type& type : types_) type.subscription->onStreamUp();
+  timers_.onStreamBegun();
   sendDueRequest();
   stream_->receiveNext();
 }
 
-void AdsClient::onResponse(const Response& response) {
-  noteConnected(response);
+void AdsClient::onUpdate(const Update& update) {
+  noteConnected(update);
   readDue_ = true;
   // Posted before anything can be sent: what this response makes us ask for goes out in the order
   // of the types.
   scheduleFlush();
-  const auto found =
-      std::ranges::find(subscriptions_, response.type_url(), &SotwSubscription::typeUrl);
-  if (found == subscriptions_.end() || !found->requestedOnStream()) {
-    log_->warn("ignored a response of type {}, which was not asked for", response.type_url());
+  Type* type = find(update.typeUrl);
+  if (type == nullptr || !type->subscription->requestedOnStream()) {
+    log_->warn("ignored a response of type {}, which was not asked for", update.typeUrl);
     return;
   }
-  const auto type = static_cast<std::size_t>(found - subscriptions_.begin());
-  const ApplyResult result = store_.apply(response, clock_.monotonic());
+  const ApplyResult result = store_.apply(update, clock_.monotonic());
   snapshotChanged_ = snapshotChanged_ || result.changed;
+  type->subscription->answer(update, result);
   if (result.ok()) {
-    noteAccepted(type, response);
+    noteAccepted(*type, update);
   } else {
-    noteRejected(type, response, result);
+    noteRejected(*type, update, result);
   }
-  listRejected(type, result);
-  if (!stream_->sending()) send(*found);
-  if (type == kClusters) listenersWanted_ = true;
+  listRejected(*type, result);
+  if (!stream_->sending()) send(*type->subscription);
+  timers_.onResponse(type->row());
 }
 
 // The first request of a stream went out: there is a connection, and time-outs may run.
 void AdsClient::onSent() {
-  fetchTimers_.resume();
+  timers_.onSent();
   sendDueRequest();
 }
 
-void AdsClient::noteConnected(const Response& response) {
+void AdsClient::noteConnected(const Update& update) {
   backoff_.reset();
   repeatedFailures_ = 0;
   if (std::exchange(stats_.connected, true)) return;
   ++stats_.connections;
   stats_.changedAt = clock_.wall();
   failureLogged_ = Nanos(0);
-  const std::string& identifier = response.control_plane().identifier();
   log_->info("connected to {}{}", options_.channel.target,
-             identifier.empty() ? "" : " (" + identifier + ")");
+             update.controlPlane.empty() ? "" : " (" + update.controlPlane + ")");
 }
 
-void AdsClient::noteAccepted(std::size_t type, const Response& response) {
-  subscriptions_[type].accept(response.version_info(), response.nonce());
-  XdsTypeStats& stats = stats_.types[type];
-  stats.version = response.version_info();
-  stats.lastUpdateAt = clock_.wall();
-  ++stats.accepted;
-  log_->debug("{} {}: accepted {} resources", stats.type, response.version_info(),
-              response.resources_size());
+void AdsClient::noteAccepted(Type& type, const Update& update) {
+  type.stats.version = update.version;
+  type.stats.lastUpdateAt = clock_.wall();
+  ++type.stats.accepted;
+  log_->debug("{} {}: accepted {} resources", type.stats.type, update.version,
+              update.resources.size());
 }
 
-void AdsClient::noteRejected(std::size_t type, const Response& response,
-                             const ApplyResult& result) {
+void AdsClient::noteRejected(Type& type, const Update& update, const ApplyResult& result) {
   const std::string message = result.message();
-  subscriptions_[type].reject(response.nonce(), message);
-  XdsTypeStats& stats = stats_.types[type];
-  ++stats.rejected;
-  stats.lastRejection = XdsRejection{clock_.wall(), message};
-  log_->warn("{} {}: rejected {} of {} resources, what was there before stays: {}", stats.type,
-             response.version_info(), result.rejected.size(), response.resources_size(), message);
-  if (type == kAssignments) endFetchOf(result.rejected);
+  ++type.stats.rejected;
+  type.stats.lastRejection = XdsRejection{clock_.wall(), message};
+  log_->warn("{} {}: rejected {} of {} resources, what was there before stays: {}", type.stats.type,
+             update.version, result.rejected.size(), update.resources.size(), message);
+  if (!type.byName()) return;
+  for (const RejectedResource& resource : result.rejected) {
+    snapshotChanged_ = timers_.onRejected({&type.row(), resource.name}) || snapshotChanged_;
+  }
 }
 
-void AdsClient::listRejected(std::size_t type, const ApplyResult& result) {
-  std::vector<std::string>& names = stats_.types[type].rejectedResources;
-  // A response of endpoints says nothing about those that it does not contain.
-  if (type != kAssignments) names.clear();
-  stats_.types[type].unnamedRejected = std::ranges::any_of(
+void AdsClient::listRejected(Type& type, const ApplyResult& result) {
+  std::vector<std::string>& names = type.stats.rejectedResources;
+  // A response by name says nothing about resources that it does not contain.
+  if (!type.byName()) names.clear();
+  type.stats.unnamedRejected = std::ranges::any_of(
       result.rejected, [](const RejectedResource& resource) { return resource.name.empty(); });
   for (const std::string& name : result.accepted) std::erase(names, name);
   for (const RejectedResource& resource : result.rejected) {
@@ -179,15 +172,6 @@ void AdsClient::listRejected(std::size_t type, const ApplyResult& result) {
   names.erase(std::ranges::unique(names).begin(), names.end());
 }
 
-// As Envoy: a rejection ends the wait for the first assignment, and the cluster has no endpoints.
-// A cluster that serves keeps its previous version until the time-out.
-void AdsClient::endFetchOf(const std::vector<RejectedResource>& rejected) {
-  for (const RejectedResource& resource : rejected) {
-    if (!fetchTimers_.waiting(resource.name)) continue;
-    snapshotChanged_ = store_.fetchRejected(resource.name) || snapshotChanged_;
-  }
-}
-
 void AdsClient::onClosed(const grpc::Status& status) {
   const std::string reason = describeStatus(status);
   const bool wasConnected = std::exchange(stats_.connected, false);
@@ -195,8 +179,7 @@ void AdsClient::onClosed(const grpc::Status& status) {
   const bool repeated = !wasConnected && reason == stats_.lastError;
   stats_.lastError = reason;
   stream_.reset();
-  fetchTimers_.pause();
-  loop_.cancel(std::exchange(clusterTimer_, 0));
+  timers_.onStreamEnded();
 
   const Nanos delay = backoff_.next();
   const Nanos now = clock_.monotonic();
@@ -211,39 +194,47 @@ void AdsClient::onClosed(const grpc::Status& status) {
   scheduleFlush();
 }
 
-void AdsClient::onFetchTimeout(const std::string& edsName) {
-  log_->warn("no endpoints for {} within initial_fetch_timeout: its cluster counts as empty",
-             edsName);
-  snapshotChanged_ = store_.fetchTimedOut(edsName) || snapshotChanged_;
+void AdsClient::onFetchTimeout(const ResourceKey& key, bool changed) {
+  log_->warn(fmt::runtime(key.type->absentLine), key.name);
+  snapshotChanged_ = changed || snapshotChanged_;
   scheduleFlush();
 }
 
-void AdsClient::onExpiry() {
-  expiryTimer_ = 0;
-  for (const ResourceKey& expired : store_.expire(clock_.monotonic())) {
-    const auto found =
-        std::ranges::find(subscriptions_, expired.typeUrl, &SotwSubscription::typeUrl);
-    XdsTypeStats& stats = stats_.types[static_cast<std::size_t>(found - subscriptions_.begin())];
-    log_->warn("{} {}: its TTL is over, the control plane did not renew it: removed", stats.type,
-               expired.name);
-    ++stats.expired;
-    found->forgetVersion();
+void AdsClient::onExpired(const std::vector<ResourceKey>& expired) {
+  for (const ResourceKey& key : expired) {
+    Type& type = *find(key.type->url);
+    log_->warn("{} {}: its TTL is over, the control plane did not renew it: removed",
+               type.stats.type, key.name);
+    ++type.stats.expired;
+    type.subscription->forget(key.name);
     snapshotChanged_ = true;
   }
   scheduleFlush();
 }
 
-void AdsClient::send(SotwSubscription& subscription) {
-  auto request = subscription.takeRequest();
-  if (!std::exchange(nodeSent_, true)) *request.mutable_node() = options_.node;
-  stream_->send(std::move(request));
+void AdsClient::send(Subscription& subscription) {
+  const bool first = !std::exchange(nodeSent_, true);
+  stream_->send(*subscription.nextRequest(first ? &options_.node : nullptr));
 }
 
 void AdsClient::sendDueRequest() {
   if (!stream_ || stream_->sending()) return;
-  for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
-    if (i == kListeners && !listenersWanted_) continue;
-    if (subscriptions_[i].requestDue()) return send(subscriptions_[i]);
+  for (const Type& type : types_) {
+    if (!timers_.mayAsk(type.row())) continue;
+    if (type.subscription->requestDue()) return send(*type.subscription);
+  }
+}
+
+void AdsClient::updateNames() {
+  for (Type& type : types_) {
+    if (!type.byName()) continue;
+    const std::uint64_t revision = store_.wantedRevision(type.row());
+    if (std::exchange(type.namesRevision, revision) == revision) continue;
+    std::vector<std::string> wanted = store_.wanted(type.row());
+    std::erase_if(type.stats.rejectedResources, [&](const std::string& name) {
+      return !std::ranges::binary_search(wanted, name);
+    });
+    type.subscription->setNames(std::move(wanted));
   }
 }
 
@@ -256,25 +247,28 @@ void AdsClient::scheduleFlush() {
 
 void AdsClient::flush() {
   flushScheduled_ = false;
-  if (listenersWanted_) loop_.cancel(std::exchange(clusterTimer_, 0));
-  std::vector<std::string> wanted = store_.wantedAssignments();
-  std::erase_if(stats_.types[kAssignments].rejectedResources,
-                [&](const std::string& name) { return !std::ranges::binary_search(wanted, name); });
-  subscriptions_[kAssignments].setNames(std::move(wanted));
+  updateNames();
   sendDueRequest();
-  setExpiryTimer();
-  fetchTimers_.update(store_.missingAssignments());
-  const auto snapshot = store_.snapshot();
-  stats_.types[kClusters].resources = snapshot->clusters.size();
-  stats_.types[kAssignments].resources = snapshot->assignments.size();
-  stats_.types[kListeners].resources = snapshot->listeners.size() + snapshot->leftAlone.size();
-  if (std::exchange(snapshotChanged_, false)) {
-    for (const std::string& line : reservations_.update(*snapshot)) log_->info("{}", line);
-    logKept(snapshot->kept);
-    if (callbacks_.onSnapshot) callbacks_.onSnapshot(snapshot);
-  }
+  timers_.update();
+  // Before the snapshot is told: its reader looks at the numbers, too.
+  updateStats();
+  if (std::exchange(snapshotChanged_, false)) publishSnapshot();
   if (callbacks_.onStats) callbacks_.onStats(stats_);
   readNextAfterPosted();
+}
+
+void AdsClient::publishSnapshot() {
+  const auto snapshot = store_.snapshot();
+  for (const std::string& line : notHonoured_.update(*snapshot)) log_->info("{}", line);
+  logKept(snapshot->kept);
+  if (callbacks_.onSnapshot) callbacks_.onSnapshot(snapshot);
+}
+
+void AdsClient::updateStats() {
+  for (std::size_t i = 0; i < types_.size(); ++i) {
+    types_[i].stats.resources = store_.count(types_[i].row());
+    stats_.types[i] = types_[i].stats;
+  }
 }
 
 // Each once, when it begins.
@@ -285,14 +279,6 @@ void AdsClient::logKept(const std::vector<KeptVersion>& kept) {
     if (!keptLogged_.contains(*line)) log_->info("{}; its previous version is in force", *line);
   }
   keptLogged_ = std::move(lines);
-}
-
-void AdsClient::setExpiryTimer() {
-  loop_.cancel(std::exchange(expiryTimer_, 0));
-  const auto next = store_.nextExpiry();
-  if (!next) return;
-  expiryTimer_ =
-      loop_.after(std::max(*next - clock_.monotonic(), Nanos(0)), [this] { onExpiry(); });
 }
 
 // What takes the snapshot into the kernel was posted by now: the next response waits behind it.

@@ -1,6 +1,7 @@
-// Keeps a state-of-the-world ADS stream to the control plane: subscribes to clusters, their
-// endpoints and listeners, answers every response with one ACK or NACK, and comes back after every
-// loss. What was received stays valid while there is no connection, unless its TTL ends.
+// Keeps an ADS stream to the control plane: subscribes to every type of the table in
+// xds/resource_type.h, answers every response with one ACK or NACK, and comes back after every
+// loss. What was received stays valid while there is no connection, unless its TTL ends. The client
+// names no resource type, and works the same in each protocol.
 //
 // Nothing queues up here: the next response is read when the one before is applied and whatever
 // onSnapshot() posted to the loop has run, and a request is made when the one before is sent. A
@@ -21,24 +22,25 @@
 #include "model/snapshot.h"
 #include "stats/agent_stats.h"
 #include "xds/ads_channel.h"
-#include "xds/ads_stream.h"
+#include "xds/ads_protocol.h"
 #include "xds/backoff.h"
-#include "xds/fetch_timers.h"
-#include "xds/reservation_log.h"
+#include "xds/not_honoured_log.h"
 #include "xds/resource_store.h"
-#include "xds/sotw_subscription.h"
+#include "xds/resource_timers.h"
 
 namespace sockmesh {
 
 struct AdsClientOptions {
   AdsChannelOptions channel;
+  const AdsProtocol* protocol = &sotwProtocol();  // outlives the client
   // id, cluster, metadata and locality as the operator gave them; the client adds the user agent.
   envoy::config::core::v3::Node node;
   Nanos backoffBase = std::chrono::milliseconds(500);
   Nanos backoffMax = std::chrono::seconds(30);
-  // LDS is asked for once the clusters came, so that VIPs arrive with their endpoints behind them;
-  // a server that sends no clusters is not waited for longer than this.
-  Nanos clusterWait = std::chrono::seconds(15);
+  // A type that is asked for after another one (listeners after clusters, so that VIPs arrive with
+  // their endpoints behind them) waits no longer than this for a server that does not send the
+  // other.
+  Nanos firstResponseWait = std::chrono::seconds(15);
 };
 
 // Everything here runs on the loop's thread, the callbacks too.
@@ -66,25 +68,36 @@ class AdsClient {
   const XdsStats& stats() const { return stats_; }
 
  private:
-  using Response = AdsStream::Response;
+  // One type of the table.
+  struct Type {
+    std::unique_ptr<Subscription> subscription;
+    std::uint64_t namesRevision = 0;  // of the names that the subscription has
+    XdsTypeStats stats;
 
+    const ResourceType& row() const { return subscription->type(); }
+    bool byName() const { return row().scope == ResourceType::Scope::kByName; }
+  };
+
+  ResourceTimers::Events timerEvents();
+  Type* find(std::string_view url);
   void connect();
-  void onResponse(const Response& response);
+  void onUpdate(const Update& update);
   void onSent();
   void onClosed(const grpc::Status& status);
-  void noteConnected(const Response& response);
-  void noteAccepted(std::size_t type, const Response& response);
-  void noteRejected(std::size_t type, const Response& response, const ApplyResult& result);
-  void listRejected(std::size_t type, const ApplyResult& result);
-  void endFetchOf(const std::vector<RejectedResource>& rejected);
-  void onFetchTimeout(const std::string& edsName);
-  void onExpiry();
-  void send(SotwSubscription& subscription);
+  void noteConnected(const Update& update);
+  void noteAccepted(Type& type, const Update& update);
+  void noteRejected(Type& type, const Update& update, const ApplyResult& result);
+  static void listRejected(Type& type, const ApplyResult& result);
+  void onFetchTimeout(const ResourceKey& key, bool changed);
+  void onExpired(const std::vector<ResourceKey>& expired);
+  void send(Subscription& subscription);
   void sendDueRequest();
+  void updateNames();
   void scheduleFlush();
   void flush();
+  void publishSnapshot();
+  void updateStats();
   void logKept(const std::vector<KeptVersion>& kept);
-  void setExpiryTimer();
   void readNextAfterPosted();
 
   EventLoop& loop_;
@@ -92,19 +105,16 @@ class AdsClient {
   AdsClientOptions options_;
   Callbacks callbacks_;
   Backoff backoff_;
-  FetchTimers fetchTimers_;
-  std::vector<SotwSubscription> subscriptions_;  // in the order of their requests
-  XdsStats stats_;                               // types parallel to subscriptions_
-  ReservationLog reservations_;
+  ResourceTimers timers_;
+  std::vector<Type> types_;  // in the order of their requests
+  XdsStats stats_;           // `types` as of the last flush
+  NotHonouredLog notHonoured_;
   std::set<std::string> keptLogged_;
 
   std::unique_ptr<AdsStream> stream_;
   EventLoop::TimerId retryTimer_ = 0;
-  EventLoop::TimerId clusterTimer_ = 0;
-  EventLoop::TimerId expiryTimer_ = 0;
-  bool nodeSent_ = false;         // on this stream
-  bool listenersWanted_ = false;  // LDS may be asked for; stays so over streams
-  bool readDue_ = false;          // a response was taken and the next one not asked for yet
+  bool nodeSent_ = false;  // on this stream
+  bool readDue_ = false;   // a response was taken and the next one not asked for yet
   bool flushScheduled_ = false;
   bool snapshotChanged_ = false;
   std::uint64_t repeatedFailures_ = 0;  // with the same error, since it was last logged

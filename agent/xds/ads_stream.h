@@ -1,50 +1,42 @@
-// One StreamAggregatedResources call. gRPC's threads stay behind it: everything it reports runs on
-// the event loop's thread, everything it is told comes from there.
+// One streaming call to the control plane. Everything it reports runs on the event loop's thread,
+// everything it is told comes from there.
 #pragma once
 
+#include <google/protobuf/message.h>
 #include <grpcpp/grpcpp.h>
 
 #include <functional>
-#include <memory>
+#include <string>
 
-#include "base/event_loop.h"
-#include "envoy/service/discovery/v3/discovery.pb.h"
+#include "xds/update.h"
 
 namespace sockmesh {
 
 class AdsStream {
  public:
-  using Request = envoy::service::discovery::v3::DiscoveryRequest;
-  using Response = envoy::service::discovery::v3::DiscoveryResponse;
-
   struct Events {
-    std::function<void(const Response&)> onResponse;
+    std::function<void(const Update&)> onUpdate;
     // The last request is on its way: the next may be sent.
     std::function<void()> onSent;
     // The last event; the stream may be destroyed in it. Never called after the destructor.
     std::function<void(const grpc::Status&)> onClosed;
   };
 
-  // Opens the stream. `loop` outlives it.
-  AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Events events);
+  AdsStream() = default;
   // Cancels the call if it is still open and waits until gRPC has let go of it.
-  ~AdsStream();
+  virtual ~AdsStream() = default;
   AdsStream(const AdsStream&) = delete;
   AdsStream& operator=(const AdsStream&) = delete;
 
-  // Sends a request, one at a time: the next one may follow after onSent(). A server that does not
-  // read cannot make requests pile up here. Dropped once the stream has ended.
-  void send(Request request);
+  // Sends a request of the protocol that the stream was opened for, one at a time: the next one may
+  // follow after onSent(). A server that does not read cannot make requests pile up here. Dropped
+  // once the stream has ended.
+  virtual void send(const google::protobuf::Message& request) = 0;
   // A request is on its way out.
-  bool sending() const { return sending_; }
-  // Asks for the next message: one onResponse() for each call. Not reading ahead keeps a fast
-  // server from filling our memory.
-  void receiveNext();
-
- private:
-  class Reactor;
-  bool sending_ = false;
-  std::shared_ptr<Reactor> reactor_;
+  virtual bool sending() const = 0;
+  // Asks for the next message: one onUpdate() for each call. Not reading ahead keeps a fast server
+  // from filling our memory.
+  virtual void receiveNext() = 0;
 };
 
 // "UNAVAILABLE: failed to connect ...", for people.

@@ -1,4 +1,4 @@
-// ClusterLoadAssignment: envoy-semantics 2.5.
+// ClusterLoadAssignment: docs/envoy.md 2.5.
 #include <algorithm>
 #include <map>
 #include <set>

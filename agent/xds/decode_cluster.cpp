@@ -1,4 +1,4 @@
-// Cluster: envoy-semantics 3, 4, 7.6; what a connect() cannot do is left alone or listed by name.
+// Cluster: docs/envoy.md 3, 4, 7.4; what a connect() cannot do is left alone or listed by name.
 #include <utility>
 
 #include "xds/decode.h"

@@ -1,4 +1,4 @@
-// lb_policy and its tuning: envoy-semantics 3.1 and section 11. The tuning of another policy is
+// lb_policy and its tuning: docs/envoy.md 3.1. The tuning of another policy is
 // checked by its own rules and otherwise ignored.
 #include "xds/decode_lb.h"
 

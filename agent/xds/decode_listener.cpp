@@ -1,5 +1,5 @@
 // Listener: a VIP for every address that a tcp_proxy stands behind; everything else is left alone
-// with a reason. envoy-semantics 7.1 to 7.3.
+// with a reason. docs/envoy.md 7.1 to 7.3.
 #include <algorithm>
 #include <map>
 #include <optional>

@@ -1,4 +1,4 @@
-// outlier_detection: envoy-semantics 1.1.
+// outlier_detection: docs/envoy.md 1.1.
 #include <algorithm>
 
 #include "xds/decode_common.h"

@@ -1,4 +1,4 @@
-// Subsets: envoy-semantics 3.10. Legacy and typed messages have the same fields and numbers.
+// Subsets: docs/envoy.md 3.10. Legacy and typed messages have the same fields and numbers.
 #include <algorithm>
 
 #include "envoy/extensions/load_balancing_policies/subset/v3/subset.pb.h"

@@ -5,22 +5,22 @@
 
 namespace sockmesh {
 
-void FetchTimers::update(const std::map<std::string, Nanos>& missing) {
+void FetchTimers::update(const std::map<ResourceKey, Nanos>& missing) {
   std::erase_if(timers_, [&](const auto& timer) {
     if (missing.contains(timer.first)) return false;
     loop_.cancel(timer.second.id);
     return true;
   });
-  for (const auto& [name, timeout] : missing) {
-    const auto [entry, isNew] = timers_.emplace(name, Timer{0, timeout, Nanos(0)});
-    if (isNew && running_) start(name, entry->second);
+  for (const auto& [key, timeout] : missing) {
+    const auto [entry, isNew] = timers_.emplace(key, Timer{0, timeout, Nanos(0)});
+    if (isNew && running_) start(key, entry->second);
   }
 }
 
 void FetchTimers::pause() {
   running_ = false;
   const Nanos now = clock_.monotonic();
-  for (auto& [name, timer] : timers_) {
+  for (auto& [key, timer] : timers_) {
     if (timer.id == 0) continue;
     loop_.cancel(std::exchange(timer.id, 0));
     timer.left = std::max(timer.end - now, Nanos(1));
@@ -29,24 +29,24 @@ void FetchTimers::pause() {
 
 void FetchTimers::resume() {
   if (std::exchange(running_, true)) return;
-  for (auto& [name, timer] : timers_) start(name, timer);
+  for (auto& [key, timer] : timers_) start(key, timer);
 }
 
 void FetchTimers::clear() {
-  for (const auto& [name, timer] : timers_) loop_.cancel(timer.id);
+  for (const auto& [key, timer] : timers_) loop_.cancel(timer.id);
   timers_.clear();
   running_ = false;
 }
 
-void FetchTimers::start(const std::string& edsName, Timer& timer) {
+void FetchTimers::start(const ResourceKey& key, Timer& timer) {
   if (timer.left == Nanos(0)) return;
   timer.end = clock_.monotonic() + timer.left;
-  timer.id = loop_.after(std::exchange(timer.left, Nanos(0)), [this, edsName] { fire(edsName); });
+  timer.id = loop_.after(std::exchange(timer.left, Nanos(0)), [this, key] { fire(key); });
 }
 
-void FetchTimers::fire(const std::string& edsName) {
-  timers_[edsName].id = 0;
-  onTimeout_(edsName);
+void FetchTimers::fire(const ResourceKey& key) {
+  timers_[key].id = 0;
+  onTimeout_(key);
 }
 
 }  // namespace sockmesh

@@ -1,4 +1,4 @@
-// Which filter chain of a listener a connect() meets: envoy-semantics 7.2, for a client that is
+// Which filter chain of a listener a connect() meets: docs/envoy.md 7.2, for a client that is
 // known to send no TLS and no ALPN, and whose source is not known in advance.
 #pragma once
 

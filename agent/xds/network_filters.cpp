@@ -1,4 +1,4 @@
-// tcp_proxy and what stands before it: envoy-semantics 7.3.
+// tcp_proxy and what stands before it: docs/envoy.md 7.3.
 #include "xds/network_filters.h"
 
 #include <algorithm>

@@ -1,61 +1,59 @@
 #include "xds/received.h"
 
-#include "xds/decode_common.h"
-#include "xds/type_urls.h"
+#include <algorithm>
 
 namespace sockmesh {
 namespace {
 
-constexpr std::string_view kWrapperType = "type.googleapis.com/envoy.service.discovery.v3.Resource";
-
-template <typename Proto>
-std::string parsedName(const std::string& bytes) {
-  Proto proto;
-  return proto.ParseFromString(bytes) ? resourceName(proto) : "";
+// Of a resource of one of our types, whichever it is; "" for others.
+std::string nameOfAnyType(const Envelope& envelope) {
+  if (!envelope.name.empty()) return envelope.name;
+  const ResourceType* type = findResourceType(envelope.typeUrl);
+  if (type == nullptr) return "";
+  const std::unique_ptr<google::protobuf::Message> proto(type->prototype->New());
+  return proto->ParseFromString(envelope.bytes) ? type->nameOf(*proto) : "";
 }
 
-void readTtl(const envoy::service::discovery::v3::Resource& wrapper, Envelope& envelope) {
-  if (!wrapper.has_ttl()) return;
-  FieldErrors errors;
-  envelope.ttl = duration(true, wrapper.ttl(), Nanos(0), DurationRule::kNotNegative, "ttl", errors);
-  if (!errors.empty()) envelope.badTtl = errors.error().message();
+void parseOne(const Envelope& envelope, const ResourceType& type, ReceivedUpdate& all) {
+  if (envelope.unreadable) {
+    all.unreadable.push_back(
+        {"", envelope.position + ": is not a valid envoy.service.discovery.v3.Resource"});
+    return;
+  }
+  if (!envelope.heartbeat && envelope.typeUrl != type.url) {
+    all.rejected.push_back({nameOfAnyType(envelope), envelope.position + ": is a '" +
+                                                         envelope.typeUrl + "', not a '" +
+                                                         std::string(type.url) + "'"});
+    return;
+  }
+  Received one{envelope.name, envelope.name, nullptr, envelope.ttl};
+  if (!envelope.heartbeat) {
+    one.proto.reset(type.prototype->New());
+    if (!one.proto->ParseFromString(envelope.bytes)) {
+      all.unreadable.push_back(
+          {envelope.name, envelope.position + ": is not a valid " + type.prototype->GetTypeName()});
+      return;
+    }
+    one.name = type.nameOf(*one.proto);
+  }
+  if (!envelope.badTtl.empty()) {
+    all.rejected.push_back({one.name, envelope.position + "." + envelope.badTtl});
+    return;
+  }
+  all.resources.push_back(std::move(one));
 }
 
 }  // namespace
 
-Envelope openEnvelope(const google::protobuf::Any& resource, int index) {
-  Envelope envelope;
-  envelope.position = "resources[" + std::to_string(index) + "]";
-  if (resource.type_url() != kWrapperType) {
-    envelope.typeUrl = resource.type_url();
-    envelope.bytes = resource.value();
-    return envelope;
-  }
-  envoy::service::discovery::v3::Resource wrapper;
-  if (!wrapper.ParseFromString(resource.value())) {
-    envelope.unreadable = true;
-    return envelope;
-  }
-  envelope.name = wrapper.name();
-  envelope.heartbeat = !wrapper.has_resource();
-  readTtl(wrapper, envelope);
-  envelope.typeUrl = wrapper.resource().type_url();
-  envelope.bytes = wrapper.resource().value();
-  return envelope;
+bool ReceivedUpdate::onlyHeartbeats() const {
+  return rejected.empty() && !resources.empty() &&
+         std::ranges::all_of(resources, [](const auto& one) { return !one.proto && one.ttl; });
 }
 
-std::string nameOfAnyType(const Envelope& envelope) {
-  if (!envelope.name.empty()) return envelope.name;
-  if (envelope.typeUrl == kClusterType) {
-    return parsedName<envoy::config::cluster::v3::Cluster>(envelope.bytes);
-  }
-  if (envelope.typeUrl == kAssignmentType) {
-    return parsedName<envoy::config::endpoint::v3::ClusterLoadAssignment>(envelope.bytes);
-  }
-  if (envelope.typeUrl == kListenerType) {
-    return parsedName<envoy::config::listener::v3::Listener>(envelope.bytes);
-  }
-  return "";
+ReceivedUpdate parseResources(const Update& update, const ResourceType& type) {
+  ReceivedUpdate all;
+  for (const Envelope& envelope : update.resources) parseOne(envelope, type, all);
+  return all;
 }
 
 }  // namespace sockmesh

@@ -7,337 +7,284 @@
 
 #include "xds/decode.h"
 #include "xds/received.h"
-#include "xds/type_urls.h"
+#include "xds/wanted_names.h"
 #include "xds/warming.h"
 
 namespace sockmesh {
 namespace {
 
-using ClusterProto = envoy::config::cluster::v3::Cluster;
-using AssignmentProto = envoy::config::endpoint::v3::ClusterLoadAssignment;
-using ListenerProto = envoy::config::listener::v3::Listener;
-using envoy::service::discovery::v3::DiscoveryResponse;
-
 // The last good version of a resource, with the hash of what it was decoded from.
-template <typename Decoded>
 struct Held {
   std::optional<std::uint64_t> hash;  // none: not from the server, any resource replaces it
-  Decoded value{};
+  DecodedResource value;
 };
 
-template <typename Decoded>
-using HeldByName = std::map<std::string, Held<Decoded>>;
+// All that is known of one type.
+struct TypeState {
+  const ResourceType* type = nullptr;
+  std::map<std::string, Held> held;    // the newest good versions; Warming knows which are in force
+  WantedNames wanted;                  // kByName
+  std::optional<std::string> version;  // of the last response of which nothing was rejected
+  bool received = false;               // a response of which anything could be used
 
-auto decode(const ClusterProto& proto) {
-  return decodeCluster(proto);
-}
-auto decode(const AssignmentProto& proto) {
-  return decodeAssignment(proto);
-}
-auto decode(const ListenerProto& proto) {
-  return decodeListener(proto);
-}
+  bool byName() const { return type->scope == ResourceType::Scope::kByName; }
+};
 
-// The same came again: no news, but for an assignment that grows stale with time. Its clock starts
-// anew, as in Envoy, so it is a new object.
-bool takeAgain(std::shared_ptr<const LoadAssignment>& held) {
-  if (!held->endpointStaleAfter) return false;
-  held = std::make_shared<const LoadAssignment>(*held);
-  return true;
-}
-template <typename Decoded>
-bool takeAgain(const Decoded&) {
-  return false;
+// In the order of resourceTypes().
+std::vector<TypeState> makeTypes() {
+  std::vector<TypeState> types;
+  for (const ResourceType& type : resourceTypes()) types.emplace_back().type = &type;
+  return types;
 }
 
-// Takes `received` into `held` where it is good; what was there before stays otherwise, and also
-// where the same came again. True where `held` has another object than before.
-template <typename Proto, typename Decoded>
-bool takeOne(const Received<Proto>& received, HeldByName<Decoded>& held, ApplyResult& result) {
-  const auto before = held.find(received.name);
+constexpr const char* kTwice = "is there more than once; the first one counts";
+
+}  // namespace
+
+struct ResourceStore::State {
+  std::vector<TypeState> types = makeTypes();
+  Snapshot inForce;  // `changed` since the last one was handed out
+  Warming warming{inForce, [this](std::string_view url) -> WantedNames& {
+                    return of(*findResourceType(url)).wanted;
+                  }};
+  ResourceTtls ttls;
+
+  // The present state's, once asked for.
+  mutable std::shared_ptr<const Snapshot> handedOut;
+
+  TypeState& of(const ResourceType& type) {
+    return types[static_cast<std::size_t>(&type - resourceTypes().data())];
+  }
+  bool complete() const;
+  void touch(ApplyResult& result) {
+    handedOut.reset();
+    result.changed = true;
+  }
+
+  void applyList(TypeState& state, ReceivedUpdate all, const Update& update, Nanos now,
+                 ApplyResult& result);
+  void applyNamed(TypeState& state, ReceivedUpdate all, ApplyResult& result);
+  bool take(TypeState& state, const Received& received, ApplyResult& result);
+  void hold(TypeState& state, const std::string& name, Held version);
+  void removeAbsent(TypeState& state, const std::set<std::string>& present, ApplyResult& result);
+  void removeNamed(TypeState& state, const std::vector<std::string>& names, ApplyResult& result);
+  void remove(const TypeState& state, const std::string& name);
+  void setListed(const TypeState& state, bool complete, ApplyResult& result);
+  bool settle();
+  void noteReceived(TypeState& state, const Update& update, ApplyResult& result);
+};
+
+// Types without a wildcard have a part of what there is, and say nothing about the rest.
+bool ResourceStore::State::complete() const {
+  return std::ranges::all_of(types,
+                             [](const auto& state) { return state.byName() || state.received; });
+}
+
+void ResourceStore::State::hold(TypeState& state, const std::string& name, Held version) {
+  state.type->set(warming, name, version.value);
+  state.held[name] = std::move(version);
+  state.wanted.arrived(name);
+}
+
+// Takes `received` where it is good; what was there before stays otherwise, and also where the same
+// came again. True where another object is held than before.
+bool ResourceStore::State::take(TypeState& state, const Received& received, ApplyResult& result) {
+  const ResourceType& type = *state.type;
+  const auto before = state.held.find(received.name);
+  const bool known = before != state.held.end();
   if (!received.proto) {
-    if (before == held.end()) {
-      result.rejected.push_back({received.name, "has no content, and none is known of it"});
-    } else {
+    if (known) {
       result.accepted.push_back(received.name);
+    } else {
+      result.rejected.push_back({received.name, "has no content, and none is known of it"});
     }
     return false;
   }
   const std::uint64_t hash = contentHash(*received.proto);
-  if (before != held.end() && before->second.hash == hash) {
+  if (known && before->second.hash == hash) {
     result.accepted.push_back(received.name);
-    return takeAgain(before->second.value);
+    DecodedResource renewed = type.renewed ? type.renewed(before->second.value) : nullptr;
+    if (!renewed) return false;
+    hold(state, received.name, {hash, std::move(renewed)});
+    return true;
   }
-  auto decoded = decode(*received.proto);
+  auto decoded = type.decode(*received.proto);
   if (!decoded) {
     result.rejected.push_back({received.name, decoded.error().message()});
     return false;
   }
   if (received.name.empty()) {
-    result.rejected.push_back({"", "name: is required"});
+    result.rejected.push_back({"", std::string(type.nameField) + ": is required"});
     return false;
   }
-  held[received.name] = {hash, *std::move(decoded)};
+  hold(state, received.name, {hash, *std::move(decoded)});
   result.accepted.push_back(received.name);
   return true;
 }
 
-// A response that only renews TTLs: it is no list of what there is.
-template <typename Proto>
-bool onlyHeartbeats(const ReceivedResponse<Proto>& all) {
-  return all.rejected.empty() && !all.resources.empty() &&
-         std::ranges::all_of(all.resources, [](const auto& one) { return !one.proto && one.ttl; });
-}
-
-}  // namespace
-
-struct ResourceStore::State {
-  // The newest good versions; `warming` knows which ones are in force.
-  HeldByName<std::shared_ptr<const Cluster>> clusters;
-  HeldByName<std::shared_ptr<const LoadAssignment>> assignments;  // by EDS name; only wanted ones
-  HeldByName<DecodedListener> listeners;
-  Warming warming{[this](const std::string& edsName) { return assignments.contains(edsName); }};
-  ResourceTtls ttls;
-  std::map<std::string, Nanos> wanted;  // EDS name -> initial_fetch_timeout
-  std::map<std::string, std::string> versions;
-  std::set<std::string> received;  // types, by short name
-  bool clustersListed = false;     // see Snapshot
-
-  // The present state's, once asked for.
-  mutable std::shared_ptr<const Snapshot> snapshot;
-
-  bool complete() const { return received.contains("CDS") && received.contains("LDS"); }
-  void touch(ApplyResult& result) {
-    snapshot.reset();
-    result.changed = true;
-  }
-
-  template <typename Proto, typename Decoded>
-  ApplyResult applySet(const DiscoveryResponse& response, HeldByName<Decoded>& held, Nanos now);
-  template <typename Proto, typename Decoded>
-  void removeAbsent(const std::set<std::string>& present, HeldByName<Decoded>& held,
-                    ApplyResult& result);
-  ApplyResult applyAssignments(const DiscoveryResponse& response);
-  bool holdsVersion(const DiscoveryResponse& response) const;
-  bool settle();
-  void updateWanted();
-  void noteReceived(const DiscoveryResponse& response, ApplyResult& result);
-  std::shared_ptr<const Snapshot> build() const;
-
-  void warm(const std::string& name, const std::shared_ptr<const Cluster>& newest) {
-    warming.setCluster(name, newest);
-  }
-  void warm(const std::string& name, const DecodedListener& newest) {
-    warming.setListener(name, newest);
-  }
-  void remove(const ResourceKey& key) {
-    ttls.removed(key);
-    if (key.typeUrl == kClusterType) {
-      warming.removeCluster(key.name);
-    } else {
-      warming.removeListener(key.name);
-    }
-  }
-};
-
-namespace {
-
-template <typename Proto>
-constexpr std::string_view kTypeOf = kClusterType;
-template <>
-constexpr std::string_view kTypeOf<ListenerProto> = kListenerType;
-
-}  // namespace
-
-// CDS and LDS: the response is everything there is.
-template <typename Proto, typename Decoded>
-ApplyResult ResourceStore::State::applySet(const DiscoveryResponse& response,
-                                           HeldByName<Decoded>& held, Nanos now) {
-  ApplyResult result;
-  auto all = takeApart<Proto>(response);
-  if (!all.unreadable.empty()) {
-    result.rejected = std::move(all.unreadable);
-    return result;
-  }
-  const bool isList = !(onlyHeartbeats(all) && holdsVersion(response));
+// The update is everything there is, or says what is not there any more.
+void ResourceStore::State::applyList(TypeState& state, ReceivedUpdate all, const Update& update,
+                                     Nanos now, ApplyResult& result) {
+  const bool isList =
+      update.stateOfTheWorld && !(all.onlyHeartbeats() && state.version == update.version);
   result.rejected = std::move(all.rejected);
   std::set<std::string> present;
   for (const RejectedResource& one : result.rejected) present.insert(one.name);
   std::set<std::string> seen;
-  for (const Received<Proto>& one : all.resources) {
+  for (const Received& one : all.resources) {
     present.insert(one.name);
     if (!one.name.empty() && !seen.insert(one.name).second) {
-      result.rejected.push_back({one.name, "is there more than once; the first one counts"});
+      result.rejected.push_back({one.name, kTwice});
       continue;
     }
-    if (takeOne(one, held, result)) {
-      warm(one.name, held.at(one.name).value);
-      touch(result);
-    }
-    if (held.contains(one.name)) {
-      ttls.received({std::string(kTypeOf<Proto>), one.name}, one.ttl, now);
+    if (take(state, one, result)) touch(result);
+    if (state.type->expires && state.held.contains(one.name)) {
+      ttls.received({state.type, one.name}, one.ttl, now);
     }
   }
-  if (isList) removeAbsent<Proto>(present, held, result);
-  return result;
+  if (isList) removeAbsent(state, present, result);
+  if (!update.stateOfTheWorld) removeNamed(state, update.removed, result);
 }
 
-template <typename Proto, typename Decoded>
-void ResourceStore::State::removeAbsent(const std::set<std::string>& present,
-                                        HeldByName<Decoded>& held, ApplyResult& result) {
+void ResourceStore::State::removeAbsent(TypeState& state, const std::set<std::string>& present,
+                                        ApplyResult& result) {
   // A resource whose name cannot be read may be any of those that seem to be absent.
   const bool allNamed = !present.contains("");
-  if (kTypeOf<Proto> == kClusterType && std::exchange(clustersListed, allNamed) != allNamed) {
-    touch(result);
-  }
+  setListed(state, allNamed, result);
   if (!allNamed) return;
-  const auto removed = std::erase_if(held, [&](const auto& entry) {
+  const auto removed = std::erase_if(state.held, [&](const auto& entry) {
     if (present.contains(entry.first)) return false;
-    remove({std::string(kTypeOf<Proto>), entry.first});
+    remove(state, entry.first);
     return true;
   });
   if (removed > 0) touch(result);
 }
 
-// EDS: names that are absent stay as they are.
-ApplyResult ResourceStore::State::applyAssignments(const DiscoveryResponse& response) {
-  ApplyResult result;
-  auto all = takeApart<AssignmentProto>(response);
-  if (!all.unreadable.empty()) {
-    result.rejected = std::move(all.unreadable);
-    return result;
+void ResourceStore::State::removeNamed(TypeState& state, const std::vector<std::string>& names,
+                                       ApplyResult& result) {
+  setListed(state, true, result);
+  for (const std::string& name : names) {
+    if (state.held.erase(name) == 0) continue;
+    remove(state, name);
+    touch(result);
   }
+}
+
+void ResourceStore::State::remove(const TypeState& state, const std::string& name) {
+  ttls.removed({state.type, name});
+  state.type->remove(warming, name);
+}
+
+void ResourceStore::State::setListed(const TypeState& state, bool complete, ApplyResult& result) {
+  if (state.type->listed && state.type->listed(warming, complete)) touch(result);
+}
+
+// The update has a part of what is subscribed to: names that are absent stay as they are.
+void ResourceStore::State::applyNamed(TypeState& state, ReceivedUpdate all, ApplyResult& result) {
   result.rejected = std::move(all.rejected);
   std::set<std::string> seen;
-  for (const Received<AssignmentProto>& one : all.resources) {
+  for (const Received& one : all.resources) {
     // The server goes by the name that was asked for, which is the wrapper's where there is one.
     const std::string& name = one.wrapperName.empty() ? one.name : one.wrapperName;
-    if (!wanted.contains(name)) continue;
+    if (!state.wanted.contains(name)) continue;
     if (!seen.insert(name).second) {
-      result.rejected.push_back({name, "is there more than once; the first one counts"});
+      result.rejected.push_back({name, kTwice});
     } else if (name != one.name) {
-      result.rejected.push_back({name, "cluster_name: is '" + one.name + "', not '" + name + "'"});
-    } else if (takeOne(one, assignments, result)) {
+      result.rejected.push_back({name, std::string(state.type->nameField) + ": is '" + one.name +
+                                           "', not '" + name + "'"});
+    } else if (take(state, one, result)) {
       touch(result);
     }
   }
-  return result;
 }
 
-bool ResourceStore::State::holdsVersion(const DiscoveryResponse& response) const {
-  const auto version = versions.find(shortTypeName(response.type_url()));
-  return version != versions.end() && version->second == response.version_info();
-}
-
-// After anything that may let a version into force. True where that changed what is.
+// After anything that may let a version into force, or end what a version wants. True where that
+// changed what is in force.
 bool ResourceStore::State::settle() {
-  if (!warming.settle()) return false;
-  updateWanted();
-  snapshot.reset();
-  return true;
-}
-
-// Several clusters may share an EDS name: none of them is taken as empty before its own time-out,
-// so the longest counts (0: for ever).
-void ResourceStore::State::updateWanted() {
-  wanted.clear();
-  warming.eachCluster([this](const Cluster& cluster) {
-    if (cluster.type != DiscoveryType::kEds) return;
-    const auto [entry, isNew] = wanted.emplace(cluster.edsName, cluster.edsInitialFetchTimeout);
-    if (isNew || entry->second == Nanos(0)) return;
-    entry->second = cluster.edsInitialFetchTimeout == Nanos(0)
-                        ? Nanos(0)
-                        : std::max(entry->second, cluster.edsInitialFetchTimeout);
-  });
-  std::erase_if(assignments, [&](const auto& entry) { return !wanted.contains(entry.first); });
-}
-
-void ResourceStore::State::noteReceived(const DiscoveryResponse& response, ApplyResult& result) {
-  const std::string type = shortTypeName(response.type_url());
-  // A response of which nothing could be used says as little as none at all.
-  if (result.ok() || !result.accepted.empty()) {
-    const bool before = complete();
-    received.insert(type);
-    if (complete() != before) touch(result);
-  }
-  if (!result.ok()) return;
-  const auto [version, isNew] = versions.emplace(type, response.version_info());
-  if (!isNew && version->second == response.version_info()) return;
-  version->second = response.version_info();
-  touch(result);
-}
-
-std::shared_ptr<const Snapshot> ResourceStore::State::build() const {
-  auto built = std::make_shared<Snapshot>();
-  built->complete = complete();
-  built->clustersListed = clustersListed;
-  built->clusters = warming.clusters();
-  for (const auto& [name, held] : assignments) {
-    built->assignments.emplace_hint(built->assignments.end(), name, held.value);
-  }
-  for (const auto& [name, version] : warming.listeners()) {
-    if (version.listener) {
-      built->listeners.emplace_hint(built->listeners.end(), name, version.listener);
-    } else {
-      built->leftAlone.push_back({name, version.leftAlone});
+  bool changed = warming.settle();
+  for (TypeState& state : types) {
+    for (const std::string& name : state.wanted.takeReleased()) {
+      if (state.held.erase(name) == 0) continue;
+      state.type->remove(warming, name);
+      changed = true;
     }
   }
-  built->kept = warming.kept();
-  built->versions = versions;
-  return built;
+  if (changed) handedOut.reset();
+  return changed;
+}
+
+void ResourceStore::State::noteReceived(TypeState& state, const Update& update,
+                                        ApplyResult& result) {
+  // A response of which nothing could be used says as little as none at all.
+  if (result.ok() || !result.accepted.empty()) {
+    state.received = true;
+    if (!inForce.complete && complete()) {
+      inForce.complete = inForce.changed.all = true;
+      touch(result);
+    }
+  }
+  if (!result.ok() || state.version == update.version) return;
+  state.version = update.version;
+  inForce.versions[state.type->shortName] = update.version;
+  touch(result);
 }
 
 ResourceStore::ResourceStore() : state_(std::make_unique<State>()) {}
 ResourceStore::~ResourceStore() = default;
 
-ApplyResult ResourceStore::apply(const DiscoveryResponse& response, Nanos now) {
+ApplyResult ResourceStore::apply(const Update& update, Nanos now) {
   ApplyResult result;
-  if (response.type_url() == kClusterType) {
-    result = state_->applySet<ClusterProto>(response, state_->clusters, now);
-  } else if (response.type_url() == kListenerType) {
-    result = state_->applySet<ListenerProto>(response, state_->listeners, now);
-  } else if (response.type_url() == kAssignmentType) {
-    result = state_->applyAssignments(response);
-  } else {
-    result.rejected.push_back({"", "type_url: '" + response.type_url() + "' was not asked for"});
+  const ResourceType* type = findResourceType(update.typeUrl);
+  if (type == nullptr) {
+    result.rejected.push_back({"", "type_url: '" + update.typeUrl + "' was not asked for"});
     return result;
   }
-  const bool settled = state_->settle();
-  // A new version that waits asks for its endpoints, too.
-  if (!settled && response.type_url() == kClusterType) state_->updateWanted();
-  if (settled) result.changed = true;
-  state_->noteReceived(response, result);
+  TypeState& state = state_->of(*type);
+  ReceivedUpdate all = parseResources(update, *type);
+  if (!all.unreadable.empty()) {
+    result.rejected = std::move(all.unreadable);
+    return result;
+  }
+  if (state.byName()) {
+    state_->applyNamed(state, std::move(all), result);
+  } else {
+    state_->applyList(state, std::move(all), update, now, result);
+  }
+  if (state_->settle()) result.changed = true;
+  state_->noteReceived(state, update, result);
   return result;
 }
 
-std::vector<std::string> ResourceStore::wantedAssignments() const {
-  std::vector<std::string> names;
-  names.reserve(state_->wanted.size());
-  for (const auto& [name, timeout] : state_->wanted) names.push_back(name);
-  return names;
+std::vector<std::string> ResourceStore::wanted(const ResourceType& type) const {
+  return state_->of(type).wanted.names();
 }
 
-std::map<std::string, Nanos> ResourceStore::missingAssignments() const {
-  std::map<std::string, Nanos> missing;
-  for (const auto& [name, timeout] : state_->wanted) {
-    if (!state_->assignments.contains(name)) missing.emplace_hint(missing.end(), name, timeout);
+std::uint64_t ResourceStore::wantedRevision(const ResourceType& type) const {
+  return state_->of(type).wanted.revision();
+}
+
+std::map<ResourceKey, Nanos> ResourceStore::missing() const {
+  std::map<ResourceKey, Nanos> missing;
+  for (const TypeState& state : state_->types) {
+    for (const auto& [name, timeout] : state.wanted.missing()) {
+      missing.emplace_hint(missing.end(), ResourceKey{state.type, name}, timeout);
+    }
   }
   return missing;
 }
 
-bool ResourceStore::fetchTimedOut(const std::string& edsName) {
-  if (!state_->wanted.contains(edsName) || state_->assignments.contains(edsName)) return false;
-  auto empty = std::make_shared<LoadAssignment>();
-  empty->clusterName = edsName;
-  state_->assignments[edsName] = {std::nullopt, std::move(empty)};
-  state_->snapshot.reset();
+bool ResourceStore::fetchTimedOut(const ResourceKey& key) {
+  TypeState& state = state_->of(*key.type);
+  if (!state.wanted.contains(key.name) || state.wanted.hasArrived(key.name)) return false;
+  state_->hold(state, key.name, {std::nullopt, key.type->absent(key.name)});
+  state_->handedOut.reset();
   state_->settle();
   return true;
 }
 
-bool ResourceStore::fetchRejected(const std::string& edsName) {
-  if (state_->warming.replacementWaitsFor(edsName)) return false;
-  return fetchTimedOut(edsName);
+bool ResourceStore::fetchRejected(const ResourceKey& key) {
+  if (key.type->replaces(state_->warming, key.name)) return false;
+  return fetchTimedOut(key);
 }
 
 std::optional<Nanos> ResourceStore::nextExpiry() const {
@@ -347,24 +294,26 @@ std::optional<Nanos> ResourceStore::nextExpiry() const {
 std::vector<ResourceKey> ResourceStore::expire(Nanos now) {
   std::vector<ResourceKey> expired = state_->ttls.takeExpired(now);
   for (const ResourceKey& key : expired) {
-    if (key.typeUrl == kClusterType) {
-      state_->clusters.erase(key.name);
-      state_->warming.expireCluster(key.name);
-    } else {
-      state_->listeners.erase(key.name);
-      state_->warming.expireListener(key.name);
-    }
+    state_->of(*key.type).held.erase(key.name);
+    key.type->expire(state_->warming, key.name);
   }
   if (expired.empty()) return expired;
   state_->settle();
-  state_->updateWanted();
-  state_->snapshot.reset();
+  state_->handedOut.reset();
   return expired;
 }
 
+std::size_t ResourceStore::count(const ResourceType& type) const {
+  state_->warming.describe();
+  return type.count(state_->inForce);
+}
+
 std::shared_ptr<const Snapshot> ResourceStore::snapshot() const {
-  if (!state_->snapshot) state_->snapshot = state_->build();
-  return state_->snapshot;
+  if (state_->handedOut) return state_->handedOut;
+  state_->warming.describe();
+  state_->handedOut = std::make_shared<const Snapshot>(state_->inForce);
+  state_->inForce.changed = {};
+  return state_->handedOut;
 }
 
 }  // namespace sockmesh

@@ -1,7 +1,7 @@
 // The last good version of every resource, and the Snapshots made of what is in force. Knows
-// resources, not streams: the ADS client hands it responses and turns its verdicts into ACKs and
-// NACKs. Which version is in force while endpoints are waited for is said in xds/warming.h.
-// Control thread.
+// resources, not streams: the ADS client hands it updates and turns its verdicts into ACKs and
+// NACKs. It works by the table of resource types and names none of them. Which version is in force
+// while endpoints are waited for is said in xds/warming.h. Control thread.
 #pragma once
 
 #include <map>
@@ -11,10 +11,11 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "envoy/service/discovery/v3/discovery.pb.h"
 #include "model/snapshot.h"
 #include "xds/apply_result.h"
 #include "xds/resource_ttls.h"
+#include "xds/resource_type.h"
+#include "xds/update.h"
 
 namespace sockmesh {
 
@@ -23,35 +24,41 @@ class ResourceStore {
   ResourceStore();
   ~ResourceStore();
 
-  // Takes in a state-of-the-world response for CDS, EDS or LDS. CDS and LDS are complete sets:
-  // what is absent is removed (a rejected name that is present stays; nothing is removed while the
-  // name of a rejected one is unknown, or by a response of heartbeats alone for the version held).
-  // EDS is partial; names that no cluster wants are ignored. Of several resources with one name the
-  // first counts. Resources may come in discovery.v3.Resource wrappers. A resource that is no
-  // protobuf rejects the whole response. `now` (CLOCK_MONOTONIC) is when TTLs start.
-  ApplyResult apply(const envoy::service::discovery::v3::DiscoveryResponse& response,
-                    Nanos now = Nanos(0));
+  // Takes in an update of one of our types. Of a type that is subscribed to by wildcard, a
+  // state-of-the-world update is a complete set: what is absent is removed (a rejected name that is
+  // present stays; nothing is removed while the name of a rejected one is unknown, or by an update
+  // of heartbeats alone for the version held). Of a type that is subscribed to by name, names that
+  // no resource wants are ignored. Of several resources with one name the first counts. Resources
+  // may come in discovery.v3.Resource wrappers. A resource that is no protobuf rejects the whole
+  // update. `now` (CLOCK_MONOTONIC) is when TTLs start.
+  ApplyResult apply(const Update& update, Nanos now = Nanos(0));
 
-  // EDS names that clusters want, those in force and those that will be, sorted; what to subscribe
-  // to. Assignments that are no longer wanted are forgotten with the clusters.
-  std::vector<std::string> wantedAssignments() const;
-  // Wanted names whose assignment has not arrived, with the cluster's initial_fetch_timeout
-  // (0: wait for ever); the longest of those of clusters that share a name.
-  std::map<std::string, Nanos> missingAssignments() const;
-  // initial_fetch_timeout has passed: the cluster is taken as having no endpoints. True where that
-  // changed the snapshot.
-  bool fetchTimedOut(const std::string& edsName);
-  // The first assignment of this name was rejected. As fetchTimedOut(), except where a cluster that
+  // What to subscribe to, of a type that is subscribed to by name: the names that versions want,
+  // those in force and those that will be, sorted. A resource that is wanted no more is forgotten.
+  std::vector<std::string> wanted(const ResourceType& type) const;
+  // Goes up whenever wanted(type) changes.
+  std::uint64_t wantedRevision(const ResourceType& type) const;
+  // Wanted names of all types that have not arrived, with the initial_fetch_timeout of the version
+  // that wants them (0: wait for ever); of several versions, the longest.
+  std::map<ResourceKey, Nanos> missing() const;
+  // initial_fetch_timeout has passed: what is missing counts as absent. True where that changed the
+  // snapshot.
+  bool fetchTimedOut(const ResourceKey& key);
+  // The first resource of this name was rejected. As fetchTimedOut(), except where a version that
   // serves would be replaced: it keeps serving, and the time-out decides.
-  bool fetchRejected(const std::string& edsName);
+  bool fetchRejected(const ResourceKey& key);
 
-  // When the first cluster or listener expires (Resource.ttl); nothing: none does. Assignments do
-  // not expire, as in Envoy.
+  // When the first resource expires (Resource.ttl); nothing: none does.
   std::optional<Nanos> nextExpiry() const;
   // Removes what has expired at `now`, and says what; that changed the snapshot.
   std::vector<ResourceKey> expire(Nanos now);
 
-  // The present state; shares everything that did not change with earlier snapshots.
+  // How many resources of this type are in force.
+  std::size_t count(const ResourceType& type) const;
+
+  // The present state; shares everything that did not change with earlier snapshots. `changed` is
+  // relative to the snapshot before this one. `changed.all` is set where `complete` or
+  // `clustersListed` changed, which concerns names that are in no set.
   std::shared_ptr<const Snapshot> snapshot() const;
 
  private:

@@ -5,20 +5,13 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "xds/resource_type.h"
 
 namespace sockmesh {
-
-struct ResourceKey {
-  std::string typeUrl;
-  std::string name;
-  auto operator<=>(const ResourceKey&) const = default;
-};
 
 class ResourceTtls {
  public:

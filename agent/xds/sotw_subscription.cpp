@@ -27,6 +27,19 @@ void SotwSubscription::onStreamUp() {
   due_ = !nothingToAskFor();
 }
 
+void SotwSubscription::answer(const Update& update, const ApplyResult& result) {
+  if (result.ok()) {
+    accept(update.version, update.nonce);
+  } else {
+    reject(update.nonce, result.message());
+  }
+}
+
+// Not all of the version held is there any more: the server is asked as if none were.
+void SotwSubscription::forget(const std::string& /*name*/) {
+  version_.clear();
+}
+
 void SotwSubscription::accept(const std::string& version, const std::string& nonce) {
   version_ = version;
   nonce_ = nonce;
@@ -44,7 +57,7 @@ void SotwSubscription::reject(const std::string& nonce, const std::string& messa
 
 envoy::service::discovery::v3::DiscoveryRequest SotwSubscription::takeRequest() {
   envoy::service::discovery::v3::DiscoveryRequest request;
-  request.set_type_url(typeUrl_);
+  request.set_type_url(std::string(type_.url));
   request.set_version_info(version_);
   request.set_response_nonce(nonce_);
   for (const std::string& name : names_) request.add_resource_names(name);
@@ -55,6 +68,12 @@ envoy::service::discovery::v3::DiscoveryRequest SotwSubscription::takeRequest() 
   rejected_ = false;
   requested_ = true;
   due_ = false;
+  return request;
+}
+
+std::unique_ptr<google::protobuf::Message> SotwSubscription::nextRequest(const Node* node) {
+  auto request = std::make_unique<envoy::service::discovery::v3::DiscoveryRequest>(takeRequest());
+  if (node != nullptr) *request->mutable_node() = *node;
   return request;
 }
 

@@ -1,53 +1,41 @@
-// One resource type on a state-of-the-world ADS stream: what is subscribed, which version is held,
-// which nonce answers the server. It knows no stream: a delta subscription can take its place.
+// The subscription of the state-of-the-world protocol: one version for each type, and full lists of
+// names in each request.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "envoy/service/discovery/v3/discovery.pb.h"
+#include "xds/subscription.h"
 
 namespace sockmesh {
 
-class SotwSubscription {
+class SotwSubscription final : public Subscription {
  public:
-  enum class Mode {
-    kWildcard,  // CDS, LDS: everything, by never naming anything
-    kByName,    // EDS: the names given; silent until there is one
-  };
+  explicit SotwSubscription(const ResourceType& type) : type_(type) {}
 
-  SotwSubscription(std::string_view typeUrl, Mode mode) : typeUrl_(typeUrl), mode_(mode) {}
+  const ResourceType& type() const override { return type_; }
+  void setNames(std::vector<std::string> names) override;
+  void onStreamUp() override;
+  bool requestedOnStream() const override { return requested_; }
+  void answer(const Update& update, const ApplyResult& result) override;
+  void forget(const std::string& name) override;
+  bool requestDue() const override { return due_; }
+  std::unique_ptr<google::protobuf::Message> nextRequest(const Node* node) override;
 
-  const std::string& typeUrl() const { return typeUrl_; }
-  const std::string& version() const { return version_; }
-
-  // The names wanted from now on, sorted and unique; only for kByName.
-  void setNames(std::vector<std::string> names);
-
-  // A new stream: nonces start over, the version held stays.
-  void onStreamUp();
-
-  // True once this stream carried a request of this type: only then are responses expected.
-  bool requestedOnStream() const { return requested_; }
-
-  // The latest response was taken or refused; takeRequest() then gives its ACK or NACK. An earlier
-  // one that has not been taken is answered by it.
+  // As answer(), of a response that was taken or refused.
   void accept(const std::string& version, const std::string& nonce);
   void reject(const std::string& nonce, const std::string& message);
-
-  // Not all of the version held is there any more: the server is asked as if none were.
-  void forgetVersion() { version_.clear(); }
-
-  // Whether the server has something to be told: a subscription, an ACK or a NACK.
-  bool requestDue() const { return due_; }
-  // The request that is due, with the full list of names (state of the world). Carries no node.
+  // As nextRequest(), with the full list of names. Carries no node.
   envoy::service::discovery::v3::DiscoveryRequest takeRequest();
 
  private:
-  bool nothingToAskFor() const { return mode_ == Mode::kByName && names_.empty(); }
+  // By name, the subscription is silent until there is a name; a wildcard never names anything.
+  bool nothingToAskFor() const {
+    return type_.scope == ResourceType::Scope::kByName && names_.empty();
+  }
 
-  std::string typeUrl_;
-  Mode mode_;
+  const ResourceType& type_;
   std::vector<std::string> names_;
   std::string version_;  // of the last accepted response, over streams
   std::string nonce_;    // of the last response on this stream

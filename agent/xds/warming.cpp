@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <deque>
 
+#include "xds/type_urls.h"
+
 namespace sockmesh {
 namespace {
 
@@ -37,11 +39,36 @@ std::string joined(const std::set<std::string>& names) {
 
 }  // namespace
 
+Warming::Warming(Snapshot& inForce,
+                 const std::function<WantedNames&(std::string_view url)>& wantedOf)
+    : inForce_(inForce), endpoints_(wantedOf(kAssignmentType)) {}
+
+// A version of interest: in force, or the newest one.
+void Warming::want(const Cluster& version) {
+  if (version.type != DiscoveryType::kEds) return;
+  endpoints_.add(version.edsName, version.edsInitialFetchTimeout);
+}
+
+void Warming::unwant(const Cluster& version) {
+  if (version.type != DiscoveryType::kEds) return;
+  endpoints_.remove(version.edsName, version.edsInitialFetchTimeout);
+}
+
+void Warming::dropPendingCluster(const std::string& name) {
+  const auto pending = pendingClusters_.find(name);
+  if (pending == pendingClusters_.end()) return;
+  if (pending->second) unwant(**pending->second);
+  pendingClusters_.erase(pending);
+}
+
 void Warming::setCluster(const std::string& name, ClusterPtr newest) {
+  want(*newest);
+  dropPendingCluster(name);
   pendingClusters_[name] = std::move(newest);
 }
 
 void Warming::removeCluster(const std::string& name) {
+  dropPendingCluster(name);
   pendingClusters_[name] = std::nullopt;
 }
 
@@ -53,14 +80,30 @@ void Warming::removeListener(const std::string& name) {
   pendingListeners_[name] = std::nullopt;
 }
 
+void Warming::setEndpoints(const std::string& edsName, EndpointsPtr newest) {
+  inForce_.assignments[edsName] = std::move(newest);
+  inForce_.changed.assignments.insert(edsName);
+}
+
+void Warming::removeEndpoints(const std::string& edsName) {
+  if (inForce_.assignments.erase(edsName) > 0) inForce_.changed.assignments.insert(edsName);
+}
+
+bool Warming::setClustersListed(bool listed) {
+  if (std::exchange(inForce_.clustersListed, listed) == listed) return false;
+  inForce_.changed.all = true;
+  return true;
+}
+
 void Warming::expireCluster(const std::string& name) {
-  pendingClusters_.erase(name);
-  expired_ = clusters_.erase(name) > 0 || expired_;
+  dropPendingCluster(name);
+  expired_ = expired_ || inForce_.clusters.contains(name);
+  enforceCluster(name, std::nullopt);
 }
 
 void Warming::expireListener(const std::string& name) {
   pendingListeners_.erase(name);
-  expired_ = expired_ || listeners_.contains(name);
+  expired_ = expired_ || inForce_.listeners.contains(name) || leftAlone_.contains(name);
   enforceListener(name, std::nullopt);
 }
 
@@ -73,33 +116,41 @@ bool Warming::settle() {
 }
 
 bool Warming::ready(const Cluster& cluster) const {
-  return cluster.type != DiscoveryType::kEds || endpointsKnown_(cluster.edsName);
+  return cluster.type != DiscoveryType::kEds || endpoints_.hasArrived(cluster.edsName);
 }
 
 bool Warming::readyInForce(const std::string& cluster) const {
-  const auto found = clusters_.find(cluster);
-  return found != clusters_.end() && ready(*found->second);
+  const auto found = inForce_.clusters.find(cluster);
+  return found != inForce_.clusters.end() && ready(*found->second);
 }
 
 bool Warming::settleClusters() {
   const auto enforce = [this](const auto& pending) {
     const auto& [name, newest] = pending;
     if (readyInForce(name) && (!newest || !ready(**newest))) return false;
-    if (newest) {
-      clusters_[name] = *newest;
-    } else {
-      clusters_.erase(name);
-    }
+    enforceCluster(name, newest);
     return true;
   };
   return std::erase_if(pendingClusters_, enforce) > 0;
+}
+
+// The version in force is wanted no more, and `newest` was wanted while it was pending.
+void Warming::enforceCluster(const std::string& name, const std::optional<ClusterPtr>& newest) {
+  const auto before = inForce_.clusters.find(name);
+  if (before != inForce_.clusters.end()) unwant(*before->second);
+  if (newest) {
+    inForce_.clusters[name] = *newest;
+  } else if (before != inForce_.clusters.end()) {
+    inForce_.clusters.erase(name);
+  }
+  inForce_.changed.clusters.insert(name);
 }
 
 // Clusters that the server removed and that no listener in force points at any more.
 bool Warming::dropUnused() {
   const auto drop = [this](const auto& pending) {
     if (pending.second || legs_.contains(pending.first)) return false;
-    clusters_.erase(pending.first);
+    enforceCluster(pending.first, std::nullopt);
     return true;
   };
   return std::erase_if(pendingClusters_, drop) > 0;
@@ -107,23 +158,17 @@ bool Warming::dropUnused() {
 
 bool Warming::settleListeners() {
   const std::set<std::string> held = heldListeners();
-  const auto enforce = [&](auto& pending) {
+  const auto enforce = [&](const auto& pending) {
     if (held.contains(pending.first)) return false;
-    enforceListener(pending.first, std::move(pending.second));
+    enforceListener(pending.first, pending.second);
     return true;
   };
-  bool changed = false;
-  for (auto at = pendingListeners_.begin(); at != pendingListeners_.end();) {
-    const bool done = enforce(*at);
-    at = done ? pendingListeners_.erase(at) : std::next(at);
-    changed = changed || done;
-  }
-  return changed;
+  return std::erase_if(pendingListeners_, enforce) > 0;
 }
 
 const Listener* Warming::inForce(const std::string& listener) const {
-  const auto found = listeners_.find(listener);
-  return found == listeners_.end() ? nullptr : found->second.listener.get();
+  const auto found = inForce_.listeners.find(listener);
+  return found == inForce_.listeners.end() ? nullptr : found->second.get();
 }
 
 bool Warming::serves(const std::string& listener) const {
@@ -144,7 +189,7 @@ std::set<std::string> Warming::waitsFor(const std::string& name,
   for (const WeightedCluster& leg : version->route.clusters) {
     if (readyInForce(leg.name)) {
       serves = true;
-    } else if (clusters_.contains(leg.name)) {
+    } else if (inForce_.clusters.contains(leg.name)) {
       all.insert(leg.name);
       if (!pointsAt(inForce(name), leg.name)) added.insert(leg.name);
     }
@@ -191,13 +236,18 @@ std::set<std::string> Warming::heldListeners() const {
   return held;
 }
 
-void Warming::enforceListener(const std::string& name, std::optional<DecodedListener> newest) {
+void Warming::enforceListener(const std::string& name,
+                              const std::optional<DecodedListener>& newest) {
   countLegs(name, -1);
-  if (newest) {
-    listeners_[name] = *std::move(newest);
-  } else {
-    listeners_.erase(name);
+  if (!newest || !newest->listener) inForce_.listeners.erase(name);
+  leftAloneChanged_ = leftAlone_.erase(name) > 0 || leftAloneChanged_;
+  if (newest && newest->listener) {
+    inForce_.listeners[name] = newest->listener;
+  } else if (newest) {
+    leftAlone_[name] = newest->leftAlone;
+    leftAloneChanged_ = true;
   }
+  inForce_.changed.listeners.insert(name);
   countLegs(name, 1);
 }
 
@@ -228,11 +278,11 @@ std::vector<KeptVersion> Warming::kept() const {
   return kept;
 }
 
-void Warming::eachCluster(const std::function<void(const Cluster&)>& visit) const {
-  for (const auto& [name, cluster] : clusters_) visit(*cluster);
-  for (const auto& [name, newest] : pendingClusters_) {
-    if (newest) visit(**newest);
-  }
+void Warming::describe() {
+  inForce_.kept = kept();
+  if (!std::exchange(leftAloneChanged_, false)) return;
+  inForce_.leftAlone.clear();
+  for (const auto& [name, reason] : leftAlone_) inForce_.leftAlone.push_back({name, reason});
 }
 
 bool Warming::replacementWaitsFor(const std::string& edsName) const {

@@ -5,15 +5,15 @@
 // A cluster version is *ready* once its endpoints are known: it is not of type EDS, or the
 // assignment of its EDS name has come, or the time for that is over.
 //
-//   newest version of a cluster | version in force       | in force then
-//   ----------------------------+------------------------+--------------------------------------
-//   any                         | none, or not ready     | the newest: there is nothing to keep
-//   ready                       | ready                  | the newest
-//   not ready                   | ready                  | the present one, until the newest is
-//   ready removed by the server       | not ready              | none removed by the server       |
-//   ready                  | the present one, while listeners in force
-//                               |                        | point at it; then none
-//   expired (its TTL is over)   | any                    | none
+//   newest version of a cluster | version in force  | in force then
+//   ----------------------------+-------------------+--------------------------------------------
+//   any                         | none or not ready | the newest: there is nothing to keep
+//   ready                       | ready             | the newest
+//   not ready                   | ready             | the present one, until the newest is ready
+//   removed by the server       | not ready         | none
+//   removed by the server       | ready             | the present one, while listeners in force
+//                               |                   | point at it; then none
+//   expired (its TTL is over)   | any               | none
 //
 // A listener version *waits* while it points at a cluster that is not ready. It does not wait for a
 // cluster that the version in force points at, too, as long as another of its clusters is ready:
@@ -24,17 +24,19 @@
 //   -----------------------------+------------------+--------------------------------------------
 //   does not wait                | any              | the newest
 //   waits                        | serves           | the present one, until the newest waits no
-//   more waits                        | does not serve   | the newest, except where it takes over a
-//   VIP that
-//                                |                  | another listener serves and gives up: then
-//                                none
+//                                |                  | more
+//   waits                        | does not serve   | the newest, except where it takes over a VIP
+//                                |                  | that another listener serves and gives up:
+//                                |                  | then none
 //   gives up a VIP which a       | serves           | the present one, as long as the other one
-//   waits
-//     waiting listener takes over|                  |
+//   waiting listener takes over  |                  | waits
 //   expired                      | any              | none
 //
-// A version that is replaced while it waits is forgotten: only the newest one is waited for. Knows
-// no streams, time-outs or responses. One thread.
+// A version that is replaced while it waits is forgotten: only the newest one is waited for.
+//
+// Warming also knows which names the versions want of other types, and for how long each name may
+// stay unanswered. It knows no streams, clocks or responses: xds/resource_timers.h has the timers.
+// One thread.
 #pragma once
 
 #include <functional>
@@ -43,27 +45,37 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "model/snapshot.h"
 #include "xds/decode.h"
+#include "xds/wanted_names.h"
 
 namespace sockmesh {
 
 class Warming {
  public:
   using ClusterPtr = std::shared_ptr<const Cluster>;
-  // Whether the endpoints of an EDS name have come or timed out.
-  using EndpointsKnown = std::function<bool(const std::string& edsName)>;
+  using EndpointsPtr = std::shared_ptr<const LoadAssignment>;
 
-  explicit Warming(EndpointsKnown endpointsKnown) : endpointsKnown_(std::move(endpointsKnown)) {}
+  // `inForce` is the snapshot to keep: its resources, its lists for people and what `changed`.
+  // `wantedOf` gives the names of a type, by URL, that versions of other types want: kept here.
+  // `inForce` and the names outlive this.
+  Warming(Snapshot& inForce, const std::function<WantedNames&(std::string_view url)>& wantedOf);
 
   // What the control plane says now. In force at settle(), by the tables above.
   void setCluster(const std::string& name, ClusterPtr newest);
   void removeCluster(const std::string& name);
   void setListener(const std::string& name, DecodedListener newest);
   void removeListener(const std::string& name);
+  // In force at once.
+  void setEndpoints(const std::string& edsName, EndpointsPtr newest);
+  void removeEndpoints(const std::string& edsName);
+  // Whether a cluster that is absent does not exist, see Snapshot. In force at once; true where
+  // that differs from before.
+  bool setClustersListed(bool listed);
   // The TTL is over: the resource is out of force at once.
   void expireCluster(const std::string& name);
   void expireListener(const std::string& name);
@@ -71,22 +83,17 @@ class Warming {
   // Brings into force what may be by now; to be called after each change, and after endpoints
   // became known. True where what is in force changed. Costs what is pending, not what there is.
   bool settle();
+  // Brings the snapshot's lists for people up to date, before it is handed out.
+  void describe();
 
-  // What is in force, by name.
-  const std::map<std::string, ClusterPtr>& clusters() const { return clusters_; }
-  const std::map<std::string, DecodedListener>& listeners() const { return listeners_; }
-  // Versions that are in force although they are not the newest ones, and why.
-  std::vector<KeptVersion> kept() const;
-
-  // Calls `visit` with each cluster version whose endpoints are of interest: those in force, and
-  // newest ones that are not yet.
-  void eachCluster(const std::function<void(const Cluster&)>& visit) const;
   // Whether a cluster that serves is to be replaced by a version that waits for `edsName`.
   bool replacementWaitsFor(const std::string& edsName) const;
 
  private:
   using Vip = std::pair<SocketAddress, Protocol>;
   using Givers = std::multimap<Vip, std::string>;
+  template <typename T>
+  using Pending = std::map<std::string, std::optional<T>>;
 
   bool ready(const Cluster& cluster) const;
   bool readyInForce(const std::string& cluster) const;
@@ -96,18 +103,25 @@ class Warming {
                                  const std::optional<DecodedListener>& newest) const;
   Givers givers() const;
   std::set<std::string> heldListeners() const;
-  void enforceListener(const std::string& name, std::optional<DecodedListener> newest);
+  void want(const Cluster& version);
+  void unwant(const Cluster& version);
+  void dropPendingCluster(const std::string& name);
+  void enforceCluster(const std::string& name, const std::optional<ClusterPtr>& newest);
+  void enforceListener(const std::string& name, const std::optional<DecodedListener>& newest);
   void countLegs(const std::string& listener, int by);
   bool settleClusters();
   bool settleListeners();
   bool dropUnused();
+  std::vector<KeptVersion> kept() const;
 
-  EndpointsKnown endpointsKnown_;
-  std::map<std::string, ClusterPtr> clusters_;
-  std::map<std::string, DecodedListener> listeners_;
+  Snapshot& inForce_;
+  WantedNames& endpoints_;  // EDS names
   // Newest versions that are not in force; nothing: removed.
-  std::map<std::string, std::optional<ClusterPtr>> pendingClusters_;
-  std::map<std::string, std::optional<DecodedListener>> pendingListeners_;
+  Pending<ClusterPtr> pendingClusters_;
+  Pending<DecodedListener> pendingListeners_;
+  // Listeners in force that make no VIP, and why.
+  std::map<std::string, std::string> leftAlone_;
+  bool leftAloneChanged_ = false;  // since describe()
   // Legs of listeners in force, by the cluster that they point at.
   std::map<std::string, int> legs_;
   bool expired_ = false;  // something went out of force since settle()

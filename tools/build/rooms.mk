@@ -1,6 +1,6 @@
 # The rooms of agent/, one static library each. A room stands before the rooms that it includes: this
 # is the order in which a linker wants them.
-ROOMS := daemon admin xds datapath health lb stats model base
+ROOMS := daemon admin xds protojson datapath health lb stats model base
 
 # MAY_X: the rooms and programs whose headers X may include. This is the one copy of the graph:
 # tools/checks/include-rules.py checks #include lines against it, and link lines follow from it.
@@ -9,12 +9,13 @@ MAY_model := base
 MAY_stats := base
 MAY_lb := model base
 MAY_xds := model stats base
+MAY_protojson := base
 MAY_health := model stats base
 MAY_admin := model stats base
 MAY_datapath := lb model stats base
-MAY_daemon := admin xds datapath health lb stats model base
+MAY_daemon := admin xds protojson datapath health lb stats model base
 MAY_sockmeshctl := datapath lb stats model base
-MAY_sockmesh-xds := xds model base
+MAY_sockmesh-xds := xds protojson model base
 
 # LIBS_X: system libraries that only X uses. gRPC's callback API puts absl::Mutex calls into our
 # objects.
@@ -22,9 +23,11 @@ LIBS_base := -lspdlog -lfmt -pthread
 LIBS_stats := -lprometheus-cpp-core
 LIBS_admin := -lcivetweb
 LIBS_datapath := -lbpf -lelf -lz
-LIBS_xds := -lyaml-cpp -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf
+LIBS_protojson := -lyaml-cpp -lprotobuf
+LIBS_xds := -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf
 # ARCHIVES_X: archives of ours that X uses and that are no room.
 ARCHIVES_xds = $(PROTO_LIB)
+ARCHIVES_protojson = $(PROTO_LIB)
 
 # $(call closure,X): X and all that X may include. $(call archives,X) and $(call libs,X): what a
 # program with code of X links, in order.
@@ -39,7 +42,7 @@ room_sources = $(shell find agent/$(1) -name '*.cpp' ! -name main.cpp 2>/dev/nul
 room_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(call room_sources,$(1)))
 
 # Generated headers that a room's sources need before they compile.
-$(call room_objs,xds) $(call room_objs,daemon): | $(PROTO_HEADERS)
+$(call room_objs,xds) $(call room_objs,protojson) $(call room_objs,daemon): | $(PROTO_HEADERS)
 $(call room_objs,datapath): | $(SKELETON)
 
 # -MD, not -MMD: generated headers are system headers to the compiler, and must count.

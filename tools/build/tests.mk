@@ -18,10 +18,11 @@ MAY_tests/unit/model := model base
 MAY_tests/unit/stats := stats model base
 MAY_tests/unit/lb := lb model base tests/support
 MAY_tests/unit/xds := xds model stats base tests/support
+MAY_tests/unit/protojson := protojson base
 MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
-MAY_tests/unit/daemon := daemon admin xds datapath health lb stats model base
+MAY_tests/unit/daemon := daemon admin xds protojson datapath health lb stats model base
 MAY_tests/unit/ctl := sockmeshctl datapath lb model stats base bpf/include
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
@@ -34,12 +35,14 @@ program_parts = $(filter-out %/main.o,$(call tool_objs,$(1)))
 $(call test_objs,unit/ctl): CPPFLAGS += -Itools/sockmeshctl
 $(call test_objs,unit/sockmesh_xds): CPPFLAGS += -Itools/sockmesh-xds
 
-# tests/unit/X tests room X, except for those of programs. TEST_PARTS_X: objects that it needs as well.
+# tests/unit/X tests room X, except for those of programs. TEST_PARTS_X: objects that it needs as well,
+# TEST_LIBS_X: libraries.
 TESTED_ctl := sockmeshctl
 TEST_PARTS_ctl := $(call program_parts,sockmeshctl)
 TESTED_sockmesh_xds := sockmesh-xds
 TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
 TEST_PARTS_xds := $(ISTIOD_SUPPORT)
+TEST_LIBS_xds := -lyaml-cpp
 
 UNIT_ROOMS := $(notdir $(wildcard tests/unit/*))
 UNIT_TESTS := $(UNIT_ROOMS:%=$(BUILD)/tests/unit_%)
@@ -48,12 +51,12 @@ define unit_rule
 $(BUILD)/tests/unit_$(1): $(call test_objs,unit/$(1)) $(TEST_PARTS_$(1)) $(call archives,$(call tested,$(1)))
 	$$(call say,LINK,$$@)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(GTEST_MAIN) $$(GTEST_LIBS) $(call libs,$(call tested,$(1)))
+	$$(Q)$$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(GTEST_MAIN) $$(GTEST_LIBS) $(call libs,$(call tested,$(1))) $$(TEST_LIBS_$(1))
 endef
 $(foreach room,$(UNIT_ROOMS),$(eval $(call unit_rule,$(room))))
 
-$(call test_objs,unit/xds) $(call test_objs,unit/sockmesh_xds) $(call test_objs,unit/daemon): \
-	| $(PROTO_HEADERS)
+$(call test_objs,unit/xds) $(call test_objs,unit/protojson) $(call test_objs,unit/sockmesh_xds) \
+	$(call test_objs,unit/daemon): | $(PROTO_HEADERS)
 $(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
 $(call test_objs,bpf) $(call test_objs,integration) $(SUPPORT_OBJS): \
 	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)

@@ -16,12 +16,12 @@ ABI = {"lb", "datapath", "sockmeshctl"}  # may include it
 # Libraries that only some rooms and programs see. A header is recognised by how its name starts.
 LIBRARIES = {
     "protobuf": (("google/", "envoy/", "istio/", "sockmesh/", "udpa/", "xds/core", "xds/type"),
-                 {"xds", "daemon", "sockmesh-xds"}),
+                 {"xds", "protojson", "daemon", "sockmesh-xds"}),
     "gRPC": (("grpc", "grpcpp/"), {"xds", "sockmesh-xds"}),
     "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath"}),
     "civetweb": (("civetweb",), {"admin"}),
     "prometheus-cpp": (("prometheus/",), {"stats"}),
-    "yaml-cpp": (("yaml-cpp/",), {"xds"}),
+    "yaml-cpp": (("yaml-cpp/",), {"protojson"}),
     "CLI11": (("CLI/",), {"base", "daemon", "sockmeshctl", "sockmesh-xds"}),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)

@@ -13,8 +13,8 @@
 
 #include "base/printable.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
-#include "xds/foreign_document.h"
-#include "xds/yaml_json.h"
+#include "protojson/foreign_document.h"
+#include "protojson/yaml_json.h"
 
 namespace sockmesh {
 namespace {

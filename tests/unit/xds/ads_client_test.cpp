@@ -85,7 +85,7 @@ class AdsClientTest : public ::testing::Test {
     options.node.set_id("sidecar~10.0.0.9~node.ns~ns.svc.cluster.local");
     options.backoffBase = milliseconds(2);
     options.backoffMax = milliseconds(20);
-    options.clusterWait = clusterWait_;
+    options.firstResponseWait = firstResponseWait_;
     AdsClient::Callbacks callbacks;
     callbacks.onSnapshot = [this](SnapshotPtr snapshot) {
       if (whenTold_) whenTold_(*snapshot);
@@ -133,7 +133,7 @@ class AdsClientTest : public ::testing::Test {
   Mailbox<bool> busy_;
   Mailbox<bool> goOn_;
   Mailbox<std::string> order_;
-  Nanos clusterWait_ = std::chrono::seconds(15);
+  Nanos firstResponseWait_ = std::chrono::seconds(15);
   std::unique_ptr<EventLoop> loop_ = std::move(EventLoop::create()).value();
   ResourceStore store_;
   std::unique_ptr<AdsClient> client_;
@@ -172,7 +172,7 @@ TEST_F(AdsClientTest, AsksForClustersThenTheirEndpointsThenListeners) {
 }
 
 TEST_F(AdsClientTest, AServerWithoutClustersIsAskedForListenersInTheEnd) {
-  clusterWait_ = milliseconds(5);
+  firstResponseWait_ = milliseconds(5);
   ScriptedAdsServer server;
   startClient(server.address());
   const auto stream = server.stream();

@@ -6,14 +6,12 @@
 namespace sockmesh {
 namespace {
 
-using Mode = SotwSubscription::Mode;
-
 std::vector<std::string> namesOf(const envoy::service::discovery::v3::DiscoveryRequest& request) {
   return {request.resource_names().begin(), request.resource_names().end()};
 }
 
 TEST(SotwSubscription, AWildcardAsksWithoutNamesOnEveryStream) {
-  SotwSubscription clusters(kClusterType, Mode::kWildcard);
+  SotwSubscription clusters(*findResourceType(kClusterType));
   clusters.onStreamUp();
   ASSERT_TRUE(clusters.requestDue());
   const auto request = clusters.takeRequest();
@@ -25,7 +23,7 @@ TEST(SotwSubscription, AWildcardAsksWithoutNamesOnEveryStream) {
 }
 
 TEST(SotwSubscription, TheVersionOutlivesTheStreamAndTheNonceDoesNot) {
-  SotwSubscription clusters(kClusterType, Mode::kWildcard);
+  SotwSubscription clusters(*findResourceType(kClusterType));
   clusters.onStreamUp();
   (void)clusters.takeRequest();
   clusters.accept("v1", "n1");
@@ -41,7 +39,7 @@ TEST(SotwSubscription, TheVersionOutlivesTheStreamAndTheNonceDoesNot) {
 }
 
 TEST(SotwSubscription, ANackKeepsTheVersionAndIsSaidOnce) {
-  SotwSubscription clusters(kClusterType, Mode::kWildcard);
+  SotwSubscription clusters(*findResourceType(kClusterType));
   clusters.onStreamUp();
   (void)clusters.takeRequest();
   clusters.accept("v1", "n1");
@@ -57,7 +55,7 @@ TEST(SotwSubscription, ANackKeepsTheVersionAndIsSaidOnce) {
 }
 
 TEST(SotwSubscription, ANackOfALostStreamIsNotSaidOnTheNext) {
-  SotwSubscription clusters(kClusterType, Mode::kWildcard);
+  SotwSubscription clusters(*findResourceType(kClusterType));
   clusters.onStreamUp();
   (void)clusters.takeRequest();
   clusters.reject("n1", "a: wrong");
@@ -66,7 +64,7 @@ TEST(SotwSubscription, ANackOfALostStreamIsNotSaidOnTheNext) {
 }
 
 TEST(SotwSubscription, NoNamesMeanSilenceUntilThereIsOneAndUnsubscribeLater) {
-  SotwSubscription assignments(kAssignmentType, Mode::kByName);
+  SotwSubscription assignments(*findResourceType(kAssignmentType));
   assignments.onStreamUp();
   EXPECT_FALSE(assignments.requestDue());
   assignments.setNames({});
@@ -84,7 +82,7 @@ TEST(SotwSubscription, NoNamesMeanSilenceUntilThereIsOneAndUnsubscribeLater) {
 }
 
 TEST(SotwSubscription, ChangedNamesGoWithTheLatestNonceAndAllNames) {
-  SotwSubscription assignments(kAssignmentType, Mode::kByName);
+  SotwSubscription assignments(*findResourceType(kAssignmentType));
   assignments.setNames({"a"});
   assignments.onStreamUp();
   (void)assignments.takeRequest();

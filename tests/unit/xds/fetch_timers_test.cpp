@@ -9,6 +9,12 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::ElementsAre;
 
+std::map<ResourceKey, Nanos> of(const std::map<std::string, Nanos>& timeouts) {
+  std::map<ResourceKey, Nanos> missing;
+  for (const auto& [name, timeout] : timeouts) missing[{&resourceTypes()[0], name}] = timeout;
+  return missing;
+}
+
 class FetchTimersTest : public ::testing::Test {
  protected:
   void run(Nanos time) {
@@ -18,36 +24,36 @@ class FetchTimersTest : public ::testing::Test {
 
   std::unique_ptr<EventLoop> loop_ = std::move(EventLoop::create()).value();
   std::vector<std::string> fired_;
-  FetchTimers timers_{*loop_, [this](const std::string& name) { fired_.push_back(name); }};
+  FetchTimers timers_{*loop_, [this](const ResourceKey& key) { fired_.push_back(key.name); }};
 };
 
 TEST_F(FetchTimersTest, OnlyTimeWithAConnectionCounts) {
-  timers_.update({{"before", milliseconds(1)}, {"never", Nanos(0)}});
+  timers_.update(of({{"before", milliseconds(1)}, {"never", Nanos(0)}}));
   timers_.resume();
-  timers_.update({{"before", milliseconds(1)}, {"lost", milliseconds(1)}, {"never", Nanos(0)}});
+  timers_.update(of({{"before", milliseconds(1)}, {"lost", milliseconds(1)}, {"never", Nanos(0)}}));
   timers_.pause();
-  timers_.update({{"before", milliseconds(1)},
-                  {"lost", milliseconds(1)},
-                  {"never", Nanos(0)},
-                  {"meanwhile", milliseconds(1)}});
+  timers_.update(of({{"before", milliseconds(1)},
+                     {"lost", milliseconds(1)},
+                     {"never", Nanos(0)},
+                     {"meanwhile", milliseconds(1)}}));
   run(milliseconds(20));
   EXPECT_THAT(fired_, testing::IsEmpty());
 }
 
 TEST_F(FetchTimersTest, TimeGoesOnWhereItStood) {
   timers_.resume();
-  timers_.update({{"a", milliseconds(1)}, {"b", milliseconds(2)}});
+  timers_.update(of({{"a", milliseconds(1)}, {"b", milliseconds(2)}}));
   timers_.pause();
   timers_.resume();
   timers_.resume();
   run(milliseconds(30));
   EXPECT_THAT(fired_, ElementsAre("a", "b"));
-  EXPECT_TRUE(timers_.waiting("a"));
+  EXPECT_TRUE(timers_.waiting({&resourceTypes()[0], "a"}));
 }
 
 TEST_F(FetchTimersTest, WhatHasFiredDoesNotFireAfterAReconnect) {
   timers_.resume();
-  timers_.update({{"a", milliseconds(1)}});
+  timers_.update(of({{"a", milliseconds(1)}}));
   loop_->after(milliseconds(5), [this] {
     timers_.pause();
     timers_.resume();

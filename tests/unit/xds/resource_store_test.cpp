@@ -18,11 +18,16 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::Pair;
 
+Changes changes(std::set<std::string> clusters, std::set<std::string> assignments,
+                std::set<std::string> listeners) {
+  return {false, std::move(clusters), std::move(assignments), std::move(listeners)};
+}
+
 class ResourceStoreTest : public ::testing::Test {
  protected:
   // For responses that only set the scene.
   void mustAccept(const DiscoveryResponse& given) {
-    const ApplyResult result = store_.apply(given);
+    const ApplyResult result = store_.apply(updateOf(given));
     ASSERT_TRUE(result.ok()) << result.message();
   }
   std::shared_ptr<const sockmesh::Cluster> cluster(const std::string& name) {
@@ -43,7 +48,7 @@ TEST_F(ResourceStoreTest, IsCompleteOnceClustersAndListenersCameWithoutWaitingFo
   EXPECT_FALSE(store_.snapshot()->complete);
   mustAccept(cds(edsCluster("a")));
   EXPECT_FALSE(store_.snapshot()->complete);
-  const ApplyResult result = store_.apply(lds());
+  const ApplyResult result = store_.apply(updateOf(lds()));
   EXPECT_TRUE(result.ok());
   EXPECT_TRUE(result.changed);
   EXPECT_TRUE(store_.snapshot()->complete);
@@ -52,9 +57,9 @@ TEST_F(ResourceStoreTest, IsCompleteOnceClustersAndListenersCameWithoutWaitingFo
 
 TEST_F(ResourceStoreTest, AResponseWithoutOneUsableResourceDoesNotCountAsReceived) {
   mustAccept(lds());
-  EXPECT_FALSE(store_.apply(cds(badCluster("a"))).ok());
+  EXPECT_FALSE(store_.apply(updateOf(cds(badCluster("a")))).ok());
   EXPECT_FALSE(store_.snapshot()->complete);
-  EXPECT_FALSE(store_.apply(cds(badCluster("a"), edsCluster("b"))).ok());
+  EXPECT_FALSE(store_.apply(updateOf(cds(badCluster("a"), edsCluster("b")))).ok());
   EXPECT_TRUE(store_.snapshot()->complete);
 }
 
@@ -70,7 +75,7 @@ TEST_F(ResourceStoreTest, GoodResourcesAreInForceBesideBadOnesWhichKeepTheirPrev
   mustAccept(cds(edsCluster("a", 1), edsCluster("b", 1), edsCluster("gone")));
   const auto before = cluster("a");
   const ApplyResult result = store_.apply(
-      response(kClusterType, "2", badCluster("a"), edsCluster("b", 2), badCluster("n")));
+      updateOf(response(kClusterType, "2", badCluster("a"), edsCluster("b", 2), badCluster("n"))));
   EXPECT_THAT(result.accepted, ElementsAre("b"));
   ASSERT_EQ(result.rejected.size(), 2U);
   EXPECT_EQ(result.rejected[0].name, "a");
@@ -86,7 +91,7 @@ TEST_F(ResourceStoreTest, GoodResourcesAreInForceBesideBadOnesWhichKeepTheirPrev
 TEST_F(ResourceStoreTest, VersionsAdvanceWhenNothingIsRejected) {
   mustAccept(cds(edsCluster("a")));
   const auto before = store_.snapshot();
-  const ApplyResult result = store_.apply(response(kClusterType, "2", edsCluster("a")));
+  const ApplyResult result = store_.apply(updateOf(response(kClusterType, "2", edsCluster("a"))));
   EXPECT_TRUE(result.changed);
   EXPECT_THAT(store_.snapshot()->versions, ElementsAre(Pair("CDS", "2")));
   EXPECT_EQ(cluster("a"), before->clusters.at("a"));
@@ -107,14 +112,51 @@ TEST_F(ResourceStoreTest, UnchangedResourcesAreSharedWithEarlierSnapshots) {
   EXPECT_EQ(after->listeners.at("l"), before->listeners.at("l"));
 }
 
+TEST_F(ResourceStoreTest, ASnapshotNamesWhatChangedSinceTheOneBefore) {
+  mustAccept(cds(edsCluster("a"), edsCluster("b", 1)));
+  mustAccept(lds(listener("l"), listener("none", "0.0.0.0")));
+  EXPECT_TRUE(store_.snapshot()->changed.all) << "it became complete";
+  mustAccept(eds(assignment("b")));
+  EXPECT_EQ(store_.snapshot()->changed, changes({}, {"b"}, {}));
+  mustAccept(cds(edsCluster("a"), edsCluster("b", 2), edsCluster("c")));
+  mustAccept(lds(listener("l"), listener("none", "10.0.0.2")));
+  EXPECT_EQ(store_.snapshot()->changed, changes({"b", "c"}, {}, {"none"}));
+  mustAccept(cds(edsCluster("a")));
+  EXPECT_EQ(store_.snapshot()->changed, changes({"b", "c"}, {"b"}, {}));
+  mustAccept(response(kClusterType, "2", edsCluster("a")));
+  EXPECT_TRUE(store_.snapshot()->changed.empty()) << "the version alone";
+}
+
+TEST_F(ResourceStoreTest, AClusterThatMayExistWithoutANameConcernsAll) {
+  mustAccept(cds(edsCluster("a")));
+  (void)store_.snapshot();
+  DiscoveryResponse odd = response(kClusterType, "2", edsCluster("a"), edsCluster("b"));
+  odd.mutable_resources(1)->set_type_url("type.googleapis.com/envoy.api.v2.Cluster");
+  EXPECT_FALSE(store_.apply(updateOf(odd)).ok());
+  EXPECT_FALSE(store_.snapshot()->clustersListed);
+  (void)store_.apply(updateOf(odd));
+  mustAccept(response(kClusterType, "3", edsCluster("a")));
+  EXPECT_TRUE(store_.snapshot()->changed.all);
+}
+
+TEST_F(ResourceStoreTest, AVersionThatWaitsIsAChangeWhenItComesIntoForce) {
+  mustAccept(cds(edsCluster("a", 5, "old")));
+  mustAccept(eds(assignment("old")));
+  (void)store_.snapshot();
+  mustAccept(cds(edsCluster("a", 5, "new")));
+  EXPECT_TRUE(store_.snapshot()->changed.empty());
+  mustAccept(eds(assignment("new")));
+  EXPECT_EQ(store_.snapshot()->changed, changes({"a"}, {"new", "old"}, {}));
+}
+
 TEST_F(ResourceStoreTest, TheSnapshotStaysTheSameWhileNothingChanges) {
   mustAccept(cds(edsCluster("a")));
   mustAccept(eds(assignment("a")));
   const auto before = store_.snapshot();
-  const ApplyResult again = store_.apply(eds(assignment("a")));
+  const ApplyResult again = store_.apply(updateOf(eds(assignment("a"))));
   EXPECT_THAT(again.accepted, ElementsAre("a"));
   EXPECT_FALSE(again.changed);
-  EXPECT_FALSE(store_.apply(eds(assignment("a", 70000))).changed);
+  EXPECT_FALSE(store_.apply(updateOf(eds(assignment("a", 70000)))).changed);
   EXPECT_EQ(store_.snapshot(), before);
 }
 
@@ -125,7 +167,7 @@ TEST_F(ResourceStoreTest, AnAssignmentThatGrowsStaleIsNewEachTimeItComes) {
   mortal.mutable_policy()->mutable_endpoint_stale_after()->set_seconds(5);
   mustAccept(eds(mortal));
   const auto before = store_.snapshot();
-  EXPECT_TRUE(store_.apply(eds(mortal)).changed);
+  EXPECT_TRUE(store_.apply(updateOf(eds(mortal))).changed);
   const auto after = store_.snapshot();
   EXPECT_NE(after->assignments.at("a"), before->assignments.at("a"));
   EXPECT_EQ(after->assignments.at("a")->localities.size(), 1U);
@@ -143,7 +185,7 @@ TEST_F(ResourceStoreTest, AResourceThatIsNoProtobufRejectsTheWholeResponse) {
   const auto before = store_.snapshot();
   DiscoveryResponse bad = response(kClusterType, "2", edsCluster("a", 2), edsCluster("b"));
   bad.mutable_resources(1)->set_value("\x0a\xff");
-  const ApplyResult result = store_.apply(bad);
+  const ApplyResult result = store_.apply(updateOf(bad));
   EXPECT_THAT(result.accepted, IsEmpty());
   EXPECT_FALSE(result.changed);
   EXPECT_EQ(result.message(), "resources[1]: is not a valid envoy.config.cluster.v3.Cluster");
@@ -152,7 +194,7 @@ TEST_F(ResourceStoreTest, AResourceThatIsNoProtobufRejectsTheWholeResponse) {
 
 TEST_F(ResourceStoreTest, OfTwoResourcesWithOneNameTheFirstCounts) {
   const ApplyResult result =
-      store_.apply(cds(edsCluster("a", 1), edsCluster("a", 2), edsCluster("b")));
+      store_.apply(updateOf(cds(edsCluster("a", 1), edsCluster("a", 2), edsCluster("b"))));
   EXPECT_THAT(result.accepted, ElementsAre("a", "b"));
   EXPECT_EQ(result.message(), "a: is there more than once; the first one counts");
   EXPECT_EQ(cluster("a")->connectTimeout, std::chrono::seconds(1));
@@ -161,7 +203,7 @@ TEST_F(ResourceStoreTest, OfTwoResourcesWithOneNameTheFirstCounts) {
 TEST_F(ResourceStoreTest, AResourceOfAnotherTypeIsRejectedByName) {
   mustAccept(cds(edsCluster("a"), edsCluster("b")));
   const ApplyResult result =
-      store_.apply(response(kClusterType, "2", listener("x"), edsCluster("b")));
+      store_.apply(updateOf(response(kClusterType, "2", listener("x"), edsCluster("b"))));
   EXPECT_THAT(result.accepted, ElementsAre("b"));
   ASSERT_EQ(result.rejected.size(), 1U);
   EXPECT_EQ(result.rejected[0].name, "x");
@@ -173,12 +215,12 @@ TEST_F(ResourceStoreTest, NothingIsRemovedWhileTheNameOfAResourceIsUnknown) {
   mustAccept(cds(edsCluster("a"), edsCluster("b")));
   DiscoveryResponse odd = cds(edsCluster("b"), edsCluster("a"));
   odd.mutable_resources(1)->set_type_url("type.googleapis.com/envoy.api.v2.Cluster");
-  EXPECT_FALSE(store_.apply(odd).ok());
+  EXPECT_FALSE(store_.apply(updateOf(odd)).ok());
   EXPECT_THAT(namesOf(store_.snapshot()->clusters), ElementsAre("a", "b"));
 }
 
 TEST_F(ResourceStoreTest, AResponseOfATypeThatIsNotOursIsRejected) {
-  const ApplyResult result = store_.apply(response("type.googleapis.com/foo", "1"));
+  const ApplyResult result = store_.apply(updateOf(response("type.googleapis.com/foo", "1")));
   EXPECT_EQ(result.message(), "type_url: 'type.googleapis.com/foo' was not asked for");
   EXPECT_THAT(store_.snapshot()->versions, IsEmpty());
 }
@@ -197,21 +239,22 @@ TEST_F(ResourceStoreTest, AWrapperWithoutContentKeepsWhatIsKnown) {
   mustAccept(cds(heartbeat));
   EXPECT_THAT(namesOf(store_.snapshot()->clusters), ElementsAre("a"));
   heartbeat.set_name("unknown");
-  EXPECT_THAT(store_.apply(cds(heartbeat)).message(), HasSubstr("unknown: has no content"));
+  EXPECT_THAT(store_.apply(updateOf(cds(heartbeat))).message(),
+              HasSubstr("unknown: has no content"));
 }
 
 TEST_F(ResourceStoreTest, AWrapperThatNamesAnotherAssignmentIsRejected) {
   mustAccept(cds(edsCluster("a"), edsCluster("b")));
-  const ApplyResult result = store_.apply(eds(wrap("a", assignment("b"))));
+  const ApplyResult result = store_.apply(updateOf(eds(wrap("a", assignment("b")))));
   EXPECT_EQ(result.message(), "a: cluster_name: is 'b', not 'a'");
   EXPECT_THAT(store_.snapshot()->assignments, IsEmpty());
 }
 
 TEST_F(ResourceStoreTest, EndpointsArePartialAndOnlyWantedOnesAreKept) {
   mustAccept(cds(edsCluster("a"), edsCluster("b", 5, "service-b")));
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("a", "service-b"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a", "service-b"));
   const ApplyResult result =
-      store_.apply(eds(assignment("a"), assignment("b"), assignment("stranger", 70000)));
+      store_.apply(updateOf(eds(assignment("a"), assignment("b"), assignment("stranger", 70000))));
   EXPECT_THAT(result.accepted, ElementsAre("a"));
   EXPECT_TRUE(result.ok()) << result.message();
   mustAccept(eds(assignment("service-b")));
@@ -226,7 +269,7 @@ TEST_F(ResourceStoreTest, OneBadAssignmentDoesNotBlockTheOthers) {
   mustAccept(eds(assignment("b", 1)));
   const auto before = endpoints("b");
   const ApplyResult result =
-      store_.apply(eds(assignment("a"), assignment("b", 70000), assignment("c")));
+      store_.apply(updateOf(eds(assignment("a"), assignment("b", 70000), assignment("c"))));
   EXPECT_THAT(result.accepted, ElementsAre("a", "c"));
   EXPECT_THAT(result.message(), HasSubstr("b: endpoints[0].lb_endpoints[0]"));
   EXPECT_EQ(endpoints("b"), before);
@@ -238,7 +281,7 @@ TEST_F(ResourceStoreTest, AChangedClusterKeepsItsEndpoints) {
   const auto before = endpoints("a");
   mustAccept(cds(edsCluster("a", 2)));
   EXPECT_EQ(endpoints("a"), before);
-  EXPECT_THAT(store_.missingAssignments(), IsEmpty());
+  EXPECT_THAT(missingEndpoints(store_), IsEmpty());
 }
 
 TEST_F(ResourceStoreTest, EndpointsThatNoClusterWantsAreForgotten) {
@@ -249,7 +292,7 @@ TEST_F(ResourceStoreTest, EndpointsThatNoClusterWantsAreForgotten) {
   mustAccept(cds());
   EXPECT_THAT(store_.snapshot()->assignments, IsEmpty());
   mustAccept(cds(edsCluster("a", 5, "shared")));
-  EXPECT_THAT(namesOf(store_.missingAssignments()), ElementsAre("shared"));
+  EXPECT_THAT(namesOf(missingEndpoints(store_)), ElementsAre("shared"));
 }
 
 TEST_F(ResourceStoreTest, MissingEndpointsHaveTheirFetchTimeout) {
@@ -258,23 +301,23 @@ TEST_F(ResourceStoreTest, MissingEndpointsHaveTheirFetchTimeout) {
                  withFetchTimeout(edsCluster("d2", 5, "d"), 7),
                  withFetchTimeout(edsCluster("e1", 5, "e"), 3),
                  withFetchTimeout(edsCluster("e2", 5, "e"), 0)));
-  EXPECT_THAT(store_.missingAssignments(),
+  EXPECT_THAT(missingEndpoints(store_),
               ElementsAre(Pair("a", std::chrono::seconds(3)), Pair("b", Nanos(0)),
                           Pair("c", std::chrono::seconds(15)), Pair("d", std::chrono::seconds(7)),
                           Pair("e", Nanos(0))));
   mustAccept(eds(assignment("a"), assignment("d")));
-  EXPECT_THAT(namesOf(store_.missingAssignments()), ElementsAre("b", "c", "e"));
+  EXPECT_THAT(namesOf(missingEndpoints(store_)), ElementsAre("b", "c", "e"));
 }
 
 TEST_F(ResourceStoreTest, AnAssignmentThatTimedOutIsEmptyUntilARealOneComes) {
   mustAccept(cds(edsCluster("a")));
   const auto before = store_.snapshot();
-  EXPECT_TRUE(store_.fetchTimedOut("a"));
+  EXPECT_TRUE(store_.fetchTimedOut(endpointsOf("a")));
   EXPECT_NE(store_.snapshot(), before);
   ASSERT_NE(endpoints("a"), nullptr);
   EXPECT_THAT(endpoints("a")->localities, IsEmpty());
-  EXPECT_THAT(store_.missingAssignments(), IsEmpty());
-  EXPECT_FALSE(store_.fetchTimedOut("a"));
+  EXPECT_THAT(missingEndpoints(store_), IsEmpty());
+  EXPECT_FALSE(store_.fetchTimedOut(endpointsOf("a")));
   mustAccept(eds(assignment("a")));
   EXPECT_THAT(endpoints("a")->localities, Not(IsEmpty()));
 }
@@ -283,8 +326,8 @@ TEST_F(ResourceStoreTest, ATimeoutThatCameTooLateIsIgnored) {
   mustAccept(cds(edsCluster("a")));
   mustAccept(eds(assignment("a")));
   const auto before = store_.snapshot();
-  EXPECT_FALSE(store_.fetchTimedOut("a"));
-  EXPECT_FALSE(store_.fetchTimedOut("removed"));
+  EXPECT_FALSE(store_.fetchTimedOut(endpointsOf("a")));
+  EXPECT_FALSE(store_.fetchTimedOut(endpointsOf("removed")));
   EXPECT_EQ(store_.snapshot(), before);
 }
 
@@ -304,7 +347,7 @@ TEST_F(ResourceStoreTest, AListenerMayTurnFromAVipToNoneAndBack) {
   EXPECT_THAT(store_.snapshot()->listeners, IsEmpty());
   mustAccept(lds(listener("l")));
   EXPECT_THAT(store_.snapshot()->leftAlone, IsEmpty());
-  EXPECT_FALSE(store_.apply(lds(listener("l", "10.0.0.1", 70000))).ok());
+  EXPECT_FALSE(store_.apply(updateOf(lds(listener("l", "10.0.0.1", 70000)))).ok());
   EXPECT_THAT(namesOf(store_.snapshot()->listeners), ElementsAre("l"));
 }
 

@@ -31,7 +31,7 @@ Resource heartbeat(const std::string& name, int ttlSeconds) {
 class ResourceTtl : public ::testing::Test {
  protected:
   void accept(const DiscoveryResponse& given, int atSeconds) {
-    const ApplyResult result = store_.apply(given, seconds(atSeconds));
+    const ApplyResult result = store_.apply(updateOf(given), seconds(atSeconds));
     ASSERT_TRUE(result.ok()) << result.message();
   }
   std::vector<std::string> expire(int atSeconds) {
@@ -51,7 +51,7 @@ TEST_F(ResourceTtl, AClusterThatIsNotRenewedGoesThoughAListenerPointsAtIt) {
   EXPECT_THAT(expire(104), IsEmpty());
   EXPECT_THAT(expire(105), ElementsAre("c"));
   EXPECT_THAT(namesOf(store_.snapshot()->clusters), ElementsAre("forever"));
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("forever"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("forever"));
   EXPECT_TRUE(store_.snapshot()->clustersListed) << "refused, not unknown";
   EXPECT_EQ(store_.nextExpiry(), std::nullopt);
 }
@@ -67,7 +67,7 @@ TEST_F(ResourceTtl, AListenerThatIsNotRenewedGoes) {
 TEST_F(ResourceTtl, AHeartbeatRenewsAndRemovesNothing) {
   accept(cds(mortal("c", edsCluster("c"), 5), edsCluster("forever")), 100);
   const auto before = store_.snapshot();
-  const ApplyResult result = store_.apply(cds(heartbeat("c", 5)), seconds(104));
+  const ApplyResult result = store_.apply(updateOf(cds(heartbeat("c", 5))), seconds(104));
   EXPECT_TRUE(result.ok());
   EXPECT_FALSE(result.changed);
   EXPECT_EQ(store_.snapshot(), before);
@@ -98,16 +98,16 @@ TEST_F(ResourceTtl, AVersionThatWaitsExpiresWithTheOneInForce) {
   accept(cds(mortal("c", edsCluster("c", 5, "a"), 5)), 100);
   accept(eds(assignment("a")), 100);
   accept(cds(mortal("c", edsCluster("c", 5, "b"), 5)), 101);
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("a", "b"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a", "b"));
   EXPECT_THAT(expire(106), ElementsAre("c"));
   EXPECT_THAT(store_.snapshot()->clusters, IsEmpty());
-  EXPECT_THAT(store_.wantedAssignments(), IsEmpty());
+  EXPECT_THAT(store_.wanted(edsType()), IsEmpty());
 }
 
 TEST_F(ResourceTtl, WhatHasExpiredComesBackWithItsContentAlone) {
   accept(cds(mortal("c", edsCluster("c"), 5)), 100);
   EXPECT_THAT(expire(105), ElementsAre("c"));
-  const ApplyResult refused = store_.apply(cds(heartbeat("c", 5)), seconds(106));
+  const ApplyResult refused = store_.apply(updateOf(cds(heartbeat("c", 5))), seconds(106));
   EXPECT_THAT(refused.message(), HasSubstr("c: has no content, and none is known of it"));
   EXPECT_EQ(store_.nextExpiry(), std::nullopt);
   accept(cds(mortal("c", edsCluster("c"), 5)), 107);
@@ -116,8 +116,8 @@ TEST_F(ResourceTtl, WhatHasExpiredComesBackWithItsContentAlone) {
 
 TEST_F(ResourceTtl, ABadTtlIsRefusedWithItsPathAndTheLastVersionStays) {
   accept(cds(edsCluster("c", 1), edsCluster("d")), 100);
-  const ApplyResult result =
-      store_.apply(cds(edsCluster("d"), mortal("c", edsCluster("c", 2), -1)), seconds(101));
+  const ApplyResult result = store_.apply(
+      updateOf(cds(edsCluster("d"), mortal("c", edsCluster("c", 2), -1))), seconds(101));
   EXPECT_EQ(result.message(), "c: resources[1].ttl: must not be negative");
   EXPECT_EQ(store_.snapshot()->clusters.at("c")->connectTimeout, seconds(1));
 }

@@ -35,9 +35,9 @@ class RandomControlPlane {
     }
   }
   void answerAll() {
-    while (!store_.missingAssignments().empty()) {
-      for (const auto& [name, timeout] : store_.missingAssignments()) {
-        EXPECT_TRUE(store_.apply(eds(assignment(name))).ok());
+    while (!missingEndpoints(store_).empty()) {
+      for (const auto& [name, timeout] : missingEndpoints(store_)) {
+        EXPECT_TRUE(store_.apply(updateOf(eds(assignment(name)))).ok());
       }
     }
   }
@@ -68,7 +68,7 @@ class RandomControlPlane {
       names.insert(cluster->edsName);
       EXPECT_TRUE(clusters_.contains(name) || pointedAt(*snapshot, name)) << name;
     }
-    EXPECT_EQ(store_.wantedAssignments(), std::vector(names.begin(), names.end()));
+    EXPECT_EQ(store_.wanted(edsType()), std::vector(names.begin(), names.end()));
   }
   void checkNewestInForce() const {
     const auto snapshot = store_.snapshot();
@@ -114,7 +114,7 @@ class RandomControlPlane {
     for (const auto& [name, edsName] : clusters_) {
       list.add_resources()->PackFrom(edsCluster(name, 5, edsName));
     }
-    EXPECT_TRUE(store_.apply(list).ok());
+    EXPECT_TRUE(store_.apply(updateOf(list)).ok());
   }
 
   // Each VIP has one listener at most, and moves between them.
@@ -139,19 +139,19 @@ class RandomControlPlane {
     for (const auto& [name, said] : listeners_) {
       list.add_resources()->PackFrom(listenerTo(said.legs, name, said.vip));
     }
-    EXPECT_TRUE(store_.apply(list).ok());
+    EXPECT_TRUE(store_.apply(updateOf(list)).ok());
   }
 
   void timeOut() {
-    const auto missing = store_.missingAssignments();
-    if (!missing.empty()) store_.fetchTimedOut(missing.begin()->first);
+    const auto missing = missingEndpoints(store_);
+    if (!missing.empty()) store_.fetchTimedOut(endpointsOf(missing.begin()->first));
   }
   void answer() {
-    const auto wanted = store_.wantedAssignments();
+    const auto wanted = store_.wanted(edsType());
     if (wanted.empty()) return;
     const std::string& name =
         wanted[static_cast<std::size_t>(upTo(static_cast<int>(wanted.size())))];
-    EXPECT_TRUE(store_.apply(eds(assignment(name, 1 + upTo(1000)))).ok());
+    EXPECT_TRUE(store_.apply(updateOf(eds(assignment(name, 1 + upTo(1000))))).ok());
   }
 
   std::mt19937 random_;

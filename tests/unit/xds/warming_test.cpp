@@ -18,7 +18,7 @@ using ::testing::IsEmpty;
 class Warming : public ::testing::Test {
  protected:
   void accept(const DiscoveryResponse& given, Nanos now = Nanos(0)) {
-    const ApplyResult result = store_.apply(given, now);
+    const ApplyResult result = store_.apply(updateOf(given), now);
     ASSERT_TRUE(result.ok()) << result.message();
   }
   // The EDS name of a cluster in force; "" where there is no such cluster.
@@ -63,18 +63,18 @@ TEST_F(Warming, AClusterKeepsItsEndpointsUntilThoseOfItsNewNameHaveCome) {
   accept(cds(edsCluster("c", 5, "b")));
   EXPECT_EQ(edsNameOf("c"), "a");
   EXPECT_TRUE(served("c"));
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("a", "b"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a", "b"));
   EXPECT_THAT(kept(), ElementsAre("CDS c: its newest version waits for the endpoints of b"));
 
   accept(eds(assignment("a", 9090)));
   const auto meanwhile = store_.snapshot()->assignments.at("a");
   EXPECT_EQ(meanwhile->localities[0].endpoints[0].address.port, 9090) << "still updated";
 
-  const ApplyResult result = store_.apply(eds(assignment("b")));
+  const ApplyResult result = store_.apply(updateOf(eds(assignment("b"))));
   EXPECT_TRUE(result.changed);
   EXPECT_EQ(edsNameOf("c"), "b");
   EXPECT_TRUE(served("c"));
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("b"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("b"));
   EXPECT_THAT(kept(), IsEmpty());
 }
 
@@ -83,32 +83,32 @@ TEST_F(Warming, ANameThatIsAnsweredAlreadyIsTakenAtOnce) {
   accept(eds(assignment("a"), assignment("shared")));
   accept(cds(edsCluster("c", 5, "shared"), edsCluster("d", 5, "shared")));
   EXPECT_EQ(edsNameOf("c"), "shared");
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("shared"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("shared"));
 }
 
 TEST_F(Warming, TheTimeOutOfTheNewNameEndsTheWait) {
   serve("a");
   accept(cds(withFetchTimeout(edsCluster("c", 5, "b"), 3)));
-  EXPECT_THAT(store_.missingAssignments(), ElementsAre(testing::Pair("b", seconds(3))));
-  EXPECT_TRUE(store_.fetchTimedOut("b"));
+  EXPECT_THAT(missingEndpoints(store_), ElementsAre(testing::Pair("b", seconds(3))));
+  EXPECT_TRUE(store_.fetchTimedOut(endpointsOf("b")));
   EXPECT_EQ(edsNameOf("c"), "b");
   EXPECT_THAT(store_.snapshot()->assignments.at("b")->localities, IsEmpty());
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("b"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("b"));
 }
 
 TEST_F(Warming, ARejectedAnswerDoesNotTakeAwayWhatServes) {
   serve("a");
   accept(cds(edsCluster("c", 5, "b")));
-  EXPECT_FALSE(store_.apply(eds(assignment("b", 70000))).ok());
-  EXPECT_FALSE(store_.fetchRejected("b"));
+  EXPECT_FALSE(store_.apply(updateOf(eds(assignment("b", 70000)))).ok());
+  EXPECT_FALSE(store_.fetchRejected(endpointsOf("b")));
   EXPECT_EQ(edsNameOf("c"), "a");
-  EXPECT_TRUE(store_.fetchTimedOut("b"));
+  EXPECT_TRUE(store_.fetchTimedOut(endpointsOf("b")));
   EXPECT_EQ(edsNameOf("c"), "b");
 }
 
 TEST_F(Warming, ARejectedFirstAnswerLeavesANewClusterEmpty) {
   accept(cds(edsCluster("c", 5, "b")));
-  EXPECT_TRUE(store_.fetchRejected("b"));
+  EXPECT_TRUE(store_.fetchRejected(endpointsOf("b")));
   EXPECT_TRUE(served("c"));
 }
 
@@ -116,26 +116,26 @@ TEST_F(Warming, AClusterThatHasNothingToKeepIsReplacedAtOnce) {
   accept(cds(edsCluster("c", 5, "a")));
   accept(cds(edsCluster("c", 5, "b")));
   EXPECT_EQ(edsNameOf("c"), "b");
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("b"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("b"));
 }
 
 TEST_F(Warming, OnlyTheNewestVersionIsWaitedFor) {
   serve("a");
   accept(cds(edsCluster("c", 5, "b")));
   accept(cds(edsCluster("c", 5, "b2")));
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("a", "b2"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a", "b2"));
   accept(eds(assignment("b")));
   EXPECT_EQ(edsNameOf("c"), "a") << "nobody asked for b any more";
   accept(cds(edsCluster("c", 9, "a")));
   EXPECT_EQ(store_.snapshot()->clusters.at("c")->connectTimeout, seconds(9));
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("a"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a"));
 }
 
 TEST_F(Warming, ARejectedVersionLeavesTheWaitAsItIs) {
   serve("a");
   accept(cds(edsCluster("c", 5, "b")));
-  EXPECT_FALSE(store_.apply(cds(badCluster("c"))).ok());
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("a", "b"));
+  EXPECT_FALSE(store_.apply(updateOf(cds(badCluster("c")))).ok());
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a", "b"));
   accept(eds(assignment("b")));
   EXPECT_EQ(edsNameOf("c"), "b");
 }
@@ -169,7 +169,7 @@ TEST_F(Warming, AListenerWhoseNewClusterTimesOutIsSwitched) {
   accept(cds(edsCluster("c", 5, "a"), edsCluster("new")));
   accept(lds(listenerTo({"c", "new"}, "l", "10.0.0.1")));
   EXPECT_THAT(targetsOf("l"), ElementsAre("c"));
-  store_.fetchTimedOut("new");
+  store_.fetchTimedOut(endpointsOf("new"));
   EXPECT_THAT(targetsOf("l"), ElementsAre("c", "new"));
 }
 
@@ -229,14 +229,14 @@ TEST_F(Warming, AClusterThatIsRemovedStaysWhileListenersPointAtIt) {
   serve("a");
   accept(cds(edsCluster("other")));
   EXPECT_TRUE(served("c"));
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("a", "other"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a", "other"));
   EXPECT_THAT(kept(), ElementsAre(HasSubstr("CDS c: the control plane removed it")));
   accept(lds(listenerTo({"other"}, "l", "10.0.0.1")));
   EXPECT_TRUE(served("c")) << "its successor waits";
   accept(eds(assignment("other")));
   EXPECT_THAT(targetsOf("l"), ElementsAre("other"));
   EXPECT_EQ(edsNameOf("c"), "");
-  EXPECT_THAT(store_.wantedAssignments(), ElementsAre("other"));
+  EXPECT_THAT(store_.wanted(edsType()), ElementsAre("other"));
 }
 
 TEST_F(Warming, ARemovedClusterThatComesBackIsMadeBeforeTheOldOneIsBroken) {
@@ -254,7 +254,7 @@ TEST_F(Warming, ARemovedClusterGoesWithItsLastListener) {
   accept(cds());
   accept(lds());
   EXPECT_EQ(edsNameOf("c"), "");
-  EXPECT_THAT(store_.wantedAssignments(), IsEmpty());
+  EXPECT_THAT(store_.wanted(edsType()), IsEmpty());
   EXPECT_THAT(store_.snapshot()->assignments, IsEmpty());
 }
 
@@ -272,7 +272,7 @@ TEST_F(Warming, ClustersAreListedOnceEachOfThemHasAName) {
   EXPECT_FALSE(store_.snapshot()->clustersListed);
   DiscoveryResponse odd = cds(edsCluster("b"), edsCluster("a"));
   odd.mutable_resources(1)->set_type_url("type.googleapis.com/envoy.api.v2.Cluster");
-  EXPECT_FALSE(store_.apply(odd).ok());
+  EXPECT_FALSE(store_.apply(updateOf(odd)).ok());
   EXPECT_FALSE(store_.snapshot()->clustersListed) << "the nameless one may be any";
   accept(cds(edsCluster("b")));
   EXPECT_TRUE(store_.snapshot()->clustersListed);

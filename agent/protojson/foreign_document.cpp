@@ -1,4 +1,4 @@
-#include "xds/foreign_document.h"
+#include "protojson/foreign_document.h"
 
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>

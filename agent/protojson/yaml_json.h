@@ -8,7 +8,7 @@
 #include <google/protobuf/message.h>
 
 #include "base/result.h"
-#include "xds/document.h"
+#include "protojson/document.h"
 
 namespace sockmesh {
 

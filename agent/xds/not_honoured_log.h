@@ -10,13 +10,19 @@
 
 namespace sockmesh {
 
-class ReservationLog {
+class NotHonouredLog {
  public:
-  // The lines that `snapshot` adds to what was said of the ones before.
+  // The lines that `snapshot` adds to what was said of the ones before. Looks only at resources
+  // that `snapshot.changed` names.
   std::vector<std::string> update(const Snapshot& snapshot);
 
  private:
-  std::map<std::string, std::string> said_;  // resource -> what is wrong with it
+  using Said = std::map<std::string, std::string>;  // name -> what is wrong with the resource
+
+  Said clusters_;
+  Said inlineEndpoints_;  // by cluster
+  Said endpoints_;        // by EDS name
+  Said listeners_;
 };
 
 }  // namespace sockmesh

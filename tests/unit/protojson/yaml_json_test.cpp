@@ -1,4 +1,4 @@
-#include "xds/yaml_json.h"
+#include "protojson/yaml_json.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/any.pb.h>

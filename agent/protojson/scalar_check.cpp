@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "base/suggestion.h"
-#include "xds/foreign_document.h"
-#include "xds/message_check.h"
+#include "protojson/foreign_document.h"
+#include "protojson/message_check.h"
 
 namespace sockmesh {
 namespace {

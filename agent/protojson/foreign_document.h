@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "xds/document.h"
+#include "protojson/document.h"
 
 namespace sockmesh {
 

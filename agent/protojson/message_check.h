@@ -5,7 +5,7 @@
 #include <google/protobuf/descriptor.h>
 
 #include "base/result.h"
-#include "xds/document.h"
+#include "protojson/document.h"
 
 namespace sockmesh {
 

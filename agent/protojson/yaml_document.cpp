@@ -11,8 +11,8 @@
 #include <optional>
 #include <sstream>
 
-#include "xds/core_schema.h"
-#include "xds/document.h"
+#include "protojson/core_schema.h"
+#include "protojson/document.h"
 
 namespace sockmesh {
 namespace {

@@ -1,9 +1,9 @@
-#include "xds/yaml_json.h"
+#include "protojson/yaml_json.h"
 
 #include <google/protobuf/util/json_util.h>
 
-#include "xds/document.h"
-#include "xds/message_check.h"
+#include "protojson/document.h"
+#include "protojson/message_check.h"
 
 namespace sockmesh {
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "xds/document.h"
+#include "protojson/document.h"
 
 namespace sockmesh {
 

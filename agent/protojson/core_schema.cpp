@@ -1,4 +1,4 @@
-#include "xds/core_schema.h"
+#include "protojson/core_schema.h"
 
 #include <charconv>
 #include <optional>

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <optional>
 
-#include "xds/document.h"
+#include "protojson/document.h"
 
 namespace sockmesh {
 namespace {

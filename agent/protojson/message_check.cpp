@@ -1,4 +1,4 @@
-#include "xds/message_check.h"
+#include "protojson/message_check.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/suggestion.h"
-#include "xds/foreign_document.h"
+#include "protojson/foreign_document.h"
 
 namespace sockmesh {
 namespace {

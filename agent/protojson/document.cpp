@@ -1,4 +1,4 @@
-#include "xds/document.h"
+#include "protojson/document.h"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// One streaming call of ADS as an AdsStream. gRPC's threads stay behind it: everything it reports
+// runs on the event loop's thread, everything it is told comes from there.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/support/client_callback.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "base/event_loop.h"
+#include "xds/ads_stream.h"
+
+namespace sockmesh {
+
+// Lives until gRPC reports the end, even when the AdsStream is gone. A hold keeps the call open for
+// operations started outside of reactions; it is given back exactly once, when no more will be.
+template <typename Call>
+class AdsReactor final
+    : public grpc::ClientBidiReactor<typename Call::Request, typename Call::Response>,
+      public std::enable_shared_from_this<AdsReactor<Call>> {
+ public:
+  AdsReactor(EventLoop& loop, const std::shared_ptr<grpc::Channel>& channel,
+             AdsStream::Events events)
+      : loop_(loop), stub_(Call::Service::NewStub(channel)), events_(std::move(events)) {}
+
+  void open() {
+    self_ = this->shared_from_this();
+    Call::begin(*stub_, context_, *this);
+    this->AddHold();
+    this->StartCall();
+  }
+
+  void send(const typename Call::Request& request) {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    outgoing_ = request;
+    this->StartWrite(&outgoing_);
+  }
+
+  void receiveNext() {
+    const std::lock_guard lock(mutex_);
+    if (!ended_) this->StartRead(&incoming_);
+  }
+
+  // No event after this; returns when gRPC is done with the call.
+  void close() {
+    abandoned_ = true;
+    context_.TryCancel();
+    std::unique_lock lock(mutex_);
+    endLocked();
+    changed_.wait(lock, [this] { return done_; });
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return end();
+    const auto response = std::move(incoming_);
+    loop_.post([self = this->shared_from_this(), update = updateOf(response)] {
+      if (!self->abandoned_) self->events_.onUpdate(update);
+    });
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return end();
+    loop_.post([self = this->shared_from_this()] {
+      if (!self->abandoned_) self->events_.onSent();
+    });
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    // The last reference must not die on this thread: with it goes the channel, and gRPC would wait
+    // for its own callback thread to end, then let that thread go on in freed memory. Hence the
+    // post under the lock: it keeps close(), and with it the AdsStream's own reference, waiting.
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+    changed_.notify_all();
+    loop_.post([self = std::move(self_), status] {
+      if (!self->abandoned_) self->events_.onClosed(status);
+    });
+  }
+
+ private:
+  void end() {
+    const std::lock_guard lock(mutex_);
+    endLocked();
+  }
+
+  void endLocked() {
+    if (std::exchange(ended_, true)) return;
+    this->RemoveHold();
+  }
+
+  EventLoop& loop_;
+  std::unique_ptr<typename Call::Service::Stub> stub_;
+  AdsStream::Events events_;
+  grpc::ClientContext context_;
+  std::shared_ptr<AdsReactor> self_;
+  bool abandoned_ = false;            // the loop's thread alone
+  typename Call::Response incoming_;  // gRPC's between StartRead() and OnReadDone()
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  typename Call::Request outgoing_;  // gRPC's between StartWrite() and OnWriteDone()
+  bool ended_ = false;
+  bool done_ = false;
+};
+
+// `Call` names the Service, the Request and the Response, and begins the call: begin(stub, context,
+// reactor). There is an updateOf(Response).
+template <typename Call>
+class AdsRpc final : public AdsStream {
+ public:
+  AdsRpc(EventLoop& loop, const std::shared_ptr<grpc::Channel>& channel, Events events) {
+    events.onSent = [this, told = std::move(events.onSent)] {
+      sending_ = false;
+      told();
+    };
+    reactor_ = std::make_shared<AdsReactor<Call>>(loop, channel, std::move(events));
+    reactor_->open();
+  }
+  ~AdsRpc() override { reactor_->close(); }
+
+  void send(const google::protobuf::Message& request) override {
+    sending_ = true;
+    reactor_->send(static_cast<const typename Call::Request&>(request));
+  }
+  bool sending() const override { return sending_; }
+  void receiveNext() override { reactor_->receiveNext(); }
+
+ private:
+  bool sending_ = false;
+  std::shared_ptr<AdsReactor<Call>> reactor_;
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "envoy/service/discovery/v3/discovery.grpc.pb.h"
+#include "xds/ads_protocol.h"
+#include "xds/ads_rpc.h"
+#include "xds/sotw_subscription.h"
+
+namespace sockmesh {
+namespace {
+
+struct SotwCall {
+  using Service = envoy::service::discovery::v3::AggregatedDiscoveryService;
+  using Request = envoy::service::discovery::v3::DiscoveryRequest;
+  using Response = envoy::service::discovery::v3::DiscoveryResponse;
+  static void begin(Service::Stub& stub, grpc::ClientContext& context,
+                    grpc::ClientBidiReactor<Request, Response>& reactor) {
+    stub.async()->StreamAggregatedResources(&context, &reactor);
+  }
+};
+
+class SotwProtocol final : public AdsProtocol {
+ public:
+  std::unique_ptr<Subscription> subscribe(const ResourceType& type) const override {
+    return std::make_unique<SotwSubscription>(type);
+  }
+  std::unique_ptr<AdsStream> open(EventLoop& loop, std::shared_ptr<grpc::Channel> channel,
+                                  AdsStream::Events events) const override {
+    return std::make_unique<AdsRpc<SotwCall>>(loop, std::move(channel), std::move(events));
+  }
+};
+
+}  // namespace
+
+const AdsProtocol& sotwProtocol() {
+  static const SotwProtocol protocol;
+  return protocol;
+}
+
+}  // namespace sockmesh

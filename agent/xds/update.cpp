@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "xds/update.h"
+
+#include <string_view>
+
+#include "xds/decode_common.h"
+
+namespace sockmesh {
+namespace {
+
+constexpr std::string_view kWrapperType = "type.googleapis.com/envoy.service.discovery.v3.Resource";
+
+void readTtl(const envoy::service::discovery::v3::Resource& wrapper, Envelope& envelope) {
+  if (!wrapper.has_ttl()) return;
+  FieldErrors errors;
+  envelope.ttl = duration(true, wrapper.ttl(), Nanos(0), DurationRule::kNotNegative, "ttl", errors);
+  if (!errors.empty()) envelope.badTtl = errors.error().message();
+}
+
+void openWrapper(const envoy::service::discovery::v3::Resource& wrapper, Envelope& envelope) {
+  envelope.name = wrapper.name();
+  envelope.version = wrapper.version();
+  envelope.heartbeat = !wrapper.has_resource();
+  readTtl(wrapper, envelope);
+  envelope.typeUrl = wrapper.resource().type_url();
+  envelope.bytes = wrapper.resource().value();
+}
+
+Envelope envelopeOf(const google::protobuf::Any& resource, int index) {
+  Envelope envelope;
+  envelope.position = "resources[" + std::to_string(index) + "]";
+  if (resource.type_url() != kWrapperType) {
+    envelope.typeUrl = resource.type_url();
+    envelope.bytes = resource.value();
+    return envelope;
+  }
+  envoy::service::discovery::v3::Resource wrapper;
+  if (wrapper.ParseFromString(resource.value())) {
+    openWrapper(wrapper, envelope);
+  } else {
+    envelope.unreadable = true;
+  }
+  return envelope;
+}
+
+}  // namespace
+
+Update updateOf(const envoy::service::discovery::v3::DiscoveryResponse& response) {
+  Update update;
+  update.typeUrl = response.type_url();
+  update.version = response.version_info();
+  update.nonce = response.nonce();
+  update.controlPlane = response.control_plane().identifier();
+  update.stateOfTheWorld = true;
+  update.resources.reserve(static_cast<std::size_t>(response.resources_size()));
+  for (int i = 0; i < response.resources_size(); ++i) {
+    update.resources.push_back(envelopeOf(response.resources(i), i));
+  }
+  return update;
+}
+
+}  // namespace sockmesh
