@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/assignment.h"
+#include "model/changes.h"
 #include "model/cluster.h"
 #include "model/listener.h"
 
@@ -43,6 +44,9 @@ struct Snapshot {
   std::vector<KeptVersion> kept;     // clusters, then listeners, each by name
   // Version by type, as the server gave it, for people: {"CDS": "2026-..", ...}.
   std::map<std::string, std::string> versions;
+  // Relative to the previous snapshot that the store handed out. A reader that skips snapshots
+  // merges the changes of those that it skipped.
+  Changes changed;
 
   // The endpoints of `cluster`, inline or by EDS; null while they have not arrived.
   std::shared_ptr<const LoadAssignment> assignmentOf(const Cluster& cluster) const;
