@@ -5,8 +5,8 @@
 #include <set>
 
 #include "agent_reservations.h"
-#include "datapath/abi_names.h"
-#include "datapath/service_summary.h"
+#include "lb/abi_names.h"
+#include "lb/service_summary.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

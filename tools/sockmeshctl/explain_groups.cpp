@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <set>
 
-#include "datapath/abi_names.h"
 #include "explain.h"
+#include "lb/abi_names.h"
 #include "lb/share.h"
 #include "text.h"
 

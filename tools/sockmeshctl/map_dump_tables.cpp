@@ -4,8 +4,8 @@
 #include <set>
 #include <vector>
 
-#include "datapath/abi_names.h"
 #include "datapath/codec.h"
+#include "lb/abi_names.h"
 #include "map_dump.h"
 
 namespace sockmesh::ctl {

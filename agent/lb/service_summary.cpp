@@ -1,11 +1,12 @@
-#include "datapath/service_summary.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "lb/service_summary.h"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
-#include "datapath/abi_names.h"
+#include "lb/abi_names.h"
 
 namespace sockmesh {
 namespace {

@@ -1,9 +1,10 @@
-#include "datapath/table_check.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "lb/table_check.h"
 
 #include <cstddef>
 #include <string>
 
-#include "datapath/codec.h"
+#include "lb/table_shape.h"
 
 namespace sockmesh {
 namespace {

@@ -1,4 +1,5 @@
-#include "datapath/abi_names.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "lb/abi_names.h"
 
 #include <netinet/in.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a service's tables amount to: the state a person asks for, and how connections are split.
 #pragma once
 
