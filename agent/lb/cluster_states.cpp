@@ -164,16 +164,15 @@ ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataS
     facts.nodeLocality = options_.nodeLocality;
     callers = prioritySet(*inputs.callers, facts);
   }
-  PlanInputs all{*inputs.cluster,
-                 *state.effective,
-                 criteria,
-                 inputs.ejected,
-                 options_.nodeLocality,
-                 state.ages,
-                 callers ? &callers->front() : nullptr,
-                 now_,
-                 options_.weightedRandom,
-                 Reach::kBoth};
+  PlanInputs all{.cluster = *inputs.cluster,
+                 .assignment = *state.effective,
+                 .criteria = criteria,
+                 .ejected = inputs.ejected,
+                 .options = options_,
+                 .ages = state.ages,
+                 .localCluster = callers ? &callers->front() : nullptr,
+                 .now = now_,
+                 .reach = Reach::kBoth};
   const auto found = state.plansBefore.find(criteria);
   const ClusterPlans before = found == state.plansBefore.end() ? ClusterPlans{} : found->second;
   ClusterPlans made;

@@ -12,9 +12,11 @@
 
 #include "base/clock.h"
 #include "lb/cluster_plan.h"
-#include "lb/compiler.h"
+#include "lb/compiler_options.h"
 #include "lb/slow_start.h"
 #include "lb/tables.h"
+#include "model/health_overlay.h"
+#include "model/snapshot.h"
 
 namespace sockmesh {
 

@@ -62,13 +62,6 @@ class ByReach {
 
 }  // namespace
 
-std::uint32_t AffinityOptions::secondsOf(const std::string& service,
-                                         const SocketAddress& vip) const {
-  if (const auto found = byVip.find(vip); found != byVip.end()) return found->second;
-  const auto found = byService.find(service);
-  return found == byService.end() ? 0 : found->second;
-}
-
 struct Compiler::State {
   explicit State(CompilerOptions given)
       : options(std::move(given)), clusters(options, pool), tables(std::make_shared<LbTables>()) {}

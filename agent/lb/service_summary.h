@@ -38,10 +38,6 @@ struct ServiceSummary {
 
 std::string serviceStateName(ServiceState state);  // "LeftAlone"
 
-// Each group's share of new connections, 0 to 1, from the alias table of the pick and the words of
-// BY_HASH groups (every hash equally likely). A BY_HASH group itself has what it does not pass on.
-std::vector<double> groupShares(const LbService& service);
-
 ServiceSummary summarize(const LbService& service);
 
 }  // namespace sockmesh

@@ -49,6 +49,7 @@ struct LbGroup {
   std::uint32_t balancePercent = 0;
   std::uint32_t ringShift = 0;
 
+  // Whether the kernel would hold the same of both.
   bool operator==(const LbGroup& other) const;
 };
 
@@ -74,6 +75,7 @@ struct LbService {
   std::shared_ptr<const LbService> ipv4Only;
   std::shared_ptr<const LbService> ipv6Only;
 
+  // Whether the kernel would hold the same of both.
   bool operator==(const LbService& other) const;
 };
 
