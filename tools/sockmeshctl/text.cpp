@@ -1,9 +1,11 @@
 #include "text.h"
 
 #include <array>
-#include <cstdio>
+
+#include "base/number_text.h"
 
 namespace sockmesh::ctl {
+
 std::string percentText(double percent) {
   return shortText(percent) + "%";
 }
