@@ -51,7 +51,7 @@ void ClusterStates::begin(const Snapshot& snapshot, const HealthOverlay& overlay
   now_ = now;
   nextCluster_ = snapshot.clusters.begin();
   nextAssignment_ = snapshot.assignments.begin();
-  factsChanged_ = false;
+  changedFacts_.clear();
   callers_ = callersAssignment();
   callersEjected_ = ejectedOf(overlay, options_.localCluster);
   for (auto& [name, state] : states_) update(state, inputsOf(name));
@@ -128,7 +128,7 @@ void ClusterStates::refresh(ClusterState& state) {
   auto facts = clusterFacts(state.name, inputs.cluster.get(), state.effective.get());
   if (!state.facts || *state.facts != facts) {
     state.facts = std::make_shared<const LbCluster>(std::move(facts));
-    factsChanged_ = true;
+    changedFacts_.insert(state.name);
   }
   state.plansBefore = std::exchange(state.plans, {});
 }
@@ -190,9 +190,11 @@ ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataS
 void ClusterStates::end() {
   for (ClusterState* state : changed_) state->plansBefore.clear();
   changed_.clear();
-  const std::size_t forgotten =
-      std::erase_if(states_, [this](const auto& entry) { return entry.second.usedIn != run_; });
-  factsChanged_ = factsChanged_ || forgotten > 0;
+  std::erase_if(states_, [this](const auto& entry) {
+    if (entry.second.usedIn == run_) return false;
+    changedFacts_.insert(entry.first);
+    return true;
+  });
 }
 
 }  // namespace sockmesh
