@@ -88,8 +88,10 @@ Status Agent::startDatapath() {
   kernel_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
   reconciler_ = std::make_unique<Reconciler>(
       *loop_, *kernel_, *grace_, datapath_->maps().maxServices,
-      CompilerOptions{config_.locality(), config_.localCluster, config_.affinity,
-                      config_.weightedRandom},
+      CompilerOptions{.nodeLocality = config_.locality(),
+                      .localCluster = config_.localCluster,
+                      .affinity = config_.affinity,
+                      .weightedRandom = config_.weightedRandom},
       [this](const WriterStats& stats, const std::vector<LeftAlone>& conflicts) {
         stats_.writer = stats;
         state_.conflicts.store(std::make_shared<const std::vector<LeftAlone>>(conflicts));

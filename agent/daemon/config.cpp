@@ -40,9 +40,12 @@ std::string adviceOn(const std::string& text) {
       return is + ": those come from a control plane, and sockmesh-xds serves a folder of them";
     case Kind::kIstio:
       return is + ": it goes to the Kubernetes API, and istiod tells the agent";
-    default:
-      return is + ", not a configuration of sockmeshd";
+    case Kind::kConfigDump:
+    case Kind::kKubernetes:
+    case Kind::kAgentConfig:
+      break;
   }
+  return is + ", not a configuration of sockmeshd";
 }
 
 Result<sockmesh::config::v1::AgentConfig> readFile(const std::string& path) {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "datapath/codec.h"
+#include "lb/table_shape.h"
 
 namespace sockmesh {
 namespace {

@@ -4,10 +4,10 @@
 #include <atomic>
 
 #include "base/clock.h"
-#include "datapath/abi_names.h"
 #include "datapath/map_usage.h"
 #include "datapath/pin_path.h"
-#include "datapath/service_summary.h"
+#include "lb/abi_names.h"
+#include "lb/service_summary.h"
 
 namespace sockmesh {
 namespace {

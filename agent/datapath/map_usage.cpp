@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "datapath/codec.h"
+#include "lb/table_shape.h"
 
 namespace sockmesh {
 namespace {

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <random>
 #include <set>
 #include <unordered_set>
 #include <utility>
 
 #include "datapath/codec.h"
+#include "lb/policy/policy.h"
 
 namespace sockmesh {
 namespace {
@@ -18,38 +18,6 @@ constexpr std::uint32_t kMaxDescriptors = SM_DESCRIPTOR_PAGES << SM_DESCRIPTOR_P
 constexpr std::uint32_t kMaxGroups = SM_GROUP_PAGES << SM_GROUP_PAGE_BITS;
 constexpr std::uint32_t kMaxCells = SM_CELL_PAGES << SM_CELL_PAGE_BITS;
 
-bool sameTable(const std::shared_ptr<const CellTable>& a,
-               const std::shared_ptr<const CellTable>& b) {
-  if (a == b) return true;
-  if (!a || !b || a->size != b->size || a->cells.size() != b->cells.size()) return false;
-  return std::memcmp(a->cells.data(), b->cells.data(), a->cells.size() * sizeof(sm_cell)) == 0;
-}
-
-// Equality as the kernel can tell it: localities by their names.
-bool sameGroup(const LbGroup& a, const LbGroup& b) {
-  return a.policy == b.policy && a.reason == b.reason && a.cluster == b.cluster &&
-         a.flags == b.flags && a.priority == b.priority &&
-         a.locality.toString() == b.locality.toString() && a.hosts == b.hosts &&
-         a.otherAddresses == b.otherAddresses && a.choiceCount == b.choiceCount &&
-         a.biasQ16 == b.biasQ16 && a.balancePercent == b.balancePercent &&
-         a.ringShift == b.ringShift && sameTable(a.table, b.table);
-}
-
-// Whether what the kernel holds of a service is what is wanted.
-bool sameTables(const LbService& have, const LbService& wanted) {
-  const auto sameOnly = [](const auto& a, const auto& b) {
-    return a == b || (a && b && sameTables(*a, *b));
-  };
-  return &have == &wanted ||
-         (have.name == wanted.name && have.pickSize == wanted.pickSize &&
-          have.flags == wanted.flags && have.affinitySeconds == wanted.affinitySeconds &&
-          have.sameLegs(wanted) && sameTable(have.pick, wanted.pick) &&
-          std::equal(have.groups.begin(), have.groups.end(), wanted.groups.begin(),
-                     wanted.groups.end(),
-                     [](const auto& a, const auto& b) { return a == b || sameGroup(*a, *b); }) &&
-          sameOnly(have.ipv4Only, wanted.ipv4Only) && sameOnly(have.ipv6Only, wanted.ipv6Only));
-}
-
 // The service and its tables for sockets that reach one family alone.
 template <typename Visit>
 void eachOf(const LbService& service, const Visit& visit) {
@@ -58,11 +26,10 @@ void eachOf(const LbService& service, const Visit& visit) {
   if (service.ipv6Only) visit(*service.ipv6Only);
 }
 
-// Round robin starts anywhere, as Envoy does: nodes that start together do not march in step.
 void seedCursors(std::vector<sm_group>& groups) {
   static thread_local std::minstd_rand random{std::random_device{}()};
   for (sm_group& group : groups) {
-    if (group.policy == SM_POLICY_ROUND_ROBIN) group.cursor = random();
+    group.cursor = policyOf(group.policy).firstCursor(static_cast<std::uint32_t>(random()));
   }
 }
 
@@ -240,7 +207,7 @@ Status MapWriter::install(const VipKey& key, const std::shared_ptr<const LbServi
   const auto found = services_.find(key);
   if (found != services_.end()) {
     Installed& installed = found->second;
-    if (sameTables(*installed.service, *service)) {
+    if (*installed.service == *service) {
       installed.service = service;
       return {};
     }
@@ -448,7 +415,7 @@ TableExtents MapWriter::extentsWith(const LbTables& tables) const {
   };
   for (const auto& [key, service] : tables.services) {
     const auto found = services_.find(key);
-    if (found != services_.end() && sameTables(*found->second.service, *service)) continue;
+    if (found != services_.end() && *found->second.service == *service) continue;
     eachOf(*service, [&](const LbService& one) {
       ++descriptors;
       groups += one.groups.size();

@@ -51,7 +51,7 @@ void ClusterStates::begin(const Snapshot& snapshot, const HealthOverlay& overlay
   now_ = now;
   nextCluster_ = snapshot.clusters.begin();
   nextAssignment_ = snapshot.assignments.begin();
-  factsChanged_ = false;
+  changedFacts_.clear();
   callers_ = callersAssignment();
   callersEjected_ = ejectedOf(overlay, options_.localCluster);
   for (auto& [name, state] : states_) update(state, inputsOf(name));
@@ -128,7 +128,7 @@ void ClusterStates::refresh(ClusterState& state) {
   auto facts = clusterFacts(state.name, inputs.cluster.get(), state.effective.get());
   if (!state.facts || *state.facts != facts) {
     state.facts = std::make_shared<const LbCluster>(std::move(facts));
-    factsChanged_ = true;
+    changedFacts_.insert(state.name);
   }
   state.plansBefore = std::exchange(state.plans, {});
 }
@@ -164,16 +164,15 @@ ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataS
     facts.nodeLocality = options_.nodeLocality;
     callers = prioritySet(*inputs.callers, facts);
   }
-  PlanInputs all{*inputs.cluster,
-                 *state.effective,
-                 criteria,
-                 inputs.ejected,
-                 options_.nodeLocality,
-                 state.ages,
-                 callers ? &callers->front() : nullptr,
-                 now_,
-                 options_.weightedRandom,
-                 Reach::kBoth};
+  PlanInputs all{.cluster = *inputs.cluster,
+                 .assignment = *state.effective,
+                 .criteria = criteria,
+                 .ejected = inputs.ejected,
+                 .options = options_,
+                 .ages = state.ages,
+                 .localCluster = callers ? &callers->front() : nullptr,
+                 .now = now_,
+                 .reach = Reach::kBoth};
   const auto found = state.plansBefore.find(criteria);
   const ClusterPlans before = found == state.plansBefore.end() ? ClusterPlans{} : found->second;
   ClusterPlans made;
@@ -191,9 +190,11 @@ ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataS
 void ClusterStates::end() {
   for (ClusterState* state : changed_) state->plansBefore.clear();
   changed_.clear();
-  const std::size_t forgotten =
-      std::erase_if(states_, [this](const auto& entry) { return entry.second.usedIn != run_; });
-  factsChanged_ = factsChanged_ || forgotten > 0;
+  std::erase_if(states_, [this](const auto& entry) {
+    if (entry.second.usedIn == run_) return false;
+    changedFacts_.insert(entry.first);
+    return true;
+  });
 }
 
 }  // namespace sockmesh

@@ -12,9 +12,11 @@
 
 #include "base/clock.h"
 #include "lb/cluster_plan.h"
-#include "lb/compiler.h"
+#include "lb/compiler_options.h"
 #include "lb/slow_start.h"
 #include "lb/tables.h"
+#include "model/health_overlay.h"
+#include "model/snapshot.h"
 
 namespace sockmesh {
 
@@ -63,8 +65,8 @@ class ClusterStates {
   void end();
 
   std::uint64_t run() const { return run_; }
-  // Whether any cluster's facts changed, came or went in this run. Valid after end().
-  bool factsChanged() const { return factsChanged_; }
+  // The clusters whose facts changed, came or went in this run. Valid after end().
+  const std::set<std::string>& changedFacts() const { return changedFacts_; }
   const ByName& byName() const { return states_; }
 
  private:
@@ -79,7 +81,7 @@ class ClusterStates {
   CellPool& pool_;
   ByName states_;
   std::vector<ClusterState*> changed_;  // in this run
-  bool factsChanged_ = false;
+  std::set<std::string> changedFacts_;
 
   std::uint64_t run_ = 0;
   const Snapshot* snapshot_ = nullptr;

@@ -60,14 +60,23 @@ class ByReach {
   std::optional<LbService> ipv6_;
 };
 
-}  // namespace
+using Services = std::map<VipKey, std::shared_ptr<const LbService>>;
 
-std::uint32_t AffinityOptions::secondsOf(const std::string& service,
-                                         const SocketAddress& vip) const {
-  if (const auto found = byVip.find(vip); found != byVip.end()) return found->second;
-  const auto found = byService.find(service);
-  return found == byService.end() ? 0 : found->second;
+// Both maps are in order of key: one walk over the two.
+std::set<VipKey> differing(const Services& before, const Services& now) {
+  std::set<VipKey> keys;
+  auto old = before.begin();
+  for (const auto& [key, service] : now) {
+    while (old != before.end() && old->first < key) keys.insert(keys.end(), (old++)->first);
+    const bool known = old != before.end() && old->first == key;
+    if (!known || old->second != service) keys.insert(keys.end(), key);
+    if (known) ++old;
+  }
+  while (old != before.end()) keys.insert(keys.end(), (old++)->first);
+  return keys;
 }
+
+}  // namespace
 
 struct Compiler::State {
   explicit State(CompilerOptions given)
@@ -171,17 +180,22 @@ void Compiler::State::replaceChanged(LbTables& made) const {
   made.conflicts = tables->conflicts;
   for (const ListenerState* state : changed) {
     for (const auto& service : state->services) {
-      auto& current = made.services.at({service->vip, service->protocol});
-      if (current->name == service->name) current = service;
+      const VipKey key{service->vip, service->protocol};
+      auto& current = made.services.at(key);
+      if (current->name != service->name || current == service) continue;
+      current = service;
+      made.changed.services.insert(key);
     }
   }
 }
 
 void Compiler::State::publish() {
-  if (!vipsChanged && changed.empty() && !clusters.factsChanged()) return;
+  if (!vipsChanged && changed.empty() && clusters.changedFacts().empty()) return;
   auto made = std::make_shared<LbTables>();
+  made->changed.clusters = clusters.changedFacts();
   if (vipsChanged) {
     enterAll(*made);
+    made->changed.services = differing(tables->services, made->services);
   } else {
     replaceChanged(*made);
   }

@@ -10,7 +10,8 @@ import re
 import sys
 
 # Of another room, only these headers.
-ONLY = {("datapath", "lb"): {"lb/tables.h"}}
+ONLY = {("datapath", "lb"): {"lb/abi_names.h", "lb/policy/policy.h", "lb/service_summary.h",
+                             "lb/table_shape.h", "lb/tables.h"}}
 ABI_HEADER = "sockmesh_abi.h"
 ABI = {"lb", "datapath", "sockmeshctl"}  # may include it
 # Libraries that only some rooms and programs see. A header is recognised by how its name starts.

@@ -2,8 +2,8 @@
 #include <array>
 #include <cstdio>
 
-#include "datapath/abi_names.h"
 #include "explain.h"
+#include "lb/abi_names.h"
 #include "lb/hash.h"
 #include "lb/share.h"
 #include "text.h"

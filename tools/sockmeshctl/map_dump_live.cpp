@@ -2,9 +2,9 @@
 #include <array>
 #include <cstdio>
 
-#include "datapath/abi_names.h"
 #include "datapath/codec.h"
 #include "ejection_summary.h"
+#include "lb/abi_names.h"
 #include "map_dump.h"
 
 namespace sockmesh::ctl {

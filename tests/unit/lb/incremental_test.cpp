@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 
 #include "lb/compiler.h"
 #include "unit/lb/build.h"
@@ -120,6 +121,36 @@ TEST(Incremental, AHistoryLeavesNoTraces) {
         ASSERT_EQ(old->second, cluster) << "equal, so the same object";
       }
       before = grown;
+    }
+  }
+}
+
+// By looking at everything.
+template <typename Map>
+std::set<typename Map::key_type> differing(const Map& before, const Map& now) {
+  std::set<typename Map::key_type> keys;
+  for (const auto& [key, value] : now) {
+    const auto old = before.find(key);
+    if (old == before.end() || !(*old->second == *value)) keys.insert(key);
+  }
+  for (const auto& [key, value] : before) {
+    if (!now.contains(key)) keys.insert(key);
+  }
+  return keys;
+}
+
+TEST(Incremental, TablesSayWhatChanged) {
+  for (std::uint32_t seed = 100; seed < 120; ++seed) {
+    History history(seed);
+    Compiler compiler({});
+    auto before = std::make_shared<const LbTables>();
+    for (int step = 0; step < 100; ++step) {
+      history.step();
+      const auto now = compiler.compile(history.snapshot(), history.overlay(), kNow);
+      if (now == before) continue;
+      ASSERT_EQ(now->changed.services, differing(before->services, now->services)) << step;
+      ASSERT_EQ(now->changed.clusters, differing(before->clusters, now->clusters)) << step;
+      before = now;
     }
   }
 }

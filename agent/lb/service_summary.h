@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a service's tables amount to: the state a person asks for, and how connections are split.
 #pragma once
 
@@ -36,10 +37,6 @@ struct ServiceSummary {
 };
 
 std::string serviceStateName(ServiceState state);  // "LeftAlone"
-
-// Each group's share of new connections, 0 to 1, from the alias table of the pick and the words of
-// BY_HASH groups (every hash equally likely). A BY_HASH group itself has what it does not pass on.
-std::vector<double> groupShares(const LbService& service);
 
 ServiceSummary summarize(const LbService& service);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tables that were read back from the kernel may be torn (the agent writes meanwhile) or broken;
 // whoever follows their indices must know that they stay within bounds.
 #pragma once

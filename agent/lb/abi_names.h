@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The words for the ABI's numbers, in one place: what the CLI prints, metrics label and logs say.
 // A number that this build does not know is "unknown".
 #pragma once

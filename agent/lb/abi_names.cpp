@@ -1,8 +1,11 @@
-#include "datapath/abi_names.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "lb/abi_names.h"
 
 #include <netinet/in.h>
 
 #include <array>
+
+#include "lb/policy/policy.h"
 
 namespace sockmesh {
 namespace {
@@ -22,10 +25,7 @@ Word at(const std::array<Word, N>& words, std::uint32_t index) {
 }  // namespace
 
 std::string_view policyName(std::uint32_t policy) {
-  constexpr std::array<std::string_view, SM_POLICY_BY_HASH + 1> kNames = {
-      "LEAVE_ALONE",   "REFUSE", "RANDOM",    "ROUND_ROBIN",
-      "LEAST_REQUEST", "MAGLEV", "RING_HASH", "BY_HASH"};
-  return at(kNames, policy);
+  return policyOf(policy).name();
 }
 
 Word reasonWord(std::uint32_t reason) {
@@ -82,16 +82,15 @@ std::string_view connectionStateName(std::uint32_t state) {
 }
 
 std::string_view nameKindName(std::uint32_t kind) {
-  switch (kind) {
+  switch (static_cast<sm_name_kind>(kind)) {
     case SM_NAME_SERVICE:
       return "service";
     case SM_NAME_CLUSTER:
       return "cluster";
     case SM_NAME_LOCALITY:
       return "locality";
-    default:
-      return kUnknown;
   }
+  return kUnknown;
 }
 
 std::string_view protocolName(std::uint32_t protocol) {

@@ -1,9 +1,10 @@
-#include "datapath/service_summary.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "lb/service_summary.h"
 
 #include <gtest/gtest.h>
 
-#include "datapath/codec.h"
-#include "datapath/table_check.h"
+#include "lb/cell_table.h"
+#include "lb/table_check.h"
 
 namespace sockmesh {
 namespace {
@@ -19,10 +20,7 @@ std::shared_ptr<LbGroup> group(sm_policy policy, const std::string& cluster, std
 }
 
 std::shared_ptr<CellTable> words(const std::vector<std::uint32_t>& values) {
-  auto table = std::make_shared<CellTable>();
-  table->cells = encodeHosts(values);
-  table->size = static_cast<std::uint32_t>(values.size());
-  return table;
+  return std::make_shared<CellTable>(wordTable(values));
 }
 
 TEST(ServiceSummary, OnePlainGroup) {

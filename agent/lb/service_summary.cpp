@@ -1,39 +1,17 @@
-#include "datapath/service_summary.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "lb/service_summary.h"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
-#include "datapath/abi_names.h"
+#include "lb/abi_names.h"
+#include "lb/policy/policy.h"
+#include "lb/share.h"
 
 namespace sockmesh {
 namespace {
-
-// Entry i of a Vose alias table of n entries is drawn with 1/n and keeps threshold / 2^32 of it.
-void addAliasShares(const CellTable& table, std::vector<double>& shares) {
-  const double entry = 1.0 / static_cast<double>(table.cells.size());
-  for (const sm_cell& cell : table.cells) {
-    const double here = cell.alias.threshold == UINT32_MAX
-                            ? 1.0
-                            : static_cast<double>(cell.alias.threshold) / 4294967296.0;
-    if (cell.alias.here < shares.size()) shares[cell.alias.here] += entry * here;
-    if (cell.alias.other < shares.size()) shares[cell.alias.other] += entry * (1.0 - here);
-  }
-}
-
-void passOnByHash(const LbGroup& group, std::size_t index, std::vector<double>& shares) {
-  if (!group.table || group.table->size == 0) return;
-  const double word = shares[index] / group.table->size;
-  double passed = 0;
-  for (std::uint32_t i = 0; i < group.table->size && i / 4 < group.table->cells.size(); ++i) {
-    const std::uint32_t target = group.table->cells[i / 4].words[i % 4];
-    if (target >= shares.size() || target == index) continue;
-    shares[target] += word;
-    passed += word;
-  }
-  shares[index] = std::max(0.0, shares[index] - passed);
-}
 
 bool balances(sm_policy policy) {
   return policy != SM_POLICY_LEAVE_ALONE && policy != SM_POLICY_REFUSE;
@@ -97,22 +75,6 @@ std::string serviceStateName(ServiceState state) {
   return "Mixed";
 }
 
-std::vector<double> groupShares(const LbService& service) {
-  std::vector<double> shares(service.groups.size(), 0.0);
-  if (service.pick && service.pickSize > 1) {
-    addAliasShares(*service.pick, shares);
-  } else if (!shares.empty()) {
-    shares.front() = 1.0;
-  }
-  // Groups beyond pick_size are reached only through a group of the pick: one pass is enough.
-  for (std::size_t i = 0; i < service.groups.size() && i < service.pickSize; ++i) {
-    if (service.groups[i]->policy == SM_POLICY_BY_HASH) {
-      passOnByHash(*service.groups[i], i, shares);
-    }
-  }
-  return shares;
-}
-
 ServiceSummary summarize(const LbService& service) {
   const std::vector<double> shares = groupShares(service);
   ServiceSummary out;
@@ -122,7 +84,7 @@ ServiceSummary summarize(const LbService& service) {
   bool balanced = false, refused = false, leftAlone = false;
   for (std::size_t i = 0; i < service.groups.size(); ++i) {
     const LbGroup& group = *service.groups[i];
-    if (shares[i] <= 0 || group.policy == SM_POLICY_BY_HASH) continue;
+    if (shares[i] <= 0 || policyOf(group.policy).leadsToGroups()) continue;
     clusters[group.cluster] += shares[i];
     hosts.insert(group.hosts.begin(), group.hosts.end());
     refused |= group.policy == SM_POLICY_REFUSE;
