@@ -10,6 +10,7 @@
 #include <string>
 
 #include "bpf/select_args.h"
+#include "sockmesh_abi.h"
 #include "tests/linked.skel.h"
 
 namespace sockmesh::test {
