@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "lb/compiler_options.h"
 #include "lb/tables.h"
+#include "model/changes.h"
 #include "model/health_overlay.h"
 #include "model/snapshot.h"
 
@@ -20,6 +21,11 @@ class Compiler {
 
   // `now` is CLOCK_MONOTONIC and never goes back between calls. Clusters whose resources, overlay
   // and time-dependent weights did not change since the last call keep their tables.
+  // `changed`: what differs from the last call's snapshot; a cluster whose ejections differ counts
+  // as changed. Only these resources, and what depends on them, are looked at.
+  std::shared_ptr<const LbTables> compile(const Snapshot& snapshot, const HealthOverlay& overlay,
+                                          const Changes& changed, Nanos now);
+  // Looks at everything.
   std::shared_ptr<const LbTables> compile(const Snapshot& snapshot, const HealthOverlay& overlay,
                                           Nanos now);
 
