@@ -9,8 +9,8 @@
 #include <fstream>
 #include <thread>
 
-#include "datapath/connection_records.h"
 #include "datapath/outlier_lines.h"
+#include "inspect/connection_records.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 

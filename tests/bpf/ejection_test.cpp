@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "datapath/ejection_count.h"
-#include "datapath/live_state.h"
 #include "datapath/outlier_lines.h"
+#include "inspect/live_state.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/tun_peer.h"

@@ -7,8 +7,8 @@
 
 #include <sstream>
 
-#include "datapath/attachment_info.h"
 #include "datapath/outlier_lines.h"
+#include "inspect/attachment_info.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "tests/rival.skel.h"
