@@ -87,7 +87,7 @@ Status Agent::startDatapath() {
   grace_ = std::move(grace).value();
   kernel_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
   reconciler_ = std::make_unique<Reconciler>(
-      *loop_, *kernel_, *grace_, datapath_->maps().maxServices,
+      *loop_, *kernel_, ids_, *grace_, datapath_->maps().maxServices,
       CompilerOptions{.nodeLocality = config_.locality(),
                       .localCluster = config_.localCluster,
                       .affinity = config_.affinity,
@@ -103,8 +103,7 @@ Status Agent::startDatapath() {
         stats_.outlierWarnings = outliers_->warnings();
         publishStats();
       });
-  auto outliers = OutlierLoop::create(*loop_, *datapath_, reconciler_->writer().ids(), *grace_,
-                                      config_.ejectionLogPath,
+  auto outliers = OutlierLoop::create(*loop_, *datapath_, ids_, *grace_, config_.ejectionLogPath,
                                       [this](std::shared_ptr<const HealthOverlay> overlay) {
                                         reconciler_->setOverlay(std::move(overlay));
                                       });
@@ -123,8 +122,7 @@ Status Agent::adopt() {
   auto image = KernelImage::read(datapath_->maps());
   if (!image) return image.error();
   reconciler_->adopt(*image);
-  for (const auto& [cluster, lost] :
-       recountEjections(datapath_->maps(), reconciler_->writer().ids(), **wait)) {
+  for (const auto& [cluster, lost] : recountEjections(datapath_->maps(), ids_, **wait)) {
     logCorrected(cluster, lost);
   }
   // Before the first tables: what is ejected stays out of them.

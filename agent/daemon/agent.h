@@ -15,6 +15,7 @@
 #include "daemon/reconciler.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
+#include "datapath/id_registry.h"
 #include "datapath/kernel_store.h"
 #include "xds/ads_client.h"
 #include "xds/resource_store.h"
@@ -52,6 +53,7 @@ class Agent {
   std::unique_ptr<Datapath> datapath_;
   std::unique_ptr<GracePeriod> grace_;
   std::unique_ptr<KernelStore> kernel_;
+  IdRegistry ids_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;

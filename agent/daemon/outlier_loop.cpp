@@ -76,7 +76,7 @@ void KernelLines::setMultiplier(const std::string& cluster, const SocketAddress&
 }
 
 Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapath& datapath,
-                                                         const EndpointIds& ids, GracePeriod& grace,
+                                                         const IdRegistry& ids, GracePeriod& grace,
                                                          const std::string& logPath,
                                                          OnOverlay onOverlay) {
   std::unique_ptr<OutlierLoop> made(
@@ -89,7 +89,7 @@ Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapa
   return made;
 }
 
-OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids,
+OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& ids,
                          GracePeriod& grace, const std::string& logPath, OnOverlay onOverlay)
     : loop_(loop),
       ids_(ids),

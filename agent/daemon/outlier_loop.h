@@ -11,9 +11,9 @@
 #include "base/clock.h"
 #include "base/event_loop.h"
 #include "datapath/datapath.h"
-#include "datapath/endpoint_ids.h"
 #include "datapath/event_ring.h"
 #include "datapath/grace_period.h"
+#include "datapath/id_registry.h"
 #include "health/ejection_log.h"
 #include "health/endpoint_lines.h"
 #include "health/outlier_detector.h"
@@ -30,7 +30,7 @@ void logCorrected(const std::string& cluster, std::int32_t lost);
 class KernelLines final : public EndpointLines {
  public:
   // All outlive this.
-  KernelLines(Datapath& datapath, const EndpointIds& ids, GracePeriod& grace)
+  KernelLines(Datapath& datapath, const IdRegistry& ids, GracePeriod& grace)
       : maps_(datapath.maps()), ejections_(datapath.ejections()), ids_(ids), grace_(grace) {}
 
   std::optional<EndpointLine> read(const std::string& cluster,
@@ -46,7 +46,7 @@ class KernelLines final : public EndpointLines {
  private:
   KernelMaps& maps_;
   EjectionControl ejections_;
-  const EndpointIds& ids_;
+  const IdRegistry& ids_;
   GracePeriod& grace_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // continuations hold it weakly
 };
@@ -58,7 +58,7 @@ class OutlierLoop {
 
   // `loop`, `datapath`, `ids` and `grace` outlive this; `logPath` may be empty.
   static Result<std::unique_ptr<OutlierLoop>> create(EventLoop& loop, Datapath& datapath,
-                                                     const EndpointIds& ids, GracePeriod& grace,
+                                                     const IdRegistry& ids, GracePeriod& grace,
                                                      const std::string& logPath,
                                                      OnOverlay onOverlay);
   ~OutlierLoop();
@@ -70,7 +70,7 @@ class OutlierLoop {
   const Warnings& warnings() const { return detector_.warnings(); }
 
  private:
-  OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids, GracePeriod& grace,
+  OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& ids, GracePeriod& grace,
               const std::string& logPath, OnOverlay onOverlay);
   void onEvent(const RingEvent& event);
   void settle();
@@ -84,7 +84,7 @@ class OutlierLoop {
   };
 
   EventLoop& loop_;
-  const EndpointIds& ids_;
+  const IdRegistry& ids_;
   SystemClock clock_;
   KernelLines lines_;
   EjectionLog log_;

@@ -19,12 +19,12 @@ double seconds(Nanos nanos) {
 
 }  // namespace
 
-Reconciler::Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace,
+Reconciler::Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, GracePeriod& grace,
                        std::uint32_t maxServices, CompilerOptions options, OnPass onPass,
                        OnTables onTables)
     : loop_(loop),
       store_(store),
-      writer_(store_, grace, maxServices),
+      writer_(store_, ids, grace, maxServices),
       compiler_(std::move(options)),
       onPass_(std::move(onPass)),
       onTables_(std::move(onTables)),

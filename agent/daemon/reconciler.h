@@ -26,9 +26,9 @@ class Reconciler {
   // After each pass: the tables that are in force, and the snapshot that they come from.
   using OnTables = std::function<void(const Snapshot& snapshot, const LbTables& tables)>;
 
-  // `loop` and `store` outlive the reconciler.
-  Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace, std::uint32_t maxServices,
-             CompilerOptions options, OnPass onPass, OnTables onTables);
+  // `loop`, `store`, `ids` and `grace` outlive the reconciler, which alone changes `ids`.
+  Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, GracePeriod& grace,
+             std::uint32_t maxServices, CompilerOptions options, OnPass onPass, OnTables onTables);
   ~Reconciler();
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
@@ -43,7 +43,6 @@ class Reconciler {
 
   // A first complete snapshot is in the kernel, as far as it fits, or maps were adopted.
   bool serving() const { return serving_; }
-  const MapWriter& writer() const { return writer_; }
 
  private:
   void schedule();

@@ -11,6 +11,7 @@ CountingStore::ByMap CountingStore::zeros() {
 
 Status CountingStore::count(Map map, Status status) {
   ++(status.ok() ? writes_ : errors_)[map].second;
+  total_ += status.ok() ? 1 : 0;
   return status;
 }
 

@@ -19,6 +19,8 @@ class CountingStore final : public TableStore {
   using ByMap = std::vector<std::pair<std::string, std::uint64_t>>;
   const ByMap& writes() const { return writes_; }
   const ByMap& errors() const { return errors_; }
+  // All writes that were done, of any map.
+  std::uint64_t total() const { return total_; }
 
   void reserve(const TableExtents& extents) override;
   bool makeRoom(const TableExtents& extents, std::function<void()> ready) override;
@@ -58,6 +60,7 @@ class CountingStore final : public TableStore {
   TableStore& inner_;
   ByMap writes_ = zeros();
   ByMap errors_ = zeros();
+  std::uint64_t total_ = 0;
 };
 
 }  // namespace sockmesh

@@ -46,7 +46,7 @@ std::int32_t correctEjections(KernelMaps& maps, std::uint32_t clusterId,
   return lost;
 }
 
-std::map<std::string, std::int32_t> recountEjections(KernelMaps& maps, const EndpointIds& ids,
+std::map<std::string, std::int32_t> recountEjections(KernelMaps& maps, const IdRegistry& ids,
                                                      BlockingGracePeriod& wait) {
   std::map<std::string, std::int32_t> surplus, corrected;
   for (const std::string& name : ids.clusters()) {

@@ -50,10 +50,10 @@ class Ejection : public DatapathTest {
     return readEndpointLine(datapath_->maps(), idOf("c", backend(n))).value();
   }
   sm_cluster_state clusterState() {
-    return *datapath_->maps().clusterState.at(writer_->ids().clusterId("c"));
+    return *datapath_->maps().clusterState.at(ids_->clusterId("c"));
   }
   sm_cluster_stats clusterStats() {
-    return sumClusterStats(datapath_->maps(), writer_->ids().clusterId("c"));
+    return sumClusterStats(datapath_->maps(), ids_->clusterId("c"));
   }
   std::uint64_t selected(int n) { return statsOf("c", backend(n)).selected; }
 
@@ -310,8 +310,8 @@ TEST_F(Ejection, AWrongCountIsPutRight) {
   down(1);
   ASSERT_EQ(failuresUntilEjection(), 1);
   auto wait = std::move(BlockingGracePeriod::create()).value();
-  sm_cluster_state& state = *datapath_->maps().clusterState.at(writer_->ids().clusterId("c"));
-  const auto recount = [&] { return recountEjections(datapath_->maps(), writer_->ids(), *wait); };
+  sm_cluster_state& state = *datapath_->maps().clusterState.at(ids_->clusterId("c"));
+  const auto recount = [&] { return recountEjections(datapath_->maps(), *ids_, *wait); };
   EXPECT_TRUE(recount().empty());
   for (const std::uint32_t wrong : {2u, 7u, 0u, ~0u}) {
     state.ejected = wrong;
@@ -335,12 +335,11 @@ TEST_F(Ejection, ARecountBesideEjectionsLosesNothing) {
     }
   });
   for (int i = 0; i < 50; ++i) {
-    [[maybe_unused]] const auto corrected =
-        recountEjections(datapath_->maps(), writer_->ids(), *wait);
+    [[maybe_unused]] const auto corrected = recountEjections(datapath_->maps(), *ids_, *wait);
   }
   done = true;
   busy.join();
-  [[maybe_unused]] const auto last = recountEjections(datapath_->maps(), writer_->ids(), *wait);
+  [[maybe_unused]] const auto last = recountEjections(datapath_->maps(), *ids_, *wait);
   std::uint32_t ejected = 0;
   for (int n = 1; n <= 4; ++n) ejected += line(n).ejected ? 1 : 0;
   EXPECT_EQ(clusterState().ejected, ejected);
