@@ -1,6 +1,8 @@
-// Exponential backoff with full jitter, as Envoy's JitteredExponentialBackOffStrategy.
+// Exponential backoff: delays that double, exact or with jitter.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <random>
 
 #include "base/clock.h"
@@ -9,10 +11,13 @@ namespace sockmesh {
 
 class Backoff {
  public:
-  // Intervals start at `base` and double up to `max`; both > 0.
+  // Intervals start at `base` and double up to `max`; both > 0. next() is the interval.
+  Backoff(Nanos base, Nanos max) : base_(base), max_(max) {}
+  // With full jitter, as Envoy's JitteredExponentialBackOffStrategy, so that nodes that fail
+  // together do not come back together: next() is uniform in [0, interval).
   Backoff(Nanos base, Nanos max, std::uint64_t seed) : base_(base), max_(max), random_(seed) {}
 
-  // Uniform in [0, interval); then the interval doubles.
+  // The next delay; then the interval doubles.
   Nanos next();
   void reset() { interval_ = Nanos(0); }
 
@@ -20,7 +25,7 @@ class Backoff {
   Nanos base_;
   Nanos max_;
   Nanos interval_{0};  // 0: next() starts over
-  std::mt19937_64 random_;
+  std::optional<std::mt19937_64> random_;
 };
 
 }  // namespace sockmesh

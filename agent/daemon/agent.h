@@ -11,12 +11,12 @@
 #include "base/event_loop.h"
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
-#include "daemon/outlier_loop.h"
 #include "daemon/reconciler.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
 #include "datapath/id_registry.h"
 #include "datapath/kernel_store.h"
+#include "ejection/outlier_loop.h"
 #include "xds/ads_client.h"
 #include "xds/resource_store.h"
 
@@ -36,10 +36,11 @@ class Agent {
   explicit Agent(const Config& config) : config_(config) {}
   Status watchSignals();
   Status startAdmin();
-  Status startDatapath();
+  Status openDatapath();
+  Status buildControlLoop();
+  void connectControlLoop();
   void introduce() const;
-  // Takes over what an earlier agent left.
-  Status adopt();
+  Status adoptRunningDatapath();
   void startControlPlane();
   void watchDatapath();
   void publishReadiness();

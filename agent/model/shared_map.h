@@ -110,10 +110,9 @@ class SharedMap {
  private:
   // Where `name` is or belongs: in the last part that does not begin behind it.
   Place placeOf(const std::string& name) const {
-    const auto behind =
-        std::ranges::upper_bound(parts_, name, {}, [](const auto& part) -> const std::string& {
-          return part->front().first;
-        });
+    const auto behind = std::ranges::upper_bound(
+        parts_, name, {},
+        [](const auto& part) -> const std::string& { return part->front().first; });
     if (behind == parts_.begin()) return {};
     const Part& part = **std::prev(behind);
     const auto entry = std::ranges::lower_bound(part, name, {}, &value_type::first);

@@ -64,9 +64,8 @@ void noteListener(const Snapshot& snapshot, const std::string& name, Said& said,
 void noteEndpoints(const LoadAssignment* assignment, const std::string& name, Said& said,
                    std::vector<std::string>& lines) {
   const bool any = assignment != nullptr && !assignment->unreachable.empty();
-  const std::string now = any ? "cannot be reached, and are used all the same: " +
-                                    joined(assignment->unreachable)
-                              : "";
+  const std::string now =
+      any ? "cannot be reached, and are used all the same: " + joined(assignment->unreachable) : "";
   note("endpoints of " + name, name, now, false, said, lines);
 }
 

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "datapath/ejection_count.h"
-#include "datapath/outlier_lines.h"
+#include "datapath/endpoint_state_reader.h"
 #include "inspect/live_state.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
@@ -46,8 +46,8 @@ class Ejection : public DatapathTest {
   }
   void down(int n) { listeners_[n].reset(); }
 
-  EndpointLine line(int n) {
-    return readEndpointLine(datapath_->maps(), idOf("c", backend(n))).value();
+  EndpointState line(int n) {
+    return readEndpointState(datapath_->maps(), idOf("c", backend(n))).value();
   }
   sm_cluster_state clusterState() {
     return *datapath_->maps().clusterState.at(ids_->clusterId("c"));
@@ -197,7 +197,7 @@ TEST_F(Ejection, ItReturnsAfterItsTimeAndStaysLongerTheNextTime) {
   for (int round = 1; round <= 3; ++round) {
     down(1);
     ASSERT_EQ(failuresUntilEjection(), 2) << round;
-    const EndpointLine ejected = line(1);
+    const EndpointState ejected = line(1);
     EXPECT_EQ(ejected.ejectedUntil - ejected.ejectedAt, round * kBase);
     EXPECT_EQ(ejected.ejections, static_cast<std::uint32_t>(round));
     up(1);
@@ -245,7 +245,7 @@ TEST_F(Ejection, AWithdrawnEndpointIsNeverEjected) {
   };
   ASSERT_TRUE(eventually([&] { return timedOut() == 3; }));
   EXPECT_EQ(clusterState().ejected, 0u);
-  EXPECT_FALSE(readEndpointLine(datapath_->maps(), id)->ejected);
+  EXPECT_FALSE(readEndpointState(datapath_->maps(), id)->ejected);
   down(1);
   ASSERT_EQ(failuresUntilEjection(), 1) << "the next dead one is";
   EXPECT_TRUE(line(1).ejected);
@@ -353,9 +353,9 @@ TEST_F(Ejection, ANewAgentFindsWhatIsEjected) {
   open();
   EXPECT_EQ(apply(tables).writes, 0u);
   EXPECT_TRUE(line(1).ejected);
-  const HealthOverlay overlay = readOverlay(datapath_->maps(), image());
+  const HealthOverlay overlay = readEjections(datapath_->maps(), image());
   ASSERT_NE(overlay.find("c", at(backend(1))), nullptr);
-  EXPECT_EQ(overlay.find("c", at(backend(1)))->ejectedUntil, line(1).ejectedUntil);
+  EXPECT_TRUE(overlay.find("c", at(backend(1)))->ejected);
   EXPECT_EQ(overlay.find("c", at(backend(2))), nullptr);
 }
 

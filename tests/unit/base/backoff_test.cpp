@@ -44,5 +44,14 @@ TEST(Backoff, AResetStartsOver) {
   EXPECT_LT(backoff.next(), milliseconds(500));
 }
 
+TEST(Backoff, WithoutASeedDelaysAreTheIntervals) {
+  Backoff backoff(milliseconds(1000), milliseconds(30'000));
+  for (const int expected : {1000, 2000, 4000, 8000, 16'000, 30'000, 30'000}) {
+    EXPECT_EQ(backoff.next(), milliseconds(expected));
+  }
+  backoff.reset();
+  EXPECT_EQ(backoff.next(), milliseconds(1000));
+}
+
 }  // namespace
 }  // namespace sockmesh
