@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "datapath/map_names.h"
 #include "datapath/table_store.h"
 
 namespace sockmesh {
@@ -42,20 +43,8 @@ class CountingStore final : public TableStore {
   std::uint32_t activeConnections(std::uint32_t endpointId) const override;
 
  private:
-  enum Map : std::size_t {
-    kCells,
-    kGroups,
-    kDescriptors,
-    kEndpointState,
-    kClusterState,
-    kHeads,
-    kFrontends4,
-    kFrontends6,
-    kEndpoints,
-    kNames,
-  };
   static ByMap zeros();
-  Status count(Map map, Status status);
+  Status count(MapId map, Status status);
 
   TableStore& inner_;
   ByMap writes_ = zeros();
