@@ -13,7 +13,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 131072); /* agent: max_services */
+	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
 	__type(key, struct sm_frontend4_key);
 	__type(value, __u32); /* service id */
 } frontends4 SEC(".maps") __weak;
@@ -21,7 +21,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 131072); /* agent: max_services */
+	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
 	__type(key, struct sm_frontend6_key);
 	__type(value, __u32); /* service id */
 } frontends6 SEC(".maps") __weak;
@@ -30,7 +30,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 131072); /* agent: max_services + 1 */
+	__uint(max_entries, SM_DEFAULT_MAX_SERVICES + 1); /* agent: max_services + 1 */
 	__type(key, __u32);
 	__type(value, __u32);
 } heads SEC(".maps") __weak;
@@ -74,13 +74,14 @@ SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM
 	       SM_CLUSTER_PAGES)
 
 /* Set before loading. */
-const volatile struct sm_settings settings __weak = {.conn_set_mask = 32767};
+const volatile struct sm_settings settings __weak = {
+	.conn_set_mask = SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS - 1};
 
 /* Connection records; record.h alone touches these three. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 32768); /* agent: a power of two, max_connections / 4 */
+	__uint(max_entries, SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS); /* agent: a power of two */
 	__type(key, __u32);
 	__type(value, struct sm_conn_tags);
 } conn_tags SEC(".maps") __weak;
@@ -88,7 +89,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 131072); /* agent: four times conn_tags */
+	__uint(max_entries, SM_DEFAULT_MAX_CONNECTIONS); /* agent: four times conn_tags */
 	__type(key, __u32);
 	__type(value, struct sm_connection);
 } connections SEC(".maps") __weak;
@@ -97,7 +98,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 524288); /* agent: four times connections */
+	__uint(max_entries, 4 * SM_DEFAULT_MAX_CONNECTIONS); /* agent: four times connections */
 	__type(key, __u64);
 	__type(value, struct sm_connection);
 } conn_overflow SEC(".maps") __weak;
@@ -108,7 +109,7 @@ const struct sm_connection sm_no_connection __weak = {};
 /* Where clients of services with session affinity went last; affinity.h alone touches it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768); /* agent: max_affinity_clients */
+	__uint(max_entries, SM_DEFAULT_MAX_AFFINITY_CLIENTS); /* agent: max_affinity_clients */
 	__type(key, struct sm_affinity_key);
 	__type(value, struct sm_affinity);
 } affinity SEC(".maps") __weak;
@@ -133,7 +134,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 262144); /* agent */
+	__uint(max_entries, SM_DEFAULT_MAX_NAMES); /* agent */
 	__type(key, struct sm_name_key);
 	__type(value, struct sm_name);
 } names SEC(".maps") __weak;

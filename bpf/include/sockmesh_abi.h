@@ -36,6 +36,34 @@
 /* Id 0 is "none" for services, descriptors, endpoints and clusters. */
 #define SM_NONE 0
 
+/* The pinned maps by name, in the order in which people see them. */
+#define SM_MAPS(X)                                                                                 \
+	X(frontends4)                                                                              \
+	X(frontends6)                                                                              \
+	X(heads)                                                                                   \
+	X(descriptors)                                                                             \
+	X(groups)                                                                                  \
+	X(cells)                                                                                   \
+	X(endpoints)                                                                               \
+	X(endpoint_state)                                                                          \
+	X(endpoint_stats)                                                                          \
+	X(cluster_state)                                                                           \
+	X(cluster_stats)                                                                           \
+	X(conn_tags)                                                                               \
+	X(connections)                                                                             \
+	X(conn_overflow)                                                                           \
+	X(affinity)                                                                                \
+	X(names)                                                                                   \
+	X(events)                                                                                  \
+	X(counters)                                                                                \
+	X(globals)
+
+/* Sizes of maps without a configuration. */
+#define SM_DEFAULT_MAX_SERVICES		131072 /* VIPs of each family */
+#define SM_DEFAULT_MAX_CONNECTIONS	131072 /* records */
+#define SM_DEFAULT_MAX_AFFINITY_CLIENTS 32768
+#define SM_DEFAULT_MAX_NAMES		262144 /* parts of names */
+
 /* ---- frontends: VIP -> service id. Keys are only added and removed, never rewritten. ---- */
 
 struct sm_frontend4_key {

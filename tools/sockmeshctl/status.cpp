@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "datapath/program_names.h"
 #include "ejection_summary.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"

@@ -168,7 +168,7 @@ TEST(Overlay, IsAnotherObjectOnlyWhenItsContentIs) {
   EXPECT_NE(ejected, empty);
   ASSERT_NE(ejected->find(kC, host(1)), nullptr);
   EXPECT_TRUE(ejected->find(kC, host(1))->ejected);
-  EXPECT_EQ(ejected->find(kC, host(1))->ejectedUntil, seconds(41));
+  EXPECT_EQ(node.events.at(0).ejectedUntil, seconds(41));
   EXPECT_EQ(ejected->byCluster.at(kC).size(), 1U);
   node.detector.refresh(kC, node.clock.monotonic());
   node.configure(node.resource, hosts({1, 3}));

@@ -1,4 +1,4 @@
-#include "datapath/map_usage.h"
+#include "inspect/map_usage.h"
 
 #include <bpf/bpf.h>
 

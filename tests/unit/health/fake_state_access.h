@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/clock.h"
-#include "health/endpoint_lines.h"
+#include "health/state_access.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
 #include "sockmesh_abi.h"
@@ -24,9 +24,9 @@ struct Line {
   std::uint64_t disputed = 0;
 };
 
-class FakeLines final : public EndpointLines {
+class FakeStateAccess final : public EndpointStateAccess {
  public:
-  explicit FakeLines(const Clock& clock, unsigned seed = 1) : clock_(clock), random_(seed) {}
+  explicit FakeStateAccess(const Clock& clock, unsigned seed = 1) : clock_(clock), random_(seed) {}
 
   // What the agent's writer does with a cluster: its settings, its limit, lines for new endpoints;
   // the lines of endpoints that are gone are gone, and no longer count against the limit.
@@ -44,8 +44,8 @@ class FakeLines final : public EndpointLines {
   bool ejected(const std::string& cluster, const SocketAddress& address);
   std::size_t reads() const { return reads_; }
 
-  std::optional<EndpointLine> read(const std::string& cluster,
-                                   const SocketAddress& address) const override;
+  std::optional<EndpointState> read(const std::string& cluster,
+                                    const SocketAddress& address) const override;
   Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
                    std::uint32_t enforcingPercent) override;
   bool takeBack(const std::string& cluster, const SocketAddress& address) override;

@@ -1,4 +1,4 @@
-#include "datapath/attachment_info.h"
+#include "inspect/attachment_info.h"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 
 #include "base/unique_fd.h"
 #include "datapath/pin_path.h"
+#include "datapath/program_names.h"
 
 namespace sockmesh {
 namespace {
@@ -153,13 +154,6 @@ Attachment readAttachment(const std::string& folder, const std::string& name) {
 }
 
 }  // namespace
-
-const std::vector<std::string>& programNames() {
-  static const std::vector<std::string> kNames = {"sm_sock_ops",     "sm_sock_release",
-                                                  "sm_getpeername4", "sm_getpeername6",
-                                                  "sm_connect6",     "sm_connect4"};
-  return kNames;
-}
 
 Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot) {
   const std::string folder = PinPath(bpffsRoot).links();

@@ -1,12 +1,9 @@
-#include "daemon/outlier_loop.h"
+#include "ejection/outlier_loop.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "base/log.h"
-#include "datapath/ejection_count.h"
-#include "datapath/outlier_lines.h"
 
 namespace sockmesh {
 
@@ -24,63 +21,10 @@ std::shared_ptr<const LoadAssignment> assignmentFrom(const LbCluster& facts) {
 
 }  // namespace
 
-void logCorrected(const std::string& cluster, std::int32_t lost) {
-  logger("health")->warn("cluster {}: {} endpoints too {} were counted as ejected; put right",
-                         cluster, std::abs(lost), lost > 0 ? "many" : "few");
-}
-
-std::optional<EndpointLine> KernelLines::read(const std::string& cluster,
-                                              const SocketAddress& address) const {
-  const std::uint32_t id = ids_.endpointId(cluster, address);
-  if (id == 0) return std::nullopt;
-  return readEndpointLine(maps_, id);
-}
-
-Detection KernelLines::detect(const std::string& cluster, const SocketAddress& address,
-                              Detector detector, std::uint32_t enforcingPercent) {
-  const std::uint32_t id = ids_.endpointId(cluster, address);
-  if (id == 0) return Detection::kNone;
-  const auto detection = ejections_.detect(id, detector, enforcingPercent);
-  if (!detection) logger("health")->error("{}", detection.error().message());
-  return detection ? *detection : Detection::kNone;
-}
-
-bool KernelLines::takeBack(const std::string& cluster, const SocketAddress& address) {
-  const std::uint32_t id = ids_.endpointId(cluster, address);
-  if (id == 0) return false;
-  const auto returned = ejections_.takeBack(id);
-  if (!returned) logger("health")->error("{}", returned.error().message());
-  return returned && *returned;
-}
-
-bool KernelLines::anyEjected(const std::string& cluster) const {
-  return countsEjected(maps_, ids_.clusterId(cluster));
-}
-
-void KernelLines::recount(const std::string& cluster) {
-  const std::uint32_t id = ids_.clusterId(cluster);
-  const std::int32_t surplus = ejectionSurplus(maps_, id, ids_.endpointsOf(cluster));
-  if (surplus == 0) return;
-  // Perhaps a program is between the line and the count; after a grace period it is not.
-  grace_.after([this, alive = std::weak_ptr<int>(alive_), cluster, id, surplus] {
-    if (alive.expired() || ids_.clusterId(cluster) != id) return;
-    const auto lost = correctEjections(maps_, id, ids_.endpointsOf(cluster), surplus);
-    if (lost != 0) logCorrected(cluster, lost);
-  });
-}
-
-void KernelLines::setMultiplier(const std::string& cluster, const SocketAddress& address,
-                                std::uint32_t multiplier) {
-  const std::uint32_t id = ids_.endpointId(cluster, address);
-  if (id != 0) writeMultiplier(maps_, id, multiplier);
-}
-
 Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapath& datapath,
-                                                         const EndpointIds& ids, GracePeriod& grace,
-                                                         const std::string& logPath,
-                                                         OnOverlay onOverlay) {
-  std::unique_ptr<OutlierLoop> made(
-      new OutlierLoop(loop, datapath, ids, grace, logPath, std::move(onOverlay)));
+                                                         const IdRegistry& ids, GracePeriod& grace,
+                                                         const std::string& logPath) {
+  std::unique_ptr<OutlierLoop> made(new OutlierLoop(loop, datapath, ids, grace, logPath));
   OutlierLoop* self = made.get();
   auto ring =
       EventRing::open(datapath.maps(), [self](const RingEvent& event) { self->onEvent(event); });
@@ -89,14 +33,13 @@ Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapa
   return made;
 }
 
-OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids,
-                         GracePeriod& grace, const std::string& logPath, OnOverlay onOverlay)
+OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& ids,
+                         GracePeriod& grace, const std::string& logPath)
     : loop_(loop),
       ids_(ids),
-      lines_(datapath, ids, grace),
+      states_(datapath, ids, grace),
       log_(clock_, logPath),
-      detector_(lines_, [this](const EjectionEvent& event) { log_.write(event); }),
-      onOverlay_(std::move(onOverlay)),
+      detector_(states_, [this](const EjectionEvent& event) { log_.write(event); }),
       told_(detector_.overlay()) {}
 
 OutlierLoop::~OutlierLoop() {
@@ -152,7 +95,7 @@ void OutlierLoop::onEvent(const RingEvent& event) {
 void OutlierLoop::settle() {
   if (detector_.overlay() != told_) {
     told_ = detector_.overlay();
-    onOverlay_(told_);
+    if (onOverlay_) onOverlay_(told_);
   }
   loop_.cancel(std::exchange(sweepTimer_, 0));
   const auto next = detector_.nextSweep();

@@ -7,49 +7,22 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/event_loop.h"
 #include "datapath/datapath.h"
-#include "datapath/endpoint_ids.h"
 #include "datapath/event_ring.h"
 #include "datapath/grace_period.h"
+#include "datapath/id_registry.h"
+#include "ejection/kernel_state_access.h"
 #include "health/ejection_log.h"
-#include "health/endpoint_lines.h"
 #include "health/outlier_detector.h"
 #include "lb/tables.h"
 #include "model/health_overlay.h"
 #include "model/snapshot.h"
 
 namespace sockmesh {
-
-// That a cluster's count of the ejected was put right, by this much.
-void logCorrected(const std::string& cluster, std::int32_t lost);
-
-// The kernel's lines, by cluster and address.
-class KernelLines final : public EndpointLines {
- public:
-  // All outlive this.
-  KernelLines(Datapath& datapath, const EndpointIds& ids, GracePeriod& grace)
-      : maps_(datapath.maps()), ejections_(datapath.ejections()), ids_(ids), grace_(grace) {}
-
-  std::optional<EndpointLine> read(const std::string& cluster,
-                                   const SocketAddress& address) const override;
-  Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
-                   std::uint32_t enforcingPercent) override;
-  bool takeBack(const std::string& cluster, const SocketAddress& address) override;
-  bool anyEjected(const std::string& cluster) const override;
-  void recount(const std::string& cluster) override;
-  void setMultiplier(const std::string& cluster, const SocketAddress& address,
-                     std::uint32_t multiplier) override;
-
- private:
-  KernelMaps& maps_;
-  EjectionControl ejections_;
-  const EndpointIds& ids_;
-  GracePeriod& grace_;
-  std::shared_ptr<int> alive_ = std::make_shared<int>();  // continuations hold it weakly
-};
 
 class OutlierLoop {
  public:
@@ -58,20 +31,22 @@ class OutlierLoop {
 
   // `loop`, `datapath`, `ids` and `grace` outlive this; `logPath` may be empty.
   static Result<std::unique_ptr<OutlierLoop>> create(EventLoop& loop, Datapath& datapath,
-                                                     const EndpointIds& ids, GracePeriod& grace,
-                                                     const std::string& logPath,
-                                                     OnOverlay onOverlay);
+                                                     const IdRegistry& ids, GracePeriod& grace,
+                                                     const std::string& logPath);
   ~OutlierLoop();
   OutlierLoop(const OutlierLoop&) = delete;
   OutlierLoop& operator=(const OutlierLoop&) = delete;
+
+  // Whoever compiles: called with each new overlay from now on.
+  void onOverlay(OnOverlay call) { onOverlay_ = std::move(call); }
 
   // After each pass over the tables: the clusters that VIPs lead to now, as ids are known.
   void watch(const Snapshot& snapshot, const LbTables& tables);
   const Warnings& warnings() const { return detector_.warnings(); }
 
  private:
-  OutlierLoop(EventLoop& loop, Datapath& datapath, const EndpointIds& ids, GracePeriod& grace,
-              const std::string& logPath, OnOverlay onOverlay);
+  OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& ids, GracePeriod& grace,
+              const std::string& logPath);
   void onEvent(const RingEvent& event);
   void settle();
   void listen();
@@ -84,9 +59,9 @@ class OutlierLoop {
   };
 
   EventLoop& loop_;
-  const EndpointIds& ids_;
+  const IdRegistry& ids_;
   SystemClock clock_;
-  KernelLines lines_;
+  KernelStateAccess states_;
   EjectionLog log_;
   OutlierDetector detector_;
   OnOverlay onOverlay_;

@@ -1,4 +1,4 @@
-#include "xds/backoff.h"
+#include "base/backoff.h"
 
 #include <algorithm>
 
@@ -7,9 +7,10 @@ namespace sockmesh {
 Nanos Backoff::next() {
   interval_ = interval_ == Nanos(0) ? base_ : std::min(interval_ * 2, max_);
   interval_ = std::min(interval_, max_);
+  if (!random_) return interval_;
   std::uniform_int_distribution<Nanos::rep> uniform(0,
                                                     std::max<Nanos::rep>(interval_.count(), 1) - 1);
-  return Nanos(uniform(random_));
+  return Nanos(uniform(*random_));
 }
 
 }  // namespace sockmesh

@@ -1,4 +1,4 @@
-#include "xds/backoff.h"
+#include "base/backoff.h"
 
 #include <gtest/gtest.h>
 
@@ -42,6 +42,15 @@ TEST(Backoff, AResetStartsOver) {
   for (int i = 0; i < 10; ++i) (void)backoff.next();
   backoff.reset();
   EXPECT_LT(backoff.next(), milliseconds(500));
+}
+
+TEST(Backoff, WithoutASeedDelaysAreTheIntervals) {
+  Backoff backoff(milliseconds(1000), milliseconds(30'000));
+  for (const int expected : {1000, 2000, 4000, 8000, 16'000, 30'000, 30'000}) {
+    EXPECT_EQ(backoff.next(), milliseconds(expected));
+  }
+  backoff.reset();
+  EXPECT_EQ(backoff.next(), milliseconds(1000));
 }
 
 }  // namespace

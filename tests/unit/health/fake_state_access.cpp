@@ -1,4 +1,4 @@
-#include "unit/health/fake_lines.h"
+#include "unit/health/fake_state_access.h"
 
 #include <algorithm>
 
@@ -27,7 +27,7 @@ std::uint32_t ejectionLimit(const OutlierDetection& settings, std::size_t n) {
   return settings.alwaysEjectOneHost ? std::max(limit, 1U) : limit;
 }
 
-void FakeLines::configure(const Cluster& cluster, const LoadAssignment& assignment) {
+void FakeStateAccess::configure(const Cluster& cluster, const LoadAssignment& assignment) {
   auto& lines = clusters_[cluster.name];
   std::map<SocketAddress, Line> endpoints;
   for (const auto& locality : assignment.localities)
@@ -61,8 +61,8 @@ void FakeLines::configure(const Cluster& cluster, const LoadAssignment& assignme
       ruleOf(settings.consecutive5xx, settings.enforcingConsecutive5xx, Detector::kConsecutive5xx);
 }
 
-void FakeLines::outcome(const std::string& cluster, const SocketAddress& address,
-                        std::uint64_t netns, bool success, const OnHint& onHint) {
+void FakeStateAccess::outcome(const std::string& cluster, const SocketAddress& address,
+                              std::uint64_t netns, bool success, const OnHint& onHint) {
   auto& lines = clusters_.at(cluster);
   Line& line = lines.endpoints.at(address);
   if (sm_outlier_uneject_due(&line.state, now()) &&
@@ -86,8 +86,8 @@ void FakeLines::outcome(const std::string& cluster, const SocketAddress& address
   }
 }
 
-Detection FakeLines::detect(ClusterLines& cluster, Line& line, std::uint32_t detector,
-                            std::uint32_t enforcingPercent) {
+Detection FakeStateAccess::detect(ClusterLines& cluster, Line& line, std::uint32_t detector,
+                                  std::uint32_t enforcingPercent) {
   const auto dice = static_cast<std::uint32_t>(random_());
   const auto chance = static_cast<std::uint32_t>(random_());
   switch (sm_outlier_detect(&line.state, &cluster.state, &cluster.stats, detector, enforcingPercent,
@@ -104,23 +104,23 @@ Detection FakeLines::detect(ClusterLines& cluster, Line& line, std::uint32_t det
   return Detection::kNone;
 }
 
-Line& FakeLines::line(const std::string& cluster, const SocketAddress& address) {
+Line& FakeStateAccess::line(const std::string& cluster, const SocketAddress& address) {
   return clusters_.at(cluster).endpoints.at(address);
 }
 
-bool FakeLines::ejected(const std::string& cluster, const SocketAddress& address) {
+bool FakeStateAccess::ejected(const std::string& cluster, const SocketAddress& address) {
   return line(cluster, address).state.ejected_until_ns != 0;
 }
 
-std::optional<EndpointLine> FakeLines::read(const std::string& cluster,
-                                            const SocketAddress& address) const {
+std::optional<EndpointState> FakeStateAccess::read(const std::string& cluster,
+                                                   const SocketAddress& address) const {
   ++reads_;
   const auto lines = clusters_.find(cluster);
   if (lines == clusters_.end()) return std::nullopt;
   const auto found = lines->second.endpoints.find(address);
   if (found == lines->second.endpoints.end()) return std::nullopt;
   const auto& [state, successes, failures, disputed] = found->second;
-  EndpointLine line;
+  EndpointState line;
   line.ejected = state.ejected_until_ns != 0;
   line.ejectedUntil = nanos(state.ejected_until_ns);
   line.ejectedAt = nanos(state.ejected_at_ns);
@@ -133,23 +133,23 @@ std::optional<EndpointLine> FakeLines::read(const std::string& cluster,
   return line;
 }
 
-Detection FakeLines::detect(const std::string& cluster, const SocketAddress& address,
-                            Detector detector, std::uint32_t enforcingPercent) {
+Detection FakeStateAccess::detect(const std::string& cluster, const SocketAddress& address,
+                                  Detector detector, std::uint32_t enforcingPercent) {
   return detect(clusters_.at(cluster), line(cluster, address), static_cast<std::uint32_t>(detector),
                 enforcingPercent);
 }
 
-bool FakeLines::takeBack(const std::string& cluster, const SocketAddress& address) {
+bool FakeStateAccess::takeBack(const std::string& cluster, const SocketAddress& address) {
   auto& lines = clusters_.at(cluster);
   return sm_outlier_uneject(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
 }
 
-bool FakeLines::anyEjected(const std::string& cluster) const {
+bool FakeStateAccess::anyEjected(const std::string& cluster) const {
   const auto lines = clusters_.find(cluster);
   return lines != clusters_.end() && lines->second.state.ejected != 0;
 }
 
-void FakeLines::recount(const std::string& cluster) {
+void FakeStateAccess::recount(const std::string& cluster) {
   auto& lines = clusters_.at(cluster);
   lines.state.ejected = 0;
   for (const auto& [address, line] : lines.endpoints) {
@@ -157,8 +157,8 @@ void FakeLines::recount(const std::string& cluster) {
   }
 }
 
-void FakeLines::setMultiplier(const std::string& cluster, const SocketAddress& address,
-                              std::uint32_t multiplier) {
+void FakeStateAccess::setMultiplier(const std::string& cluster, const SocketAddress& address,
+                                    std::uint32_t multiplier) {
   line(cluster, address).state.multiplier = multiplier;
 }
 

@@ -1,11 +1,11 @@
-#include "datapath/live_state.h"
+#include "inspect/live_state.h"
 
 #include <algorithm>
 #include <atomic>
 
 #include "base/clock.h"
-#include "datapath/map_usage.h"
 #include "datapath/pin_path.h"
+#include "inspect/map_usage.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
 

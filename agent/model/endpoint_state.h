@@ -9,7 +9,7 @@
 namespace sockmesh {
 
 // Times are CLOCK_MONOTONIC; 0: never.
-struct EndpointLine {
+struct EndpointState {
   bool ejected = false;
   Nanos ejectedUntil{0};  // while ejected; not before this does it return
   Nanos ejectedAt{0};     // the last ejection

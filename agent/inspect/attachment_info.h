@@ -30,10 +30,6 @@ struct Attachment {
   std::vector<ProgramInfo> order;
 };
 
-// The programs that a whole installation has, in the order of attaching: outcomes before connects,
-// so that no record goes unseen; they are detached in the opposite order.
-const std::vector<std::string>& programNames();
-
 // One for each of programNames(), whether pinned or not. An error only where the folder of links
 // cannot be read at all.
 Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot);

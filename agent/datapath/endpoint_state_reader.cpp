@@ -1,4 +1,4 @@
-#include "datapath/outlier_lines.h"
+#include "datapath/endpoint_state_reader.h"
 
 #include <atomic>
 
@@ -24,22 +24,22 @@ std::uint64_t speakingFailures(const sm_endpoint_stats& stats) {
 
 }  // namespace
 
-std::optional<EndpointLine> readEndpointLine(const KernelMaps& maps, std::uint32_t endpointId) {
+std::optional<EndpointState> readEndpointState(const KernelMaps& maps, std::uint32_t endpointId) {
   sm_endpoint_state* state = maps.endpointState.at(endpointId);
   if (state == nullptr) return std::nullopt;
-  EndpointLine line;
+  EndpointState out;
   const __u64 until = load(state->ejected_until_ns);
-  line.ejected = until != 0;
-  line.ejectedUntil = Nanos(until);
-  line.ejectedAt = Nanos(load(state->ejected_at_ns));
-  line.returnedAt = Nanos(load(state->unejected_at_ns));
-  line.ejections = load(state->ejections);
-  line.multiplier = load(state->multiplier);
-  line.detector = static_cast<Detector>(load(state->detector));
+  out.ejected = until != 0;
+  out.ejectedUntil = Nanos(until);
+  out.ejectedAt = Nanos(load(state->ejected_at_ns));
+  out.returnedAt = Nanos(load(state->unejected_at_ns));
+  out.ejections = load(state->ejections);
+  out.multiplier = load(state->multiplier);
+  out.detector = static_cast<Detector>(load(state->detector));
   const sm_endpoint_stats stats = sumEndpointStats(maps, endpointId);
-  line.successes = stats.established;
-  line.failures = speakingFailures(stats);
-  return line;
+  out.successes = stats.established;
+  out.failures = speakingFailures(stats);
+  return out;
 }
 
 void writeMultiplier(KernelMaps& maps, std::uint32_t endpointId, std::uint32_t multiplier) {
@@ -48,12 +48,12 @@ void writeMultiplier(KernelMaps& maps, std::uint32_t endpointId, std::uint32_t m
   std::atomic_ref<__u32>(state->multiplier).store(multiplier, std::memory_order_release);
 }
 
-HealthOverlay readOverlay(const KernelMaps& maps, const KernelImage& image) {
+HealthOverlay readEjections(const KernelMaps& maps, const KernelImage& image) {
   HealthOverlay overlay;
   for (const auto& [id, endpoint] : image.endpoints) {
-    const auto line = readEndpointLine(maps, id);
-    if (!line || !line->ejected) continue;
-    overlay.byCluster[endpoint.cluster][endpoint.endpoint.address] = {true, line->ejectedUntil};
+    const auto out = readEndpointState(maps, id);
+    if (!out || !out->ejected) continue;
+    overlay.byCluster[endpoint.cluster][endpoint.endpoint.address] = {true};
   }
   return overlay;
 }

@@ -9,17 +9,17 @@
 
 #include "model/address.h"
 #include "model/ejection.h"
-#include "model/endpoint_line.h"
+#include "model/endpoint_state.h"
 
 namespace sockmesh {
 
-class EndpointLines {
+class EndpointStateAccess {
  public:
-  virtual ~EndpointLines() = default;
+  virtual ~EndpointStateAccess() = default;
 
   // Nothing where the endpoint has no line (yet, or any more).
-  virtual std::optional<EndpointLine> read(const std::string& cluster,
-                                           const SocketAddress& address) const = 0;
+  virtual std::optional<EndpointState> read(const std::string& cluster,
+                                            const SocketAddress& address) const = 0;
   // A detector fired: Envoy's common ejection step (limit, dice, length), in the kernel.
   virtual Detection detect(const std::string& cluster, const SocketAddress& address,
                            Detector detector, std::uint32_t enforcingPercent) = 0;

@@ -1,4 +1,4 @@
-#include "datapath/connection_records.h"
+#include "inspect/connection_records.h"
 
 #include <atomic>
 #include <set>

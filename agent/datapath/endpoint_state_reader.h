@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "datapath/kernel_maps.h"
-#include "model/endpoint_line.h"
+#include "model/endpoint_state.h"
 #include "model/health_overlay.h"
 
 namespace sockmesh {
@@ -14,10 +14,10 @@ namespace sockmesh {
 struct KernelImage;
 
 // Nothing where the id has no page.
-std::optional<EndpointLine> readEndpointLine(const KernelMaps& maps, std::uint32_t endpointId);
+std::optional<EndpointState> readEndpointState(const KernelMaps& maps, std::uint32_t endpointId);
 void writeMultiplier(KernelMaps& maps, std::uint32_t endpointId, std::uint32_t multiplier);
 
 // What is ejected in a kernel that an earlier agent left.
-HealthOverlay readOverlay(const KernelMaps& maps, const KernelImage& image);
+HealthOverlay readEjections(const KernelMaps& maps, const KernelImage& image);
 
 }  // namespace sockmesh
