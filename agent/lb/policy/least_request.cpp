@@ -22,7 +22,7 @@ bool allEqual(const std::vector<double>& weights) {
                      [&](double weight) { return weight == weights.front(); });
 }
 
-// Draws by w^(1 / (1 + bias)); see bpf/least_request.h.
+// Draws by w^(1 / (1 + bias)); see bpf/policy/least_request.h.
 CellTable leastRequestTable(std::vector<double> weights, double bias) {
   const double heaviest = *std::max_element(weights.begin(), weights.end());
   for (double& weight : weights) weight = std::pow(weight / heaviest, 1 / (1 + bias));
