@@ -23,24 +23,6 @@ const char* discoveryName(DiscoveryType type) {
   return "unknown";
 }
 
-const char* policyName(LbPolicy policy) {
-  switch (policy) {
-    case LbPolicy::kRoundRobin:
-      return "ROUND_ROBIN";
-    case LbPolicy::kLeastRequest:
-      return "LEAST_REQUEST";
-    case LbPolicy::kRandom:
-      return "RANDOM";
-    case LbPolicy::kRingHash:
-      return "RING_HASH";
-    case LbPolicy::kMaglev:
-      return "MAGLEV";
-    case LbPolicy::kClusterProvided:
-      return "CLUSTER_PROVIDED";
-  }
-  return "unknown";
-}
-
 const char* leaveAloneName(LeaveAloneReason reason) {
   switch (reason) {
     case LeaveAloneReason::kNone:

@@ -1,8 +1,10 @@
 #include "base/log.h"
 
+#include <fmt/ranges.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "base/printable.h"
@@ -44,12 +46,20 @@ Result<spdlog::level::level_enum> parseLevel(const std::string& level) {
   if (level == "error") return spdlog::level::err;
   const auto parsed = spdlog::level::from_str(level);
   if (parsed == spdlog::level::off && level != "off") {
-    return Error("\"" + level + "\" is not a log level (trace, debug, info, warn, error, off)");
+    return Error("\"" + level + "\" is not a log level (" + logLevels() + ")");
   }
   return parsed;
 }
 
 }  // namespace
+
+bool isLogLevel(const std::string& level) {
+  return std::ranges::find(kLogLevels, level) != kLogLevels.end();
+}
+
+std::string logLevels() {
+  return fmt::format("{}", fmt::join(kLogLevels, ", "));
+}
 
 Status configureLogging(const std::string& level, bool json) {
   const auto parsed = parseLevel(level);

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <spdlog/spdlog.h>
 
@@ -12,7 +13,13 @@
 
 namespace sockmesh {
 
-// Call once, before threads start. `level` is trace|debug|info|warn|error|off.
+inline const std::vector<std::string> kLogLevels = {"trace", "debug", "info",
+                                                    "warn",  "error", "off"};
+bool isLogLevel(const std::string& level);
+// All of them, with commas.
+std::string logLevels();
+
+// Call once, before threads start. `level` is one of kLogLevels.
 Status configureLogging(const std::string& level, bool json);
 
 // Sets one scope's level, or all of them where `scope` is empty. Any thread.

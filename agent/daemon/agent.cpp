@@ -12,8 +12,8 @@
 #include "daemon/reservation_stats.h"
 #include "daemon/unknowns.h"
 #include "datapath/ejection_count.h"
-#include "datapath/live_state.h"
-#include "datapath/outlier_lines.h"
+#include "datapath/endpoint_state_reader.h"
+#include "inspect/live_state.h"
 #include "stats/agent_collector.h"
 #include "stats/datapath_collector.h"
 #include "stats/process_collector.h"
@@ -32,7 +32,10 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   agent->loop_ = std::move(loop).value();
   if (auto ok = agent->watchSignals(); !ok) return ok.error();
   if (auto ok = agent->startAdmin(); !ok) return ok.error();
-  if (auto ok = agent->startDatapath(); !ok) return ok.error();
+  if (auto ok = agent->openDatapath(); !ok) return ok.error();
+  if (auto ok = agent->buildControlLoop(); !ok) return ok.error();
+  agent->connectControlLoop();
+  if (auto ok = agent->adoptRunningDatapath(); !ok) return ok.error();
   agent->startControlPlane();
   return agent;
 }
@@ -74,46 +77,56 @@ Status Agent::startAdmin() {
   return {};
 }
 
-Status Agent::startDatapath() {
+Status Agent::openDatapath() {
   auto datapath = Datapath::open(config_.datapath);
   if (!datapath) return datapath.error();
   datapath_ = std::move(datapath).value();
   if (auto ok = datapath_->registerAgent(); !ok) return ok.error();
   introduce();
+  return {};
+}
 
+Status Agent::buildControlLoop() {
   auto grace = BackgroundGracePeriod::create(
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
   if (!grace) return grace.error();
   grace_ = std::move(grace).value();
   kernel_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
-  reconciler_ = std::make_unique<Reconciler>(
-      *loop_, *kernel_, *grace_, datapath_->maps().maxServices,
-      CompilerOptions{config_.locality(), config_.localCluster, config_.affinity,
-                      config_.weightedRandom},
-      [this](const WriterStats& stats, const std::vector<LeftAlone>& conflicts) {
-        stats_.writer = stats;
-        state_.conflicts.store(std::make_shared<const std::vector<LeftAlone>>(conflicts));
-        publishStats();
-      },
-      [this](const Snapshot& snapshot, const LbTables& tables) {
-        outliers_->watch(snapshot, tables);
-        if (stats_.outlierWarnings == outliers_->warnings()) return;
-        stats_.outlierWarnings = outliers_->warnings();
-        publishStats();
-      });
-  auto outliers = OutlierLoop::create(*loop_, *datapath_, reconciler_->writer().ids(), *grace_,
-                                      config_.ejectionLogPath,
-                                      [this](std::shared_ptr<const HealthOverlay> overlay) {
-                                        reconciler_->setOverlay(std::move(overlay));
-                                      });
+  reconciler_ =
+      std::make_unique<Reconciler>(*loop_, *kernel_, ids_, *grace_, datapath_->maps().maxServices,
+                                   CompilerOptions{.nodeLocality = config_.locality(),
+                                                   .localCluster = config_.localCluster,
+                                                   .affinity = config_.affinity,
+                                                   .weightedRandom = config_.weightedRandom});
+  auto outliers = OutlierLoop::create(*loop_, *datapath_, ids_, *grace_, config_.ejectionLogPath);
   if (!outliers) return outliers.error();
   outliers_ = std::move(outliers).value();
   sweep_ =
       std::make_unique<ConnectionSweep>(*loop_, *datapath_, *grace_, config_.datapath.bpffsRoot);
-  return datapath_->adopted() ? adopt() : Status();
+  return {};
 }
 
-Status Agent::adopt() {
+// Tables go to the detector, and what it ejects comes back into the tables.
+void Agent::connectControlLoop() {
+  outliers_->onOverlay([this](std::shared_ptr<const HealthOverlay> overlay) {
+    reconciler_->setOverlay(std::move(overlay));
+  });
+  reconciler_->onTables([this](const Snapshot& snapshot, const LbTables& tables) {
+    outliers_->watch(snapshot, tables);
+    if (stats_.outlierWarnings == outliers_->warnings()) return;
+    stats_.outlierWarnings = outliers_->warnings();
+    publishStats();
+  });
+  reconciler_->onPass([this](const WriterStats& stats, const std::vector<LeftAlone>& conflicts) {
+    stats_.writer = stats;
+    state_.conflicts.store(std::make_shared<const std::vector<LeftAlone>>(conflicts));
+    publishStats();
+  });
+}
+
+// Takes over what an earlier agent left.
+Status Agent::adoptRunningDatapath() {
+  if (!datapath_->adopted()) return {};
   // What the agent before us replaced last may still be read.
   auto wait = BlockingGracePeriod::create();
   if (!wait) return wait.error();
@@ -121,13 +134,12 @@ Status Agent::adopt() {
   auto image = KernelImage::read(datapath_->maps());
   if (!image) return image.error();
   reconciler_->adopt(*image);
-  for (const auto& [cluster, lost] :
-       recountEjections(datapath_->maps(), reconciler_->writer().ids(), **wait)) {
+  for (const auto& [cluster, lost] : recountEjections(datapath_->maps(), ids_, **wait)) {
     logCorrected(cluster, lost);
   }
   // Before the first tables: what is ejected stays out of them.
   reconciler_->setOverlay(
-      std::make_shared<const HealthOverlay>(readOverlay(datapath_->maps(), *image)));
+      std::make_shared<const HealthOverlay>(readEjections(datapath_->maps(), *image)));
   return {};
 }
 
@@ -190,7 +202,7 @@ void Agent::publishStats() {
 // Ready: the programs are attached, and hold either the first snapshot or adopted services.
 void Agent::publishReadiness() {
   auto readiness = std::make_shared<Readiness>();
-  const bool serving = reconciler_ && reconciler_->serving();
+  const bool serving = reconciler_->serving();
   for (const AttachmentStats& one : stats_.attachments) {
     if (!one.attached) {
       readiness->reasons.push_back(one.program + " is not attached: " + one.problem);

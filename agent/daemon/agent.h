@@ -11,11 +11,12 @@
 #include "base/event_loop.h"
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
-#include "daemon/outlier_loop.h"
 #include "daemon/reconciler.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
+#include "datapath/id_registry.h"
 #include "datapath/kernel_store.h"
+#include "ejection/outlier_loop.h"
 #include "xds/ads_client.h"
 #include "xds/resource_store.h"
 
@@ -35,10 +36,11 @@ class Agent {
   explicit Agent(const Config& config) : config_(config) {}
   Status watchSignals();
   Status startAdmin();
-  Status startDatapath();
+  Status openDatapath();
+  Status buildControlLoop();
+  void connectControlLoop();
   void introduce() const;
-  // Takes over what an earlier agent left.
-  Status adopt();
+  Status adoptRunningDatapath();
   void startControlPlane();
   void watchDatapath();
   void publishReadiness();
@@ -52,6 +54,7 @@ class Agent {
   std::unique_ptr<Datapath> datapath_;
   std::unique_ptr<GracePeriod> grace_;
   std::unique_ptr<KernelStore> kernel_;
+  IdRegistry ids_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;

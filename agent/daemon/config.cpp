@@ -8,7 +8,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/defaults.h"
 #include "base/host_port.h"
+#include "base/log.h"
 #include "base/suggestion.h"
 #include "protojson/foreign_document.h"
 #include "protojson/yaml_json.h"
@@ -17,11 +19,9 @@
 namespace sockmesh {
 namespace {
 
-constexpr const char* kDefaultAdminAddress = "127.0.0.1:15077";
 // Kubernetes' own default and limit of clientIP.timeoutSeconds.
 constexpr std::uint32_t kDefaultAffinitySeconds = 10800;
 constexpr std::int64_t kLongestAffinitySeconds = 86400;
-const std::vector<std::string> kLogLevels = {"trace", "debug", "info", "warn", "error", "off"};
 
 // What to do where the file is of another kind; "" where that is not known.
 std::string adviceOn(const std::string& text) {
@@ -40,9 +40,12 @@ std::string adviceOn(const std::string& text) {
       return is + ": those come from a control plane, and sockmesh-xds serves a folder of them";
     case Kind::kIstio:
       return is + ": it goes to the Kubernetes API, and istiod tells the agent";
-    default:
-      return is + ", not a configuration of sockmeshd";
+    case Kind::kConfigDump:
+    case Kind::kKubernetes:
+    case Kind::kAgentConfig:
+      break;
   }
+  return is + ", not a configuration of sockmeshd";
 }
 
 Result<sockmesh::config::v1::AgentConfig> readFile(const std::string& path) {
@@ -170,10 +173,9 @@ Result<Config> loadConfig(const Flags& flags) {
   }
   config.logJson = proto.logging().json();
   if (!proto.logging().level().empty()) config.logLevel = proto.logging().level();
-  if (std::find(kLogLevels.begin(), kLogLevels.end(), config.logLevel) == kLogLevels.end()) {
+  if (!isLogLevel(config.logLevel)) {
     const FieldErrors::Scope scope(errors, "logging");
-    errors.add("level", "\"" + config.logLevel +
-                            "\" is not one of trace, debug, info, warn, error, off" +
+    errors.add("level", "\"" + config.logLevel + "\" is not one of " + logLevels() +
                             didYouMean(config.logLevel, kLogLevels));
   }
   config.localCluster = proto.load_balancing().local_cluster();

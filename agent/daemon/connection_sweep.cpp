@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "datapath/attachment_info.h"
+#include "inspect/attachment_info.h"
 
 namespace sockmesh {
 namespace {

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/usage_problem.h"
@@ -13,11 +14,6 @@
 
 namespace sockmesh {
 namespace {
-
-// BSD's sysexits, as istioctl has them.
-constexpr int kExitFailure = 1;
-constexpr int kExitUsage = 64;
-constexpr int kExitBadData = 65;
 
 // Signals are read from a descriptor by the control thread; blocked before any thread starts.
 void blockSignals() {

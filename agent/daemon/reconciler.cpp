@@ -19,16 +19,13 @@ double seconds(Nanos nanos) {
 
 }  // namespace
 
-Reconciler::Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace,
-                       std::uint32_t maxServices, CompilerOptions options, OnPass onPass,
-                       OnTables onTables)
+Reconciler::Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, GracePeriod& grace,
+                       std::uint32_t maxServices, CompilerOptions options)
     : loop_(loop),
       store_(store),
-      writer_(store_, grace, maxServices),
+      writer_(store_, ids, grace, maxServices),
       compiler_(std::move(options)),
-      onPass_(std::move(onPass)),
-      onTables_(std::move(onTables)),
-      retryDelay_(kFirstRetry),
+      retryDelay_(kFirstRetry, kLastRetry),
       self_(std::make_shared<Reconciler*>(this)) {
   keepTime();
 }
@@ -108,38 +105,49 @@ bool Reconciler::hasRoom(const LbTables& tables) {
   return false;
 }
 
-void Reconciler::write(const std::shared_ptr<const LbTables>& tables, Nanos now) {
+void Reconciler::write(const std::shared_ptr<const LbTables>& tables, Nanos began) {
   conflicts_ = tables->conflicts;
-  const WriteReport report = writer_.apply(tables, unknowns_);
-  noteHeld(report.held);
+  const WriteReport written = writer_.apply(tables, unknowns_);
+  noteHeld(written.held);
   const Nanos done = clock_.monotonic();
+  report(written, began, done);
+  scheduleNext(!written.errors.empty(), done);
+  publish();
+  if (onTables_) onTables_(*snapshot_, *written.tables);
+}
+
+void Reconciler::report(const WriteReport& report, Nanos began, Nanos done) {
   if (report.writes > 0) {
     logger("datapath")
         ->info("{} services added, {} changed, {} removed; {} writes in {:.1f} ms",
                report.servicesAdded, report.servicesChanged, report.servicesRemoved, report.writes,
-               seconds(done - now) * 1000);
+               seconds(done - began) * 1000);
     stats_.lastWriteAt = clock_.wall();
   }
-  loop_.cancel(std::exchange(retryTimer_, 0));
   stats_.pending = report.errors;
   // One service that does not fit does not make the others unserved.
   serving_ = serving_ || report.errors.empty() || writer_.services() > 0;
-  if (report.errors.empty()) {
-    retryDelay_ = kFirstRetry;
-    if (changedAt_) stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, {})));
-  } else {
+  if (report.errors.empty() && changedAt_) {
+    stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, {})));
+  }
+}
+
+// The next pass that no change asks for: after a failed write, or when time changes the tables.
+void Reconciler::scheduleNext(bool failed, Nanos now) {
+  loop_.cancel(std::exchange(retryTimer_, 0));
+  if (failed) {
+    const Nanos delay = retryDelay_.next();
     logger("datapath")
         ->error("not in the kernel: {} of the changes, next try in {} s; the first: {}",
-                report.errors.size(), seconds(retryDelay_), report.errors.front());
-    retryTimer_ = loop_.after(retryDelay_, [this] { pass(); });
-    retryDelay_ = std::min(retryDelay_ * 2, kLastRetry);
+                stats_.pending.size(), seconds(delay), stats_.pending.front());
+    retryTimer_ = loop_.after(delay, [this] { pass(); });
+  } else {
+    retryDelay_.reset();
   }
   loop_.cancel(std::exchange(timeTimer_, 0));
   if (const auto next = compiler_.nextChange()) {
-    timeTimer_ = loop_.after(std::max(*next - done, Nanos(0)), [this] { pass(); });
+    timeTimer_ = loop_.after(std::max(*next - now, Nanos(0)), [this] { pass(); });
   }
-  publish();
-  onTables_(*snapshot_, *report.tables);
 }
 
 void Reconciler::noteHeld(const std::vector<HeldService>& held) {
@@ -162,7 +170,7 @@ void Reconciler::noteHeld(const std::vector<HeldService>& held) {
 void Reconciler::publish() {
   stats_.writes = store_.writes();
   stats_.errors = store_.errors();
-  onPass_(stats_, conflicts_);
+  if (onPass_) onPass_(stats_, conflicts_);
 }
 
 }  // namespace sockmesh

@@ -6,7 +6,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/event_loop.h"
 #include "datapath/counting_store.h"
@@ -26,12 +29,16 @@ class Reconciler {
   // After each pass: the tables that are in force, and the snapshot that they come from.
   using OnTables = std::function<void(const Snapshot& snapshot, const LbTables& tables)>;
 
-  // `loop` and `store` outlive the reconciler.
-  Reconciler(EventLoop& loop, TableStore& store, GracePeriod& grace, std::uint32_t maxServices,
-             CompilerOptions options, OnPass onPass, OnTables onTables);
+  // `loop`, `store`, `ids` and `grace` outlive the reconciler, which alone changes `ids`.
+  Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, GracePeriod& grace,
+             std::uint32_t maxServices, CompilerOptions options);
   ~Reconciler();
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
+
+  // Who is told from now on; one of each.
+  void onPass(OnPass call) { onPass_ = std::move(call); }
+  void onTables(OnTables call) { onTables_ = std::move(call); }
 
   // Takes over what an earlier agent left; before anything else, a grace period after its end.
   void adopt(const KernelImage& image);
@@ -43,13 +50,14 @@ class Reconciler {
 
   // A first complete snapshot is in the kernel, as far as it fits, or maps were adopted.
   bool serving() const { return serving_; }
-  const MapWriter& writer() const { return writer_; }
 
  private:
   void schedule();
   void pass();
   bool hasRoom(const LbTables& tables);
   void write(const std::shared_ptr<const LbTables>& tables, Nanos began);
+  void report(const WriteReport& report, Nanos began, Nanos done);
+  void scheduleNext(bool failed, Nanos now);
   void noteHeld(const std::vector<HeldService>& held);
   void publish();
   void keepTime();
@@ -67,7 +75,7 @@ class Reconciler {
   std::vector<LeftAlone> conflicts_;
   WriterStats stats_;
   std::optional<Nanos> changedAt_;  // the oldest change that is not in the kernel yet
-  Nanos retryDelay_;
+  Backoff retryDelay_;
   bool scheduled_ = false;
   enum class Room : std::uint8_t { kUnknown, kInTheMaking, kMade };
   Room room_ = Room::kUnknown;  // for the pass that is under way

@@ -21,22 +21,6 @@ sm_frontend6_key encodeFrontend6(const VipKey& key);
 VipKey decodeFrontend(const sm_frontend4_key& key);
 VipKey decodeFrontend(const sm_frontend6_key& key);
 
-// What decides how many cells a group's table has.
-struct TableShape {
-  std::uint32_t policy = 0;
-  std::uint32_t flags = 0;
-  std::uint32_t size = 0;
-  std::uint32_t ringShift = 0;
-  std::uint32_t balancePercent = 0;
-  std::uint32_t hosts = 0;
-};
-TableShape shapeOf(const sm_group& group);
-TableShape shapeOf(const LbGroup& group);  // one that has a table
-
-// Cells that such a table occupies: what sm_group::table_cell points at, including a ring's bucket
-// words and the weights of bounded load.
-std::uint32_t tableCellCount(const TableShape& shape);
-
 sm_consecutive_rule encodeConsecutiveRule(const ConsecutiveRule& rule);
 EjectionRules decodeEjectionRules(const sm_cluster_state& state);
 

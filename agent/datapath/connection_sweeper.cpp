@@ -10,7 +10,7 @@ namespace sockmesh {
 namespace {
 
 // In one turn: a fraction of a millisecond where few records are in use.
-constexpr std::uint32_t kTurnBuckets = 4 * SM_SWEEP_BUCKETS;
+constexpr std::uint32_t kTurnSets = 4 * SM_SWEEP_SETS;
 constexpr std::uint32_t kTurnCookies = 1024;
 
 template <typename Request>
@@ -24,30 +24,30 @@ Status runProgram(int program, Request& request) {
 
 Result<ConnectionSweeper::Turn> ConnectionSweeper::turn() {
   Turn turn;
-  const bool inBuckets = bucket_ < maps_.connTags.size();
-  const Status swept = inBuckets ? sweepBuckets(turn) : sweepOverflow(turn);
+  const bool inSets = set_ < maps_.connTags.size();
+  const Status swept = inSets ? sweepSets(turn) : sweepOverflow(turn);
   if (!swept || turn.last) begin();
   if (!swept) return swept.error();
   return turn;
 }
 
 void ConnectionSweeper::begin() {
-  bucket_ = 0;
+  set_ = 0;
   overflowCursor_.reset();
 }
 
-Status ConnectionSweeper::sweepBuckets(Turn& turn) {
-  const auto buckets = static_cast<std::uint32_t>(maps_.connTags.size());
-  const std::uint32_t end = std::min(buckets, bucket_ + kTurnBuckets);
-  while (bucket_ < end) {
-    const std::uint32_t count = std::min<std::uint32_t>(SM_SWEEP_BUCKETS, end - bucket_);
-    sm_sweep_buckets request{.first = bucket_, .count = count, .gone = 0, .ended = 0};
-    if (auto ran = runProgram(bucketsProgram_, request); !ran) return ran;
+Status ConnectionSweeper::sweepSets(Turn& turn) {
+  const auto sets = static_cast<std::uint32_t>(maps_.connTags.size());
+  const std::uint32_t end = std::min(sets, set_ + kTurnSets);
+  while (set_ < end) {
+    const std::uint32_t count = std::min<std::uint32_t>(SM_SWEEP_SETS, end - set_);
+    sm_sweep_sets request{.first = set_, .count = count, .gone = 0, .ended = 0};
+    if (auto ran = runProgram(setsProgram_, request); !ran) return ran;
     turn.gone += request.gone;
     turn.ended += request.ended;
-    bucket_ += count;
+    set_ += count;
   }
-  turn.last = bucket_ == buckets && maps_.globals[0].conn_overflow_live == 0;
+  turn.last = set_ == sets && maps_.globals[0].conn_overflow_live == 0;
   return {};
 }
 

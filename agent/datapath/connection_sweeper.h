@@ -1,5 +1,5 @@
-// Ends the connection records whose sockets are gone without a word (bpf/sweep.bpf.c), some at a
-// time. Control thread.
+// Ends the connection records whose sockets are gone without a word (bpf/hooks/sweep.bpf.c), some
+// at a time. Control thread.
 #pragma once
 
 #include <cstdint>
@@ -19,24 +19,24 @@ class ConnectionSweeper {
     std::uint32_t ended = 0;  // those that an earlier pass saw, ended now
   };
 
-  // Descriptors of the loaded programs sm_sweep_buckets and sm_sweep_overflow; they and `maps`
+  // Descriptors of the loaded programs sm_sweep_sets and sm_sweep_overflow; they and `maps`
   // outlive this.
-  ConnectionSweeper(const KernelMaps& maps, int bucketsProgram, int overflowProgram)
-      : maps_(maps), bucketsProgram_(bucketsProgram), overflowProgram_(overflowProgram) {}
+  ConnectionSweeper(const KernelMaps& maps, int setsProgram, int overflowProgram)
+      : maps_(maps), setsProgram_(setsProgram), overflowProgram_(overflowProgram) {}
 
   // Looks at the next few thousand records. Between two passes the caller waits a grace period. An
   // error is the kernel's (errno inside); the pass is then over, and the next turn begins another.
   Result<Turn> turn();
 
  private:
-  Status sweepBuckets(Turn& turn);
+  Status sweepSets(Turn& turn);
   Status sweepOverflow(Turn& turn);
   void begin();
 
   const KernelMaps& maps_;
-  int bucketsProgram_;
+  int setsProgram_;
   int overflowProgram_;
-  std::uint32_t bucket_ = 0;                     // the next one
+  std::uint32_t set_ = 0;                        // the next one
   std::optional<std::uint32_t> overflowCursor_;  // the kernel's; empty: at the beginning
 };
 

@@ -1,16 +1,34 @@
 #include "datapath/counting_store.h"
 
+#include <algorithm>
+#include <array>
+
 namespace sockmesh {
 
-CountingStore::ByMap CountingStore::zeros() {
-  // In the order of enum Map.
-  return {{"cells", 0},         {"groups", 0}, {"descriptors", 0}, {"endpoint_state", 0},
-          {"cluster_state", 0}, {"heads", 0},  {"frontends4", 0},  {"frontends6", 0},
-          {"endpoints", 0},     {"names", 0}};
+namespace {
+
+// The maps that a store writes, in the order in which they are shown.
+constexpr std::array kWritten = {MapId::cells,          MapId::groups,        MapId::descriptors,
+                                 MapId::endpoint_state, MapId::cluster_state, MapId::heads,
+                                 MapId::frontends4,     MapId::frontends6,    MapId::endpoints,
+                                 MapId::names};
+
+MapId frontendsOf(const VipKey& key) {
+  return key.vip.ip.isV4() ? MapId::frontends4 : MapId::frontends6;
 }
 
-Status CountingStore::count(Map map, Status status) {
-  ++(status.ok() ? writes_ : errors_)[map].second;
+}  // namespace
+
+CountingStore::ByMap CountingStore::zeros() {
+  ByMap counts;
+  for (const MapId map : kWritten) counts.emplace_back(mapName(map), 0);
+  return counts;
+}
+
+Status CountingStore::count(MapId map, Status status) {
+  const auto at = std::ranges::find(kWritten, map) - kWritten.begin();
+  ++(status.ok() ? writes_ : errors_)[static_cast<std::size_t>(at)].second;
+  total_ += status.ok() ? 1 : 0;
   return status;
 }
 
@@ -24,51 +42,51 @@ void CountingStore::prepare(const TableExtents& extents) {
   inner_.prepare(extents);
 }
 Status CountingStore::writeCells(std::uint32_t first, std::span<const sm_cell> cells) {
-  return count(kCells, inner_.writeCells(first, cells));
+  return count(MapId::cells, inner_.writeCells(first, cells));
 }
 Status CountingStore::writeGroups(std::uint32_t first, std::span<const sm_group> groups) {
-  return count(kGroups, inner_.writeGroups(first, groups));
+  return count(MapId::groups, inner_.writeGroups(first, groups));
 }
 Status CountingStore::writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) {
-  return count(kDescriptors, inner_.writeDescriptor(index, descriptor));
+  return count(MapId::descriptors, inner_.writeDescriptor(index, descriptor));
 }
 Status CountingStore::resetEndpoint(std::uint32_t id) {
-  return count(kEndpointState, inner_.resetEndpoint(id));
+  return count(MapId::endpoint_state, inner_.resetEndpoint(id));
 }
 Status CountingStore::resetCluster(std::uint32_t id) {
-  return count(kClusterState, inner_.resetCluster(id));
+  return count(MapId::cluster_state, inner_.resetCluster(id));
 }
 Result<bool> CountingStore::withdraw(std::uint32_t endpointId) {
   auto done = inner_.withdraw(endpointId);
   if (!done || *done) {
-    [[maybe_unused]] const Status counted = count(kEndpointState, done ? Status() : done.error());
+    [[maybe_unused]] const Status counted =
+        count(MapId::endpoint_state, done ? Status() : done.error());
   }
   return done;
 }
 Status CountingStore::relist(std::uint32_t endpointId) {
-  return count(kEndpointState, inner_.relist(endpointId));
+  return count(MapId::endpoint_state, inner_.relist(endpointId));
 }
 Status CountingStore::publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) {
-  return count(kHeads, inner_.publish(serviceId, descriptorIndex));
+  return count(MapId::heads, inner_.publish(serviceId, descriptorIndex));
 }
 Status CountingStore::insertFrontend(const VipKey& key, std::uint32_t serviceId) {
-  return count(key.vip.ip.isV4() ? kFrontends4 : kFrontends6,
-               inner_.insertFrontend(key, serviceId));
+  return count(frontendsOf(key), inner_.insertFrontend(key, serviceId));
 }
 Status CountingStore::eraseFrontend(const VipKey& key) {
-  return count(key.vip.ip.isV4() ? kFrontends4 : kFrontends6, inner_.eraseFrontend(key));
+  return count(frontendsOf(key), inner_.eraseFrontend(key));
 }
 Status CountingStore::writeEndpoint(std::uint32_t id, const sm_endpoint& endpoint) {
-  return count(kEndpoints, inner_.writeEndpoint(id, endpoint));
+  return count(MapId::endpoints, inner_.writeEndpoint(id, endpoint));
 }
 Status CountingStore::writeClusterLimits(std::uint32_t id, const LbCluster& cluster) {
-  return count(kClusterState, inner_.writeClusterLimits(id, cluster));
+  return count(MapId::cluster_state, inner_.writeClusterLimits(id, cluster));
 }
 Status CountingStore::writeName(sm_name_kind kind, std::uint32_t id, const std::string& name) {
-  return count(kNames, inner_.writeName(kind, id, name));
+  return count(MapId::names, inner_.writeName(kind, id, name));
 }
 Status CountingStore::eraseName(sm_name_kind kind, std::uint32_t id) {
-  return count(kNames, inner_.eraseName(kind, id));
+  return count(MapId::names, inner_.eraseName(kind, id));
 }
 std::uint32_t CountingStore::activeConnections(std::uint32_t endpointId) const {
   return inner_.activeConnections(endpointId);

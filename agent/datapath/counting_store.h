@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "datapath/map_names.h"
 #include "datapath/table_store.h"
 
 namespace sockmesh {
@@ -19,6 +20,8 @@ class CountingStore final : public TableStore {
   using ByMap = std::vector<std::pair<std::string, std::uint64_t>>;
   const ByMap& writes() const { return writes_; }
   const ByMap& errors() const { return errors_; }
+  // All writes that were done, of any map.
+  std::uint64_t total() const { return total_; }
 
   void reserve(const TableExtents& extents) override;
   bool makeRoom(const TableExtents& extents, std::function<void()> ready) override;
@@ -40,24 +43,13 @@ class CountingStore final : public TableStore {
   std::uint32_t activeConnections(std::uint32_t endpointId) const override;
 
  private:
-  enum Map : std::size_t {
-    kCells,
-    kGroups,
-    kDescriptors,
-    kEndpointState,
-    kClusterState,
-    kHeads,
-    kFrontends4,
-    kFrontends6,
-    kEndpoints,
-    kNames,
-  };
   static ByMap zeros();
-  Status count(Map map, Status status);
+  Status count(MapId map, Status status);
 
   TableStore& inner_;
   ByMap writes_ = zeros();
   ByMap errors_ = zeros();
+  std::uint64_t total_ = 0;
 };
 
 }  // namespace sockmesh

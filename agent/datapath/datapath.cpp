@@ -26,7 +26,7 @@ namespace sockmesh {
 namespace {
 
 constexpr std::uint32_t kMinConnections = 64;
-// Room for records that find their bucket full; an entry takes memory when it is in use.
+// Room for records that find their set full; an entry takes memory when it is in use.
 constexpr std::uint32_t kOverflowFactor = 4;  // of the array
 constexpr std::uint32_t kMinOverflow = 65536;
 
@@ -206,7 +206,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   bpf_map__set_max_entries(maps.conn_overflow, std::max(records * kOverflowFactor, kMinOverflow));
   bpf_map__set_max_entries(maps.affinity, options.maxAffinityClients);
   bpf_map__set_max_entries(maps.names, options.maxNames);
-  std::uint32_t buckets = records / SM_CONN_WAYS;
+  std::uint32_t sets = records / SM_CONN_WAYS;
   for (const std::string& name : kMapNames) {
     if (!adopted_) break;
     const std::string path = pins.maps() + "/" + name;
@@ -215,10 +215,10 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
     if (!fd.valid() || map == nullptr || bpf_map__reuse_fd(map, fd.get()) != 0) {
       return Error::fromErrno("adopting " + path, errno);
     }
-    if (name == "conn_tags") buckets = maxEntries(fd.get());
+    if (name == "conn_tags") sets = maxEntries(fd.get());
   }
   // Sizes are those of the maps that are there; others take effect after --cleanup.
-  skeleton_->bpf->rodata->settings.conn_bucket_mask = buckets - 1;
+  skeleton_->bpf->rodata->settings.conn_set_mask = sets - 1;
 
   if (sockmesh_bpf::load(skeleton_->bpf) != 0) {
     return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
@@ -275,11 +275,11 @@ Status Datapath::registerAgent() {
 
 EjectionControl Datapath::ejections() const {
   return {bpf_program__fd(skeleton_->bpf->progs.sm_agent_detect),
-          bpf_program__fd(skeleton_->bpf->progs.sm_agent_return)};
+          bpf_program__fd(skeleton_->bpf->progs.sm_agent_uneject)};
 }
 
 ConnectionSweeper Datapath::sweeper() const {
-  return {*maps_, bpf_program__fd(skeleton_->bpf->progs.sm_sweep_buckets),
+  return {*maps_, bpf_program__fd(skeleton_->bpf->progs.sm_sweep_sets),
           bpf_program__fd(skeleton_->bpf->progs.sm_sweep_overflow)};
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/defaults.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "datapath/cgroup_root.h"
@@ -16,16 +17,19 @@
 #include "datapath/kernel_maps.h"
 #include "datapath/link_keeper.h"
 #include "datapath/pin_path.h"
+#include "sockmesh_abi.h"
 
 namespace sockmesh {
 
 struct DatapathOptions {
   std::string cgroupRoot;  // empty: find the true root
   std::string bpffsRoot = kDefaultBpffsRoot;
-  std::uint32_t maxServices = 131072;        // of each family
-  std::uint32_t maxConnections = 131072;     // records; rounded up to a power of two
-  std::uint32_t maxAffinityClients = 32768;  // remembered, client and VIP; the oldest goes first
-  std::uint32_t maxNames = 262144;           // parts of names
+  std::uint32_t maxServices = SM_DEFAULT_MAX_SERVICES;  // of each family
+  // Records; rounded up to a power of two.
+  std::uint32_t maxConnections = SM_DEFAULT_MAX_CONNECTIONS;
+  // Remembered, client and VIP; the oldest goes first.
+  std::uint32_t maxAffinityClients = SM_DEFAULT_MAX_AFFINITY_CLIENTS;
+  std::uint32_t maxNames = SM_DEFAULT_MAX_NAMES;  // parts of names
 };
 
 class Datapath {

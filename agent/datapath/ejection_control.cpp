@@ -21,16 +21,17 @@ Result<Detection> EjectionControl::detect(std::uint32_t endpointId, Detector det
                                            .enforcing_percent = enforcingPercent,
                                            .answer = 0});
   if (!answer) return answer.error();
-  switch (*answer) {
+  switch (static_cast<sm_detection>(*answer)) {
     case SM_DETECTION_EJECTED:
       return Detection::kEjected;
     case SM_DETECTION_OVERFLOW:
       return Detection::kOverflow;
     case SM_DETECTION_NOT_ENFORCED:
       return Detection::kNotEnforced;
-    default:
-      return Detection::kNone;
+    case SM_DETECTION_NONE:
+      break;
   }
+  return Detection::kNone;
 }
 
 Result<bool> EjectionControl::takeBack(std::uint32_t endpointId) const {

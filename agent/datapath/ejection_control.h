@@ -12,7 +12,7 @@ namespace sockmesh {
 
 class EjectionControl {
  public:
-  // Descriptors of the loaded programs sm_agent_detect and sm_agent_return, which outlive this.
+  // Descriptors of the loaded programs sm_agent_detect and sm_agent_uneject, which outlive this.
   EjectionControl(int detectProgram, int returnProgram)
       : detectProgram_(detectProgram), returnProgram_(returnProgram) {}
 

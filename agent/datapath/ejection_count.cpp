@@ -24,9 +24,9 @@ std::int32_t ejectionSurplus(const KernelMaps& maps, std::uint32_t clusterId,
   const std::uint32_t before = countedIn(*cluster);
   std::uint32_t ejected = 0;
   for (const std::uint32_t id : endpoints) {
-    sm_endpoint_state* line = maps.endpointState.at(id);
-    if (line == nullptr) continue;
-    const std::atomic_ref<__u64> until(line->ejected_until_ns);
+    sm_endpoint_state* state = maps.endpointState.at(id);
+    if (state == nullptr) continue;
+    const std::atomic_ref<__u64> until(state->ejected_until_ns);
     ejected += until.load(std::memory_order_seq_cst) != 0 ? 1 : 0;
   }
   if (countedIn(*cluster) != before) return 0;
@@ -46,7 +46,7 @@ std::int32_t correctEjections(KernelMaps& maps, std::uint32_t clusterId,
   return lost;
 }
 
-std::map<std::string, std::int32_t> recountEjections(KernelMaps& maps, const EndpointIds& ids,
+std::map<std::string, std::int32_t> recountEjections(KernelMaps& maps, const IdRegistry& ids,
                                                      BlockingGracePeriod& wait) {
   std::map<std::string, std::int32_t> surplus, corrected;
   for (const std::string& name : ids.clusters()) {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "datapath/endpoint_ids.h"
 #include "datapath/grace_period.h"
+#include "datapath/id_registry.h"
 #include "datapath/kernel_maps.h"
 
 namespace sockmesh {
@@ -29,7 +29,7 @@ std::int32_t correctEjections(KernelMaps& maps, std::uint32_t clusterId,
 
 // Both looks at all clusters; waits in between where there is anything to correct. What was taken
 // off, by cluster.
-std::map<std::string, std::int32_t> recountEjections(KernelMaps& maps, const EndpointIds& ids,
+std::map<std::string, std::int32_t> recountEjections(KernelMaps& maps, const IdRegistry& ids,
                                                      BlockingGracePeriod& wait);
 
 }  // namespace sockmesh

@@ -7,6 +7,8 @@
 #include <optional>
 
 #include "datapath/codec.h"
+#include "lb/policy/policy.h"
+#include "lb/table_shape.h"
 
 namespace sockmesh {
 namespace {
@@ -206,7 +208,8 @@ class Reader {
       group->otherAddresses.clear();
     }
     const std::uint32_t cells = tableCellCount(shapeOf(raw));
-    const bool wanted = tables_ == KernelImage::Tables::kAll || raw.policy == SM_POLICY_BY_HASH;
+    const bool wanted =
+        tables_ == KernelImage::Tables::kAll || policyOf(raw.policy).leadsToGroups();
     if (cells > 0 && wanted) {
       group->table = table(raw.table_cell, cells, raw.table_size);
       if (!group->table) return Error("table cells without a page");

@@ -8,12 +8,6 @@
 
 namespace sockmesh {
 
-const std::vector<std::string> kMapNames = {
-    "frontends4",    "frontends6", "heads",          "descriptors",    "groups",
-    "cells",         "endpoints",  "endpoint_state", "endpoint_stats", "cluster_state",
-    "cluster_stats", "conn_tags",  "connections",    "conn_overflow",  "affinity",
-    "names",         "events",     "counters",       "globals"};
-
 namespace {
 
 // Opens one map after the other and remembers the first error, so that open() below reads as a
@@ -23,8 +17,8 @@ class Opener {
   Opener(const std::string& directory, MapAccess access, const PageTypes& types)
       : directory_(directory), access_(access), types_(types) {}
 
-  UniqueFd fd(const std::string& name) {
-    const std::string path = directory_ + "/" + name;
+  UniqueFd fd(MapId map) {
+    const std::string path = directory_ + "/" + mapName(map);
     LIBBPF_OPTS(bpf_obj_get_opts, options);
     UniqueFd opened(bpf_obj_get_opts(path.c_str(), &options));
     if (!opened.valid()) fail(Error::fromErrno(path, errno));
@@ -41,20 +35,21 @@ class Opener {
   }
 
   template <typename T>
-  void array(MappedArray<T>& out, const std::string& name) {
-    const UniqueFd opened = fd(name);
+  void array(MappedArray<T>& out, MapId map) {
+    const UniqueFd opened = fd(map);
     if (!opened.valid()) return;
     auto mapped = MappedArray<T>::map(opened.get(), entriesOf(opened.get()), access_);
     if (!mapped) {
-      fail(mapped.error().in(name));
+      fail(mapped.error().in(mapName(map)));
       return;
     }
     out = std::move(mapped).value();
   }
 
   template <typename Table>
-  void paged(Table& out, const std::string& name) {
-    UniqueFd outer = fd(name);
+  void paged(Table& out, MapId map) {
+    const std::string& name = mapName(map);
+    UniqueFd outer = fd(map);
     if (!outer.valid()) return;
     auto table = Table::open(directory_, name, std::move(outer), access_, format(name));
     if (!table) {
@@ -116,25 +111,25 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
                                                      const PageTypes& types) {
   auto maps = std::make_unique<KernelMaps>();
   Opener opener(directory, access, types);
-  maps->frontends4 = BpfHash<sm_frontend4_key, std::uint32_t>(opener.fd("frontends4"));
-  maps->frontends6 = BpfHash<sm_frontend6_key, std::uint32_t>(opener.fd("frontends6"));
-  opener.array(maps->heads, "heads");
-  opener.paged(maps->descriptors, "descriptors");
-  opener.paged(maps->groups, "groups");
-  opener.paged(maps->cells, "cells");
-  opener.paged(maps->endpoints, "endpoints");
-  opener.paged(maps->endpointState, "endpoint_state");
-  opener.paged(maps->endpointStats, "endpoint_stats");
-  opener.paged(maps->clusterState, "cluster_state");
-  opener.paged(maps->clusterStats, "cluster_stats");
-  opener.array(maps->connTags, "conn_tags");
-  opener.array(maps->connections, "connections");
-  maps->connOverflow = BpfHash<std::uint64_t, sm_connection>(opener.fd("conn_overflow"));
-  maps->affinity = BpfHash<sm_affinity_key, sm_affinity>(opener.fd("affinity"));
-  maps->names = BpfHash<sm_name_key, sm_name>(opener.fd("names"));
-  opener.array(maps->globals, "globals");
-  maps->counters = opener.fd("counters");
-  maps->events = opener.fd("events");
+  maps->frontends4 = BpfHash<sm_frontend4_key, std::uint32_t>(opener.fd(MapId::frontends4));
+  maps->frontends6 = BpfHash<sm_frontend6_key, std::uint32_t>(opener.fd(MapId::frontends6));
+  opener.array(maps->heads, MapId::heads);
+  opener.paged(maps->descriptors, MapId::descriptors);
+  opener.paged(maps->groups, MapId::groups);
+  opener.paged(maps->cells, MapId::cells);
+  opener.paged(maps->endpoints, MapId::endpoints);
+  opener.paged(maps->endpointState, MapId::endpoint_state);
+  opener.paged(maps->endpointStats, MapId::endpoint_stats);
+  opener.paged(maps->clusterState, MapId::cluster_state);
+  opener.paged(maps->clusterStats, MapId::cluster_stats);
+  opener.array(maps->connTags, MapId::conn_tags);
+  opener.array(maps->connections, MapId::connections);
+  maps->connOverflow = BpfHash<std::uint64_t, sm_connection>(opener.fd(MapId::conn_overflow));
+  maps->affinity = BpfHash<sm_affinity_key, sm_affinity>(opener.fd(MapId::affinity));
+  maps->names = BpfHash<sm_name_key, sm_name>(opener.fd(MapId::names));
+  opener.array(maps->globals, MapId::globals);
+  maps->counters = opener.fd(MapId::counters);
+  maps->events = opener.fd(MapId::events);
   maps->maxServices = opener.entriesOf(maps->frontends4.fd());
   if (opener.error()) return *opener.error();
   return maps;

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "datapath/bpf_hash.h"
+#include "datapath/map_names.h"
 #include "datapath/mapped_memory.h"
 #include "datapath/paged_table.h"
 #include "sockmesh_abi.h"
@@ -17,9 +18,6 @@
 struct bpf_object;
 
 namespace sockmesh {
-
-// Names of the maps as pinned, in one place.
-extern const std::vector<std::string> kMapNames;
 
 // The BTF of pages made later. Linux before 6.2 takes a page into its table only where it has BTF
 // like the prototype that the table was made with; `bpftool map dump` reads it everywhere.

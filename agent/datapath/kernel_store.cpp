@@ -157,7 +157,6 @@ Status KernelStore::writeEndpoint(std::uint32_t id, const sm_endpoint& endpoint)
 Status KernelStore::writeClusterLimits(std::uint32_t id, const LbCluster& cluster) {
   if (auto made = maps_.clusterState.ensure(id); !made) return made.error();
   sm_cluster_state& state = *maps_.clusterState.at(id);
-  store(state.max_connections, cluster.maxConnections);
   store(state.connect_timeout_ns, static_cast<__u64>(cluster.connectTimeout.count()));
   const EjectionRules& ejection = cluster.ejection;
   // Off while the other words change: a connection that ends now must not see half of them.

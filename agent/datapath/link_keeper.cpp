@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "datapath/attachment_info.h"
+#include "datapath/program_names.h"
 
 namespace sockmesh {
 namespace {

@@ -7,8 +7,6 @@
 
 namespace sockmesh {
 
-inline constexpr const char* kDefaultBpffsRoot = "/sys/fs/bpf";
-
 struct PinPath {
   // Where this build pins.
   explicit PinPath(const std::string& bpffsRoot);

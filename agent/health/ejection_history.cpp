@@ -2,12 +2,12 @@
 
 namespace sockmesh {
 
-void EjectionHistory::adopt(const EndpointLine& line) {
-  ejected_ = line.ejected;
-  detector_ = line.detector;
-  ejections_ = line.ejections;
-  ejectedAt_ = line.ejectedAt;
-  returnedAt_ = line.returnedAt;
+void EjectionHistory::adopt(const EndpointState& state) {
+  ejected_ = state.ejected;
+  detector_ = state.detector;
+  ejections_ = state.ejections;
+  ejectedAt_ = state.ejectedAt;
+  returnedAt_ = state.returnedAt;
 }
 
 EjectionEvent EjectionHistory::returnEvent(Nanos at) const {
@@ -20,37 +20,37 @@ EjectionEvent EjectionHistory::returnEvent(Nanos at) const {
   return event;
 }
 
-std::vector<EjectionEvent> EjectionHistory::update(const EndpointLine& line) {
+std::vector<EjectionEvent> EjectionHistory::update(const EndpointState& state) {
   std::vector<EjectionEvent> events;
   // The kernel counts an ejection last of all, so until then it is only half written.
-  if (line.ejections != ejections_) {
-    const bool next = line.ejections == ejections_ + 1;
-    const bool returnIsBefore = line.returnedAt.count() > 0 && line.returnedAt <= line.ejectedAt;
-    if (ejected_ && next && returnIsBefore && line.returnedAt >= ejectedAt_)
-      events.push_back(returnEvent(line.returnedAt));
+  if (state.ejections != ejections_) {
+    const bool next = state.ejections == ejections_ + 1;
+    const bool returnIsBefore = state.returnedAt.count() > 0 && state.returnedAt <= state.ejectedAt;
+    if (ejected_ && next && returnIsBefore && state.returnedAt >= ejectedAt_)
+      events.push_back(returnEvent(state.returnedAt));
 
     EjectionEvent event;
-    event.detector = line.detector;
-    event.at = line.ejectedAt;
-    event.ejections = line.ejections;
-    event.ejectedUntil = line.ejected ? line.ejectedUntil : Nanos{0};
+    event.detector = state.detector;
+    event.at = state.ejectedAt;
+    event.ejections = state.ejections;
+    event.ejectedUntil = state.ejected ? state.ejectedUntil : Nanos{0};
     if (returnIsBefore)
-      event.sinceLastAction = line.ejectedAt - line.returnedAt;
+      event.sinceLastAction = state.ejectedAt - state.returnedAt;
     else if (next && !ejected_ && returnedAt_.count() > 0)
-      event.sinceLastAction = line.ejectedAt - returnedAt_;
+      event.sinceLastAction = state.ejectedAt - returnedAt_;
     events.push_back(event);
 
     ejected_ = true;
-    detector_ = line.detector;
-    ejections_ = line.ejections;
-    ejectedAt_ = line.ejectedAt;
-    if (returnIsBefore) returnedAt_ = line.returnedAt;
+    detector_ = state.detector;
+    ejections_ = state.ejections;
+    ejectedAt_ = state.ejectedAt;
+    if (returnIsBefore) returnedAt_ = state.returnedAt;
   }
   // Likewise a return whose time is not written yet.
-  if (ejected_ && !line.ejected && line.returnedAt >= ejectedAt_) {
-    events.push_back(returnEvent(line.returnedAt));
+  if (ejected_ && !state.ejected && state.returnedAt >= ejectedAt_) {
+    events.push_back(returnEvent(state.returnedAt));
     ejected_ = false;
-    returnedAt_ = line.returnedAt;
+    returnedAt_ = state.returnedAt;
   }
   return events;
 }

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "health/ejection_event.h"
-#include "health/endpoint_lines.h"
+#include "health/state_access.h"
 #include "model/ejection.h"
 
 namespace sockmesh {
@@ -15,10 +15,10 @@ namespace sockmesh {
 class EjectionHistory {
  public:
   // Nothing in this line is news: an earlier agent has told of it.
-  void adopt(const EndpointLine& line);
+  void adopt(const EndpointState& state);
   // What the line has that was not told yet, in order, without `cluster` and `address`. Of several
   // ejections that were missed only the last.
-  std::vector<EjectionEvent> update(const EndpointLine& line);
+  std::vector<EjectionEvent> update(const EndpointState& state);
 
   std::uint32_t ejections() const { return ejections_; }
   Nanos returnedAt() const { return returnedAt_; }  // the last return, 0: none

@@ -55,8 +55,8 @@ struct OutlierDetector::Watched {
   }
 };
 
-OutlierDetector::OutlierDetector(EndpointLines& lines, OnEvent onEvent)
-    : lines_(lines), onEvent_(std::move(onEvent)) {}
+OutlierDetector::OutlierDetector(EndpointStateAccess& states, OnEvent onEvent)
+    : states_(states), onEvent_(std::move(onEvent)) {}
 
 OutlierDetector::~OutlierDetector() = default;
 
@@ -113,7 +113,7 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
 
 // Without outlier_detection nothing else would end an ejection.
 void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
-  if (!lines_.anyEjected(watched.name)) {
+  if (!states_.anyEjected(watched.name)) {
     watched.hosts.clear();
     watched.ejected.clear();
     return;
@@ -121,9 +121,9 @@ void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
   for (const auto& address : addressesOf(watched.resources.assignment.get())) {
     Host& host = watched.hosts[address];
     if (!host.seen) host.since = now;
-    const auto line = observe(watched, address, host);
-    if (!line || !line->ejected) continue;
-    lines_.takeBack(watched.name, address);
+    const auto state = observe(watched, address, host);
+    if (!state || !state->ejected) continue;
+    states_.takeBack(watched.name, address);
     observe(watched, address, host);
   }
   watched.hosts.clear();
@@ -132,35 +132,35 @@ void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
 
 // ---- what the lines say ----
 
-std::optional<EndpointLine> OutlierDetector::observe(
+std::optional<EndpointState> OutlierDetector::observe(
     Watched& watched, const SocketAddress& address, Host& host,
     const std::optional<EjectionEvent::Rates>& rates) {
-  const auto line = lines_.read(watched.name, address);
-  if (!line || !line->ejected)
+  const auto state = states_.read(watched.name, address);
+  if (!state || !state->ejected)
     watched.ejected.erase(address);
   else
-    watched.ejected[address] = {true, line->ejectedUntil};
-  if (!line) {
+    watched.ejected[address] = {true};
+  if (!state) {
     host.seen = false;
-    return line;
+    return state;
   }
   // Counters only grow, unless the line is another one.
-  const bool another = line->successes < host.successes || line->failures < host.failures ||
-                       line->ejections < host.history.ejections();
+  const bool another = state->successes < host.successes || state->failures < host.failures ||
+                       state->ejections < host.history.ejections();
   if (!host.seen || another) {
     host.seen = true;
-    host.successes = line->successes;
-    host.failures = line->failures;
+    host.successes = state->successes;
+    host.failures = state->failures;
     host.history = {};
-    if (line->ejectedAt <= host.since) host.history.adopt(*line);
+    if (state->ejectedAt <= host.since) host.history.adopt(*state);
   }
-  for (auto& event : host.history.update(*line)) {
+  for (auto& event : host.history.update(*state)) {
     event.cluster = watched.name;
     event.address = address;
     if (event.action == EjectionEvent::Action::kEject) event.rates = rates;
     onEvent_(event);
   }
-  return line;
+  return state;
 }
 
 void OutlierDetector::observeAll(Watched& watched) {
@@ -235,7 +235,7 @@ std::optional<Nanos> OutlierDetector::nextSweep() const {
 
 void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
   const OutlierDetection& settings = *watched.settings();
-  lines_.recount(watched.name);
+  states_.recount(watched.name);
   const Nanos end = takeDueBack(watched, now);
   evaluate(watched, now);
   decay(watched, settings.interval, now);
@@ -247,11 +247,11 @@ void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
 Nanos OutlierDetector::takeDueBack(Watched& watched, Nanos now) {
   Nanos end = now;
   for (auto& [address, host] : watched.hosts) {
-    auto line = observe(watched, address, host);
-    if (!line || !line->ejected || line->ejectedUntil > now) continue;
-    lines_.takeBack(watched.name, address);
-    line = observe(watched, address, host);
-    if (line) end = std::max(end, line->returnedAt);
+    auto state = observe(watched, address, host);
+    if (!state || !state->ejected || state->ejectedUntil > now) continue;
+    states_.takeBack(watched.name, address);
+    state = observe(watched, address, host);
+    if (state) end = std::max(end, state->returnedAt);
   }
   return end;
 }
@@ -260,13 +260,13 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now) {
   std::vector<HostOutcomes> outcomes;
   std::vector<std::pair<const SocketAddress*, Host*>> evaluated;
   for (auto& [address, host] : watched.hosts) {
-    const auto line = lines_.read(watched.name, address);
-    if (!line || !host.seen) continue;
-    const HostOutcomes interval{line->successes - host.successes, line->failures - host.failures};
+    const auto state = states_.read(watched.name, address);
+    if (!state || !host.seen) continue;
+    const HostOutcomes interval{state->successes - host.successes, state->failures - host.failures};
     // Also of the ejected: what they did meanwhile is not held against them later.
-    host.successes = line->successes;
-    host.failures = line->failures;
-    if (line->ejected) continue;
+    host.successes = state->successes;
+    host.failures = state->failures;
+    if (state->ejected) continue;
     outcomes.push_back(interval);
     evaluated.emplace_back(&address, &host);
   }
@@ -275,7 +275,7 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now) {
     const auto& [address, host] = evaluated[outlier.host];
     if (watched.ejected.contains(*address)) continue;  // just now, by success rate
     const Detection detection =
-        lines_.detect(watched.name, *address, outlier.detector, outlier.enforcingPercent);
+        states_.detect(watched.name, *address, outlier.detector, outlier.enforcingPercent);
     if (detection == Detection::kEjected)
       observe(watched, *address, *host, outlier.rates);
     else if (detection == Detection::kNotEnforced)
@@ -285,10 +285,11 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now) {
 
 void OutlierDetector::decay(Watched& watched, Nanos interval, Nanos now) {
   for (const auto& [address, host] : watched.hosts) {
-    const auto line = lines_.read(watched.name, address);
-    if (!line || line->ejected || line->multiplier == 0 || line->returnedAt.count() == 0) continue;
-    if (now - line->returnedAt >= interval)
-      lines_.setMultiplier(watched.name, address, line->multiplier - 1);
+    const auto state = states_.read(watched.name, address);
+    if (!state || state->ejected || state->multiplier == 0 || state->returnedAt.count() == 0)
+      continue;
+    if (now - state->returnedAt >= interval)
+      states_.setMultiplier(watched.name, address, state->multiplier - 1);
   }
 }
 

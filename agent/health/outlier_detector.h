@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "health/ejection_event.h"
-#include "health/endpoint_lines.h"
+#include "health/state_access.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
 #include "model/health_overlay.h"
@@ -35,8 +35,8 @@ class OutlierDetector {
  public:
   using OnEvent = std::function<void(const EjectionEvent&)>;
 
-  // `lines` outlives the detector; `onEvent` is called from watch(), refresh() and sweep().
-  OutlierDetector(EndpointLines& lines, OnEvent onEvent);
+  // `states` outlives the detector; `onEvent` is called from watch(), refresh() and sweep().
+  OutlierDetector(EndpointStateAccess& states, OnEvent onEvent);
   ~OutlierDetector();
 
   // What there is now, all of it; an endpoint counts from when its line is first seen, so best
@@ -69,7 +69,7 @@ class OutlierDetector {
   void takeAllBack(Watched& watched, Nanos now);
   // Reads the line, tells what is new in it and notes whether it is ejected. `rates` are told with
   // an ejection.
-  std::optional<EndpointLine> observe(
+  std::optional<EndpointState> observe(
       Watched& watched, const SocketAddress& address, Host& host,
       const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
   void observeAll(Watched& watched);
@@ -84,7 +84,7 @@ class OutlierDetector {
   void evaluate(Watched& watched, Nanos now);
   void decay(Watched& watched, Nanos interval, Nanos now);
 
-  EndpointLines& lines_;
+  EndpointStateAccess& states_;
   OnEvent onEvent_;
   std::map<std::string, std::unique_ptr<Watched>> watched_;
   std::shared_ptr<const HealthOverlay> overlay_ = std::make_shared<HealthOverlay>();

@@ -27,37 +27,6 @@ sm_reason reasonOf(LeaveAloneReason reason) {
   return SM_REASON_NONE;
 }
 
-bool isHashing(LbPolicy policy) {
-  return policy == LbPolicy::kRingHash || policy == LbPolicy::kMaglev;
-}
-
-// Envoy's walk: r = hash % 100 + 1, the first of the cumulative healthy loads, then of the degraded
-// ones, that is not below r. A degraded connection still uses the table of healthy hosts.
-std::vector<std::uint32_t> prioritiesByHash(const PriorityLoads& loads) {
-  std::vector<std::uint32_t> priorities;
-  for (const auto* part : {&loads.healthy, &loads.degraded}) {
-    for (std::uint32_t p = 0; p < part->size(); ++p) {
-      priorities.insert(priorities.end(), (*part)[p], p);
-    }
-  }
-  return priorities;
-}
-
-void planHash(const GroupContext& context, const PrioritySet& set, const PriorityLoads& loads,
-              bool localityWeighted, ClusterPlan& plan) {
-  const auto priorities = prioritiesByHash(loads);
-  std::vector<std::uint32_t> groupOf(set.size(), 0);
-  for (std::uint32_t p = 0; p < set.size(); ++p) {
-    const std::uint32_t load = loads.healthy[p] + loads.degraded[p];
-    if (load == 0) continue;
-    groupOf[p] = static_cast<std::uint32_t>(plan.groups.size());
-    plan.groups.push_back(
-        {load / 100.0, hashGroup(context, set[p], p, loads.panic[p], localityWeighted)});
-  }
-  if (plan.groups.size() < 2) return;
-  for (const std::uint32_t priority : priorities) plan.byHash.push_back(groupOf[priority]);
-}
-
 // A subset takes part in locality weighting only where it is told to.
 LocalityMode modeOf(const LoadBalancing& lb) {
   const bool ignores = lb.subset && !lb.subset->localityWeightAware &&
@@ -80,10 +49,9 @@ PrioritySet hostsOf(const PlanInputs& inputs, const SubsetChoice& subset) {
   const LoadBalancing& lb = inputs.cluster.lb;
   HostFacts facts;
   facts.ejected = inputs.ejected;
-  facts.nodeLocality = inputs.nodeLocality;
+  facts.nodeLocality = inputs.options.nodeLocality;
   facts.filter = subset.filter;
-  if (lb.slowStart.window > Nanos{0} &&
-      (lb.policy == LbPolicy::kRoundRobin || lb.policy == LbPolicy::kLeastRequest)) {
+  if (lb.slowStart.window > Nanos{0} && usesSlowStart(lb.policy)) {
     facts.weightFactor = [&inputs](const Endpoint& endpoint) {
       return inputs.ages.factor(inputs.cluster.lb.slowStart, endpoint.address, inputs.now);
     };
@@ -125,9 +93,10 @@ bool eligibleAreOneSet(const PrioritySet& set) {
 
 ClusterPlan refusingPlan(const PlanInputs& inputs, sm_reason reason) {
   ClusterPlan plan;
-  plan.hashing = isHashing(inputs.cluster.lb.policy);
+  plan.hashing = usesHash(inputs.cluster.lb.policy);
   plan.rewriting = true;
-  plan.groups.push_back({1, verdict(SM_POLICY_REFUSE, reason, inputs.cluster.name)});
+  plan.groups.push_back(
+      {.share = 1, .group = fixedOutcomeGroup(SM_POLICY_REFUSE, reason, inputs.cluster.name)});
   return plan;
 }
 
@@ -135,25 +104,29 @@ ClusterPlan refusingPlan(const PlanInputs& inputs, sm_reason reason) {
 ClusterPlan planPolicy(const PlanInputs& inputs, CellPool& pool, const SubsetChoice& subset) {
   const LoadBalancing& lb = inputs.cluster.lb;
   ClusterPlan plan;
-  plan.hashing = isHashing(lb.policy);
+  plan.hashing = usesHash(lb.policy);
   plan.rewriting = true;
   const PrioritySet set = hostsOf(inputs, subset);
   const std::uint32_t factor = inputs.assignment.overprovisioningFactor;
-  const PriorityLoads loads = priorityLoads(
-      set, {factor, inputs.assignment.weightedPriorityHealth, lb.healthyPanicThresholdPercent});
+  const PriorityLoads loads =
+      priorityLoads(set, {.overprovisioningFactor = factor,
+                          .weightedPriorityHealth = inputs.assignment.weightedPriorityHealth,
+                          .panicThresholdPercent = lb.healthyPanicThresholdPercent});
   const bool noPanic = lb.healthyPanicThresholdPercent < 1 && !subset.anyInPanic;
-  const GroupContext context{
-      inputs.cluster, pool,
-      hasEndpoints(inputs.assignment) ? SM_REASON_NO_HEALTHY : SM_REASON_NO_ENDPOINTS,
-      noPanic && eligibleAreOneSet(set), inputs.weightedRandom};
-  const LocalityMode mode = modeOf(lb);
-  if (plan.hashing) {
-    planHash(context, set, loads, mode == LocalityMode::kLocalityWeighted, plan);
-    return plan;
-  }
-  const LocalityRules rules{mode, factor, lb.healthyPanicThresholdPercent, lb.zoneAware,
-                            inputs.localCluster};
-  plan.groups = weightGroups(context, hostsSources(set, loads, rules));
+  const GroupContext context{.cluster = inputs.cluster,
+                             .pool = pool,
+                             .options = inputs.options,
+                             .reasonNoHost = hasEndpoints(inputs.assignment)
+                                                 ? SM_REASON_NO_HEALTHY
+                                                 : SM_REASON_NO_ENDPOINTS,
+                             .noPanic = noPanic && eligibleAreOneSet(set)};
+  const LocalityRules rules{.mode = modeOf(lb),
+                            .overprovisioningFactor = factor,
+                            .panicThresholdPercent = lb.healthyPanicThresholdPercent,
+                            .zoneAware = lb.zoneAware,
+                            .localCluster = inputs.localCluster};
+  static_cast<PolicyGroups&>(plan) =
+      configuredPolicy(lb.policy)->build(context, {.set = set, .loads = loads, .rules = rules});
   return plan;
 }
 
@@ -187,7 +160,7 @@ ClusterPlan withFallback(ClusterPlan plan, const ClusterPlan& any) {
   for (const SharedGroup& group : plan.groups) refused += refuses(group) ? group.share : 0;
   std::erase_if(plan.groups, refuses);
   for (const SharedGroup& group : any.groups) {
-    plan.groups.push_back({refused * group.share, group.group});
+    plan.groups.push_back({.share = refused * group.share, .group = group.group});
   }
   return plan;
 }
@@ -220,7 +193,7 @@ ClusterPlan planReachable(const PlanInputs& inputs, CellPool& pool, const LoadAs
 sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignment) {
   if (cluster == nullptr) return SM_REASON_CLUSTER_UNKNOWN;
   if (cluster->leaveAlone != LeaveAloneReason::kNone) return reasonOf(cluster->leaveAlone);
-  if (cluster->lb.policy == LbPolicy::kClusterProvided) return SM_REASON_ORIGINAL_DST;
+  if (configuredPolicy(cluster->lb.policy) == nullptr) return SM_REASON_ORIGINAL_DST;
   return assignment == nullptr ? SM_REASON_ENDPOINTS_UNKNOWN : SM_REASON_NONE;
 }
 
@@ -230,20 +203,30 @@ const PlanPtr& ClusterPlans::of(Reach reach) const {
 }
 
 PlanInputs PlanInputs::over(const LoadAssignment& other) const {
-  return {cluster, other,        criteria, ejected,        nodeLocality,
-          ages,    localCluster, now,      weightedRandom, reach};
+  return {.cluster = cluster,
+          .assignment = other,
+          .criteria = criteria,
+          .ejected = ejected,
+          .options = options,
+          .ages = ages,
+          .localCluster = localCluster,
+          .now = now,
+          .reach = reach};
 }
 
 PlanPtr leaveAlonePlan(const std::string& cluster, sm_reason reason) {
   auto plan = std::make_shared<ClusterPlan>();
-  plan->groups.push_back({1, verdict(SM_POLICY_LEAVE_ALONE, reason, cluster)});
+  plan->groups.push_back(
+      {.share = 1, .group = fixedOutcomeGroup(SM_POLICY_LEAVE_ALONE, reason, cluster)});
   return plan;
 }
 
 PlanPtr absentPlan(const std::string& cluster) {
   auto plan = std::make_shared<ClusterPlan>();
   plan->rewriting = true;
-  plan->groups.push_back({1, verdict(SM_POLICY_REFUSE, SM_REASON_CLUSTER_ABSENT, cluster)});
+  plan->groups.push_back(
+      {.share = 1,
+       .group = fixedOutcomeGroup(SM_POLICY_REFUSE, SM_REASON_CLUSTER_ABSENT, cluster)});
   return plan;
 }
 

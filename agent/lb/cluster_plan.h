@@ -8,19 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "lb/group_builder.h"
+#include "lb/compiler_options.h"
+#include "lb/policy/configured_policy.h"
 #include "lb/reach.h"
 #include "lb/slow_start.h"
 #include "model/snapshot.h"
 
 namespace sockmesh {
 
-struct ClusterPlan {
-  // Picked by share (they sum to 1), or with `byHash` by the connection's hash.
-  std::vector<SharedGroup> groups;
-  // With more than one priority under a hash policy: 100 indices into `groups`, by hash mod 100.
-  std::vector<std::uint32_t> byHash;
-  bool hashing = false;    // RING_HASH or MAGLEV
+struct ClusterPlan : PolicyGroups {
+  bool hashing = false;    // by a hash policy
   bool rewriting = false;  // not left alone
 };
 
@@ -40,11 +37,10 @@ struct PlanInputs {
   const LoadAssignment& assignment;
   const MetadataStruct& criteria;  // of the leg; matters with a subset configuration
   const std::set<SocketAddress>& ejected;
-  const Locality& nodeLocality;
+  const CompilerOptions& options;
   const SlowStartAges& ages;
   const HostSet* localCluster = nullptr;  // of zone-aware routing; null: unknown
   Nanos now{0};
-  bool weightedRandom = false;  // see CompilerOptions
   // The plan is the one that the cluster would have if only the hosts that such a socket reaches
   // existed.
   Reach reach = Reach::kBoth;

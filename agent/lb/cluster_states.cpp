@@ -44,17 +44,70 @@ std::shared_ptr<const T> findNear(const Snapshot::ByName<T>& map, const std::str
 
 }  // namespace
 
-void ClusterStates::begin(const Snapshot& snapshot, const HealthOverlay& overlay, Nanos now) {
+void ClusterStates::begin(const Snapshot& snapshot, const HealthOverlay& overlay,
+                          const Changes& changed, Nanos now) {
   ++run_;
   snapshot_ = &snapshot;
   overlay_ = &overlay;
   now_ = now;
   nextCluster_ = snapshot.clusters.begin();
   nextAssignment_ = snapshot.assignments.begin();
-  factsChanged_ = false;
-  callers_ = callersAssignment();
-  callersEjected_ = ejectedOf(overlay, options_.localCluster);
-  for (auto& [name, state] : states_) update(state, inputsOf(name));
+  changedFacts_.clear();
+  const bool callersChanged = takeCallers();
+  const bool listedChanged = listed_ != snapshot.clustersListed;
+  listed_ = snapshot.clustersListed;
+  if (changed.all || callersChanged || listedChanged) {
+    for (auto& [name, state] : states_) update(state, inputsOf(name));
+    return;
+  }
+  for (const std::string& name : dependents(changed)) {
+    const auto found = states_.find(name);
+    if (found != states_.end()) update(found->second, inputsOf(name));
+  }
+}
+
+// The names of clusters that may be other than before; some may not be known.
+std::set<std::string> ClusterStates::dependents(const Changes& changed) const {
+  std::set<std::string> names = changed.clusters;
+  for (const std::string& assignment : changed.assignments) {
+    const auto found = byAssignment_.find(assignment);
+    if (found != byAssignment_.end()) names.insert(found->second.begin(), found->second.end());
+  }
+  for (const auto& [when, name] : due_) {
+    if (when > now_) break;
+    names.insert(name);
+  }
+  return names;
+}
+
+std::set<std::string> ClusterStates::affectedListeners() const {
+  std::set<std::string> names;
+  for (const ClusterState* state : changed_) {
+    names.insert(state->listeners.begin(), state->listeners.end());
+  }
+  return names;
+}
+
+// Enters a cluster into the indices, or takes it out.
+void ClusterStates::index(const ClusterState& state, bool add) {
+  if (state.nextChange) {
+    const std::pair entry{*state.nextChange, state.name};
+    add ? void(due_.insert(entry)) : void(due_.erase(entry));
+  }
+  if (!state.inputs.cluster || state.inputs.cluster->edsName.empty()) return;
+  auto& names = byAssignment_[state.inputs.cluster->edsName];
+  add ? void(names.insert(state.name)) : void(names.erase(state.name));
+  if (names.empty()) byAssignment_.erase(state.inputs.cluster->edsName);
+}
+
+// Whether the callers' own cluster changed.
+bool ClusterStates::takeCallers() {
+  auto callers = callersAssignment();
+  auto ejected = ejectedOf(*overlay_, options_.localCluster);
+  const bool changed = callers != callers_ || ejected != callersEjected_;
+  callers_ = std::move(callers);
+  callersEjected_ = std::move(ejected);
+  return changed;
 }
 
 AssignmentPtr ClusterStates::callersAssignment() const {
@@ -85,14 +138,19 @@ ClusterInputs ClusterStates::inputsOf(const std::string& name) {
   return inputs;
 }
 
-ClusterState& ClusterStates::use(const std::string& name) {
+ClusterState& ClusterStates::use(const std::string& name, const std::string& listener) {
   const auto [at, made] = states_.try_emplace(name);
   ClusterState& state = at->second;
-  state.usedIn = run_;
+  state.listeners.insert(listener);
   if (!made) return state;
   state.name = name;
   update(state, inputsOf(name));
   return state;
+}
+
+void ClusterStates::release(ClusterState& state, const std::string& listener) {
+  state.listeners.erase(listener);
+  if (state.listeners.empty()) unused_.insert(state.name);
 }
 
 void ClusterStates::update(ClusterState& state, ClusterInputs seen) {
@@ -100,10 +158,12 @@ void ClusterStates::update(ClusterState& state, ClusterInputs seen) {
   const bool due = state.nextChange && *state.nextChange <= now_;
   if (!first && !due && seen == state.inputs) return;
   if (first || seen.received != state.inputs.received) state.receivedAt = now_;
+  index(state, false);
   state.inputs = std::move(seen);
   state.changedIn = run_;
   changed_.push_back(&state);
   refresh(state);
+  index(state, true);
 }
 
 // After a change: plans are made anew when they are asked for.
@@ -128,7 +188,7 @@ void ClusterStates::refresh(ClusterState& state) {
   auto facts = clusterFacts(state.name, inputs.cluster.get(), state.effective.get());
   if (!state.facts || *state.facts != facts) {
     state.facts = std::make_shared<const LbCluster>(std::move(facts));
-    factsChanged_ = true;
+    changedFacts_.insert(state.name);
   }
   state.plansBefore = std::exchange(state.plans, {});
 }
@@ -164,16 +224,15 @@ ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataS
     facts.nodeLocality = options_.nodeLocality;
     callers = prioritySet(*inputs.callers, facts);
   }
-  PlanInputs all{*inputs.cluster,
-                 *state.effective,
-                 criteria,
-                 inputs.ejected,
-                 options_.nodeLocality,
-                 state.ages,
-                 callers ? &callers->front() : nullptr,
-                 now_,
-                 options_.weightedRandom,
-                 Reach::kBoth};
+  PlanInputs all{.cluster = *inputs.cluster,
+                 .assignment = *state.effective,
+                 .criteria = criteria,
+                 .ejected = inputs.ejected,
+                 .options = options_,
+                 .ages = state.ages,
+                 .localCluster = callers ? &callers->front() : nullptr,
+                 .now = now_,
+                 .reach = Reach::kBoth};
   const auto found = state.plansBefore.find(criteria);
   const ClusterPlans before = found == state.plansBefore.end() ? ClusterPlans{} : found->second;
   ClusterPlans made;
@@ -191,9 +250,19 @@ ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataS
 void ClusterStates::end() {
   for (ClusterState* state : changed_) state->plansBefore.clear();
   changed_.clear();
-  const std::size_t forgotten =
-      std::erase_if(states_, [this](const auto& entry) { return entry.second.usedIn != run_; });
-  factsChanged_ = factsChanged_ || forgotten > 0;
+  for (const std::string& name : unused_) {
+    const auto found = states_.find(name);
+    if (found == states_.end() || !found->second.listeners.empty()) continue;
+    index(found->second, false);
+    changedFacts_.insert(name);
+    states_.erase(found);
+  }
+  unused_.clear();
+}
+
+std::optional<Nanos> ClusterStates::nextChange() const {
+  if (due_.empty()) return std::nullopt;
+  return due_.begin()->first;
 }
 
 }  // namespace sockmesh

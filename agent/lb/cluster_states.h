@@ -8,13 +8,17 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "lb/cluster_plan.h"
-#include "lb/compiler.h"
+#include "lb/compiler_options.h"
 #include "lb/slow_start.h"
 #include "lb/tables.h"
+#include "model/changes.h"
+#include "model/health_overlay.h"
+#include "model/snapshot.h"
 
 namespace sockmesh {
 
@@ -32,8 +36,8 @@ struct ClusterInputs {
 
 struct ClusterState {
   std::string name;
-  std::uint64_t changedIn = 0;  // the run in which the inputs, or time, last changed anything
-  std::uint64_t usedIn = 0;     // the last run in which a VIP led here
+  std::uint64_t changedIn = 0;      // the run in which the inputs, or time, last changed anything
+  std::set<std::string> listeners;  // that lead here; none: forgotten at the end of the run
   ClusterInputs inputs;
   std::shared_ptr<const LoadAssignment> effective;  // as received; empty once it is stale
   Nanos receivedAt{0};
@@ -52,25 +56,33 @@ class ClusterStates {
 
   ClusterStates(const CompilerOptions& options, CellPool& pool) : options_(options), pool_(pool) {}
 
-  // Begins a run: brings all known clusters up to date. The arguments outlive the run.
-  void begin(const Snapshot& snapshot, const HealthOverlay& overlay, Nanos now);
-  // The cluster of this name, up to date and in use. Stays where it is while it is used in each
-  // run.
-  ClusterState& use(const std::string& name);
-  void use(ClusterState& state) { state.usedIn = run_; }
+  // Begins a run: brings the known clusters up to date that depend on what changed, or on time.
+  // `snapshot` and `overlay` outlive the run.
+  void begin(const Snapshot& snapshot, const HealthOverlay& overlay, const Changes& changed,
+             Nanos now);
+  // The listeners that lead to a cluster which changed in this run. Valid after begin().
+  std::set<std::string> affectedListeners() const;
+  // The cluster of this name, up to date. Stays where it is until the listener releases it.
+  ClusterState& use(const std::string& name, const std::string& listener);
+  void release(ClusterState& state, const std::string& listener);
   const ClusterPlans& plans(ClusterState& state, const MetadataStruct& metadata);
-  // Ends a run: forgets clusters that were not used in it.
+  // Ends a run: forgets clusters to which no listener leads any more.
   void end();
 
   std::uint64_t run() const { return run_; }
-  // Whether any cluster's facts changed, came or went in this run. Valid after end().
-  bool factsChanged() const { return factsChanged_; }
+  // The clusters whose facts changed, came or went in this run. Valid after end().
+  const std::set<std::string>& changedFacts() const { return changedFacts_; }
   const ByName& byName() const { return states_; }
+  // When time alone changes a cluster next; nothing: never.
+  std::optional<Nanos> nextChange() const;
 
  private:
   ClusterInputs inputsOf(const std::string& name);
   std::shared_ptr<const LoadAssignment> assignmentOf(const Cluster& cluster);
   std::shared_ptr<const LoadAssignment> callersAssignment() const;
+  bool takeCallers();
+  std::set<std::string> dependents(const Changes& changed) const;
+  void index(const ClusterState& state, bool add);
   void update(ClusterState& state, ClusterInputs seen);
   void refresh(ClusterState& state);
   ClusterPlans makePlans(const ClusterState& state, const MetadataStruct& criteria);
@@ -78,10 +90,15 @@ class ClusterStates {
   const CompilerOptions& options_;
   CellPool& pool_;
   ByName states_;
+  // Clusters by the name of the assignment that they take, and by when time changes them.
+  std::map<std::string, std::set<std::string>> byAssignment_;
+  std::set<std::pair<Nanos, std::string>> due_;
   std::vector<ClusterState*> changed_;  // in this run
-  bool factsChanged_ = false;
+  std::set<std::string> unused_;        // released in this run
+  std::set<std::string> changedFacts_;
 
   std::uint64_t run_ = 0;
+  bool listed_ = false;  // Snapshot::clustersListed
   const Snapshot* snapshot_ = nullptr;
   const HealthOverlay* overlay_ = nullptr;
   Nanos now_{0};

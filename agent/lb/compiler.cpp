@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace {
 struct ListenerState {
   std::shared_ptr<const Listener> listener;
   std::uint64_t builtIn = 0;            // run
-  std::vector<ClusterState*> clusters;  // of its legs; used in every run, so they stay
+  std::vector<ClusterState*> clusters;  // of its legs; released when it leaves them
   std::vector<std::shared_ptr<const LbService>> services;  // one for each VIP
 };
 
@@ -60,20 +61,31 @@ class ByReach {
   std::optional<LbService> ipv6_;
 };
 
-}  // namespace
+using Services = std::map<VipKey, std::shared_ptr<const LbService>>;
 
-std::uint32_t AffinityOptions::secondsOf(const std::string& service,
-                                         const SocketAddress& vip) const {
-  if (const auto found = byVip.find(vip); found != byVip.end()) return found->second;
-  const auto found = byService.find(service);
-  return found == byService.end() ? 0 : found->second;
+// Both maps are in order of key: one walk over the two.
+std::set<VipKey> differing(const Services& before, const Services& now) {
+  std::set<VipKey> keys;
+  auto old = before.begin();
+  for (const auto& [key, service] : now) {
+    while (old != before.end() && old->first < key) keys.insert(keys.end(), (old++)->first);
+    const bool known = old != before.end() && old->first == key;
+    if (!known || old->second != service) keys.insert(keys.end(), key);
+    if (known) ++old;
+  }
+  while (old != before.end()) keys.insert(keys.end(), (old++)->first);
+  return keys;
 }
+
+}  // namespace
 
 struct Compiler::State {
   explicit State(CompilerOptions given)
       : options(std::move(given)), clusters(options, pool), tables(std::make_shared<LbTables>()) {}
 
   void updateListeners(const Snapshot& snapshot);
+  void updateListener(const Snapshot& snapshot, const std::string& name);
+  void drop(const std::string& name);
   void update(ListenerState& state, const std::shared_ptr<const Listener>& listener);
   void build(ListenerState& state, const std::shared_ptr<const Listener>& listener);
   void publish();
@@ -91,47 +103,55 @@ struct Compiler::State {
   std::vector<ListenerState*> changed;  // listeners with other services than before
 };
 
-// Both maps are in order of name: one walk over the two.
+// All listeners, and those that are gone.
 void Compiler::State::updateListeners(const Snapshot& snapshot) {
-  auto known = listeners.begin();
-  const auto drop = [&] {
-    known = listeners.erase(known);
-    vipsChanged = true;
-  };
-  for (const auto& [name, listener] : snapshot.listeners) {
-    if (listener->route.clusters.empty()) continue;
-    while (known != listeners.end() && known->first < name) drop();
-    if (known == listeners.end() || known->first != name) {
-      known = listeners.emplace_hint(known, name, ListenerState{});
-    }
-    update(known->second, listener);
-    ++known;
+  std::vector<std::string> gone;
+  for (const auto& [name, state] : listeners) {
+    if (!snapshot.listeners.contains(name)) gone.push_back(name);
   }
-  while (known != listeners.end()) drop();
+  for (const std::string& name : gone) updateListener(snapshot, name);
+  for (const auto& [name, listener] : snapshot.listeners) updateListener(snapshot, name);
+}
+
+void Compiler::State::updateListener(const Snapshot& snapshot, const std::string& name) {
+  const auto found = snapshot.listeners.find(name);
+  if (found == snapshot.listeners.end() || found->second->route.clusters.empty()) {
+    return drop(name);
+  }
+  update(listeners[name], found->second);
+}
+
+void Compiler::State::drop(const std::string& name) {
+  const auto known = listeners.find(name);
+  if (known == listeners.end()) return;
+  for (ClusterState* cluster : known->second.clusters) clusters.release(*cluster, name);
+  listeners.erase(known);
+  vipsChanged = true;
 }
 
 void Compiler::State::update(ListenerState& state,
                              const std::shared_ptr<const Listener>& listener) {
-  if (state.listener == listener) {
-    bool same = true;
-    for (ClusterState* cluster : state.clusters) {
-      clusters.use(*cluster);
-      same = same && cluster->changedIn <= state.builtIn;
-    }
-    if (same) return;
-  }
-  build(state, listener);
+  const bool same =
+      std::all_of(state.clusters.begin(), state.clusters.end(),
+                  [&](const ClusterState* cluster) { return cluster->changedIn <= state.builtIn; });
+  if (state.listener != listener || !same) build(state, listener);
 }
 
 void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Listener>& listener) {
   vipsChanged = vipsChanged || !sameVips(state.listener.get(), *listener);
   std::vector<ServiceLeg> legs;
-  state.clusters.clear();
+  const auto before = std::exchange(state.clusters, {});
   for (const WeightedCluster& leg : listener->route.clusters) {
-    ClusterState& cluster = clusters.use(leg.name);
+    ClusterState& cluster = clusters.use(leg.name, listener->name);
     state.clusters.push_back(&cluster);
-    legs.push_back(
-        {cluster.inputs.cluster.get(), leg.weight, clusters.plans(cluster, leg.metadataMatch)});
+    legs.push_back({.cluster = cluster.inputs.cluster.get(),
+                    .weight = leg.weight,
+                    .plans = clusters.plans(cluster, leg.metadataMatch)});
+  }
+  for (ClusterState* cluster : before) {
+    const auto& now = state.clusters;
+    if (std::find(now.begin(), now.end(), cluster) != now.end()) continue;
+    clusters.release(*cluster, listener->name);
   }
   const ByReach byReach(*listener, legs, pool);
   std::vector<std::shared_ptr<const LbService>> services;
@@ -171,17 +191,22 @@ void Compiler::State::replaceChanged(LbTables& made) const {
   made.conflicts = tables->conflicts;
   for (const ListenerState* state : changed) {
     for (const auto& service : state->services) {
-      auto& current = made.services.at({service->vip, service->protocol});
-      if (current->name == service->name) current = service;
+      const VipKey key{service->vip, service->protocol};
+      auto& current = made.services.at(key);
+      if (current->name != service->name || current == service) continue;
+      current = service;
+      made.changed.services.insert(key);
     }
   }
 }
 
 void Compiler::State::publish() {
-  if (!vipsChanged && changed.empty() && !clusters.factsChanged()) return;
+  if (!vipsChanged && changed.empty() && clusters.changedFacts().empty()) return;
   auto made = std::make_shared<LbTables>();
+  made->changed.clusters = clusters.changedFacts();
   if (vipsChanged) {
     enterAll(*made);
+    made->changed.services = differing(tables->services, made->services);
   } else {
     replaceChanged(*made);
   }
@@ -196,23 +221,32 @@ Compiler::~Compiler() = default;
 
 std::shared_ptr<const LbTables> Compiler::compile(const Snapshot& snapshot,
                                                   const HealthOverlay& overlay, Nanos now) {
+  Changes everything;
+  everything.all = true;
+  return compile(snapshot, overlay, everything, now);
+}
+
+std::shared_ptr<const LbTables> Compiler::compile(const Snapshot& snapshot,
+                                                  const HealthOverlay& overlay,
+                                                  const Changes& changed, Nanos now) {
   State& state = *state_;
   state.vipsChanged = false;
   state.changed.clear();
-  state.clusters.begin(snapshot, overlay, now);
-  state.updateListeners(snapshot);
+  state.clusters.begin(snapshot, overlay, changed, now);
+  if (changed.all) {
+    state.updateListeners(snapshot);
+  } else {
+    std::set<std::string> names = state.clusters.affectedListeners();
+    names.insert(changed.listeners.begin(), changed.listeners.end());
+    for (const std::string& name : names) state.updateListener(snapshot, name);
+  }
   state.clusters.end();
   state.publish();
   return state.tables;
 }
 
 std::optional<Nanos> Compiler::nextChange() const {
-  std::optional<Nanos> next;
-  for (const auto& [name, cluster] : state_->clusters.byName()) {
-    if (cluster.nextChange)
-      next = std::min(next.value_or(*cluster.nextChange), *cluster.nextChange);
-  }
-  return next;
+  return state_->clusters.nextChange();
 }
 
 }  // namespace sockmesh

@@ -1,4 +1,5 @@
-// From hosts to selection tables: one LbGroup for each set of hosts among which one policy chooses.
+// SPDX-License-Identifier: Apache-2.0
+// From hosts to a group, as far as all policies do it alike.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +8,13 @@
 #include <vector>
 
 #include "lb/cell_table.h"
+#include "lb/compiler_options.h"
 #include "lb/hosts_source.h"
 #include "lb/tables.h"
 
 namespace sockmesh {
 
-// A group and its share of what it is part of.
+// A group and the fraction of the cluster's connections that it receives.
 struct SharedGroup {
   double share = 0;  // > 0
   std::shared_ptr<const LbGroup> group;
@@ -21,25 +23,20 @@ struct SharedGroup {
 struct GroupContext {
   const Cluster& cluster;
   CellPool& pool;
+  const CompilerOptions& options;
   sm_reason reasonNoHost = SM_REASON_NO_HEALTHY;  // of connections that find no host
   bool noPanic = false;                           // SM_GROUP_NO_PANIC
-  bool weightedRandom = false;                    // see CompilerOptions
 };
 
-// A group that leaves alone or refuses.
-std::shared_ptr<const LbGroup> verdict(sm_policy policy, sm_reason reason,
-                                       const std::string& cluster);
+// A group over these hosts of `source`, without policy and table.
+LbGroup groupOver(const GroupContext& context, const HostsSource& source, const HostList& hosts);
 
-// The groups of ROUND_ROBIN, RANDOM and LEAST_REQUEST; their shares sum to 1.
-//  RANDOM: one group over all of the sources' hosts with their effective shares.
-//  ROUND_ROBIN: a group for each part, or for each source whose localities fit into one schedule.
-//    Where no schedule holds the weights (see schedule.h) it is a RANDOM group with these weights.
-//  LEAST_REQUEST: a group for each part.
-std::vector<SharedGroup> weightGroups(const GroupContext& context,
-                                      const std::vector<HostsSource>& sources);
+std::shared_ptr<const LbGroup> finished(LbGroup group);
 
-// A hash policy's group for one priority: the healthy hosts, or all in panic.
-std::shared_ptr<const LbGroup> hashGroup(const GroupContext& context, const HostSet& set,
-                                         std::uint32_t priority, bool panic, bool localityWeighted);
+// A group that leaves alone or refuses, whatever the connection.
+std::shared_ptr<const LbGroup> fixedOutcomeGroup(sm_policy policy, sm_reason reason,
+                                                 const std::string& cluster);
+// The group that refuses connections which find no host.
+std::shared_ptr<const LbGroup> groupWithoutHost(const GroupContext& context);
 
 }  // namespace sockmesh

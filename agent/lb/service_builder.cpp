@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lb/policy/by_hash.h"
+
 namespace sockmesh {
 namespace {
 
@@ -30,13 +32,10 @@ struct Deferred {
 
 void appendDeferred(const Deferred& deferred, LbService& service, CellPool& pool) {
   const auto first = static_cast<std::uint32_t>(service.groups.size());
-  LbGroup entry;
-  entry.policy = SM_POLICY_BY_HASH;
   std::vector<std::uint32_t> words;
   words.reserve(deferred.plan->byHash.size());
   for (const std::uint32_t group : deferred.plan->byHash) words.push_back(first + group);
-  entry.table = pool.share(wordTable(words));
-  service.groups[deferred.entry] = std::make_shared<const LbGroup>(std::move(entry));
+  service.groups[deferred.entry] = byHashGroup(words, pool);
   for (const SharedGroup& group : deferred.plan->groups) {
     service.groups.push_back(group.group);
     service.legs.push_back(deferred.leg);

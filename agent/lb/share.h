@@ -19,11 +19,16 @@ struct ServiceShares {
   double leftAlone = 0;
 };
 
+// Each group's share of new connections, 0 to 1, with hashes spread evenly. A BY_HASH group itself
+// has what it does not pass on, which is nothing except in damaged tables. Allows tables that did
+// not pass checkTables().
+std::vector<double> groupShares(const LbService& service);
+
 // Of connections whose hashes are spread evenly. LEAST_REQUEST: as if all hosts were equally busy.
 ServiceShares shareOf(const LbService& service);
 
 // The endpoint that a connection with this hash gets in a service that chooses by hash alone (one
-// leg, RING_HASH or MAGLEV); null where it is refused, left alone or other than by hash. Of
+// leg, a hash policy); null where it is refused, left alone or other than by hash. Of
 // compiled tables only: they are trusted to lead somewhere.
 const SocketAddress* pickByHash(const LbService& service, std::uint64_t hash);
 

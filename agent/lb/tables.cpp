@@ -6,13 +6,28 @@
 
 namespace sockmesh {
 
+namespace {
+
+// Equality as the kernel can tell it: it has a locality's name alone.
+bool sameLocality(const Locality& a, const Locality& b) {
+  return a == b || a.toString() == b.toString();
+}
+
+bool sameService(const std::shared_ptr<const LbService>& a,
+                 const std::shared_ptr<const LbService>& b) {
+  return a == b || (a && b && *a == *b);
+}
+
+}  // namespace
+
 bool LbGroup::operator==(const LbGroup& other) const {
-  return policy == other.policy && reason == other.reason && cluster == other.cluster &&
-         flags == other.flags && priority == other.priority && locality == other.locality &&
-         choiceCount == other.choiceCount && biasQ16 == other.biasQ16 &&
-         balancePercent == other.balancePercent && ringShift == other.ringShift &&
-         hosts == other.hosts && otherAddresses == other.otherAddresses &&
-         sameContent(table, other.table);
+  return this == &other ||
+         (policy == other.policy && reason == other.reason && cluster == other.cluster &&
+          flags == other.flags && priority == other.priority &&
+          sameLocality(locality, other.locality) && choiceCount == other.choiceCount &&
+          biasQ16 == other.biasQ16 && balancePercent == other.balancePercent &&
+          ringShift == other.ringShift && hosts == other.hosts &&
+          otherAddresses == other.otherAddresses && sameContent(table, other.table));
 }
 
 bool LbService::sameLegs(const LbService& other) const {
@@ -22,23 +37,15 @@ bool LbService::sameLegs(const LbService& other) const {
   return true;
 }
 
-namespace {
-
-bool sameService(const std::shared_ptr<const LbService>& a,
-                 const std::shared_ptr<const LbService>& b) {
-  return a == b || (a && b && *a == *b);
-}
-
-}  // namespace
-
 bool LbService::operator==(const LbService& other) const {
-  return name == other.name && vip == other.vip && protocol == other.protocol &&
-         pickSize == other.pickSize && flags == other.flags &&
-         affinitySeconds == other.affinitySeconds && sameContent(pick, other.pick) &&
-         sameLegs(other) && sameService(ipv4Only, other.ipv4Only) &&
-         sameService(ipv6Only, other.ipv6Only) &&
-         std::equal(groups.begin(), groups.end(), other.groups.begin(), other.groups.end(),
-                    [](const auto& a, const auto& b) { return a == b || *a == *b; });
+  return this == &other ||
+         (name == other.name && vip == other.vip && protocol == other.protocol &&
+          pickSize == other.pickSize && flags == other.flags &&
+          affinitySeconds == other.affinitySeconds && sameContent(pick, other.pick) &&
+          sameLegs(other) && sameService(ipv4Only, other.ipv4Only) &&
+          sameService(ipv6Only, other.ipv6Only) &&
+          std::equal(groups.begin(), groups.end(), other.groups.begin(), other.groups.end(),
+                     [](const auto& a, const auto& b) { return a == b || *a == *b; }));
 }
 
 }  // namespace sockmesh

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +50,7 @@ struct LbGroup {
   std::uint32_t balancePercent = 0;
   std::uint32_t ringShift = 0;
 
+  // Whether the kernel would hold the same of both.
   bool operator==(const LbGroup& other) const;
 };
 
@@ -74,6 +76,7 @@ struct LbService {
   std::shared_ptr<const LbService> ipv4Only;
   std::shared_ptr<const LbService> ipv6Only;
 
+  // Whether the kernel would hold the same of both.
   bool operator==(const LbService& other) const;
 };
 
@@ -111,7 +114,6 @@ struct EjectionRules {
 struct LbCluster {
   std::string name;
   std::vector<LbEndpoint> endpoints;  // all of them, eligible or not
-  std::uint32_t maxConnections = 0;   // 0: no limit enforced
   Nanos connectTimeout{0};
   EjectionRules ejection;
   bool operator==(const LbCluster&) const = default;
@@ -123,6 +125,13 @@ struct VipKey {
   auto operator<=>(const VipKey&) const = default;
 };
 
+// What differs between two LbTables: appeared, disappeared or has new content.
+struct TableChanges {
+  std::set<VipKey> services;
+  std::set<std::string> clusters;
+  bool operator==(const TableChanges&) const = default;
+};
+
 // Immutable; unchanged services and clusters are the same objects as in the tables before, so a
 // diff compares pointers first.
 struct LbTables {
@@ -130,6 +139,8 @@ struct LbTables {
   std::map<std::string, std::shared_ptr<const LbCluster>> clusters;
   // Two listeners that claim one VIP and the like; for status and the log.
   std::vector<LeftAlone> conflicts;
+  // Relative to the tables that the compiler made before; of its first tables: all that is there.
+  TableChanges changed;
 };
 
 }  // namespace sockmesh

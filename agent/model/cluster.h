@@ -12,18 +12,10 @@
 
 #include "base/clock.h"
 #include "model/assignment.h"
+#include "model/lb_policy.h"
 #include "model/metadata.h"
 
 namespace sockmesh {
-
-enum class LbPolicy : std::uint8_t {
-  kRoundRobin,
-  kLeastRequest,
-  kRandom,
-  kRingHash,
-  kMaglev,
-  kClusterProvided,  // ORIGINAL_DST: the address is left alone
-};
 
 enum class HashFunction : std::uint8_t { kXxHash, kMurmurHash2 };
 

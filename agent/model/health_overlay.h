@@ -6,14 +6,12 @@
 #include <map>
 #include <string>
 
-#include "base/clock.h"
 #include "model/address.h"
 
 namespace sockmesh {
 
 struct EndpointHealth {
-  bool ejected = false;   // Envoy's FAILED_OUTLIER_CHECK
-  Nanos ejectedUntil{0};  // CLOCK_MONOTONIC; meaningful while ejected
+  bool ejected = false;  // Envoy's FAILED_OUTLIER_CHECK
   bool operator==(const EndpointHealth&) const = default;
 };
 

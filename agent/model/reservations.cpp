@@ -13,10 +13,9 @@ void addNotHonoured(NotHonoured::Kind kind, const Snapshot::ByName<T>& resources
   }
 }
 
-// Only these policies look at a hash policy, and a cluster that is left alone has none.
+// A cluster that is left alone has no hash policy.
 bool hashes(const Cluster& cluster) {
-  return cluster.leaveAlone == LeaveAloneReason::kNone &&
-         (cluster.lb.policy == LbPolicy::kRingHash || cluster.lb.policy == LbPolicy::kMaglev);
+  return cluster.leaveAlone == LeaveAloneReason::kNone && usesHash(cluster.lb.policy);
 }
 
 }  // namespace

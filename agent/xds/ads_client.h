@@ -17,13 +17,13 @@
 #include <string>
 #include <vector>
 
+#include "base/backoff.h"
 #include "base/event_loop.h"
 #include "envoy/config/core/v3/core.pb.h"
 #include "model/snapshot.h"
 #include "stats/agent_stats.h"
 #include "xds/ads_channel.h"
 #include "xds/ads_protocol.h"
-#include "xds/backoff.h"
 #include "xds/not_honoured_log.h"
 #include "xds/resource_store.h"
 #include "xds/resource_timers.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The shared memory between the kernel programs and userspace: every key, value and constant that
  * both sides know. The only header that both include; each layout is asserted on both sides.
@@ -35,6 +35,34 @@
 
 /* Id 0 is "none" for services, descriptors, endpoints and clusters. */
 #define SM_NONE 0
+
+/* The pinned maps by name, in the order in which people see them. */
+#define SM_MAPS(X)                                                                                 \
+	X(frontends4)                                                                              \
+	X(frontends6)                                                                              \
+	X(heads)                                                                                   \
+	X(descriptors)                                                                             \
+	X(groups)                                                                                  \
+	X(cells)                                                                                   \
+	X(endpoints)                                                                               \
+	X(endpoint_state)                                                                          \
+	X(endpoint_stats)                                                                          \
+	X(cluster_state)                                                                           \
+	X(cluster_stats)                                                                           \
+	X(conn_tags)                                                                               \
+	X(connections)                                                                             \
+	X(conn_overflow)                                                                           \
+	X(affinity)                                                                                \
+	X(names)                                                                                   \
+	X(events)                                                                                  \
+	X(counters)                                                                                \
+	X(globals)
+
+/* Sizes of maps without a configuration. */
+#define SM_DEFAULT_MAX_SERVICES		131072 /* VIPs of each family */
+#define SM_DEFAULT_MAX_CONNECTIONS	131072 /* records */
+#define SM_DEFAULT_MAX_AFFINITY_CLIENTS 32768
+#define SM_DEFAULT_MAX_NAMES		262144 /* parts of names */
 
 /* ---- frontends: VIP -> service id. Keys are only added and removed, never rewritten. ---- */
 
@@ -146,7 +174,7 @@ struct sm_group {
 	/* Hash policies: hash_balance_factor; 0: off. With it the table is followed by host_count
 	 * weights, two a cell. */
 	__u32 balance_percent;
-	__u32 ring_shift; /* RING_HASH: 64 - log2(buckets); see SM_RING_MAX_WALK */
+	__u32 ring_shift; /* RING_HASH: 64 - log2(segments); see SM_RING_MAX_WALK */
 	__u16 priority;
 	__u16 leg;	   /* of the descriptor's traffic split */
 	__u32 locality_id; /* name id; SM_NONE: several or none */
@@ -172,12 +200,12 @@ struct sm_group {
 #define SM_LR_AT(cursor)    ((__u32)((cursor) >> (2 * SM_LR_COARSE_BITS)))
 
 /*
- * A RING_HASH table has buckets = 1 << (64 - ring_shift), at least 4. First come the bucket words,
- * four a cell, at table_cell; then, at table_cell + buckets / 4, table_size ring cells in strictly
- * ascending order of hash. Word hash >> ring_shift is the index of the first ring cell whose hash
- * is not below the start of that bucket, or table_size where there is none. From there the first
- * cell with cell.hash >= hash is the choice; past the last cell it is cell 0. No walk looks at more
- * than SM_RING_MAX_WALK cells, the wrapped-to cell 0 not counted.
+ * A RING_HASH table has segments = 1 << (64 - ring_shift), at least 4. First come the words of the
+ * segments, four a cell, at table_cell; then, at table_cell + segments / 4, table_size ring cells
+ * in strictly ascending order of hash. Word hash >> ring_shift is the index of the first ring cell
+ * whose hash is not below the start of that segment, or table_size where there is none. From there
+ * the first cell with cell.hash >= hash is the choice; past the last cell it is cell 0. No walk
+ * looks at more than SM_RING_MAX_WALK cells, the wrapped-to cell 0 not counted.
  */
 #define SM_RING_MAX_WALK 32
 
@@ -226,23 +254,23 @@ struct sm_endpoint {
  */
 struct sm_endpoint_state {
 	__u32 active;		    /* connections that hold a record naming this endpoint */
-	__u32 consecutive_failures; /* in a row, since the last success or return */
-	__u64 ejected_until_ns;	    /* 0: in rotation; a time in the past: due to return */
+	__u32 consecutive_failures; /* in a row, since the last success or unejection */
+	__u64 ejected_until_ns;	    /* 0: in rotation; a time in the past: due to be unejected */
 	/* Which clients (network namespaces) were served lately; see outlier_rules.h. */
 	__u64 served;	     /* a bit for each, in this epoch */
 	__u64 served_before; /* in the epoch before */
 	__u64 served_by[2];  /* network namespace cookies of the last two of them; 0: none */
 	__u32 served_epoch;
-	/* 1: no cluster lists the endpoint any more, and it is not ejected: nobody would take it
-	 * back. Set by the agent; see outlier_rules.h. */
+	/* 1: no cluster lists the endpoint any more, and it is not ejected: nobody would uneject
+	 * it. Set by the agent; see outlier_rules.h. */
 	__u32 withdrawn;
 	__u32 pad[2];
 
-	__u64 ejected_at_ns;  /* the last ejection; 0: never */
-	__u64 returned_at_ns; /* the last return; 0: never */
-	__u32 ejections;      /* ever */
-	__u32 multiplier;     /* of base_ejection_ns; the agent lets it decay */
-	__u32 detector;	      /* enum sm_detector of the last ejection */
+	__u64 ejected_at_ns;   /* the last ejection; 0: never */
+	__u64 unejected_at_ns; /* the last unejection; 0: never */
+	__u32 ejections;       /* ever */
+	__u32 multiplier;      /* of base_ejection_ns; the agent lets it decay */
+	__u32 detector;	       /* enum sm_detector of the last ejection */
 	__u32 pad2[9];
 };
 
@@ -306,23 +334,21 @@ struct sm_consecutive_rule {
 
 /* One line, shared by all CPUs. The agent writes all but the two counts. */
 struct sm_cluster_state {
-	__u32 active;	       /* connections whose record says SM_CONN_IN_CLUSTER */
-	__u32 max_connections; /* room for the limits; 0: none enforced */
-	__u32 ejected;	       /* endpoints ejected now */
-	__u32 ejection_limit;  /* ejections allowed at once */
+	__u32 active;	      /* connections whose record says SM_CONN_IN_CLUSTER */
+	__u32 ejected;	      /* endpoints ejected now */
+	__u32 ejection_limit; /* ejections allowed at once */
+	__u32 jitter_ms;      /* at most; added to each ejection */
 	/* In the order in which they are asked. */
 	struct sm_consecutive_rule consecutive[SM_CONSECUTIVE_RULES];
 	__u64 connect_timeout_ns;
 	__u64 base_ejection_ns; /* 0: the cluster has no outlier detection */
 	__u64 max_ejection_ns;	/* without jitter */
-	__u32 jitter_ms;	/* at most; added to each ejection */
-	__u32 pad;
+	__u64 pad;
 };
 
 struct sm_cluster_stats {
 	__u64 refused_no_endpoints;
 	__u64 left_alone;
-	__u64 overflow;		  /* connections refused by a limit */
 	__u64 reselected;	  /* first choice was ejected */
 	__u64 hash_fallback;	  /* a hash policy without a usable hash */
 	__u64 ejections_overflow; /* not ejected: the limit was reached */
@@ -338,15 +364,15 @@ enum sm_detection {
 	SM_DETECTION_NOT_ENFORCED = 3, /* the dice said no */
 };
 
-/* What the agent hands to sm_agent_detect and sm_agent_return (BPF_PROG_TEST_RUN). */
+/* What the agent hands to sm_agent_detect and sm_agent_uneject (BPF_PROG_TEST_RUN). */
 struct sm_agent_request {
 	__u32 endpoint_id;
 	__u32 detector; /* enum sm_detector */
 	__u32 enforcing_percent;
-	__u32 answer; /* enum sm_detection; sm_agent_return: 1 where it was ejected */
+	__u32 answer; /* enum sm_detection; sm_agent_uneject: 1 where it was ejected */
 };
 
-/* ---- connection records: see conn.h ---- */
+/* ---- connection records: see conn/record.h ---- */
 
 enum sm_conn_state {
 	SM_CONN_FREE = 0,
@@ -373,20 +399,20 @@ struct sm_connection {
 	__u64 gone_cookie; /* the record's own cookie: the sweep before found its socket gone */
 };
 
-/* Four ways a bucket: the tags in a line of their own, so that a miss reads 32 bytes. The record of
- * bucket b and way w is at w * buckets + b. */
+/* Four ways a set: the tags in a cache line of their own, so that a miss reads 32 bytes. The record
+ * of set s and way w is at w * sets + s. */
 #define SM_CONN_WAYS 4
 
 struct sm_conn_tags {
 	__u64 cookie[SM_CONN_WAYS]; /* socket cookie; 0: free */
 };
 
-/* What the agent hands to sm_sweep_buckets (BPF_PROG_TEST_RUN): some of the table. */
-#define SM_SWEEP_BUCKETS 256
+/* What the agent hands to sm_sweep_sets (BPF_PROG_TEST_RUN): some of the table. */
+#define SM_SWEEP_SETS 256
 
-struct sm_sweep_buckets {
+struct sm_sweep_sets {
 	__u32 first;
-	__u32 count; /* at most SM_SWEEP_BUCKETS */
+	__u32 count; /* at most SM_SWEEP_SETS */
 	__u32 gone;  /* answer: records whose socket is gone, seen for the first time */
 	__u32 ended; /* answer: those that were seen before, and ended now */
 };
@@ -450,8 +476,8 @@ struct sm_name {
 /* ---- events: hints; the lines above are the truth ---- */
 
 enum sm_event_kind {
-	SM_EVENT_DETECTED = 1, /* a detector fired in sock_ops */
-	SM_EVENT_RETURNED = 2, /* an ejection ran out, and sock_ops noticed it first */
+	SM_EVENT_DETECTED = 1,	/* a detector fired in sock_ops */
+	SM_EVENT_UNEJECTED = 2, /* an ejection ran out, and sock_ops noticed it first */
 };
 
 struct sm_event {
@@ -469,7 +495,7 @@ struct sm_event {
 enum sm_counter {
 	SM_COUNTER_LOOKUP_RETRY = 0,	 /* a recycled hash element was seen through */
 	SM_COUNTER_LOOKUP_EXHAUSTED = 1, /* ... too often in a row; the address was left alone */
-	SM_COUNTER_CONN_OVERFLOW = 2,	 /* bucket full: conn_overflow took the record */
+	SM_COUNTER_CONN_OVERFLOW = 2,	 /* set full: conn_overflow took the record */
 	SM_COUNTER_CONN_LOST = 3,	 /* no room there either: the connection is not counted */
 	SM_COUNTER_TABLE_BROKEN = 4,	 /* an index led nowhere; the address was left alone */
 	SM_COUNTER_EVENTS_DROPPED = 5,	 /* the ring was full */
@@ -495,7 +521,7 @@ struct sm_globals {
  * which libbpf refuses.
  */
 struct sm_settings {
-	__u32 conn_bucket_mask; /* buckets - 1, from the size of the (perhaps adopted) maps */
+	__u32 conn_set_mask; /* sets - 1, from the size of the (perhaps adopted) maps */
 	__u32 pad;
 	struct sm_descriptor descriptor[0];
 	struct sm_group group[0];

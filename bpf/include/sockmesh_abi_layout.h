@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Sizes and offsets of everything in sockmesh_abi.h, asserted wherever it is compiled: by clang for
  * BPF and by the agent's compiler. tools/checks/abi.py counts and writes the assertions.
@@ -85,7 +85,7 @@ SM_ASSERT_AT(struct sm_endpoint_state, served_by, 32);
 SM_ASSERT_AT(struct sm_endpoint_state, served_epoch, 48);
 SM_ASSERT_AT(struct sm_endpoint_state, withdrawn, 52);
 SM_ASSERT_AT(struct sm_endpoint_state, ejected_at_ns, 64);
-SM_ASSERT_AT(struct sm_endpoint_state, returned_at_ns, 72);
+SM_ASSERT_AT(struct sm_endpoint_state, unejected_at_ns, 72);
 SM_ASSERT_AT(struct sm_endpoint_state, ejections, 80);
 SM_ASSERT_AT(struct sm_endpoint_state, multiplier, 84);
 SM_ASSERT_AT(struct sm_endpoint_state, detector, 88);
@@ -106,23 +106,21 @@ SM_ASSERT_AT(struct sm_consecutive_rule, enforcing_percent, 4);
 SM_ASSERT_AT(struct sm_consecutive_rule, detector, 6);
 SM_ASSERT_SIZE(struct sm_cluster_state, 64);
 SM_ASSERT_AT(struct sm_cluster_state, active, 0);
-SM_ASSERT_AT(struct sm_cluster_state, max_connections, 4);
-SM_ASSERT_AT(struct sm_cluster_state, ejected, 8);
-SM_ASSERT_AT(struct sm_cluster_state, ejection_limit, 12);
+SM_ASSERT_AT(struct sm_cluster_state, ejected, 4);
+SM_ASSERT_AT(struct sm_cluster_state, ejection_limit, 8);
+SM_ASSERT_AT(struct sm_cluster_state, jitter_ms, 12);
 SM_ASSERT_AT(struct sm_cluster_state, consecutive, 16);
 SM_ASSERT_AT(struct sm_cluster_state, connect_timeout_ns, 32);
 SM_ASSERT_AT(struct sm_cluster_state, base_ejection_ns, 40);
 SM_ASSERT_AT(struct sm_cluster_state, max_ejection_ns, 48);
-SM_ASSERT_AT(struct sm_cluster_state, jitter_ms, 56);
-SM_ASSERT_SIZE(struct sm_cluster_stats, 160);
+SM_ASSERT_SIZE(struct sm_cluster_stats, 152);
 SM_ASSERT_AT(struct sm_cluster_stats, refused_no_endpoints, 0);
 SM_ASSERT_AT(struct sm_cluster_stats, left_alone, 8);
-SM_ASSERT_AT(struct sm_cluster_stats, overflow, 16);
-SM_ASSERT_AT(struct sm_cluster_stats, reselected, 24);
-SM_ASSERT_AT(struct sm_cluster_stats, hash_fallback, 32);
-SM_ASSERT_AT(struct sm_cluster_stats, ejections_overflow, 40);
-SM_ASSERT_AT(struct sm_cluster_stats, ejections_detected, 48);
-SM_ASSERT_AT(struct sm_cluster_stats, ejections_enforced, 104);
+SM_ASSERT_AT(struct sm_cluster_stats, reselected, 16);
+SM_ASSERT_AT(struct sm_cluster_stats, hash_fallback, 24);
+SM_ASSERT_AT(struct sm_cluster_stats, ejections_overflow, 32);
+SM_ASSERT_AT(struct sm_cluster_stats, ejections_detected, 40);
+SM_ASSERT_AT(struct sm_cluster_stats, ejections_enforced, 96);
 SM_ASSERT_SIZE(struct sm_agent_request, 16);
 SM_ASSERT_AT(struct sm_agent_request, endpoint_id, 0);
 SM_ASSERT_AT(struct sm_agent_request, detector, 4);
@@ -142,11 +140,11 @@ SM_ASSERT_AT(struct sm_connection, sk, 48);
 SM_ASSERT_AT(struct sm_connection, gone_cookie, 56);
 SM_ASSERT_SIZE(struct sm_conn_tags, 32);
 SM_ASSERT_AT(struct sm_conn_tags, cookie, 0);
-SM_ASSERT_SIZE(struct sm_sweep_buckets, 16);
-SM_ASSERT_AT(struct sm_sweep_buckets, first, 0);
-SM_ASSERT_AT(struct sm_sweep_buckets, count, 4);
-SM_ASSERT_AT(struct sm_sweep_buckets, gone, 8);
-SM_ASSERT_AT(struct sm_sweep_buckets, ended, 12);
+SM_ASSERT_SIZE(struct sm_sweep_sets, 16);
+SM_ASSERT_AT(struct sm_sweep_sets, first, 0);
+SM_ASSERT_AT(struct sm_sweep_sets, count, 4);
+SM_ASSERT_AT(struct sm_sweep_sets, gone, 8);
+SM_ASSERT_AT(struct sm_sweep_sets, ended, 12);
 SM_ASSERT_SIZE(struct sm_sweep_cookies, 136);
 SM_ASSERT_AT(struct sm_sweep_cookies, cookie, 0);
 SM_ASSERT_AT(struct sm_sweep_cookies, gone, 128);
@@ -183,6 +181,6 @@ SM_ASSERT_AT(struct sm_globals, agent_start_ns, 0);
 SM_ASSERT_AT(struct sm_globals, agent_tgid, 8);
 SM_ASSERT_AT(struct sm_globals, conn_overflow_live, 12);
 SM_ASSERT_SIZE(struct sm_settings, 8);
-SM_ASSERT_AT(struct sm_settings, conn_bucket_mask, 0);
+SM_ASSERT_AT(struct sm_settings, conn_set_mask, 0);
 
 #endif /* SOCKMESH_ABI_LAYOUT_H */

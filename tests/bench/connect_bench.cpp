@@ -207,7 +207,9 @@ int run(int rounds, int others) {
   auto grace = BlockingGracePeriod::create();
   if (!grace) die(grace.error());
   KernelStore store((*datapath)->maps(), (*datapath)->ejections());
-  MapWriter writer(store, **grace, (*datapath)->maps().maxServices);
+  CountingStore counted(store);
+  IdRegistry ids;
+  MapWriter writer(counted, ids, **grace, (*datapath)->maps().maxServices);
 
   SocketAddress any = at("0.0.0.0:0");
   auto listener = listenOn(any, 4096);

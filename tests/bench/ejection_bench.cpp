@@ -24,8 +24,8 @@
 
 #include "base/log.h"
 #include "datapath/datapath.h"
+#include "datapath/endpoint_state_reader.h"
 #include "datapath/kernel_maps.h"
-#include "datapath/outlier_lines.h"
 #include "datapath/pin_path.h"
 #include "support/mesh.h"
 #include "support/net.h"
@@ -171,12 +171,12 @@ void print(const char* policy, const char* agent, std::vector<double> micros, st
 std::vector<std::uint64_t> watch(const KernelMaps& maps, std::uint32_t id, const Backends& backends,
                                  std::size_t count) {
   std::vector<std::uint64_t> ejections;
-  std::uint64_t last = static_cast<std::uint64_t>(readEndpointLine(maps, id)->ejectedAt.count());
+  std::uint64_t last = static_cast<std::uint64_t>(readEndpointState(maps, id)->ejectedAt.count());
   const std::uint64_t giveUp = nowNanos() + count * 1'000'000'000ULL;
   while (ejections.size() < count && nowNanos() < giveUp) {
     backends.drain();
     usleep(200);
-    const auto line = readEndpointLine(maps, id);
+    const auto line = readEndpointState(maps, id);
     const auto at = static_cast<std::uint64_t>(line->ejectedAt.count());
     if (at == last) continue;
     last = at;

@@ -49,7 +49,7 @@ std::uint32_t referencePick(const std::vector<ReferenceHost>& hosts, std::uint32
 class Balance : public DistributionTest, public testing::WithParamInterface<LbPolicy> {
  protected:
   void setClusterActive(std::uint32_t connections) {
-    datapath_->maps().clusterState.at(writer_->ids().clusterId("c"))->active = connections;
+    datapath_->maps().clusterState.at(ids_->clusterId("c"))->active = connections;
   }
 };
 
@@ -152,7 +152,7 @@ TEST_F(BalanceLive, ConnectionsOfTheClusterAreCounted) {
         writer_->apply(compileLegs({{c, assignment({local}), 1, {}}}, true)).errors.empty());
   };
   const auto total = [&] {
-    return datapath_->maps().clusterState.at(writer_->ids().clusterId("c"))->active;
+    return datapath_->maps().clusterState.at(ids_->clusterId("c"))->active;
   };
   std::vector<UniqueFd> open;
   const auto connect = [&](int count) {
@@ -171,7 +171,7 @@ TEST_F(BalanceLive, ConnectionsOfTheClusterAreCounted) {
   // One source, one hash: all on one endpoint, were it not for the bound.
   for (const Endpoint& one : local.endpoints) {
     // At most ceil(41 / 4), and the one that it was let in with.
-    const auto active = store_->activeConnections(writer_->ids().endpointId("c", one.address));
+    const auto active = store_->activeConnections(ids_->endpointId("c", one.address));
     EXPECT_LE(active, 12u);
     EXPECT_GE(active, 4u);
   }

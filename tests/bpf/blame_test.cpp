@@ -9,7 +9,7 @@
 
 #include <csignal>
 
-#include "datapath/outlier_lines.h"
+#include "datapath/endpoint_state_reader.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/pod.h"
@@ -36,7 +36,9 @@ class Blame : public DatapathTest {
               .service(kVip, "c", {endpoint})
               .ejecting("c", 3, 1, std::chrono::seconds(30), connectTimeout));
   }
-  EndpointLine line() { return readEndpointLine(datapath_->maps(), idOf("c", endpoint_)).value(); }
+  EndpointState line() {
+    return readEndpointState(datapath_->maps(), idOf("c", endpoint_)).value();
+  }
   sm_endpoint_stats stats() { return statsOf("c", endpoint_); }
   int connectOnce() {
     const auto socket = tcpSocket();

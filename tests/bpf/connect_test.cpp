@@ -60,7 +60,7 @@ TEST_F(Connect, AnEmptyServiceRefusesAtOnce) {
     ASSERT_FALSE(client);
     EXPECT_EQ(client.error().errnum(), ECONNREFUSED) << vip;
   }
-  const auto stats = sumClusterStats(datapath_->maps(), writer_->ids().clusterId("a"));
+  const auto stats = sumClusterStats(datapath_->maps(), ids_->clusterId("a"));
   EXPECT_EQ(stats.refused_no_endpoints, 1u);
 }
 
@@ -72,7 +72,7 @@ TEST_F(Connect, OtherAddressesPortsAndServicesLeftAloneAreUntouched) {
   const auto alone = connectTo(direct);
   ASSERT_TRUE(alone) << alone.error().message();
   EXPECT_EQ(acceptedAt(listener), direct);
-  EXPECT_EQ(sumClusterStats(datapath_->maps(), writer_->ids().clusterId("tls")).left_alone, 1u);
+  EXPECT_EQ(sumClusterStats(datapath_->maps(), ids_->clusterId("tls")).left_alone, 1u);
 
   SocketAddress other = at("127.0.0.9:0");
   const auto otherListener = std::move(listenOn(other)).value();

@@ -132,7 +132,7 @@ class Crash : public DatapathTest {
 
   // A new agent on what the last one left.
   void restart() {
-    writer_ = std::make_unique<MapWriter>(*store_, *grace_, datapath_->maps().maxServices);
+    makeWriter(*grace_);
     adopted_ = writer_->adopt(image());
     EXPECT_TRUE(adopted_.errors.empty()) << adopted_.errors.front();
   }
@@ -142,7 +142,9 @@ class Crash : public DatapathTest {
     const pid_t child = fork();
     if (child == 0) {
       DyingStore dying(*store_, fatal);
-      MapWriter writer(dying, *grace_, datapath_->maps().maxServices);
+      CountingStore counted(dying);
+      IdRegistry ids;
+      MapWriter writer(counted, ids, *grace_, datapath_->maps().maxServices);
       writer.adopt(image());
       const auto report = writer.apply(tables.build());
       _exit(report.errors.empty() ? 0 : 1);

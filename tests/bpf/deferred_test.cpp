@@ -9,8 +9,8 @@
 #include <fstream>
 #include <thread>
 
-#include "datapath/connection_records.h"
-#include "datapath/outlier_lines.h"
+#include "datapath/endpoint_state_reader.h"
+#include "inspect/connection_records.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 
@@ -71,7 +71,7 @@ class Deferred : public DatapathTest {
   void expectServedInTime() {
     EXPECT_EQ(stats().established, 1u);
     EXPECT_EQ(stats().failed[SM_FAILURE_TIMED_OUT], 0u);
-    const auto line = readEndpointLine(datapath_->maps(), idOf("a", backend_.toString()));
+    const auto line = readEndpointState(datapath_->maps(), idOf("a", backend_.toString()));
     ASSERT_TRUE(line);
     EXPECT_FALSE(line->ejected);
   }

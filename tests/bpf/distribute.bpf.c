@@ -1,9 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Many selections of the service 10.96.0.1:80, counted by endpoint. See select.bpf.c for why it is
  * a syscall program that takes the RCU read lock.
  */
-#include "lb.h"
+#include "select/choice.h"
+#include "select/lookup.h"
 #include "distribute_args.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -76,17 +77,19 @@ static __always_inline void count(struct distribute_args *args, const struct sm_
 
 static long distribute_one(__u64 i, struct distribute_args *args)
 {
-	struct sm_frontend4_key key = {
-		.addr_be = bpf_htonl((10U << 24) | (96U << 16) | 1),
+	struct sm_dest to = {
+		.addr.word = {0, 0, bpf_htonl(0xffff), bpf_htonl((10U << 24) | (96U << 16) | 1)},
 		.port_be = bpf_htons(80),
 		.protocol = IPPROTO_TCP,
+		.family = SM_FAMILY_V4,
+		.socket_family = SM_FAMILY_V4,
 	};
 	__u32 at = (__u32)i % DISTRIBUTE_HASHES;
 	struct sm_choice choice = {};
 	struct sm_descriptor *d;
 
 	bpf_rcu_read_lock();
-	d = sm_lookup4(&key);
+	d = sm_lookup(&to);
 	if (d) {
 		sm_select(d, hash_of(args, at), &choice);
 		count(args, &choice, at);

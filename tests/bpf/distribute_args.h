@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Arguments and results of distribute.bpf.c's distribute. */
 #ifndef SOCKMESH_TEST_DISTRIBUTE_ARGS_H
 #define SOCKMESH_TEST_DISTRIBUTE_ARGS_H

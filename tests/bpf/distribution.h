@@ -58,7 +58,7 @@ class DistributionTest : public DatapathTest {
   void setActive(int hostNumber, std::uint32_t connections, const std::string& cluster = "c");
   std::uint32_t active(int hostNumber, const std::string& cluster = "c");
   std::uint32_t idOf(const std::string& cluster, const SocketAddress& address) const {
-    return writer_->ids().endpointId(cluster, address);
+    return ids_->endpointId(cluster, address);
   }
 
  private:

@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "datapath/ejection_count.h"
-#include "datapath/live_state.h"
-#include "datapath/outlier_lines.h"
+#include "datapath/endpoint_state_reader.h"
+#include "inspect/live_state.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/tun_peer.h"
@@ -46,14 +46,14 @@ class Ejection : public DatapathTest {
   }
   void down(int n) { listeners_[n].reset(); }
 
-  EndpointLine line(int n) {
-    return readEndpointLine(datapath_->maps(), idOf("c", backend(n))).value();
+  EndpointState line(int n) {
+    return readEndpointState(datapath_->maps(), idOf("c", backend(n))).value();
   }
   sm_cluster_state clusterState() {
-    return *datapath_->maps().clusterState.at(writer_->ids().clusterId("c"));
+    return *datapath_->maps().clusterState.at(ids_->clusterId("c"));
   }
   sm_cluster_stats clusterStats() {
-    return sumClusterStats(datapath_->maps(), writer_->ids().clusterId("c"));
+    return sumClusterStats(datapath_->maps(), ids_->clusterId("c"));
   }
   std::uint64_t selected(int n) { return statsOf("c", backend(n)).selected; }
 
@@ -197,7 +197,7 @@ TEST_F(Ejection, ItReturnsAfterItsTimeAndStaysLongerTheNextTime) {
   for (int round = 1; round <= 3; ++round) {
     down(1);
     ASSERT_EQ(failuresUntilEjection(), 2) << round;
-    const EndpointLine ejected = line(1);
+    const EndpointState ejected = line(1);
     EXPECT_EQ(ejected.ejectedUntil - ejected.ejectedAt, round * kBase);
     EXPECT_EQ(ejected.ejections, static_cast<std::uint32_t>(round));
     up(1);
@@ -245,7 +245,7 @@ TEST_F(Ejection, AWithdrawnEndpointIsNeverEjected) {
   };
   ASSERT_TRUE(eventually([&] { return timedOut() == 3; }));
   EXPECT_EQ(clusterState().ejected, 0u);
-  EXPECT_FALSE(readEndpointLine(datapath_->maps(), id)->ejected);
+  EXPECT_FALSE(readEndpointState(datapath_->maps(), id)->ejected);
   down(1);
   ASSERT_EQ(failuresUntilEjection(), 1) << "the next dead one is";
   EXPECT_TRUE(line(1).ejected);
@@ -310,8 +310,8 @@ TEST_F(Ejection, AWrongCountIsPutRight) {
   down(1);
   ASSERT_EQ(failuresUntilEjection(), 1);
   auto wait = std::move(BlockingGracePeriod::create()).value();
-  sm_cluster_state& state = *datapath_->maps().clusterState.at(writer_->ids().clusterId("c"));
-  const auto recount = [&] { return recountEjections(datapath_->maps(), writer_->ids(), *wait); };
+  sm_cluster_state& state = *datapath_->maps().clusterState.at(ids_->clusterId("c"));
+  const auto recount = [&] { return recountEjections(datapath_->maps(), *ids_, *wait); };
   EXPECT_TRUE(recount().empty());
   for (const std::uint32_t wrong : {2u, 7u, 0u, ~0u}) {
     state.ejected = wrong;
@@ -335,12 +335,11 @@ TEST_F(Ejection, ARecountBesideEjectionsLosesNothing) {
     }
   });
   for (int i = 0; i < 50; ++i) {
-    [[maybe_unused]] const auto corrected =
-        recountEjections(datapath_->maps(), writer_->ids(), *wait);
+    [[maybe_unused]] const auto corrected = recountEjections(datapath_->maps(), *ids_, *wait);
   }
   done = true;
   busy.join();
-  [[maybe_unused]] const auto last = recountEjections(datapath_->maps(), writer_->ids(), *wait);
+  [[maybe_unused]] const auto last = recountEjections(datapath_->maps(), *ids_, *wait);
   std::uint32_t ejected = 0;
   for (int n = 1; n <= 4; ++n) ejected += line(n).ejected ? 1 : 0;
   EXPECT_EQ(clusterState().ejected, ejected);
@@ -354,9 +353,9 @@ TEST_F(Ejection, ANewAgentFindsWhatIsEjected) {
   open();
   EXPECT_EQ(apply(tables).writes, 0u);
   EXPECT_TRUE(line(1).ejected);
-  const HealthOverlay overlay = readOverlay(datapath_->maps(), image());
+  const HealthOverlay overlay = readEjections(datapath_->maps(), image());
   ASSERT_NE(overlay.find("c", at(backend(1))), nullptr);
-  EXPECT_EQ(overlay.find("c", at(backend(1)))->ejectedUntil, line(1).ejectedUntil);
+  EXPECT_TRUE(overlay.find("c", at(backend(1)))->ejected);
   EXPECT_EQ(overlay.find("c", at(backend(2))), nullptr);
 }
 

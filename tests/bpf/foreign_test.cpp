@@ -48,7 +48,7 @@ class Foreign : public DatapathTest {
     ASSERT_TRUE(background);
     writer_.reset();
     background_ = std::move(background).value();
-    writer_ = std::make_unique<MapWriter>(*store_, *background_, datapath_->maps().maxServices);
+    makeWriter(*background_);
     loadSelect();
   }
 

@@ -84,7 +84,7 @@ TEST_F(Holding, ClustersOfHeldServicesKeepTheirLimitsAndEjections) {
   const std::uint32_t id = idOf("a", hosts_[1]);
   ASSERT_EQ(heldBy(unknown({}, kVip, "a")), 1u);
   writer_->reap();
-  const sm_cluster_state& state = *datapath_->maps().clusterState.at(writer_->ids().clusterId("a"));
+  const sm_cluster_state& state = *datapath_->maps().clusterState.at(ids_->clusterId("a"));
   EXPECT_EQ(state.ejection_limit, 1u);
   EXPECT_EQ(state.ejected, 1u);
   EXPECT_EQ(idOf("a", hosts_[1]), id);

@@ -10,8 +10,9 @@
 #include <set>
 #include <sstream>
 
-#include "datapath/attachment_info.h"
-#include "datapath/live_state.h"
+#include "datapath/program_names.h"
+#include "inspect/attachment_info.h"
+#include "inspect/live_state.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/process.h"

@@ -168,8 +168,7 @@ TEST_F(ReachOfSockets, WithoutAnyHostThatTheSocketReachesItIsRefusedAndCounted) 
   EXPECT_EQ(error_, EAFNOSUPPORT);
   EXPECT_EQ(from(kDual, kSixVip), four_);
   EXPECT_EQ(mismatches(), 2U);
-  EXPECT_EQ(sumClusterStats(datapath_->maps(), writer_->ids().clusterId("c")).refused_no_endpoints,
-            2U);
+  EXPECT_EQ(sumClusterStats(datapath_->maps(), ids_->clusterId("c")).refused_no_endpoints, 2U);
   EXPECT_EQ(records(), 0U);
 }
 

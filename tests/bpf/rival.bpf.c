@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Another one's sock_ops program: sets its own callbacks and does not keep those that are there. */
 #include "kernel.h"
 

@@ -7,8 +7,8 @@
 
 #include <sstream>
 
-#include "datapath/attachment_info.h"
-#include "datapath/outlier_lines.h"
+#include "datapath/endpoint_state_reader.h"
+#include "inspect/attachment_info.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "tests/rival.skel.h"
@@ -129,7 +129,7 @@ TEST_P(Rival, ADeadEndpointIsEjected) {
   }
   expectNothingLeft();
   EXPECT_EQ(statsOf("b", dead_.toString()).failed[SM_FAILURE_REFUSED], 3u);
-  const auto line = readEndpointLine(datapath_->maps(), idOf("b", dead_.toString()));
+  const auto line = readEndpointState(datapath_->maps(), idOf("b", dead_.toString()));
   ASSERT_TRUE(line);
   EXPECT_TRUE(line->ejected);
 }

@@ -1,10 +1,11 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The product's lookup and selection, called in a loop without a socket: BPF_PROG_TEST_RUN does not
  * run sock_addr programs. A syscall program is sleepable, so it takes the RCU read lock that every
  * cgroup program runs under.
  */
-#include "lb.h"
+#include "select/choice.h"
+#include "select/lookup.h"
 #include "select_args.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -28,17 +29,20 @@ static long select_once(__u64 i, struct loop *loop)
 {
 	struct select_args *args = loop->args;
 	__u32 service = args->first + (__u32)i % args->count;
-	struct sm_frontend4_key key = {
-		.addr_be = bpf_htonl((10U << 24) | (96U << 16) | service),
+	struct sm_dest to = {
+		.addr.word = {0, 0, bpf_htonl(0xffff),
+			      bpf_htonl((10U << 24) | (96U << 16) | service)},
 		.port_be = bpf_htons(80),
 		.protocol = IPPROTO_TCP,
+		.family = SM_FAMILY_V4,
+		.socket_family = SM_FAMILY_V4,
 	};
 	struct sm_choice choice = {};
 	struct sm_descriptor *d;
 	__u32 owner;
 
 	bpf_rcu_read_lock();
-	d = sm_lookup4(&key);
+	d = sm_lookup(&to);
 	if (!d) {
 		loop->missed++;
 		goto out;

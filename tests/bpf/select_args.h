@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Arguments and results of select.bpf.c's select_many. */
 #ifndef SOCKMESH_TEST_SELECT_ARGS_H
 #define SOCKMESH_TEST_SELECT_ARGS_H

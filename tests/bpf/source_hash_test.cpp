@@ -97,7 +97,7 @@ TEST_F(SourceHash, WithoutAnInterfaceItIsLoopback) {
 TEST_F(SourceHash, WithoutAnyAddressChanceChoosesAndIsCounted) {
   expectOnly("10.96.0.1:80", "127.0.0.1");
   const auto fallbacks = [&] {
-    return sumClusterStats(datapath_->maps(), writer_->ids().clusterId("maglev")).hash_fallback;
+    return sumClusterStats(datapath_->maps(), ids_->clusterId("maglev")).hash_fallback;
   };
   EXPECT_EQ(reached(tcpSocket(), "10.96.0.1:80"), at(host(2)));
   EXPECT_EQ(fallbacks(), 0u);

@@ -5,8 +5,8 @@
 
 #include <cerrno>
 
-#include "datapath/connection_records.h"
 #include "datapath/pin_path.h"
+#include "inspect/connection_records.h"
 #include "integration/mesh_test.h"
 
 namespace sockmesh::test {

@@ -6,8 +6,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "datapath/attachment_info.h"
 #include "datapath/pin_path.h"
+#include "datapath/program_names.h"
+#include "inspect/attachment_info.h"
 #include "integration/mesh_test.h"
 
 namespace sockmesh::test {

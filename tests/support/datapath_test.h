@@ -44,9 +44,17 @@ class DatapathTest : public ::testing::Test {
     ASSERT_TRUE(grace) << grace.error().message();
     grace_ = std::move(grace).value();
     store_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
-    writer_ = std::make_unique<MapWriter>(*store_, *grace_, datapath_->maps().maxServices);
+    makeWriter(*grace_);
     adopted_ = writer_->adopt(image());
     EXPECT_TRUE(adopted_.errors.empty()) << adopted_.errors.front();
+  }
+
+  // A writer that knows nothing yet of what the kernel holds.
+  void makeWriter(GracePeriod& grace) {
+    writer_.reset();
+    ids_ = std::make_unique<IdRegistry>();
+    counted_ = std::make_unique<CountingStore>(*store_);
+    writer_ = std::make_unique<MapWriter>(*counted_, *ids_, grace, datapath_->maps().maxServices);
   }
 
   KernelImage image() {
@@ -62,7 +70,7 @@ class DatapathTest : public ::testing::Test {
   }
 
   std::uint32_t idOf(const std::string& cluster, const std::string& endpoint) {
-    return writer_->ids().endpointId(cluster, at(endpoint));
+    return ids_->endpointId(cluster, at(endpoint));
   }
   sm_endpoint_stats statsOf(const std::string& cluster, const std::string& endpoint) {
     return sumEndpointStats(datapath_->maps(), idOf(cluster, endpoint));
@@ -98,6 +106,8 @@ class DatapathTest : public ::testing::Test {
   std::unique_ptr<Datapath> datapath_;
   std::unique_ptr<GracePeriod> grace_;
   std::unique_ptr<KernelStore> store_;
+  std::unique_ptr<CountingStore> counted_;
+  std::unique_ptr<IdRegistry> ids_;
   std::unique_ptr<MapWriter> writer_;
   WriteReport adopted_;
 };

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/defaults.h"
 #include "datapath/pin_path.h"
 #include "support/eventually.h"
 #include "support/net.h"
@@ -17,7 +18,7 @@ namespace {
 
 // The namespace is the test process' own: nobody else has these ports.
 constexpr const char* kXds = "127.0.0.1:18000";
-constexpr const char* kAdmin = "127.0.0.1:15077";
+constexpr const char* kAdmin = kDefaultAdminAddress;
 
 std::string endpointYaml(const std::string& text) {
   const std::size_t star = text.find('*');

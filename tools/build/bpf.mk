@@ -1,9 +1,17 @@
-# bpf/*.bpf.c -> one linked object -> $(GEN)/sockmesh.skel.h. The object is built for no particular
-# kernel: the few kernel structs it reads are declared in bpf/kernel.h and relocated at load (CO-RE).
-MAY_bpf := bpf/include
-MAY_bpf/include :=
+# bpf/hooks/*.bpf.c -> one linked object -> $(GEN)/sockmesh.skel.h. The object is built for no
+# particular kernel: bpf/include/kernel.h declares the few kernel structs that the programs read, and
+# the loader relocates them (CO-RE).
 
-BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+# The folders of bpf/ that each folder may include; see MAY_X in rooms.mk. No file is in bpf/ itself.
+MAY_bpf :=
+MAY_bpf/include :=
+MAY_bpf/envoy := bpf/include
+MAY_bpf/conn := bpf/include
+MAY_bpf/policy := bpf/envoy bpf/include
+MAY_bpf/select := bpf/policy bpf/conn bpf/envoy bpf/include
+MAY_bpf/hooks := bpf/select bpf/conn bpf/include
+
+BPF_SOURCES := $(wildcard bpf/hooks/*.bpf.c)
 BPF_OBJS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 BPF_LINKED := $(BUILD)/bpf/sockmesh.o
 SKELETON := $(GEN)/sockmesh.skel.h
@@ -26,7 +34,11 @@ $(SKELETON): $(BPF_LINKED)
 
 # Programs that only tests load, linked against the same headers as the product's.
 TEST_BPF_SOURCES := $(wildcard tests/bpf/*.bpf.c)
-TEST_SKELETONS := $(TEST_BPF_SOURCES:tests/bpf/%.bpf.c=$(GEN)/tests/%.skel.h)
+TEST_SKELETONS := $(TEST_BPF_SOURCES:tests/bpf/%.bpf.c=$(GEN)/tests/%.skel.h) $(GEN)/tests/linked.skel.h
+
+# Two objects that include the same headers, as one: tests/bpf/linked_test.cpp.
+$(BUILD)/bpf/tests/linked.bpf.o: $(BUILD)/bpf/hooks/connect.bpf.o $(BUILD)/bpf/tests/select.bpf.o
+	$(Q)$(BPFTOOL) gen object $@ $^
 
 $(BUILD)/bpf/tests/%.bpf.o: tests/bpf/%.bpf.c
 	$(call say,BPF,$<)

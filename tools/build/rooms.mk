@@ -1,6 +1,6 @@
 # The rooms of agent/, one static library each. A room stands before the rooms that it includes: this
 # is the order in which a linker wants them.
-ROOMS := daemon admin xds protojson datapath health lb stats model base
+ROOMS := daemon admin ejection xds protojson inspect datapath health lb stats model base
 
 # MAY_X: the rooms and programs whose headers X may include. This is the one copy of the graph:
 # tools/checks/include-rules.py checks #include lines against it, and link lines follow from it.
@@ -13,8 +13,10 @@ MAY_protojson := base
 MAY_health := model stats base
 MAY_admin := model stats base
 MAY_datapath := lb model stats base
-MAY_daemon := admin xds protojson datapath health lb stats model base
-MAY_sockmeshctl := datapath lb stats model base
+MAY_inspect := datapath lb model stats base
+MAY_ejection := datapath health lb model stats base
+MAY_daemon := admin ejection xds protojson inspect datapath health lb stats model base
+MAY_sockmeshctl := inspect datapath lb stats model base
 MAY_sockmesh-xds := xds protojson model base
 
 # LIBS_X: system libraries that only X uses. gRPC's callback API puts absl::Mutex calls into our

@@ -10,7 +10,7 @@ ISTIOD_SUPPORT := $(BUILD)/obj/tests/support/istiod_expectation.o \
 SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT),$(call test_objs,support))
 
 # Tests may include each other's folders by path ("support/net.h", "unit/lb/build.h"), and the
-# BPF programs' text ("bpf/outlier_rules.h"); the product can include neither.
+# BPF programs' text ("bpf/conn/outlier_rules.h"); the product can include neither.
 TEST_DIRS := unit bpf integration support bench
 MAY_tests/support := datapath lb model base
 MAY_tests/unit/base := base
@@ -19,14 +19,14 @@ MAY_tests/unit/stats := stats model base
 MAY_tests/unit/lb := lb model base tests/support
 MAY_tests/unit/xds := xds model stats base tests/support
 MAY_tests/unit/protojson := protojson base
-MAY_tests/unit/health := health model stats base bpf bpf/include
+MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
-MAY_tests/unit/daemon := daemon admin xds protojson datapath health lb stats model base
-MAY_tests/unit/ctl := sockmeshctl datapath lb model stats base bpf/include
+MAY_tests/unit/daemon := daemon admin ejection xds protojson inspect datapath health lb stats model base
+MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
-MAY_tests/bpf := sockmeshctl datapath lb model stats base bpf bpf/include tests/support tests/unit/lb
-MAY_tests/integration := datapath lb model base tests/support
+MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
+MAY_tests/integration := inspect datapath lb model base tests/support
 MAY_tests/bench := xds datapath lb model stats base tests/support
 $(foreach dir,$(TEST_DIRS),$(call test_objs,$(dir))): CPPFLAGS += -Itests -I.
 

@@ -10,15 +10,16 @@ import re
 import sys
 
 # Of another room, only these headers.
-ONLY = {("datapath", "lb"): {"lb/tables.h"}}
+ONLY = {("datapath", "lb"): {"lb/abi_names.h", "lb/policy/policy.h", "lb/service_summary.h",
+                             "lb/table_shape.h", "lb/tables.h"}}
 ABI_HEADER = "sockmesh_abi.h"
-ABI = {"lb", "datapath", "sockmeshctl"}  # may include it
+ABI = {"lb", "datapath", "inspect", "sockmeshctl"}  # may include it
 # Libraries that only some rooms and programs see. A header is recognised by how its name starts.
 LIBRARIES = {
     "protobuf": (("google/", "envoy/", "istio/", "sockmesh/", "udpa/", "xds/core", "xds/type"),
                  {"xds", "protojson", "daemon", "sockmesh-xds"}),
     "gRPC": (("grpc", "grpcpp/"), {"xds", "sockmesh-xds"}),
-    "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath"}),
+    "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath", "inspect"}),
     "civetweb": (("civetweb",), {"admin"}),
     "prometheus-cpp": (("prometheus/",), {"stats"}),
     "yaml-cpp": (("yaml-cpp/",), {"protojson"}),

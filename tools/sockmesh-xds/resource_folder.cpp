@@ -157,7 +157,9 @@ class Loader {
         return loadList(document);
       case DocumentNode::Kind::kMap:
         return loadMap(document);
-      default:
+      case DocumentNode::Kind::kBool:
+      case DocumentNode::Kind::kNumber:
+      case DocumentNode::Kind::kString:
         return fail("", errorAtLine(document.line, "neither a resource nor a list of them"));
     }
   }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <ostream>
 
+#include "base/defaults.h"
 #include "base/printable.h"
 #include "base/suggestion.h"
 #include "base/usage_problem.h"
@@ -34,7 +35,7 @@ constexpr const char* kMapDumpHelp =
 
 struct GlobalOptions {
   std::string bpffsRoot = kDefaultBpffsRoot;
-  std::string adminAddress = "127.0.0.1:15077";
+  std::string adminAddress = kDefaultAdminAddress;
   std::string format = "table";
   bool noHeaders = false;
 };

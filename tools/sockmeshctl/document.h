@@ -8,18 +8,11 @@
 #include <variant>
 #include <vector>
 
+#include "base/exit_code.h"
+
 namespace sockmesh::ctl {
 
 using Json = nlohmann::ordered_json;
-
-// Exit codes, after sysexits.h.
-enum ExitCode : int {
-  kExitOk = 0,
-  kExitFailure = 1,
-  kExitUsage = 64,
-  kExitBadData = 65,
-  kExitUnavailable = 69,
-};
 
 struct Column {
   std::string title;

@@ -43,7 +43,7 @@ std::vector<Row> rowsOf(const NodeView& view, const EjectionFilter& filter) {
 // "in 18s"; "due": its time is over, and the agent's next sweep or its next connection's end takes
 // it back.
 std::string untilText(const sm_endpoint_state& state, std::uint64_t nowNs) {
-  if (!isOut(state)) return "returned " + agoText(state.returned_at_ns, nowNs);
+  if (!isOut(state)) return "returned " + agoText(state.unejected_at_ns, nowNs);
   if (state.ejected_until_ns <= nowNs) return "due";
   return "in " + secondsText(secondsBetween(nowNs, state.ejected_until_ns));
 }
@@ -64,7 +64,7 @@ Json toJson(const Row& row, std::uint64_t nowNs) {
           {"remainingSeconds",
            isOut(state) ? Json(std::max(0.0, secondsBetween(nowNs, state.ejected_until_ns)))
                         : Json(nullptr)},
-          {"returnedSecondsAgo", ago(state.returned_at_ns)},
+          {"returnedSecondsAgo", ago(state.unejected_at_ns)},
           {"ejections", state.ejections},
           {"multiplier", state.multiplier},
           {"consecutiveFailures", state.consecutive_failures}};

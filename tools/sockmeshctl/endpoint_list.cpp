@@ -2,8 +2,8 @@
 #include <map>
 
 #include "commands.h"
-#include "datapath/abi_names.h"
 #include "explain.h"
+#include "lb/abi_names.h"
 #include "lb/share.h"
 #include "stats/log_histogram.h"
 #include "text.h"

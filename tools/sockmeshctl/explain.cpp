@@ -5,8 +5,10 @@
 #include <set>
 
 #include "agent_reservations.h"
-#include "datapath/abi_names.h"
-#include "datapath/service_summary.h"
+#include "lb/abi_names.h"
+#include "lb/policy/policy.h"
+#include "lb/service_summary.h"
+#include "lb/share.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
@@ -46,7 +48,7 @@ std::string verdictOf(const Explained& explained, std::uint32_t hosts) {
   for (std::size_t i = 0; i < explained.service.groups.size(); ++i) {
     const LbGroup& group = *explained.service.groups[i];
     const double share = explained.groupShares[i];
-    if (share <= 0 || group.policy == SM_POLICY_BY_HASH) continue;
+    if (share <= 0 || policyOf(group.policy).leadsToGroups()) continue;
     const std::string text = endingOf(group);
     auto found = std::find_if(endings.begin(), endings.end(),
                               [&](const Ending& ending) { return ending.text == text; });
@@ -82,9 +84,8 @@ void addSockets(const Explained& explained, Document& out) {
 // ---- flags ----
 
 bool usesHashes(const LbService& service) {
-  return std::any_of(service.groups.begin(), service.groups.end(), [](const auto& group) {
-    return group->policy == SM_POLICY_MAGLEV || group->policy == SM_POLICY_RING_HASH;
-  });
+  return std::any_of(service.groups.begin(), service.groups.end(),
+                     [](const auto& group) { return policyOf(group->policy).usesHash(); });
 }
 
 void addFlags(const Explained& explained, const AgentReport& agent, Document& out) {

@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <set>
 
-#include "datapath/abi_names.h"
 #include "explain.h"
+#include "lb/abi_names.h"
+#include "lb/policy/policy.h"
 #include "lb/share.h"
 #include "text.h"
 
@@ -22,26 +23,17 @@ bool has(const LbGroup& group, std::uint32_t flag) {
 std::string parametersOf(const LbGroup& group) {
   std::vector<std::string> parts;
   if (group.table) parts.push_back("table=" + std::to_string(group.table->size));
-  if (group.policy == SM_POLICY_LEAST_REQUEST) {
-    if (has(group, SM_GROUP_WEIGHTED)) {
-      parts.push_back("bias=" + numberText(group.biasQ16 / 65536.0));
-    } else if (!has(group, SM_GROUP_FULL_SCAN)) {
-      parts.push_back("choices=" + std::to_string(group.choiceCount));
-    }
-  }
-  if (group.balancePercent > 0) {
-    parts.push_back("balance=" + std::to_string(group.balancePercent) + "%");
-  }
+  const auto others = policyOf(group.policy).parameters(group);
+  parts.insert(parts.end(), others.begin(), others.end());
   return join(parts, ",");
 }
 
 std::string notesOf(const LbGroup& group) {
   std::vector<std::string> notes;
-  if (group.policy == SM_POLICY_BY_HASH) notes.emplace_back("leads to the others by hash");
   if (has(group, SM_GROUP_PANIC)) notes.emplace_back("panic: all hosts, whatever their health");
   if (has(group, SM_GROUP_DEGRADED)) notes.emplace_back("degraded hosts");
-  if (has(group, SM_GROUP_WEIGHTED)) notes.emplace_back("by weight");
-  if (has(group, SM_GROUP_FULL_SCAN)) notes.emplace_back("all hosts compared");
+  const auto others = policyOf(group.policy).notes(group);
+  notes.insert(notes.end(), others.begin(), others.end());
   if (group.reason != SM_REASON_NONE) notes.emplace_back(reasonWord(group.reason).meaning);
   return join(notes, "; ");
 }
@@ -139,7 +131,7 @@ std::vector<std::string> endpointRow(const Row& row) {
 std::string conditionOf(const Explained& explained) {
   const auto& groups = explained.service.groups;
   const bool byLoad = std::any_of(groups.begin(), groups.end(), [](const auto& group) {
-    return group->policy == SM_POLICY_LEAST_REQUEST;
+    return policyOf(group->policy).goesByLoad();
   });
   if (byLoad) return " (least request: while all are equally busy)";
   const bool bySource = (explained.service.flags & SM_DESCRIPTOR_HASH_SOURCE) != 0;

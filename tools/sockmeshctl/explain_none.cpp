@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <set>
 
-#include "datapath/abi_names.h"
-#include "datapath/service_summary.h"
 #include "explain.h"
+#include "lb/abi_names.h"
+#include "lb/service_summary.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

@@ -2,8 +2,8 @@
 #include <array>
 #include <cstdio>
 
-#include "datapath/abi_names.h"
 #include "explain.h"
+#include "lb/abi_names.h"
 #include "lb/hash.h"
 #include "lb/share.h"
 #include "text.h"
@@ -63,7 +63,7 @@ std::optional<Failure> addSource(const Explained& explained, const IpAddress& so
   const std::string client =
       (ipv4Only ? "An IPv4 socket of a client of " : "A client of ") + address;
   const bool matters = (service.flags & SM_DESCRIPTOR_HASH_SOURCE) != 0;
-  // As the hook (bpf/source.h) and Envoy: the address as text, without a port.
+  // As the hook (bpf/select/client_address.h) and Envoy: the address as text, without a port.
   const std::uint64_t hash = xxHash64(address);
   Json choices = Json::array();
   Table table;

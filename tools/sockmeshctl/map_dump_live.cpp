@@ -2,9 +2,9 @@
 #include <array>
 #include <cstdio>
 
-#include "datapath/abi_names.h"
 #include "datapath/codec.h"
 #include "ejection_summary.h"
+#include "lb/abi_names.h"
 #include "map_dump.h"
 
 namespace sockmesh::ctl {
@@ -113,7 +113,7 @@ Json dumpEndpointState(const NodeView& view) {
                              {"ejected", isEjected(state, view.live.nowNs)},
                              {"ejectedUntilNs", state.ejected_until_ns},
                              {"ejectedAtNs", state.ejected_at_ns},
-                             {"returnedAtNs", state.returned_at_ns},
+                             {"returnedAtNs", state.unejected_at_ns},
                              {"ejections", state.ejections},
                              {"multiplier", state.multiplier},
                              {"detector", state.ejections > 0 ? detectorText(state.detector) : ""},
@@ -148,7 +148,6 @@ Json dumpClusterState(const NodeView& view) {
   for (const auto& [id, live] : view.live.clusters) {
     const sm_cluster_state& state = live.state;
     rows.push_back(extended(clusterRow(view, id), {{"active", state.active},
-                                                   {"maxConnections", state.max_connections},
                                                    {"ejected", state.ejected},
                                                    {"ejectionLimit", state.ejection_limit},
                                                    {"connectTimeoutNs", state.connect_timeout_ns},
@@ -167,7 +166,6 @@ Json dumpClusterStats(const NodeView& view) {
     rows.push_back(
         extended(clusterRow(view, id), {{"refusedNoEndpoints", stats.refused_no_endpoints},
                                         {"leftAlone", stats.left_alone},
-                                        {"overflow", stats.overflow},
                                         {"reselected", stats.reselected},
                                         {"hashFallback", stats.hash_fallback},
                                         {"ejectionsDetected", byDetector(stats.ejections_detected)},

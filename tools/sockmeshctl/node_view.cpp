@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "datapath/pin_path.h"
-#include "datapath/table_check.h"
+#include "lb/table_check.h"
 
 namespace sockmesh::ctl {
 namespace {

@@ -9,11 +9,11 @@
 #include <variant>
 #include <vector>
 
-#include "datapath/attachment_info.h"
-#include "datapath/connection_records.h"
 #include "datapath/kernel_image.h"
-#include "datapath/live_state.h"
 #include "document.h"
+#include "inspect/attachment_info.h"
+#include "inspect/connection_records.h"
+#include "inspect/live_state.h"
 #include "tcp_sockets.h"
 
 namespace sockmesh::ctl {

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "commands.h"
-#include "datapath/abi_names.h"
-#include "datapath/service_summary.h"
+#include "lb/abi_names.h"
+#include "lb/service_summary.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

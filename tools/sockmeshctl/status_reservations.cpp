@@ -4,7 +4,7 @@
 
 #include "agent_json.h"
 #include "agent_reservations.h"
-#include "datapath/service_summary.h"
+#include "lb/service_summary.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

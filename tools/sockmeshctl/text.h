@@ -7,7 +7,6 @@
 
 namespace sockmesh::ctl {
 
-std::string numberText(double value);        // "1.5", "2": one decimal
 std::string percentText(double percent);     // "33.3%", "100%"
 std::string secondsText(double seconds);     // "640us", "1.5ms", "12s", "3m20s", "5h2m"
 std::string bytesText(std::uint64_t bytes);  // "512B", "1.5KiB"

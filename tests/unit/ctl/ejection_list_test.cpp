@@ -17,7 +17,7 @@ NodeView nodeWithEjections() {
   due.state.detector = SM_DETECTOR_SUCCESS_RATE;
   LiveEndpoint& returned = node.live.endpoints[1];
   returned.state.ejected_at_ns = node.live.nowNs - 100 * kSecondNs;
-  returned.state.returned_at_ns = node.live.nowNs - 65 * kSecondNs;
+  returned.state.unejected_at_ns = node.live.nowNs - 65 * kSecondNs;
   returned.state.ejections = 7;
   return node;
 }

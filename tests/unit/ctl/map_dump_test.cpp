@@ -63,14 +63,14 @@ fd00::1     80   TCP                 3   ratings
           3   10.0.0.3:9080   reviews-v2          0             0   refused=0,timed_out=0,unreachable=0,reset=0,local=0,abandoned=0   clean=0,reset_by_peer=0,reset_by_us=0,timed_out=0             0                0             0          0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0    0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
 )"},
     {"cluster_state",
-     R"(CLUSTER-ID   CLUSTER      ACTIVE   MAX-CONNECTIONS   EJECTED   EJECTION-LIMIT   CONNECT-TIMEOUT-NS   CONSECUTIVE                                                                                                                     BASE-EJECTION-NS   MAX-EJECTION-NS   JITTER-MS
-         1   reviews-v1        0                 0         1                1           5000000000   detector=consecutive_gateway_failure,threshold=5,enforcingPercent=0,detector=consecutive_5xx,threshold=5,enforcingPercent=100        30000000000      300000000000           0
-         2   reviews-v2        0                 0         0                0                    0   -                                                                                                                                              0                 0           0
+     R"(CLUSTER-ID   CLUSTER      ACTIVE   EJECTED   EJECTION-LIMIT   CONNECT-TIMEOUT-NS   CONSECUTIVE                                                                                                                     BASE-EJECTION-NS   MAX-EJECTION-NS   JITTER-MS
+         1   reviews-v1        0         1                1           5000000000   detector=consecutive_gateway_failure,threshold=5,enforcingPercent=0,detector=consecutive_5xx,threshold=5,enforcingPercent=100        30000000000      300000000000           0
+         2   reviews-v2        0         0                0                    0   -                                                                                                                                              0                 0           0
 )"},
     {"cluster_stats",
-     R"(CLUSTER-ID   CLUSTER      REFUSED-NO-ENDPOINTS   LEFT-ALONE   OVERFLOW   RESELECTED   HASH-FALLBACK   EJECTIONS-DETECTED   EJECTIONS-ENFORCED   EJECTIONS-OVERFLOW
-         1   reviews-v1                      0            2          0            0               0   consecutive_5xx=3    consecutive_5xx=2                     1
-         2   reviews-v2                      0            0          0            0               0   -                    -                                     0
+     R"(CLUSTER-ID   CLUSTER      REFUSED-NO-ENDPOINTS   LEFT-ALONE   RESELECTED   HASH-FALLBACK   EJECTIONS-DETECTED   EJECTIONS-ENFORCED   EJECTIONS-OVERFLOW
+         1   reviews-v1                      0            2            0               0   consecutive_5xx=3    consecutive_5xx=2                     1
+         2   reviews-v2                      0            0            0               0   -                    -                                     0
 )"},
     {"conn_tags", R"(BUCKET   WAY   COOKIE
     17     2     4113

@@ -125,7 +125,7 @@ void addTraffic(NodeView& node) {
   LiveEndpoint& ejected = node.live.endpoints[2];
   ejected.state.ejected_until_ns = kNowNs + 30 * kSecondNs;
   ejected.state.ejected_at_ns = kNowNs - 30 * kSecondNs;
-  ejected.state.returned_at_ns = kNowNs - 90 * kSecondNs;
+  ejected.state.unejected_at_ns = kNowNs - 90 * kSecondNs;
   ejected.state.ejections = 2;
   ejected.state.multiplier = 2;
   ejected.state.consecutive_failures = 5;

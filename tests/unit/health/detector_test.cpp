@@ -148,7 +148,7 @@ TEST(Events, HalfWrittenLinesAreToldWhenTheyAreWhole) {
   node.detector.refresh(kC, seconds(31));
   EXPECT_FALSE(node.inOverlay(1));
   EXPECT_EQ(node.events.size(), 1U);
-  state.returned_at_ns = 31'000'000'000;
+  state.unejected_at_ns = 31'000'000'000;
   node.detector.refresh(kC, seconds(31));
   ASSERT_EQ(node.events.size(), 2U);
   EXPECT_EQ(node.events[1].sinceLastAction, seconds(30));
@@ -168,7 +168,7 @@ TEST(Overlay, IsAnotherObjectOnlyWhenItsContentIs) {
   EXPECT_NE(ejected, empty);
   ASSERT_NE(ejected->find(kC, host(1)), nullptr);
   EXPECT_TRUE(ejected->find(kC, host(1))->ejected);
-  EXPECT_EQ(ejected->find(kC, host(1))->ejectedUntil, seconds(41));
+  EXPECT_EQ(node.events.at(0).ejectedUntil, seconds(41));
   EXPECT_EQ(ejected->byCluster.at(kC).size(), 1U);
   node.detector.refresh(kC, node.clock.monotonic());
   node.configure(node.resource, hosts({1, 3}));

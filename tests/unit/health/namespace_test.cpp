@@ -1,4 +1,4 @@
-// Whose fault a failure is (bpf/outlier_rules.h): one pod must not eject an endpoint for all.
+// Whose fault a failure is (bpf/conn/outlier_rules.h): one pod must not eject an endpoint for all.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "bpf/outlier_rules.h"
+#include "bpf/conn/outlier_rules.h"
 #include "unit/health/node.h"
 
 namespace sockmesh {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "health/outlier_detector.h"
-#include "unit/health/fake_lines.h"
+#include "unit/health/fake_state_access.h"
 
 namespace sockmesh {
 
@@ -24,7 +24,7 @@ std::shared_ptr<const Cluster> cluster(const std::optional<OutlierDetection>& se
 
 struct Node {
   ManualClock clock;
-  FakeLines lines{clock};
+  FakeStateAccess lines{clock};
   std::vector<EjectionEvent> events;
   OutlierDetector detector{lines, [this](const EjectionEvent& event) { events.push_back(event); }};
   std::shared_ptr<const Cluster> resource;

@@ -8,8 +8,10 @@
 #include <random>
 
 #include "lb/cell_table.h"
-#include "lb/consistent_hash.h"
 #include "lb/hash.h"
+#include "lb/hash_hosts.h"
+#include "lb/policy/maglev.h"
+#include "lb/policy/ring_hash.h"
 #include "unit/lb/build.h"
 
 namespace sockmesh {

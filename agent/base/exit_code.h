@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exit codes of sockmeshd and sockmeshctl: those of BSD's sysexits, as istioctl has them.
+#pragma once
+
+#include <sysexits.h>
+
+namespace sockmesh {
+
+enum ExitCode : int {
+  kExitOk = EX_OK,
+  kExitFailure = 1,
+  kExitUsage = EX_USAGE,
+  kExitBadData = EX_DATAERR,
+  kExitUnavailable = EX_UNAVAILABLE,
+};
+
+}  // namespace sockmesh

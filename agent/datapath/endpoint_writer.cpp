@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/endpoint_writer.h"
+
+#include "datapath/codec.h"
+
+namespace sockmesh {
+namespace {
+
+sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
+                           std::uint32_t localityId) {
+  sm_endpoint out{};
+  encodeAddress(endpoint.address.ip, out.addr_be);
+  out.port_be = encodePort(endpoint.address.port);
+  out.family = endpoint.address.ip.isV4() ? SM_FAMILY_V4 : SM_FAMILY_V6;
+  out.eds_health = static_cast<__u8>(endpoint.health);
+  out.cluster_id = clusterId;
+  out.locality_id = localityId;
+  out.weight = endpoint.weight;
+  out.priority = endpoint.priority;
+  if (endpoint.otherAddress) {
+    encodeAddress(endpoint.otherAddress->ip, out.other_addr_be);
+    out.other_port_be = encodePort(endpoint.otherAddress->port);
+    out.other_family = endpoint.otherAddress->ip.isV4() ? SM_FAMILY_V4 : SM_FAMILY_V6;
+  }
+  return out;
+}
+
+bool sameLimits(const LbCluster& a, const LbCluster& b) {
+  return a.connectTimeout == b.connectTimeout && a.ejection == b.ejection;
+}
+
+bool sameInKernel(const LbEndpoint& a, const LbEndpoint& b) {
+  return a.weight == b.weight && a.health == b.health && a.priority == b.priority &&
+         a.locality.toString() == b.locality.toString();
+}
+
+}  // namespace
+
+Result<std::uint32_t> EndpointWriter::ensureLocality(const Locality& locality) {
+  if (locality.empty()) return SM_NONE;
+  if (const auto known = ids_.localityId(locality); known != SM_NONE) return known;
+  const std::string name = locality.toString();
+  const auto id = ids_.addLocality(name);
+  if (!id) return id.error();
+  if (auto written = store_.writeName(SM_NAME_LOCALITY, *id, name); !written) {
+    ids_.removeLocality(name);
+    return written.error();
+  }
+  return *id;
+}
+
+Result<IdRegistry::Cluster*> EndpointWriter::ensureCluster(const LbCluster& wanted) {
+  IdRegistry::Cluster* cluster = ids_.find(wanted.name);
+  if (cluster == nullptr) {
+    auto added = addCluster(wanted.name);
+    if (!added) return added.error();
+    cluster = *added;
+  }
+  cluster->listed = true;
+  if (!cluster->limits || !sameLimits(*cluster->limits, wanted)) {
+    if (auto done = store_.writeClusterLimits(cluster->id, wanted); !done) return done.error();
+    cluster->limits = wanted;
+    cluster->limits->endpoints.clear();
+  }
+  return cluster;
+}
+
+Result<IdRegistry::Cluster*> EndpointWriter::addCluster(const std::string& name) {
+  auto added = ids_.addCluster(name);
+  if (!added) return added.error();
+  const std::uint32_t id = (*added)->id;
+  auto done = store_.resetCluster(id);
+  if (done) done = store_.writeName(SM_NAME_CLUSTER, id, name);
+  if (done) return added;
+  ids_.removeCluster(id);
+  return done.error();
+}
+
+Status EndpointWriter::ensureEndpoint(IdRegistry::Cluster& cluster, const LbEndpoint& wanted) {
+  const auto locality = ensureLocality(wanted.locality);
+  if (!locality) return locality.error();
+  const auto known = cluster.endpoints.find(IdRegistry::addressesOf(wanted));
+  if (known == cluster.endpoints.end()) return addEndpoint(cluster, wanted, *locality);
+  IdRegistry::Endpoint& endpoint = known->second;
+  if (!endpoint.listed) {
+    if (auto done = store_.relist(endpoint.id); !done) return done.error();
+  }
+  endpoint.listed = true;
+  endpoint.seenIn = updates_;
+  ids_.endLinger(endpoint.id);
+  if (sameInKernel(endpoint.inKernel, wanted)) return {};
+  auto done = store_.writeEndpoint(endpoint.id, encodeEndpoint(wanted, cluster.id, *locality));
+  if (!done) return done.error();
+  endpoint.inKernel = wanted;
+  return {};
+}
+
+Status EndpointWriter::addEndpoint(IdRegistry::Cluster& cluster, const LbEndpoint& wanted,
+                                   std::uint32_t localityId) {
+  const auto added = ids_.addEndpoint(cluster, wanted);
+  if (!added) return added.error();
+  IdRegistry::Endpoint& endpoint = **added;
+  auto done = store_.resetEndpoint(endpoint.id);
+  if (done) {
+    done = store_.writeEndpoint(endpoint.id, encodeEndpoint(wanted, cluster.id, localityId));
+  }
+  if (!done) {
+    ids_.removeEndpoint(endpoint.id);
+    return done.error();
+  }
+  endpoint.listed = true;
+  endpoint.seenIn = updates_;
+  return {};
+}
+
+Status EndpointWriter::update(const LbCluster& wanted) {
+  const auto cluster = ensureCluster(wanted);
+  if (!cluster) return cluster.error().in("cluster " + wanted.name);
+  ++updates_;
+  for (const LbEndpoint& endpoint : wanted.endpoints) {
+    if (auto done = ensureEndpoint(**cluster, endpoint); !done) {
+      return done.error().in("cluster " + wanted.name + ", endpoint " +
+                             endpoint.address.toString());
+    }
+  }
+  for (auto& [address, known] : (*cluster)->endpoints) {
+    if (!known.listed || known.seenIn == updates_) continue;
+    if (auto done = unlist(known); !done) return done.error().in("cluster " + wanted.name);
+  }
+  return {};
+}
+
+Status EndpointWriter::retire(const std::string& name) {
+  IdRegistry::Cluster* cluster = ids_.find(name);
+  if (cluster == nullptr) return {};
+  ids_.unlist(*cluster);
+  for (auto& [address, known] : cluster->endpoints) {
+    if (!known.listed) continue;
+    if (auto done = unlist(known); !done) return done.error().in("cluster " + name);
+  }
+  return {};
+}
+
+Status EndpointWriter::unlist(IdRegistry::Endpoint& endpoint) {
+  ids_.unlist(endpoint);
+  const auto uncounted = store_.withdraw(endpoint.id);
+  return uncounted ? Status() : Status(uncounted.error());
+}
+
+// The caller has seen to the grace period.
+Status EndpointWriter::freeEndpoint(std::uint32_t id) {
+  if (store_.activeConnections(id) > 0) {
+    ids_.linger(id);
+    return {};
+  }
+  if (auto done = store_.writeEndpoint(id, sm_endpoint{}); !done) return done.error();
+  ids_.removeEndpoint(id);
+  return {};
+}
+
+Status EndpointWriter::freeCluster(std::uint32_t id) {
+  const IdRegistry::Cluster* cluster = ids_.findCluster(id);
+  // Records of lingering endpoints still count on the cluster's state.
+  if (cluster == nullptr || cluster->listed || !cluster->endpoints.empty()) return {};
+  if (auto done = store_.eraseName(SM_NAME_CLUSTER, id); !done) return done.error();
+  ids_.removeCluster(id);
+  return {};
+}
+
+Status EndpointWriter::release(const IdRegistry::Retired& retired) {
+  for (const IdRegistry::RetiredId& entry : retired.endpoints) {
+    if (!ids_.isStillRetired(entry)) continue;
+    if (auto done = freeEndpoint(entry.id); !done) return done.error();
+  }
+  for (const IdRegistry::RetiredId& entry : retired.clusters) {
+    if (!ids_.isClusterStillRetired(entry)) continue;
+    if (auto done = freeCluster(entry.id); !done) return done.error();
+  }
+  return {};
+}
+
+Status EndpointWriter::reap() {
+  for (const std::uint32_t id : std::set<std::uint32_t>(ids_.lingering())) {
+    const auto owner = ids_.endpointOf(id);
+    const std::uint32_t cluster = owner ? ids_.clusterId(owner->first) : SM_NONE;
+    if (auto done = freeEndpoint(id); !done) return done.error();
+    if (cluster == SM_NONE) continue;
+    if (auto done = freeCluster(cluster); !done) return done.error();
+  }
+  return {};
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes clusters and endpoints into the kernel: their names, limits, addresses and states, under
+// the ids that the registry gives. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "datapath/id_registry.h"
+#include "datapath/table_store.h"
+
+namespace sockmesh {
+
+class EndpointWriter {
+ public:
+  // Both outlive this. No one else changes `ids`.
+  EndpointWriter(TableStore& store, IdRegistry& ids) : store_(store), ids_(ids) {}
+
+  // Brings the kernel's endpoints of `cluster` to what it lists: new ids are written, changed
+  // weights and health noted, those no longer listed become retired. An Error names the cluster
+  // and, where it is about one, the endpoint; the rest of the cluster may be written or not.
+  Status update(const LbCluster& cluster);
+  // All endpoints of a cluster that is gone, and its own id, become retired.
+  Status retire(const std::string& cluster);
+
+  // Frees the ids that are still retired and have no connections; the others linger, and reap()
+  // tries them again. Call it a grace period after the last published table named them.
+  Status release(const IdRegistry::Retired& retired);
+  Status reap();
+
+ private:
+  Result<IdRegistry::Cluster*> ensureCluster(const LbCluster& wanted);
+  Result<IdRegistry::Cluster*> addCluster(const std::string& name);
+  Status ensureEndpoint(IdRegistry::Cluster& cluster, const LbEndpoint& wanted);
+  Status addEndpoint(IdRegistry::Cluster& cluster, const LbEndpoint& wanted,
+                     std::uint32_t localityId);
+  Result<std::uint32_t> ensureLocality(const Locality& locality);
+  Status unlist(IdRegistry::Endpoint& endpoint);
+  Status freeEndpoint(std::uint32_t id);
+  Status freeCluster(std::uint32_t id);
+
+  TableStore& store_;
+  IdRegistry& ids_;
+  std::uint64_t updates_ = 0;
+};
+
+}  // namespace sockmesh

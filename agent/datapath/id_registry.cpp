@@ -1,0 +1,265 @@
+#include "datapath/id_registry.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "datapath/codec.h"
+
+namespace sockmesh {
+namespace {
+
+constexpr std::uint32_t kMaxEndpoints = SM_ENDPOINT_PAGES << SM_ENDPOINT_PAGE_BITS;
+constexpr std::uint32_t kMaxClusters = SM_CLUSTER_PAGES << SM_CLUSTER_PAGE_BITS;
+
+LbCluster decodeLimits(const sm_cluster_state& state) {
+  LbCluster cluster;
+  cluster.connectTimeout = Nanos(state.connect_timeout_ns);
+  cluster.ejection = decodeEjectionRules(state);
+  return cluster;
+}
+
+}  // namespace
+
+IdRegistry::IdRegistry()
+    : endpointIds_(1, kMaxEndpoints), clusterIds_(1, kMaxClusters), localityIds_(1, UINT32_MAX) {}
+
+void IdRegistry::adopt(const KernelImage& image) {
+  for (const auto& [id, name] : image.localityNames) {
+    if (localityIds_.take(id)) localities_.emplace(name, id);
+  }
+  adoptClusters(image);
+  for (const auto& [id, adopted] : image.endpoints) adoptEndpoint(adopted);
+}
+
+void IdRegistry::adoptClusters(const KernelImage& image) {
+  for (const auto& [id, name] : image.clusterNames) {
+    if (!clusterIds_.take(id)) continue;
+    clusterOfId_[id] = name;
+    const auto entry = clusters_.try_emplace(name).first;
+    Cluster& cluster = entry->second;
+    cluster.name = &entry->first;
+    cluster.id = id;
+    cluster.listed = true;
+    const auto state = image.clusterStates.find(id);
+    if (state != image.clusterStates.end()) cluster.limits = decodeLimits(state->second);
+  }
+}
+
+void IdRegistry::adoptEndpoint(const ImageEndpoint& adopted) {
+  endpointIds_.take(adopted.id);
+  const auto cluster = clusters_.find(adopted.cluster);
+  const Addresses addresses = addressesOf(adopted.endpoint);
+  if (cluster == clusters_.end() || cluster->second.endpoints.contains(addresses)) {
+    orphans_.insert(adopted.id);
+    retired_.endpoints.push_back({adopted.id, 0});
+    return;
+  }
+  Endpoint& known = cluster->second.endpoints[addresses];
+  known = {adopted.id, adopted.endpoint, !adopted.withdrawn, 0, 0};
+  endpointOfId_[adopted.id] = {&cluster->first, addresses};
+  // It left while an earlier agent was there, whose connections it may have still.
+  if (adopted.withdrawn) unlist(known);
+}
+
+std::size_t IdRegistry::missing(const LbCluster& cluster) const {
+  const auto found = clusters_.find(cluster.name);
+  if (found == clusters_.end()) return cluster.endpoints.size();
+  const auto& known = found->second.endpoints;
+  return static_cast<std::size_t>(
+      std::count_if(cluster.endpoints.begin(), cluster.endpoints.end(),
+                    [&](const LbEndpoint& one) { return !known.contains(addressesOf(one)); }));
+}
+
+std::uint32_t IdRegistry::clusterId(const std::string& cluster) const {
+  const auto found = clusters_.find(cluster);
+  return found == clusters_.end() ? SM_NONE : found->second.id;
+}
+
+std::uint32_t IdRegistry::endpointId(const std::string& cluster,
+                                     const SocketAddress& address) const {
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return SM_NONE;
+  const auto& endpoints = found->second.endpoints;
+  std::uint32_t id = SM_NONE;
+  for (auto it = endpoints.lower_bound({address, std::nullopt});
+       it != endpoints.end() && it->first.address == address; ++it) {
+    id = it->second.id;
+    if (it->second.listed) break;
+  }
+  return id;
+}
+
+std::uint32_t IdRegistry::endpointId(const std::string& cluster, const SocketAddress& address,
+                                     const std::optional<SocketAddress>& otherAddress) const {
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return SM_NONE;
+  const auto known = found->second.endpoints.find({address, otherAddress});
+  return known == found->second.endpoints.end() ? SM_NONE : known->second.id;
+}
+
+// Hosts mostly come in the order of their addresses: the next one is looked at before a search.
+std::vector<std::uint32_t> IdRegistry::endpointIds(const LbGroup& group) const {
+  std::vector<std::uint32_t> ids(group.hosts.size(), SM_NONE);
+  const auto found = clusters_.find(group.cluster);
+  if (found == clusters_.end()) return ids;
+  const auto& endpoints = found->second.endpoints;
+  auto next = endpoints.begin();
+  for (std::size_t i = 0; i < group.hosts.size(); ++i) {
+    const Addresses addresses{group.hosts[i], group.otherOf(i)};
+    if (next == endpoints.end() || next->first != addresses) next = endpoints.find(addresses);
+    if (next != endpoints.end()) ids[i] = (next++)->second.id;
+  }
+  return ids;
+}
+
+std::uint32_t IdRegistry::localityId(const Locality& locality) const {
+  const auto found = localities_.find(locality.toString());
+  return found == localities_.end() ? SM_NONE : found->second;
+}
+
+std::optional<std::pair<std::string, SocketAddress>> IdRegistry::endpointOf(
+    std::uint32_t id) const {
+  const auto found = endpointOfId_.find(id);
+  if (found == endpointOfId_.end()) return std::nullopt;
+  return std::pair(*found->second.first, found->second.second.address);
+}
+
+std::vector<std::uint32_t> IdRegistry::endpointsOf(const std::string& cluster) const {
+  std::vector<std::uint32_t> ids;
+  const auto found = clusters_.find(cluster);
+  if (found == clusters_.end()) return ids;
+  for (const auto& [address, known] : found->second.endpoints) ids.push_back(known.id);
+  return ids;
+}
+
+std::optional<LbCluster> IdRegistry::listed(const std::string& cluster) const {
+  const Cluster* found = find(cluster);
+  if (found == nullptr || !found->listed) return std::nullopt;
+  LbCluster out = found->limits.value_or(LbCluster{});
+  out.name = cluster;
+  for (const auto& [address, known] : found->endpoints) {
+    if (known.listed) out.endpoints.push_back(known.inKernel);
+  }
+  return out;
+}
+
+std::set<std::string> IdRegistry::clusters() const {
+  std::set<std::string> names;
+  for (const auto& [name, cluster] : clusters_) {
+    if (cluster.listed) names.insert(name);
+  }
+  return names;
+}
+
+const IdRegistry::Cluster* IdRegistry::find(const std::string& cluster) const {
+  const auto found = clusters_.find(cluster);
+  return found == clusters_.end() ? nullptr : &found->second;
+}
+
+IdRegistry::Cluster* IdRegistry::find(const std::string& cluster) {
+  return const_cast<Cluster*>(std::as_const(*this).find(cluster));
+}
+
+IdRegistry::Cluster* IdRegistry::findCluster(std::uint32_t id) {
+  const auto name = clusterOfId_.find(id);
+  return name == clusterOfId_.end() ? nullptr : find(name->second);
+}
+
+const IdRegistry::Endpoint* IdRegistry::findEndpoint(std::uint32_t id) const {
+  const auto owner = endpointOfId_.find(id);
+  if (owner == endpointOfId_.end()) return nullptr;
+  return &clusters_.at(*owner->second.first).endpoints.at(owner->second.second);
+}
+
+IdRegistry::Endpoint* IdRegistry::findEndpoint(std::uint32_t id) {
+  return const_cast<Endpoint*>(std::as_const(*this).findEndpoint(id));
+}
+
+Result<IdRegistry::Cluster*> IdRegistry::addCluster(const std::string& name) {
+  const auto id = clusterIds_.allocate();
+  if (!id) return Error::fromErrno("cluster ids", ENOSPC);
+  const auto entry = clusters_.try_emplace(name).first;
+  entry->second.id = *id;
+  entry->second.name = &entry->first;
+  clusterOfId_[*id] = name;
+  return &entry->second;
+}
+
+Result<IdRegistry::Endpoint*> IdRegistry::addEndpoint(Cluster& cluster,
+                                                      const LbEndpoint& endpoint) {
+  const auto id = endpointIds_.allocate();
+  if (!id) return Error::fromErrno("endpoint ids", ENOSPC);
+  const Addresses addresses = addressesOf(endpoint);
+  Endpoint& known = cluster.endpoints[addresses];
+  known.id = *id;
+  known.inKernel = endpoint;
+  endpointOfId_[*id] = {cluster.name, addresses};
+  return &known;
+}
+
+Result<std::uint32_t> IdRegistry::addLocality(const std::string& name) {
+  const auto id = localityIds_.allocate();
+  if (!id) return Error::fromErrno("locality ids", ENOSPC);
+  localities_.emplace(name, *id);
+  return *id;
+}
+
+void IdRegistry::unlist(Endpoint& endpoint) {
+  endpoint.listed = false;
+  endpoint.retirement = ++retirements_;
+  retired_.endpoints.push_back({endpoint.id, endpoint.retirement});
+}
+
+void IdRegistry::unlist(Cluster& cluster) {
+  cluster.listed = false;
+  cluster.retirement = ++retirements_;
+  retired_.clusters.push_back({cluster.id, cluster.retirement});
+}
+
+void IdRegistry::keepRetired(Retired& retired, const std::set<std::uint32_t>& named) {
+  std::erase_if(retired.endpoints, [&](const RetiredId& entry) {
+    if (!named.contains(entry.id)) return false;
+    retired_.endpoints.push_back(entry);
+    return true;
+  });
+}
+
+bool IdRegistry::isStillRetired(const RetiredId& endpoint) const {
+  const Endpoint* known = findEndpoint(endpoint.id);
+  if (known == nullptr) return orphans_.contains(endpoint.id);
+  return !known->listed && known->retirement == endpoint.retirement;
+}
+
+bool IdRegistry::isClusterStillRetired(const RetiredId& cluster) const {
+  const auto name = clusterOfId_.find(cluster.id);
+  if (name == clusterOfId_.end()) return false;
+  const Cluster& known = clusters_.at(name->second);
+  return !known.listed && known.retirement == cluster.retirement;
+}
+
+void IdRegistry::removeEndpoint(std::uint32_t id) {
+  if (const auto owner = endpointOfId_.find(id); owner != endpointOfId_.end()) {
+    clusters_.at(*owner->second.first).endpoints.erase(owner->second.second);
+    endpointOfId_.erase(owner);
+  }
+  orphans_.erase(id);
+  lingering_.erase(id);
+  endpointIds_.release(id);
+}
+
+void IdRegistry::removeCluster(std::uint32_t id) {
+  const auto name = clusterOfId_.find(id);
+  if (name == clusterOfId_.end()) return;
+  clusters_.erase(name->second);
+  clusterOfId_.erase(name);
+  clusterIds_.release(id);
+}
+
+void IdRegistry::removeLocality(const std::string& name) {
+  const auto found = localities_.find(name);
+  if (found == localities_.end()) return;
+  localityIds_.release(found->second);
+  localities_.erase(found);
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,146 @@
+// Ids of clusters, endpoints and localities: given when first needed, kept while anything can refer
+// to them, reused after. The registry only keeps books: EndpointWriter writes what they say into
+// the kernel. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "datapath/allocators.h"
+#include "datapath/kernel_image.h"
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+class IdRegistry {
+ public:
+  // The addresses of an endpoint do not change while its id is in use: with another second address
+  // it is another endpoint.
+  struct Addresses {
+    SocketAddress address;
+    std::optional<SocketAddress> otherAddress;
+    auto operator<=>(const Addresses&) const = default;
+  };
+  struct Endpoint {
+    std::uint32_t id = 0;
+    LbEndpoint inKernel;  // as last written
+    bool listed = false;
+    std::uint64_t retirement = 0;  // the last one
+    std::uint64_t seenIn = 0;      // the last update that listed it
+  };
+  struct Cluster {
+    std::uint32_t id = 0;
+    const std::string* name = nullptr;  // owned by the registry
+    bool listed = false;
+    std::uint64_t retirement = 0;
+    std::optional<LbCluster> limits;  // as last written, without endpoints
+    std::map<Addresses, Endpoint> endpoints;
+  };
+
+  // What became unlisted since the last call of takeRetired(). Its ids may be freed after a grace
+  // period, once no published table names them.
+  struct RetiredId {
+    std::uint32_t id = 0;
+    // Which retirement this was: an id that came back and left again has a newer one, whose grace
+    // period is not over with this one's.
+    std::uint64_t retirement = 0;
+  };
+  struct Retired {
+    std::vector<RetiredId> endpoints;
+    std::vector<RetiredId> clusters;
+    bool empty() const { return endpoints.empty() && clusters.empty(); }
+  };
+
+  IdRegistry();
+  IdRegistry(const IdRegistry&) = delete;
+  IdRegistry& operator=(const IdRegistry&) = delete;
+
+  // Takes the ids that an earlier agent gave. Call it once, before anything else.
+  void adopt(const KernelImage& image);
+
+  // What is known. SM_NONE, null or empty where nothing is.
+  std::uint32_t clusterId(const std::string& cluster) const;
+  // The endpoint that is listed, where one with another second address is still known besides.
+  std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;
+  // The endpoint with just these addresses.
+  std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address,
+                           const std::optional<SocketAddress>& otherAddress) const;
+  // Ids of the group's hosts, in their order, SM_NONE where not known: cheaper than one by one.
+  std::vector<std::uint32_t> endpointIds(const LbGroup& group) const;
+  std::uint32_t localityId(const Locality& locality) const;
+  // Cluster and address behind an id.
+  std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
+  // Names of the listed clusters.
+  std::set<std::string> clusters() const;
+  // Ids of the cluster's endpoints, also of those that are not listed any more.
+  std::vector<std::uint32_t> endpointsOf(const std::string& cluster) const;
+  // A cluster as the kernel has it: its listed endpoints, by address, and its limits. Nothing where
+  // it is not known.
+  std::optional<LbCluster> listed(const std::string& cluster) const;
+  const Cluster* find(const std::string& cluster) const;
+  Cluster* find(const std::string& cluster);
+  Cluster* findCluster(std::uint32_t id);
+  Endpoint* findEndpoint(std::uint32_t id);
+
+  // How many endpoints of `cluster` have no id yet.
+  std::size_t missing(const LbCluster& cluster) const;
+  // As IdAllocator's, of clusters and of endpoints.
+  std::uint32_t clustersAfter(std::size_t count) const { return clusterIds_.extentAfter(count); }
+  std::uint32_t endpointsAfter(std::size_t count) const { return endpointIds_.extentAfter(count); }
+
+  // Gives an id to what has none yet; an Error where all are in use. What is added is not listed.
+  Result<Cluster*> addCluster(const std::string& name);
+  Result<Endpoint*> addEndpoint(Cluster& cluster, const LbEndpoint& endpoint);
+  Result<std::uint32_t> addLocality(const std::string& name);
+
+  // The endpoint or cluster left the configuration; its id becomes retired.
+  void unlist(Endpoint& endpoint);
+  void unlist(Cluster& cluster);
+  Retired takeRetired() { return std::exchange(retired_, {}); }
+  // Moves what `named` contains out of `retired`, to be taken the next time.
+  void keepRetired(Retired& retired, const std::set<std::uint32_t>& named);
+  // Whether it has not come back since that retirement.
+  bool isStillRetired(const RetiredId& endpoint) const;
+  bool isClusterStillRetired(const RetiredId& cluster) const;
+
+  // An endpoint that is not listed, and that connections still use after its grace period.
+  void linger(std::uint32_t endpointId) { lingering_.insert(endpointId); }
+  void endLinger(std::uint32_t endpointId) { lingering_.erase(endpointId); }
+  const std::set<std::uint32_t>& lingering() const { return lingering_; }
+
+  // The id is free for another from now on. A cluster must not have endpoints any more.
+  void removeEndpoint(std::uint32_t id);
+  void removeCluster(std::uint32_t id);
+  void removeLocality(const std::string& name);
+
+  static Addresses addressesOf(const LbEndpoint& endpoint) {
+    return {endpoint.address, endpoint.otherAddress};
+  }
+
+ private:
+  void adoptClusters(const KernelImage& image);
+  void adoptEndpoint(const ImageEndpoint& adopted);
+  const Endpoint* findEndpoint(std::uint32_t id) const;
+
+  IdAllocator endpointIds_;
+  IdAllocator clusterIds_;
+  IdAllocator localityIds_;
+  std::map<std::string, Cluster> clusters_;
+  std::map<std::uint32_t, std::string> clusterOfId_;
+  // The name is the key in clusters_, where it stays as long as the cluster has endpoints.
+  std::unordered_map<std::uint32_t, std::pair<const std::string*, Addresses>> endpointOfId_;
+  std::map<std::string, std::uint32_t> localities_;
+  std::set<std::uint32_t> orphans_;  // adopted ids whose cluster's name is not known
+  Retired retired_;
+  std::uint64_t retirements_ = 0;
+  std::set<std::uint32_t> lingering_;
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a pass over the kernel's tables did, and what it could not do.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "datapath/holding.h"
+#include "lb/tables.h"
+
+namespace sockmesh {
+
+struct WriteReport {
+  std::uint64_t writes = 0;  // calls of the store that changed something
+  std::uint32_t servicesAdded = 0;
+  std::uint32_t servicesChanged = 0;
+  std::uint32_t servicesRemoved = 0;
+  // One line for each service or cluster that did not fit or was refused by the kernel; it keeps
+  // its old state, and the next apply() tries again.
+  std::vector<std::string> errors;
+  // Services that stay as the kernel has them for now.
+  std::vector<HeldService> held;
+  // What apply() aimed at: the tables that it was given, with what is held in place of what was
+  // compiled for it.
+  std::shared_ptr<const LbTables> tables;
+
+  void note(const Status& status) {
+    if (!status) errors.push_back(status.error().message());
+  }
+};
+
+}  // namespace sockmesh

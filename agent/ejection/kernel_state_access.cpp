@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ejection/kernel_state_access.h"
+
+#include <cstdlib>
+
+#include "base/log.h"
+#include "datapath/ejection_count.h"
+#include "datapath/endpoint_state_reader.h"
+
+namespace sockmesh {
+
+void logCorrected(const std::string& cluster, std::int32_t lost) {
+  logger("health")->warn("cluster {}: {} endpoints too {} were counted as ejected; put right",
+                         cluster, std::abs(lost), lost > 0 ? "many" : "few");
+}
+
+std::optional<EndpointState> KernelStateAccess::read(const std::string& cluster,
+                                                     const SocketAddress& address) const {
+  const std::uint32_t id = ids_.endpointId(cluster, address);
+  if (id == 0) return std::nullopt;
+  return readEndpointState(maps_, id);
+}
+
+Detection KernelStateAccess::detect(const std::string& cluster, const SocketAddress& address,
+                                    Detector detector, std::uint32_t enforcingPercent) {
+  const std::uint32_t id = ids_.endpointId(cluster, address);
+  if (id == 0) return Detection::kNone;
+  const auto detection = ejections_.detect(id, detector, enforcingPercent);
+  if (!detection) logger("health")->error("{}", detection.error().message());
+  return detection ? *detection : Detection::kNone;
+}
+
+bool KernelStateAccess::takeBack(const std::string& cluster, const SocketAddress& address) {
+  const std::uint32_t id = ids_.endpointId(cluster, address);
+  if (id == 0) return false;
+  const auto returned = ejections_.takeBack(id);
+  if (!returned) logger("health")->error("{}", returned.error().message());
+  return returned && *returned;
+}
+
+bool KernelStateAccess::anyEjected(const std::string& cluster) const {
+  return countsEjected(maps_, ids_.clusterId(cluster));
+}
+
+void KernelStateAccess::recount(const std::string& cluster) {
+  const std::uint32_t id = ids_.clusterId(cluster);
+  const std::int32_t surplus = ejectionSurplus(maps_, id, ids_.endpointsOf(cluster));
+  if (surplus == 0) return;
+  // Perhaps a program is between the line and the count; after a grace period it is not.
+  grace_.after([this, alive = std::weak_ptr<int>(alive_), cluster, id, surplus] {
+    if (alive.expired() || ids_.clusterId(cluster) != id) return;
+    const auto lost = correctEjections(maps_, id, ids_.endpointsOf(cluster), surplus);
+    if (lost != 0) logCorrected(cluster, lost);
+  });
+}
+
+void KernelStateAccess::setMultiplier(const std::string& cluster, const SocketAddress& address,
+                                      std::uint32_t multiplier) {
+  const std::uint32_t id = ids_.endpointId(cluster, address);
+  if (id != 0) writeMultiplier(maps_, id, multiplier);
+}
+
+}  // namespace sockmesh

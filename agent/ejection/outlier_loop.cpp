@@ -1,0 +1,119 @@
+#include "ejection/outlier_loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace sockmesh {
+
+namespace {
+
+// What the detector needs to know of endpoints: their addresses.
+std::shared_ptr<const LoadAssignment> assignmentFrom(const LbCluster& facts) {
+  auto assignment = std::make_shared<LoadAssignment>();
+  LocalityEndpoints& all = assignment->localities.emplace_back();
+  for (const LbEndpoint& endpoint : facts.endpoints) {
+    all.endpoints.emplace_back().address = endpoint.address;
+  }
+  return assignment;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapath& datapath,
+                                                         const IdRegistry& ids, GracePeriod& grace,
+                                                         const std::string& logPath) {
+  std::unique_ptr<OutlierLoop> made(new OutlierLoop(loop, datapath, ids, grace, logPath));
+  OutlierLoop* self = made.get();
+  auto ring =
+      EventRing::open(datapath.maps(), [self](const RingEvent& event) { self->onEvent(event); });
+  if (!ring) return ring.error();
+  made->ring_ = std::move(ring).value();
+  return made;
+}
+
+OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& ids,
+                         GracePeriod& grace, const std::string& logPath)
+    : loop_(loop),
+      ids_(ids),
+      states_(datapath, ids, grace),
+      log_(clock_, logPath),
+      detector_(states_, [this](const EjectionEvent& event) { log_.write(event); }),
+      told_(detector_.overlay()) {}
+
+OutlierLoop::~OutlierLoop() {
+  loop_.cancel(sweepTimer_);
+  if (listening_) loop_.unwatch(ring_->fd());
+}
+
+void OutlierLoop::watch(const Snapshot& snapshot, const LbTables& tables) {
+  std::map<std::string, WatchedCluster> clusters;
+  std::map<std::string, Held> held;
+  for (const auto& [name, facts] : tables.clusters) {
+    const auto found = snapshot.clusters.find(name);
+    if (found == snapshot.clusters.end()) continue;
+    auto assignment = snapshot.assignmentOf(*found->second);
+    if (!assignment && !facts->endpoints.empty()) {
+      // Endpoints that an earlier agent left: watched as if they had been sent again.
+      const auto known = held_.find(name);
+      const bool same = known != held_.end() && known->second.facts == facts;
+      held[name] = same ? known->second : Held{facts, assignmentFrom(*facts)};
+      assignment = held[name].assignment;
+    }
+    clusters.emplace_hint(clusters.end(), name, WatchedCluster{found->second, assignment});
+  }
+  held_ = std::move(held);
+  detector_.watch(clusters, clock_.monotonic());
+  logWarnings();
+  settle();
+  listen();
+}
+
+// Not before the clusters are known: what happened while no agent was there is in the ring still.
+void OutlierLoop::listen() {
+  if (listening_) return;
+  const auto watched = loop_.watch(ring_->fd(), [this] {
+    ring_->drain();
+    settle();
+  });
+  listening_ = watched.ok();
+  if (!watched) logger("health")->error("the ring of events: {}", watched.error().message());
+}
+
+void OutlierLoop::onEvent(const RingEvent& event) {
+  const auto endpoint = ids_.endpointOf(event.endpointId);
+  if (!endpoint) return;
+  if (event.detection == Detection::kNotEnforced) {
+    detector_.notEnforced(endpoint->first, endpoint->second, event.detector, event.at);
+  } else {
+    detector_.refresh(endpoint->first, clock_.monotonic());
+  }
+}
+
+// After anything that may have changed the detector: its overlay is told, its next sweep is due.
+void OutlierLoop::settle() {
+  if (detector_.overlay() != told_) {
+    told_ = detector_.overlay();
+    if (onOverlay_) onOverlay_(told_);
+  }
+  loop_.cancel(std::exchange(sweepTimer_, 0));
+  const auto next = detector_.nextSweep();
+  if (!next) return;
+  sweepTimer_ = loop_.after(std::max(*next - clock_.monotonic(), Nanos(0)), [this] {
+    sweepTimer_ = 0;
+    detector_.sweep(clock_.monotonic());
+    settle();
+  });
+}
+
+void OutlierLoop::logWarnings() {
+  for (const auto& [cluster, text] : detector_.warnings()) {
+    const auto before = warned_.find(cluster);
+    if (before != warned_.end() && before->second == text) continue;
+    logger("health")->warn("cluster {}: {}", cluster, text);
+  }
+  warned_ = detector_.warnings();
+}
+
+}  // namespace sockmesh

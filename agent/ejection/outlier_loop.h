@@ -1,0 +1,76 @@
+// Outlier detection in the agent's loop: the detector's lines are the kernel's, its hints come out
+// of the ring, its sweeps are timers, its overlay goes to whoever compiles, its events into the
+// log. Control thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/event_loop.h"
+#include "datapath/datapath.h"
+#include "datapath/event_ring.h"
+#include "datapath/grace_period.h"
+#include "datapath/id_registry.h"
+#include "ejection/kernel_state_access.h"
+#include "health/ejection_log.h"
+#include "health/outlier_detector.h"
+#include "lb/tables.h"
+#include "model/health_overlay.h"
+#include "model/snapshot.h"
+
+namespace sockmesh {
+
+class OutlierLoop {
+ public:
+  using OnOverlay = std::function<void(std::shared_ptr<const HealthOverlay>)>;
+  using Warnings = std::map<std::string, std::string>;  // by cluster
+
+  // `loop`, `datapath`, `ids` and `grace` outlive this; `logPath` may be empty.
+  static Result<std::unique_ptr<OutlierLoop>> create(EventLoop& loop, Datapath& datapath,
+                                                     const IdRegistry& ids, GracePeriod& grace,
+                                                     const std::string& logPath);
+  ~OutlierLoop();
+  OutlierLoop(const OutlierLoop&) = delete;
+  OutlierLoop& operator=(const OutlierLoop&) = delete;
+
+  // Whoever compiles: called with each new overlay from now on.
+  void onOverlay(OnOverlay call) { onOverlay_ = std::move(call); }
+
+  // After each pass over the tables: the clusters that VIPs lead to now, as ids are known.
+  void watch(const Snapshot& snapshot, const LbTables& tables);
+  const Warnings& warnings() const { return detector_.warnings(); }
+
+ private:
+  OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& ids, GracePeriod& grace,
+              const std::string& logPath);
+  void onEvent(const RingEvent& event);
+  void settle();
+  void listen();
+  void logWarnings();
+
+  // A cluster whose endpoints the control plane has not sent yet, as the kernel has it.
+  struct Held {
+    std::shared_ptr<const LbCluster> facts;
+    std::shared_ptr<const LoadAssignment> assignment;
+  };
+
+  EventLoop& loop_;
+  const IdRegistry& ids_;
+  SystemClock clock_;
+  KernelStateAccess states_;
+  EjectionLog log_;
+  OutlierDetector detector_;
+  OnOverlay onOverlay_;
+  std::unique_ptr<EventRing> ring_;
+  bool listening_ = false;
+  std::map<std::string, Held> held_;
+  std::shared_ptr<const HealthOverlay> told_;
+  Warnings warned_;
+  EventLoop::TimerId sweepTimer_ = 0;
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,37 @@
+// The seam between the detector and the kernel's lines (sm_endpoint_state): the programs eject by
+// the consecutive detectors on their own, also while no agent is there, so the lines are the truth
+// and the detector reads them. Endpoints are named by cluster and address. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "model/address.h"
+#include "model/ejection.h"
+#include "model/endpoint_state.h"
+
+namespace sockmesh {
+
+class EndpointStateAccess {
+ public:
+  virtual ~EndpointStateAccess() = default;
+
+  // Nothing where the endpoint has no line (yet, or any more).
+  virtual std::optional<EndpointState> read(const std::string& cluster,
+                                            const SocketAddress& address) const = 0;
+  // A detector fired: Envoy's common ejection step (limit, dice, length), in the kernel.
+  virtual Detection detect(const std::string& cluster, const SocketAddress& address,
+                           Detector detector, std::uint32_t enforcingPercent) = 0;
+  // Takes the endpoint back; false where it was not ejected.
+  virtual bool takeBack(const std::string& cluster, const SocketAddress& address) = 0;
+  // Whether any endpoint of the cluster counts as ejected: one look, however many there are.
+  virtual bool anyEjected(const std::string& cluster) const = 0;
+  // Puts right what the cluster counts as ejected, where that is not what its lines say: at once,
+  // or when that is certain.
+  virtual void recount(const std::string& cluster) = 0;
+  virtual void setMultiplier(const std::string& cluster, const SocketAddress& address,
+                             std::uint32_t multiplier) = 0;
+};
+
+}  // namespace sockmesh

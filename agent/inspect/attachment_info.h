@@ -1,0 +1,47 @@
+// Which of our programs are attached, where, and in whose company: read from the pinned links, so
+// that a "healthy" report does not hide programs that sit on the wrong cgroup or run second.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sockmesh {
+
+struct ProgramInfo {
+  std::uint32_t id = 0;
+  std::string name;  // "" where the kernel would not tell (needs CAP_SYS_ADMIN)
+  std::string tag;   // 16 hex digits: a hash of its instructions
+  bool ours = false;
+};
+
+struct Attachment {
+  std::string link;     // name of the pin, which is the program's
+  std::string problem;  // why the rest is not known or not right; "" where all is well
+  std::uint32_t linkId = 0;
+  ProgramInfo program;
+  std::string hook;            // "connect4"
+  std::uint64_t cgroupId = 0;  // 0: the cgroup is gone
+  std::string cgroupPath;      // "" where it cannot be told
+  // All programs that run at this hook for this cgroup, ours included, in running order; those of
+  // parent cgroups too. Empty where the kernel would not tell.
+  std::vector<ProgramInfo> order;
+};
+
+// One for each of programNames(), whether pinned or not. An error only where the folder of links
+// cannot be read at all.
+Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot);
+
+// "name#id" of a program; "program#id" where the kernel would not tell its name.
+std::string programText(const ProgramInfo& program);
+
+// Those that run at this hook after our program, in running order.
+std::vector<ProgramInfo> behindOurs(const Attachment& attachment);
+
+// The same for the program that is pinned as `link`, as text: "one#12, other#13"; "" where there is
+// none, or where the kernel would not tell.
+std::string programsBehindOurs(const std::string& bpffsRoot, const std::string& link);
+
+}  // namespace sockmesh

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lb/policy/weight_groups.h"
+
+namespace sockmesh {
+
+std::vector<double> weightsOf(const HostList& hosts) {
+  std::vector<double> weights;
+  weights.reserve(hosts.size());
+  for (const Host* host : hosts) weights.push_back(host->weight);
+  return weights;
+}
+
+std::vector<HostsSource> hostsSources(const PolicyHosts& hosts) {
+  return hostsSources(hosts.set, hosts.loads, hosts.rules);
+}
+
+void appendParts(const GroupContext& context, const HostsSource& source, const PartMaker& make,
+                 std::vector<SharedGroup>& groups) {
+  for (const HostsPart& part : source.parts) {
+    groups.push_back(
+        {.share = source.load / 100.0 * part.share,
+         .group = part.hosts.empty() ? groupWithoutHost(context) : make(source, part)});
+  }
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,26 @@
+// What the kernel keeps of an endpoint's outcomes and ejections (sm_endpoint_state), in words.
+#pragma once
+
+#include <cstdint>
+
+#include "base/clock.h"
+#include "model/ejection.h"
+
+namespace sockmesh {
+
+// Times are CLOCK_MONOTONIC; 0: never.
+struct EndpointState {
+  bool ejected = false;
+  Nanos ejectedUntil{0};  // while ejected; not before this does it return
+  Nanos ejectedAt{0};     // the last ejection
+  Nanos returnedAt{0};    // the last return
+  std::uint32_t ejections = 0;
+  std::uint32_t multiplier = 0;                   // of base_ejection_time
+  Detector detector = Detector::kConsecutive5xx;  // of the last ejection
+  // Connect attempts since the endpoint's id was given: established, and failed so that it speaks
+  // against the endpoint. They only grow.
+  std::uint64_t successes = 0;
+  std::uint64_t failures = 0;
+};
+
+}  // namespace sockmesh

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What becomes of a record, and whose fault it was: every path that ends a record goes through
+ * here; untold.h has those on which TCP itself did not say how the connection ended. */
+#ifndef SOCKMESH_OUTCOME_H
+#define SOCKMESH_OUTCOME_H
+
+#include "conn/record.h"
+#include "conn/outlier.h"
+
+/* Clusters that need their sum of connections alone pay for it: it is one line for all CPUs. */
+static __always_inline void sm_cluster_count(__u32 cluster_id, int by)
+{
+	struct sm_cluster_state *cluster = cluster_state_at(cluster_id);
+
+	if (cluster)
+		__sync_fetch_and_add(&cluster->active, by);
+}
+
+/* Takes the record's connection off its endpoint, and off its cluster where it was counted. */
+static __always_inline void sm_conn_leave(const struct sm_connection *record)
+{
+	struct sm_endpoint_state *state = endpoint_state_at(record->endpoint_id);
+
+	if (state)
+		__sync_fetch_and_add(&state->active, -1);
+	if (record->flags & SM_CONN_IN_CLUSTER)
+		sm_cluster_count(record->cluster_id, -1);
+}
+
+static __always_inline void sm_conn_end(struct sm_conn_ref ref)
+{
+	sm_conn_leave(ref.record);
+	sm_conn_free(ref);
+}
+
+static __always_inline void sm_count_failure(const struct sm_connection *record,
+					     enum sm_failure failure)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
+
+	if (stats && failure < SM_FAILURES)
+		SM_ADD(stats->failed[failure], 1);
+}
+
+/* Failures that may be the endpoint's fault. A local one never is, and an application that gave up
+ * knows its own reasons. */
+static __always_inline int sm_is_endpoints_fault(enum sm_failure failure)
+{
+	return failure != SM_FAILURE_LOCAL && failure != SM_FAILURE_ABANDONED;
+}
+
+/* The attempt came to nothing, as far as the endpoint is concerned. */
+static __always_inline void sm_attempt_failed(const struct sm_connection *record,
+					      enum sm_failure failure)
+{
+	sm_count_failure(record, failure);
+	if (sm_is_endpoints_fault(failure))
+		sm_endpoint_failed(record->endpoint_id, record->netns_cookie);
+}
+
+/* Ends a record whose attempt came to nothing. */
+static __always_inline void sm_conn_failed(struct sm_conn_ref ref, enum sm_failure failure)
+{
+	sm_attempt_failed(ref.record, failure);
+	sm_conn_end(ref);
+}
+
+/* SYN_SENT -> CLOSE: why. TCP leaves the reason in sk_err; none means that the socket was closed.
+ */
+static __always_inline enum sm_failure sm_connect_failure(int error)
+{
+	switch (error) {
+	case 0:
+		return SM_FAILURE_ABANDONED;
+	case ECONNREFUSED:
+		return SM_FAILURE_REFUSED;
+	case ETIMEDOUT:
+		return SM_FAILURE_TIMED_OUT;
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case ENETDOWN:
+	case ENOPROTOOPT:
+	case EACCES: /* ICMPv6: prohibited by policy on the way */
+		return SM_FAILURE_UNREACHABLE;
+	case ECONNRESET:
+	case EPIPE:
+	case EPROTO:
+		return SM_FAILURE_RESET;
+	default:
+		return SM_FAILURE_LOCAL;
+	}
+}
+
+/* How an established connection ended. Without an error, leaving these states for CLOSE at once
+ * means that we sent the reset (unread data, SO_LINGER 0, a killed process). */
+static __always_inline enum sm_close sm_close_reason(int error, __u32 old_state)
+{
+	if (error == ETIMEDOUT)
+		return SM_CLOSE_TIMED_OUT;
+	if (error == ECONNRESET || error == EPIPE || error == ECONNREFUSED)
+		return SM_CLOSE_RESET_BY_PEER;
+	if (error || old_state == BPF_TCP_ESTABLISHED || old_state == BPF_TCP_CLOSE_WAIT)
+		return SM_CLOSE_RESET_BY_US;
+	return SM_CLOSE_CLEAN;
+}
+
+/* Whether the attempt has taken longer than the cluster's connect_timeout. Envoy would have ended
+ * it; we cannot, and need not wait for TCP's own patience (127 s) to know. */
+static __always_inline int sm_is_overdue(const struct sm_connection *record, __u64 now_ns)
+{
+	struct sm_cluster_state *cluster = cluster_state_at(record->cluster_id);
+
+	return cluster && cluster->connect_timeout_ns &&
+	       now_ns - record->connect_at_ns >= cluster->connect_timeout_ns;
+}
+
+/* The handshake is done: the endpoint has served this client. */
+static __always_inline void sm_established(struct sm_connection *record)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
+	__u64 now_ns = bpf_ktime_get_ns();
+	__u64 took_us = (now_ns - record->connect_at_ns) / 1000;
+
+	record->state = SM_CONN_ESTABLISHED;
+	sm_endpoint_served(record->endpoint_id, record->netns_cookie, now_ns);
+	if (!stats)
+		return;
+	SM_ADD(stats->established, 1);
+	SM_ADD(stats->connect_us[sm_histogram_bucket(took_us > 0xffffffff ? 0xffffffff
+									  : (__u32)took_us)],
+	       1);
+}
+
+static __always_inline int sm_is_connecting(const struct sm_connection *record)
+{
+	return record->state == SM_CONN_CONNECTING || record->state == SM_CONN_OVERDUE;
+}
+
+#endif /* SOCKMESH_OUTCOME_H */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sharded counters of endpoints and clusters. Shards are shared by CPUs, so additions are atomic.
+ */
+#ifndef SOCKMESH_STATS_H
+#define SOCKMESH_STATS_H
+
+#include "maps.h"
+
+static __always_inline __u32 sm_shard(__u32 id)
+{
+	return (id << SM_STATS_SHARD_BITS) | (bpf_get_smp_processor_id() & (SM_STATS_SHARDS - 1));
+}
+
+static __always_inline struct sm_endpoint_stats *sm_endpoint_stats(__u32 endpoint_id)
+{
+	return endpoint_stats_at(sm_shard(endpoint_id));
+}
+
+static __always_inline struct sm_cluster_stats *sm_cluster_stats(__u32 cluster_id)
+{
+	return cluster_stats_at(sm_shard(cluster_id));
+}
+
+#define SM_ADD(counter, by) ((void)__sync_fetch_and_add(&(counter), (by)))
+
+/* The bucket of SM_HISTOGRAM_*: smallest i with us <= FIRST << i, the last one for the rest. */
+static __always_inline __u32 sm_histogram_bucket(__u32 us)
+{
+	__u32 bucket = 0, bound = SM_HISTOGRAM_FIRST_US;
+
+#pragma unroll
+	for (int i = 0; i < SM_HISTOGRAM_BUCKETS - 1; i++) {
+		bucket += us > bound;
+		bound <<= 1;
+	}
+	return bucket;
+}
+
+#endif /* SOCKMESH_STATS_H */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* std::mt19937, by which Envoy shuffles hosts. */
+#ifndef SOCKMESH_MERSENNE_TWISTER_H
+#define SOCKMESH_MERSENNE_TWISTER_H
+
+#include "map_values.h"
+
+#define SM_TWISTER_MIDDLE  397
+#define SM_TWISTER_REDRAWS 8
+
+struct sm_twister_seeding {
+	struct sm_twister *twister;
+	__u32 x;
+	__u32 pad;
+};
+
+static long sm_twister_seed_one(__u64 i, struct sm_twister_seeding *seeding)
+{
+	__u32 at = (__u32)i;
+
+	if (at >= SM_TWISTER_WORDS)
+		return 1;
+	if (at)
+		seeding->x = 1812433253U * (seeding->x ^ (seeding->x >> 30)) + at;
+	seeding->twister->word[at] = seeding->x;
+	return 0;
+}
+
+/* std::mt19937 with this seed. */
+static __always_inline void sm_twister_seed(struct sm_twister *twister, __u32 seed)
+{
+	struct sm_twister_seeding seeding = {.twister = twister, .x = seed};
+
+	twister->at = 0;
+	bpf_loop(SM_TWISTER_WORDS, sm_twister_seed_one, &seeding, 0);
+}
+
+/*
+ * A word of the state. Its index is checked here, in a word that the compiler knows nothing of: the
+ * compiler would shorten the check to "is not 624", which the verifier of Linux 6.1 takes for no
+ * bound.
+ */
+static __always_inline __u32 sm_twister_word(const struct sm_twister *twister, __u64 at)
+{
+	asm volatile("" : "+r"(at));
+	return at < SM_TWISTER_WORDS ? twister->word[at] : 0;
+}
+
+/* One word at a time: the same numbers as renewing all 624 at once. */
+static __always_inline __u32 sm_twister_next(struct sm_twister *twister)
+{
+	__u32 at = twister->at, next, middle, x;
+
+	if (at >= SM_TWISTER_WORDS)
+		at = 0;
+	next = at + 1 < SM_TWISTER_WORDS ? at + 1 : 0;
+	middle = at + SM_TWISTER_MIDDLE;
+	if (middle >= SM_TWISTER_WORDS)
+		middle -= SM_TWISTER_WORDS;
+	x = (sm_twister_word(twister, at) & 0x80000000U) |
+	    (sm_twister_word(twister, next) & 0x7fffffffU);
+	x = sm_twister_word(twister, middle) ^ (x >> 1) ^ (x & 1 ? 0x9908b0dfU : 0);
+	twister->word[at] = x;
+	twister->at = next;
+	x ^= x >> 11;
+	x ^= (x << 7) & 0x9d2c5680U;
+	x ^= (x << 15) & 0xefc60000U;
+	return x ^ (x >> 18);
+}
+
+/* Uniform in [0, k): Envoy's own way to it. */
+SM_VERIFIED_ONCE __u32 sm_twister_below(struct sm_twister *twister, __u32 k)
+{
+	__u64 step, x = k;
+
+	if (!twister || !k)
+		return 0;
+	step = (1ULL << 32) / k;
+	for (int i = 0; i < SM_TWISTER_REDRAWS && x >= k; i++)
+		x = sm_twister_next(twister) / step;
+	return x < k ? (__u32)x : 0;
+}
+
+#endif /* SOCKMESH_MERSENNE_TWISTER_H */

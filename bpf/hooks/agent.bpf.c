@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Run by the agent itself (BPF_PROG_TEST_RUN): what it needs to know of its own task in the
+ * kernel's terms, whatever PID namespace it lives in; and its ejections, by the rules that
+ * sock_ops has. */
+#include "conn/outlier.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* The calling process becomes the agent: its sockets are not rewritten from now on. */
+SEC("syscall")
+int sm_register_agent(void *ctx)
+{
+	struct sm_globals *globals = sm_globals();
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+
+	if (!globals)
+		return 1;
+	globals->agent_start_ns = task->group_leader->start_boottime;
+	globals->agent_tgid = task->tgid;
+	return 0;
+}
+
+/* One of the agent's own detectors (success rate, failure percentage) fired. */
+SEC("syscall")
+int sm_agent_detect(struct sm_agent_request *request)
+{
+	request->answer = sm_detect(request->endpoint_id, request->detector,
+				    request->enforcing_percent, bpf_ktime_get_ns());
+	return 0;
+}
+
+/* The agent takes an endpoint back. */
+SEC("syscall")
+int sm_agent_uneject(struct sm_agent_request *request)
+{
+	struct sm_endpoint_state *state = endpoint_state_at(request->endpoint_id);
+	struct sm_endpoint *endpoint = endpoints_at(request->endpoint_id);
+	struct sm_cluster_state *cluster;
+
+	request->answer = 0;
+	if (!state || !endpoint)
+		return 0;
+	cluster = cluster_state_at(endpoint->cluster_id);
+	if (cluster)
+		request->answer = sm_outlier_uneject(state, cluster, bpf_ktime_get_ns());
+	return 0;
+}

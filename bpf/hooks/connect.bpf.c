@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* connect(): a VIP becomes an endpoint before the first packet exists. */
+#include "conn/untold.h"
+#include "redirect.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Notes which endpoint this socket goes to. Without a record the connection is balanced all the
+ * same, but nobody will know how it turned out. */
+static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_dest *to,
+				      const struct sm_choice *choice)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(choice->endpoint_id);
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct sm_connection *record = sm_conn_claim(cookie).record;
+
+	if (stats)
+		SM_ADD(stats->selected, 1);
+	if (unlikely(!record))
+		return;
+	/* A second connect() on one socket: of the first one TCP did not say how it ended. */
+	if (unlikely(record->state != SM_CONN_FREE))
+		sm_conn_settle(cookie, 0);
+	sm_ip_copy(record->vip_be, to->addr.word);
+	record->vip_port_be = to->port_be;
+	record->family = to->socket_family;
+	record->endpoint_id = choice->endpoint_id;
+	record->cluster_id = choice->cluster_id;
+	record->flags = choice->conn_flags;
+	record->connect_at_ns = 0;
+	record->netns_cookie = bpf_get_netns_cookie(ctx);
+	record->sk = (__u64)(long)ctx->sk;
+	WRITE_ONCE(record->state, SM_CONN_PENDING);
+	__sync_fetch_and_add(&choice->state->active, 1);
+	if (unlikely(choice->conn_flags & SM_CONN_IN_CLUSTER))
+		sm_cluster_count(choice->cluster_id, 1);
+}
+
+/* This connect() makes no record. The one that an earlier connect() left to the socket ends: the
+ * socket's next connection is not that service's. */
+static __always_inline void sm_no_record(struct bpf_sock_addr *ctx)
+{
+	__u64 cookie = sm_given_cookie(ctx->sk);
+
+	if (unlikely(cookie))
+		sm_conn_forget(cookie);
+}
+
+/* The verdict on a connect() to `to`, as the kernel is told. */
+static __always_inline int sm_connect(struct bpf_sock_addr *ctx, const struct sm_dest *to)
+{
+	struct sm_choice choice = {};
+	int verdict;
+
+	if (to->protocol != IPPROTO_TCP)
+		return SM_PROCEED;
+	verdict = sm_redirect(ctx, to, &choice);
+	if (verdict == SM_REWRITTEN) {
+		sm_record(ctx, to, &choice);
+		return SM_PROCEED;
+	}
+	sm_no_record(ctx);
+	return verdict;
+}
+
+SEC("cgroup/connect4")
+int sm_connect4(struct bpf_sock_addr *ctx)
+{
+	const struct sm_dest to = {
+		.addr.word = {0, 0, bpf_htonl(0xffff), ctx->user_ip4},
+		.port_be = (__be16)ctx->user_port,
+		.protocol = (__u8)ctx->protocol,
+		.family = SM_FAMILY_V4,
+		.socket_family = SM_FAMILY_V4,
+	};
+
+	return sm_connect(ctx, &to);
+}
+
+SEC("cgroup/connect6")
+int sm_connect6(struct bpf_sock_addr *ctx)
+{
+	struct sm_dest to = {
+		.port_be = (__be16)ctx->user_port,
+		.protocol = (__u8)ctx->protocol,
+		.socket_family = SM_FAMILY_V6,
+	};
+
+	sm_ip_copy(to.addr.word, ctx->user_ip6);
+	to.family = sm_ip_is_mapped(&to.addr) ? SM_FAMILY_V4 : SM_FAMILY_V6;
+	return sm_connect(ctx, &to);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * How every connection to every endpoint turns out, from TCP's own state changes: asked for when
+ * the SYN is sent, so that a connect() that fails is seen, too; and once more when the handshake is
+ * done, in case that another program took them away.
+ */
+#include "conn/outcome.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* The socket behind the context; sk_err and skc_flags are not in the stable context. */
+static __always_inline struct sock *sm_sock(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
+}
+
+static __always_inline int sm_remote_is(struct bpf_sock_ops *ctx, const __be32 addr_be[4],
+					__be16 port_be)
+{
+	if (port_be != (__be16)(ctx->remote_port >> 16))
+		return 0;
+	if (ctx->family == AF_INET)
+		return addr_be[3] == ctx->remote_ip4;
+	return sm_ip_equal(addr_be, ctx->remote_ip6);
+}
+
+/* Whether the connection goes to one of the endpoint's addresses. */
+static __always_inline int sm_goes_to(struct bpf_sock_ops *ctx, const struct sm_endpoint *endpoint)
+{
+	if (sm_remote_is(ctx, endpoint->addr_be, endpoint->port_be))
+		return 1;
+	return unlikely(endpoint->other_family) &&
+	       sm_remote_is(ctx, endpoint->other_addr_be, endpoint->other_port_be);
+}
+
+/* Whether both ends are this socket: its port is the one that it connects to, on an address of its
+ * own. TCP calls it a simultaneous open; no endpoint has a part in it. */
+static __always_inline int sm_goes_to_itself(struct bpf_sock_ops *ctx)
+{
+	if (likely((__be16)(ctx->remote_port >> 16) != bpf_htons((__u16)ctx->local_port)))
+		return 0;
+	if (ctx->family == AF_INET)
+		return ctx->local_ip4 == ctx->remote_ip4;
+	return sm_ip_equal(ctx->local_ip6, ctx->remote_ip6);
+}
+
+/* What we want to hear of: others may have asked for callbacks of their own. */
+static __always_inline void sm_ask_for_callbacks(struct bpf_sock_ops *ctx)
+{
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
+					       BPF_SOCK_OPS_RTO_CB_FLAG);
+}
+
+/* The SYN is about to leave: the clock starts. A record for another destination is left over from a
+ * connect() that never came to this point; such a connection, and one to itself, is not ours: the
+ * application sees its real peer. */
+static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_conn_ref ref)
+{
+	struct sm_endpoint *endpoint = endpoints_at(ref.record->endpoint_id);
+
+	if (ref.record->state != SM_CONN_PENDING)
+		return;
+	if (unlikely(!endpoint || !sm_goes_to(ctx, endpoint) || sm_goes_to_itself(ctx))) {
+		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+		return;
+	}
+	ref.record->connect_at_ns = bpf_ktime_get_ns();
+	ref.record->state = SM_CONN_CONNECTING;
+	sm_ask_for_callbacks(ctx);
+}
+
+/* After the handshake, and this callback needs no asking for. Our callbacks are gone where another
+ * program, which runs behind ours, set its own in their place. */
+static __always_inline void sm_established_without_callbacks(struct bpf_sock_ops *ctx,
+							     struct sm_conn_ref ref)
+{
+	sm_count(SM_COUNTER_CALLBACKS_LOST);
+	if (sm_is_connecting(ref.record))
+		sm_established(ref.record);
+	sm_ask_for_callbacks(ctx);
+}
+
+/* A retransmission timer fired: of a SYN, while the record is connecting. */
+static __always_inline void sm_retransmitted(struct sm_connection *record)
+{
+	if (record->state != SM_CONN_CONNECTING || !sm_is_overdue(record, bpf_ktime_get_ns()))
+		return;
+	record->state = SM_CONN_OVERDUE;
+	sm_attempt_failed(record, SM_FAILURE_TIMED_OUT);
+}
+
+/* SYN_SENT -> CLOSE. Giving up after connect_timeout is what Envoy calls a timeout. */
+static __always_inline void sm_not_established(struct sm_conn_ref ref, int error)
+{
+	enum sm_failure failure = sm_connect_failure(error);
+
+	if (ref.record->state == SM_CONN_PENDING) {
+		/* No SYN has left; callbacks are asked for since an earlier connection. */
+		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+		return;
+	}
+	if (ref.record->state == SM_CONN_OVERDUE) {
+		sm_conn_end(ref); /* counted when it became that */
+		return;
+	}
+	if (failure == SM_FAILURE_ABANDONED && sm_is_overdue(ref.record, bpf_ktime_get_ns()))
+		failure = SM_FAILURE_TIMED_OUT;
+	sm_conn_failed(ref, failure);
+}
+
+/* Payload bytes: the kernel's counts include our acknowledged SYN, our FIN once it is
+ * acknowledged, and the peer's FIN. */
+static __always_inline void sm_count_bytes(struct bpf_sock_ops *ctx, struct sock *sk,
+					   struct sm_endpoint_stats *stats, __u32 old_state)
+{
+	__u64 sent = ctx->bytes_acked, received = ctx->bytes_received;
+	/* A reset can end LAST_ACK and CLOSING before our FIN is acknowledged. */
+	int all_acked = ctx->snd_una == ctx->snd_nxt;
+	__u64 ours = 1 + (old_state == BPF_TCP_FIN_WAIT2 ||
+			  (all_acked &&
+			   (old_state == BPF_TCP_LAST_ACK || old_state == BPF_TCP_CLOSING)));
+	__u64 theirs = sk && (sk->__sk_common.skc_flags & (1UL << SM_SOCK_DONE)) ? 1 : 0;
+
+	SM_ADD(stats->sent_bytes, sent > ours ? sent - ours : 0);
+	SM_ADD(stats->received_bytes, received > theirs ? received - theirs : 0);
+	SM_ADD(stats->retransmits, ctx->total_retrans);
+}
+
+static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
+				      __u32 old_state)
+{
+	struct sm_endpoint_stats *stats;
+	struct sock *sk = sm_sock(ctx);
+	int error = sk ? sk->sk_err : 0;
+	enum sm_close close;
+
+	if (sm_is_connecting(ref.record) && old_state != BPF_TCP_SYN_SENT &&
+	    old_state != BPF_TCP_SYN_RECV)
+		sm_established(ref.record); /* nobody told us */
+	if (ref.record->state != SM_CONN_ESTABLISHED) {
+		sm_not_established(ref, error);
+		return;
+	}
+	stats = sm_endpoint_stats(ref.record->endpoint_id);
+	if (stats) {
+		close = sm_close_reason(error, old_state);
+		if (close < SM_CLOSES)
+			SM_ADD(stats->closed[close], 1);
+		sm_count_bytes(ctx, sk, stats, old_state);
+		SM_ADD(stats->rtt_us[sm_histogram_bucket(ctx->srtt_us >> 3)], 1);
+	}
+	sm_conn_end(ref);
+}
+
+/* A socket gets its cookie when somebody asks for it, and connect4/6 do so for a record. Without
+ * one it is not ours, and need not be given one to find that out. */
+static __always_inline int sm_has_cookie(struct bpf_sock_ops *ctx)
+{
+	struct sock *sk = sm_sock(ctx);
+
+	return sk && sk->__sk_common.skc_cookie.counter;
+}
+
+/*
+ * Callbacks that come without being asked for; most are of sockets that are not ours. NEEDS_ECN is
+ * the last one before a SYN leaves (and for a connect() that TCP Fast Open defers, that is when the
+ * first data are sent): a program that sets its callbacks in TCP_CONNECT_CB has done so by then.
+ */
+static __always_inline int sm_is_for_us(struct bpf_sock_ops *ctx, __u32 op)
+{
+	if (op == BPF_SOCK_OPS_STATE_CB || op == BPF_SOCK_OPS_RTO_CB)
+		return 1;
+	if (op == BPF_SOCK_OPS_NEEDS_ECN)
+		return sm_has_cookie(ctx);
+	return op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	       unlikely(!(ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG)) &&
+	       sm_has_cookie(ctx);
+}
+
+/* A callback of a socket that has a record. */
+static __always_inline void sm_called_back(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
+					   __u32 op)
+{
+	__u32 old_state, new_state;
+
+	if (op == BPF_SOCK_OPS_NEEDS_ECN) {
+		sm_connecting(ctx, ref);
+	} else if (op == BPF_SOCK_OPS_RTO_CB) {
+		sm_retransmitted(ref.record);
+	} else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+		sm_established_without_callbacks(ctx, ref);
+	} else {
+		old_state = ctx->args[0];
+		new_state = ctx->args[1];
+		if (new_state == BPF_TCP_ESTABLISHED && sm_is_connecting(ref.record))
+			sm_established(ref.record);
+		else if (new_state == BPF_TCP_CLOSE)
+			sm_closed(ctx, ref, old_state);
+	}
+}
+
+SEC("sockops")
+int sm_sock_ops(struct bpf_sock_ops *ctx)
+{
+	__u32 op = ctx->op;
+	struct sm_conn_ref ref;
+
+	if (!sm_is_for_us(ctx, op))
+		return 1;
+	ref = sm_conn_find(bpf_get_socket_cookie(ctx));
+	if (ref.record)
+		sm_called_back(ctx, ref, op);
+	return 1;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* sock_release: the records whose end TCP does not tell, as of sockets that TCP never heard of. */
+#include "conn/untold.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Whether TCP will not tell us how this connection ends. During a handshake it may do so while we
+ * look; if it does not, the sweep ends the record. */
+static __always_inline int sm_is_untold(const struct sm_connection *record, const struct sock *sk)
+{
+	if (record->state == SM_CONN_PENDING)
+		return 1;
+	return unlikely(!sm_calls_back(sk)) &&
+	       (record->state == SM_CONN_ESTABLISHED || !sm_in_handshake(sk));
+}
+
+/* The last reference from user space is gone. A record that TCP knows ends when TCP does. */
+SEC("cgroup/sock_release")
+int sm_sock_release(struct bpf_sock *ctx)
+{
+	const struct sock *sk = sm_tcp_of(ctx, ctx->protocol);
+	__u64 cookie = sm_cookie_of(sk);
+	struct sm_conn_ref ref;
+
+	if (!cookie)
+		return SM_PROCEED;
+	ref = sm_conn_find(cookie);
+	if (!ref.record || !sm_is_untold(ref.record, sk))
+		return SM_PROCEED;
+	sm_conn_settle(cookie, 0);
+	sm_conn_free(ref);
+	return SM_PROCEED;
+}

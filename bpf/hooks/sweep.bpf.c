@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Records whose socket is gone, run by the agent (BPF_PROG_TEST_RUN). No callback of ours came when
+ * these sockets ended: sockets of the kernel's own (MPTCP's, SMC's) have no sock_release, callbacks
+ * can be taken away by other programs, and ours were perhaps not attached.
+ *
+ * A record keeps its socket's address. The socket is there as long as this address holds its cookie
+ * and a reference count: cookies are never given twice, and a freed socket has no references. That
+ * is so in every network namespace, in every state of TCP and whoever made the socket.
+ *
+ * A record that is being claimed has its socket's cookie already, and not its address yet. So one
+ * look is not enough: the first one only notes which socket is gone. The agent looks again after a
+ * grace period, in which every program that was claiming has ended.
+ */
+#include "conn/untold.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/*
+ * What became of a record. Sums of these are two counts: the records that are gone in the low half,
+ * the ended ones in the high half. Adding needs no branch: the verifier of Linux 6.1 would follow
+ * each way through every branch.
+ */
+enum sm_sweep {
+	SM_SWEEP_KEPT = 0,
+	SM_SWEEP_GONE = 1,
+	SM_SWEEP_ENDED = 1 << 16,
+};
+
+static __always_inline int sm_is_gone(const struct sm_connection *record, __u64 cookie)
+{
+	const struct sock *sk = (const struct sock *)(long)READ_ONCE(record->sk);
+
+	/* Memory that is not mapped any more reads as zero. */
+	return sk && (sm_cookie_of(sk) != cookie ||
+		      !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter));
+}
+
+static __always_inline __u32 sm_sweep_record(struct sm_conn_ref ref)
+{
+	if (!ref.record || !sm_is_gone(ref.record, ref.cookie))
+		return SM_SWEEP_KEPT;
+	if (ref.record->state == SM_CONN_FREE)
+		return SM_SWEEP_KEPT; /* it is being claimed */
+	if (ref.record->gone_cookie != ref.cookie) {
+		ref.record->gone_cookie = ref.cookie;
+		return SM_SWEEP_GONE;
+	}
+	sm_count(SM_COUNTER_CONN_SWEPT);
+	sm_conn_settle(ref.cookie, 1);
+	sm_conn_free(ref);
+	return SM_SWEEP_ENDED;
+}
+
+/* All ways of a set; the sum of enum sm_sweep. */
+SM_VERIFIED_ONCE __u32 sm_sweep_set(__u32 set)
+{
+	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &set);
+	__u32 swept = 0;
+
+	if (!tags)
+		return 0;
+#pragma unroll
+	for (__u32 way = 0; way < SM_CONN_WAYS; way++) {
+		struct sm_conn_ref ref = {
+			.tag = &tags->cookie[way],
+			.cookie = READ_ONCE(tags->cookie[way]),
+		};
+
+		if (!ref.cookie)
+			continue;
+		ref.record = sm_conn_record(set, way);
+		swept += sm_sweep_record(ref);
+	}
+	return swept;
+}
+
+SEC("syscall")
+int sm_sweep_sets(struct sm_sweep_sets *request)
+{
+	__u32 swept = 0;
+
+	for (__u32 i = 0; i < SM_SWEEP_SETS && i < request->count; i++)
+		swept += sm_sweep_set(request->first + i);
+	request->gone = swept & 0xffff;
+	request->ended = swept >> 16;
+	return 0;
+}
+
+SM_VERIFIED_ONCE __u32 sm_sweep_cookie(__u64 cookie)
+{
+	struct sm_conn_ref ref = {.cookie = cookie};
+
+	if (!cookie)
+		return SM_SWEEP_KEPT;
+	ref.record = bpf_map_lookup_elem(&conn_overflow, &cookie);
+	return sm_sweep_record(ref);
+}
+
+SEC("syscall")
+int sm_sweep_overflow(struct sm_sweep_cookies *request)
+{
+	__u32 swept = 0;
+
+#pragma unroll
+	for (int i = 0; i < SM_SWEEP_COOKIES; i++)
+		swept += sm_sweep_cookie(request->cookie[i]);
+	request->gone = swept & 0xffff;
+	request->ended = swept >> 16;
+	return 0;
+}

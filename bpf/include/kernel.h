@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The few kernel structs and constants that the programs read, declared by hand: only the fields
+ * used, relocated against the running kernel's BTF at load (CO-RE). So a build needs no vmlinux.h.
+ */
+#ifndef SOCKMESH_KERNEL_H
+#define SOCKMESH_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define SM_KERNEL_STRUCT __attribute__((preserve_access_index))
+
+struct list_head {
+	struct list_head *next;
+} SM_KERNEL_STRUCT;
+
+struct net {
+	struct list_head dev_base_head;
+} SM_KERNEL_STRUCT;
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
+struct sock_common {
+	unsigned char skc_ipv6only : 1;
+	unsigned long skc_flags;
+	possible_net_t skc_net;
+	atomic64_t skc_cookie;
+	refcount_t skc_refcnt;
+	unsigned char skc_state; /* BPF_TCP_* */
+} SM_KERNEL_STRUCT;
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+} SM_KERNEL_STRUCT;
+
+struct tcp_sock {
+	__u8 bpf_sock_ops_cb_flags;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u32 total_retrans;
+	__u32 srtt_us;
+} SM_KERNEL_STRUCT;
+
+/* What an application holds of an MPTCP connection. TCP runs in sockets of the kernel's own. */
+struct mptcp_sock {
+	struct sock *first; /* the one that connect() is done with */
+} SM_KERNEL_STRUCT;
+
+/* What a sock_addr program's context is in the kernel. */
+struct bpf_sock_addr_kern {
+	struct sock *sk;
+} SM_KERNEL_STRUCT;
+
+struct inet_connection_sock_af_ops {
+	__u16 net_header_len;
+} SM_KERNEL_STRUCT;
+
+struct inet_connection_sock {
+	const struct inet_connection_sock_af_ops *icsk_af_ops;
+} SM_KERNEL_STRUCT;
+
+struct in_ifaddr {
+	struct in_ifaddr *ifa_next;
+	__be32 ifa_local;
+	unsigned char ifa_scope;
+} SM_KERNEL_STRUCT;
+
+struct in_device {
+	struct in_ifaddr *ifa_list;
+} SM_KERNEL_STRUCT;
+
+struct in6_addr {
+	__u8 bytes[16];
+};
+
+struct inet6_ifaddr {
+	struct in6_addr addr;
+	struct list_head if_list;
+} SM_KERNEL_STRUCT;
+
+struct inet6_dev {
+	struct list_head addr_list;
+} SM_KERNEL_STRUCT;
+
+struct net_device {
+	struct list_head dev_list;
+	unsigned int flags;
+	struct in_device *ip_ptr;
+	struct inet6_dev *ip6_ptr;
+} SM_KERNEL_STRUCT;
+
+struct task_struct {
+	int tgid;
+	struct task_struct *group_leader;
+	__u64 start_boottime;
+} SM_KERNEL_STRUCT;
+
+/* enum sock_flags of include/net/sock.h: the peer's FIN has been received. */
+#define SM_SOCK_DONE 1
+
+#define SM_IFF_UP	     (1 << 0)
+#define SM_IFF_LOOPBACK	     (1 << 3)
+#define SM_RT_SCOPE_UNIVERSE 0
+
+/* What a cgroup program answers. */
+#define SM_PROCEED 1
+#define SM_DENY	   0
+
+/* From include/uapi/linux/in.h and asm-generic/errno.h, which drag libc in. */
+#define IPPROTO_TCP   6
+#define IPPROTO_MPTCP 262
+#define AF_INET	      2
+#define AF_INET6      10
+#define ECONNRESET    104
+#define ETIMEDOUT     110
+#define ECONNREFUSED  111
+#define EHOSTDOWN     112
+#define EHOSTUNREACH  113
+#define ENETUNREACH   101
+#define ENETDOWN      100
+#define ENOPROTOOPT   92
+#define EPROTO	      71
+#define EPIPE	      32
+#define EACCES	      13
+#define EAFNOSUPPORT  97
+
+/* What is seldom so goes out of the way: the straight path stays in few cache lines. */
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define likely(x)   __builtin_expect(!!(x), 1)
+
+/*
+ * A global function of a header. The verifier looks at a global function once and with any
+ * argument, instead of once for every way that leads to it. What seldom runs also stays out of the
+ * code and the stack of what mostly runs. Weak: each object that includes the header has the
+ * function, and the linker keeps one.
+ */
+#define SM_VERIFIED_ONCE __weak __noinline
+
+#define READ_ONCE(x)	 (*(volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+
+#endif /* SOCKMESH_KERNEL_H */

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Values of maps that the programs alone read and write. They are no part of the ABI. */
+#ifndef SOCKMESH_MAP_VALUES_H
+#define SOCKMESH_MAP_VALUES_H
+
+#include "ip.h"
+
+/* The addresses of a network namespace, kept for a while; see select/client_address.h. */
+#define SM_NETNS_ADDRESS_SLOTS 4096 /* namespaces; a power of two */
+
+struct sm_netns_address {
+	__u64 netns_cookie; /* 0: being written */
+	__u64 expires_ns;
+	__u64 hash4, hash6; /* 0: no address of that family */
+	struct sm_ip six;
+	__be32 four;
+	__u32 pad;
+};
+
+/* The state of a Mersenne twister; see envoy/mersenne_twister.h. */
+#define SM_TWISTER_WORDS 624
+
+struct sm_twister {
+	__u32 at; /* next word */
+	__u32 word[SM_TWISTER_WORDS];
+};
+
+/* A shuffle at work, which is too large for the stack; see policy/bounded_load.h. */
+#define SM_BALANCE_HOSTS   4096 /* beyond, hosts are drawn with replacement: not Envoy's order */
+#define SM_BALANCE_SCRATCH 16
+
+struct sm_balance_scratch {
+	__u32 busy;
+	struct sm_twister twister;
+	__u16 order[SM_BALANCE_HOSTS];
+};
+
+#endif /* SOCKMESH_MAP_VALUES_H */

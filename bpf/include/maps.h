@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Map declarations, and the lookups of the paged tables. Weak: each object file that includes this
+ * declares the same maps, and the static linker keeps one of each. Sizes marked "agent" are set
+ * from the configuration before loading.
+ */
+#ifndef SOCKMESH_MAPS_H
+#define SOCKMESH_MAPS_H
+
+#include "map_values.h"
+#include "sockmesh_abi.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
+	__type(key, struct sm_frontend4_key);
+	__type(value, __u32); /* service id */
+} frontends4 SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
+	__type(key, struct sm_frontend6_key);
+	__type(value, __u32); /* service id */
+} frontends6 SEC(".maps") __weak;
+
+/* By service id: the index of its current descriptor. One aligned word is the whole switch. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SM_DEFAULT_MAX_SERVICES + 1); /* agent: max_services + 1 */
+	__type(key, __u32);
+	__type(value, __u32);
+} heads SEC(".maps") __weak;
+
+/*
+ * A paged table NAME of struct/union TYPE and NAME_at(i): the entry, or NULL where no page is.
+ * Both lookups are inlined by the verifier into bounds checks and loads.
+ */
+#define SM_PAGED_TABLE(NAME, TYPE, BITS, PAGES)                                                    \
+	struct NAME##_page {                                                                       \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
+		__uint(max_entries, 1 << (BITS));                                                  \
+		__type(key, __u32);                                                                \
+		__type(value, TYPE);                                                               \
+	};                                                                                         \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                          \
+		__uint(max_entries, PAGES);                                                        \
+		__type(key, __u32);                                                                \
+		__array(values, struct NAME##_page);                                               \
+	} NAME SEC(".maps") __weak;                                                                \
+	static __always_inline TYPE *NAME##_at(__u32 index)                                        \
+	{                                                                                          \
+		__u32 page_index = index >> (BITS);                                                \
+		__u32 entry = index & ((1 << (BITS)) - 1);                                         \
+		void *page = bpf_map_lookup_elem(&NAME, &page_index);                              \
+                                                                                                   \
+		return page ? bpf_map_lookup_elem(page, &entry) : NULL;                            \
+	}
+
+SM_PAGED_TABLE(descriptors, struct sm_descriptor, SM_DESCRIPTOR_PAGE_BITS, SM_DESCRIPTOR_PAGES)
+SM_PAGED_TABLE(groups, struct sm_group, SM_GROUP_PAGE_BITS, SM_GROUP_PAGES)
+SM_PAGED_TABLE(cells, union sm_cell, SM_CELL_PAGE_BITS, SM_CELL_PAGES)
+SM_PAGED_TABLE(endpoints, struct sm_endpoint, SM_ENDPOINT_PAGE_BITS, SM_ENDPOINT_PAGES)
+SM_PAGED_TABLE(endpoint_state, struct sm_endpoint_state, SM_ENDPOINT_PAGE_BITS, SM_ENDPOINT_PAGES)
+SM_PAGED_TABLE(endpoint_stats, struct sm_endpoint_stats,
+	       SM_ENDPOINT_PAGE_BITS + SM_STATS_SHARD_BITS, SM_ENDPOINT_PAGES)
+SM_PAGED_TABLE(cluster_state, struct sm_cluster_state, SM_CLUSTER_PAGE_BITS, SM_CLUSTER_PAGES)
+SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS,
+	       SM_CLUSTER_PAGES)
+
+/* Set before loading. */
+const volatile struct sm_settings settings __weak = {
+	.conn_set_mask = SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS - 1};
+
+/* Connection records; record.h alone touches these three. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS); /* agent: a power of two */
+	__type(key, __u32);
+	__type(value, struct sm_conn_tags);
+} conn_tags SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SM_DEFAULT_MAX_CONNECTIONS); /* agent: four times conn_tags */
+	__type(key, __u32);
+	__type(value, struct sm_connection);
+} connections SEC(".maps") __weak;
+
+/* Those that found their set full, by socket cookie. Memory follows need. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4 * SM_DEFAULT_MAX_CONNECTIONS); /* agent: four times connections */
+	__type(key, __u64);
+	__type(value, struct sm_connection);
+} conn_overflow SEC(".maps") __weak;
+
+/* What a record in conn_overflow begins as: free. */
+const struct sm_connection sm_no_connection __weak = {};
+
+/* Where clients of services with session affinity went last; affinity.h alone touches it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SM_DEFAULT_MAX_AFFINITY_CLIENTS); /* agent: max_affinity_clients */
+	__type(key, struct sm_affinity_key);
+	__type(value, struct sm_affinity);
+} affinity SEC(".maps") __weak;
+
+/* By the low bits of the namespace's cookie; client_address.h alone touches it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SM_NETNS_ADDRESS_SLOTS);
+	__type(key, __u32);
+	__type(value, struct sm_netns_address);
+} netns_addresses SEC(".maps") __weak;
+
+/* bounded_load.h alone touches it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SM_BALANCE_SCRATCH);
+	__type(key, __u32);
+	__type(value, struct sm_balance_scratch);
+} balance_scratch SEC(".maps") __weak;
+
+/* Written and read by userspace alone; here so that names share the pins' life and the CLI's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SM_DEFAULT_MAX_NAMES); /* agent */
+	__type(key, struct sm_name_key);
+	__type(value, struct sm_name);
+} names SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} events SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SM_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sm_globals);
+} globals SEC(".maps") __weak;
+
+static __always_inline void sm_count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+static __always_inline struct sm_globals *sm_globals(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&globals, &zero);
+}
+
+#endif /* SOCKMESH_MAPS_H */

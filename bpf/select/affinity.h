@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Client-IP session affinity, as Kubernetes has it: a client that connects again within the
+ * service's time goes where it went last, as long as it may. Only services that ask for it come
+ * here (sm_descriptor.affinity_s).
+ *
+ * What a client gets is never taken from the remembered entry alone. The endpoint must be a host of
+ * one of the groups of the descriptor that this connect() looked up, at an index below that group's
+ * host_count: of the very list that the group's own policy picks from. The agent compiles it from
+ * the endpoints that are listed, healthy, not draining and not ejected (or from all in panic), and
+ * publishes it whole. So an endpoint that was removed or fell ill is not in it, and an id that
+ * meanwhile belongs to somebody else's endpoint cannot be in it either: ids are reused only after
+ * all readers of tables that name them are gone. What the table cannot know yet, an ejection
+ * microseconds ago, the endpoint's own state says. The address is compared, too: an id that was
+ * reused for another endpoint of the same service is not "the same endpoint".
+ *
+ * The same holds against whatever else an entry may be: left over from a service that had this VIP
+ * before, from an earlier agent, or read while the kernel recycled it for another client (its LRU
+ * does that under a reader's hands). The worst that comes of it is another good endpoint.
+ */
+#ifndef SOCKMESH_AFFINITY_H
+#define SOCKMESH_AFFINITY_H
+
+#include "select/choice.h"
+#include "select/client_address.h"
+
+/* The bounds of a search after the tables have changed; beyond them a new choice is made. */
+#define SM_AFFINITY_GROUPS 256
+#define SM_AFFINITY_HOSTS  65536
+#define SM_SECOND_NS	   1000000000ULL
+
+/* Whether `host` of `group` is the remembered endpoint, and may be chosen. */
+static __always_inline int sm_affinity_holds(const struct sm_group *group, __u32 host,
+					     const struct sm_affinity *last, __u64 now_ns)
+{
+	struct sm_endpoint_state *state;
+	struct sm_endpoint *endpoint;
+
+	if (group->policy <= SM_POLICY_REFUSE || group->policy == SM_POLICY_BY_HASH)
+		return 0;
+	if (sm_host(group, host) != last->endpoint_id)
+		return 0;
+	endpoint = endpoints_at(last->endpoint_id);
+	state = endpoint_state_at(last->endpoint_id);
+	if (!endpoint || !state || endpoint->port_be != last->port_be)
+		return 0;
+	if (!sm_ip_equal(endpoint->addr_be, last->addr_be))
+		return 0;
+	/* In panic the policy asks nobody's health, and a client is as well off where it was. */
+	return (group->flags & SM_GROUP_PANIC) || READ_ONCE(state->ejected_until_ns) <= now_ns;
+}
+
+struct sm_affinity_search {
+	const struct sm_descriptor *d;
+	struct sm_affinity last;
+	__u64 now_ns;
+	__u32 group; /* relative to the descriptor's first */
+	__u32 host;
+	__u32 found;
+	__u32 pad;
+};
+
+static long sm_affinity_look(__u64 i, struct sm_affinity_search *search)
+{
+	struct sm_group *group = groups_at(search->d->group_first + search->group);
+
+	if (!group || i >= group->host_count)
+		return 1;
+	if (sm_host(group, (__u32)i) != search->last.endpoint_id)
+		return 0;
+	/* Listed once a group: right or not, it is this one. */
+	search->host = (__u32)i;
+	search->found = sm_affinity_holds(group, (__u32)i, &search->last, search->now_ns);
+	return 1;
+}
+
+static long sm_affinity_look_in_group(__u64 i, struct sm_affinity_search *search)
+{
+	struct sm_group *group;
+
+	if (i >= search->d->group_count)
+		return 1;
+	group = groups_at(search->d->group_first + (__u32)i);
+	if (!group)
+		return 1;
+	search->group = (__u32)i;
+	bpf_loop(group->host_count < SM_AFFINITY_HOSTS ? group->host_count : SM_AFFINITY_HOSTS,
+		 sm_affinity_look, search, 0);
+	return search->found ? 1 : 0;
+}
+
+static __always_inline void sm_affinity_key_of(const struct sm_descriptor *d,
+					       const struct sm_client *client,
+					       struct sm_affinity_key *key)
+{
+	sm_ip_copy(key->client_be, client->ip.word);
+	sm_ip_copy(key->vip_be, d->addr_be);
+	key->vip_port_be = d->port_be;
+	key->protocol = d->protocol;
+	key->pad = 0;
+}
+
+/*
+ * Where this client goes again: (group, relative to the descriptor's first) << 32 | endpoint id; 0
+ * where a choice is to be made.
+ */
+SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
+					const struct sm_client *client)
+{
+	struct sm_affinity_search search = {.now_ns = bpf_ktime_get_ns()};
+	struct sm_affinity_key key;
+	struct sm_affinity *last;
+	struct sm_group *group;
+
+	if (!d || !client)
+		return 0;
+	sm_affinity_key_of(d, client, &key);
+	last = bpf_map_lookup_elem(&affinity, &key);
+	if (!last)
+		return 0;
+	search.d = d;
+	search.last = *last;
+	/* Another CPU may have written a later time than ours. */
+	if (search.now_ns > search.last.used_ns + (__u64)d->affinity_s * SM_SECOND_NS)
+		return 0;
+	/* Where it was the last time: one read, as long as the tables stay as they are. */
+	search.group = search.last.group;
+	search.host = search.last.host;
+	if (search.group < d->group_count) {
+		group = groups_at(d->group_first + search.group);
+		search.found =
+			group && sm_affinity_holds(group, search.host, &search.last, search.now_ns);
+	}
+	if (!search.found) {
+		bpf_loop(d->group_count < SM_AFFINITY_GROUPS ? d->group_count : SM_AFFINITY_GROUPS,
+			 sm_affinity_look_in_group, &search, 0);
+		if (!search.found)
+			return 0;
+		WRITE_ONCE(last->group, search.group);
+		WRITE_ONCE(last->host, search.host);
+	}
+	WRITE_ONCE(last->used_ns, search.now_ns);
+	return (__u64)search.group << 32 | search.last.endpoint_id;
+}
+
+/* Remembers the choice. A full map drops the client that was not seen for longest. */
+SM_VERIFIED_ONCE int sm_affinity_keep(const struct sm_descriptor *d, const struct sm_client *client,
+				      __u32 endpoint_id)
+{
+	struct sm_affinity last = {.endpoint_id = endpoint_id, .used_ns = bpf_ktime_get_ns()};
+	struct sm_endpoint *endpoint = endpoints_at(endpoint_id);
+	struct sm_affinity_key key;
+
+	if (!d || !client || !endpoint)
+		return 0;
+	sm_affinity_key_of(d, client, &key);
+	sm_ip_copy(last.addr_be, endpoint->addr_be);
+	last.port_be = endpoint->port_be;
+	if (bpf_map_update_elem(&affinity, &key, &last, BPF_ANY))
+		sm_count(SM_COUNTER_AFFINITY_LOST);
+	return 0;
+}
+
+/* Chooses what sm_affinity_find() answered. 0: it leads nowhere. */
+static __always_inline int sm_affinity_choose(const struct sm_descriptor *d, __u64 found,
+					      struct sm_choice *choice)
+{
+	struct sm_group *group = groups_at(d->group_first + (__u32)(found >> 32));
+
+	return group && sm_choice_set(choice, group, (__u32)found);
+}
+
+#endif /* SOCKMESH_AFFINITY_H */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The address of a client whose socket has none yet, as mostly at connect(): the address that the
+ * socket's network namespace has. That is the first global address of the first interface that is
+ * up and not loopback; of loopback where there is nothing else. For a pod, which has one interface,
+ * it is the pod's IP. Addresses and their hashes are kept per namespace for a while.
+ */
+#ifndef SOCKMESH_CLIENT_ADDRESS_H
+#define SOCKMESH_CLIENT_ADDRESS_H
+
+#include "envoy/ip_text.h"
+#include "maps.h"
+
+#define SM_NETNS_ADDRESS_TTL_NS	       (5ULL * 1000 * 1000 * 1000)
+#define SM_NETNS_ADDRESS_MAX_DEVICES   64
+#define SM_NETNS_ADDRESS_MAX_ADDRESSES 16
+
+/* Who connects. */
+struct sm_client {
+	struct sm_ip ip; /* IPv4 is v4-mapped; all zero: not known */
+	__u64 hash;	 /* 0: not known, or nobody asked */
+};
+
+struct sm_addresses {
+	__be32 four;
+	struct sm_ip six;
+	__be32 loopback_four;
+	struct list_head *head;
+	struct list_head *at;
+};
+
+static __always_inline void sm_device_six(const struct net_device *device,
+					  struct sm_addresses *found)
+{
+	struct inet6_dev *six = BPF_CORE_READ(device, ip6_ptr);
+	struct list_head *head, *at;
+
+	if (!six)
+		return;
+	head = (void *)six + bpf_core_field_offset(struct inet6_dev, addr_list);
+	at = BPF_CORE_READ(head, next);
+	for (int i = 0; i < SM_NETNS_ADDRESS_MAX_ADDRESSES && at && at != head; i++) {
+		struct inet6_ifaddr *address =
+			(void *)at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
+		struct sm_ip value = {};
+
+		bpf_core_read(&value, sizeof(value), &address->addr);
+		/* fe80::/10 is link-local. */
+		if ((bpf_ntohl(value.word[0]) & 0xffc00000) != 0xfe800000) {
+			found->six = value;
+			return;
+		}
+		at = BPF_CORE_READ(at, next);
+	}
+}
+
+static long sm_look_at_device(__u64 i, struct sm_addresses *found)
+{
+	struct net_device *device;
+	struct in_device *four;
+	struct in_ifaddr *address;
+	struct list_head *at = found->at;
+	__u32 flags;
+
+	if (!at || at == found->head)
+		return 1;
+	device = (void *)at - bpf_core_field_offset(struct net_device, dev_list);
+	found->at = BPF_CORE_READ(at, next);
+	flags = BPF_CORE_READ(device, flags);
+	if (!(flags & SM_IFF_UP))
+		return 0;
+	four = BPF_CORE_READ(device, ip_ptr);
+	address = four ? BPF_CORE_READ(four, ifa_list) : NULL;
+	if (flags & SM_IFF_LOOPBACK) {
+		if (address)
+			found->loopback_four = BPF_CORE_READ(address, ifa_local);
+		return 0;
+	}
+	for (int n = 0; n < SM_NETNS_ADDRESS_MAX_ADDRESSES && address && !found->four; n++) {
+		if (BPF_CORE_READ(address, ifa_scope) == SM_RT_SCOPE_UNIVERSE)
+			found->four = BPF_CORE_READ(address, ifa_local);
+		address = BPF_CORE_READ(address, ifa_next);
+	}
+	if (!sm_ip_is_set(&found->six))
+		sm_device_six(device, found);
+	return 0;
+}
+
+/* `net` is the address of a struct net. Fills `cached` anew, and `client` from the same. */
+SM_VERIFIED_ONCE int sm_netns_address_find(__u64 net, __u64 netns_cookie,
+					   struct sm_netns_address *cached,
+					   struct sm_client *client, int v6)
+{
+	struct sm_addresses found = {};
+	__u64 hash4, hash6;
+	struct list_head *at;
+
+	if (!cached || !client)
+		return 0;
+	found.head = (void *)net + bpf_core_field_offset(struct net, dev_base_head);
+	at = found.head;
+	found.at = BPF_CORE_READ(at, next);
+	bpf_loop(SM_NETNS_ADDRESS_MAX_DEVICES, sm_look_at_device, &found, 0);
+	if (!found.four)
+		found.four = found.loopback_four;
+	hash4 = found.four ? sm_hash4(found.four) : 0;
+	if (!sm_ip_is_set(&found.six))
+		found.six.word[3] = bpf_htonl(1); /* ::1 */
+	hash6 = sm_hash6(&found.six);
+	WRITE_ONCE(cached->netns_cookie, 0);
+	cached->expires_ns = bpf_ktime_get_ns() + SM_NETNS_ADDRESS_TTL_NS;
+	cached->hash4 = hash4;
+	cached->hash6 = hash6;
+	cached->six = found.six;
+	cached->four = found.four;
+	WRITE_ONCE(cached->netns_cookie, netns_cookie);
+	client->hash = v6 ? hash6 : hash4;
+	if (v6)
+		client->ip = found.six;
+	else
+		sm_ip_set_mapped(&client->ip, found.four);
+	return 0;
+}
+
+/* The client address of an unbound socket. */
+static __always_inline void sm_client_of_netns(struct bpf_sock *sk, __u64 netns_cookie, int v6,
+					       struct sm_client *client)
+{
+	__u32 slot = (__u32)netns_cookie & (SM_NETNS_ADDRESS_SLOTS - 1);
+	struct sm_netns_address *cached = bpf_map_lookup_elem(&netns_addresses, &slot);
+	struct sock *sock;
+
+	if (!cached)
+		return;
+	if (READ_ONCE(cached->netns_cookie) == netns_cookie &&
+	    cached->expires_ns > bpf_ktime_get_ns()) {
+		client->hash = v6 ? cached->hash6 : cached->hash4;
+		if (v6)
+			client->ip = cached->six;
+		else
+			sm_ip_set_mapped(&client->ip, cached->four);
+		/* Another task of this CPU may have written in between. */
+		if (READ_ONCE(cached->netns_cookie) == netns_cookie)
+			return;
+	}
+	sock = (struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (sock)
+		sm_netns_address_find((__u64)BPF_CORE_READ(sock, __sk_common.skc_net.net),
+				      netns_cookie, cached, client, v6);
+}
+
+#endif /* SOCKMESH_CLIENT_ADDRESS_H */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The service behind a VIP.
+ *
+ *   frontends[key] -> service id -> heads[id] -> descriptor
+ *
+ * One hash lookup, then array reads. The caller runs under RCU, as every cgroup program does: ids
+ * that it reads here are not reused before it has returned.
+ */
+#ifndef SOCKMESH_LOOKUP_H
+#define SOCKMESH_LOOKUP_H
+
+#include "maps.h"
+
+/* How often a lookup that met a recycled hash element starts over. */
+#define SM_LOOKUP_TRIES 4
+
+/* Where a socket wants to go. */
+struct sm_dest {
+	struct sm_ip addr; /* IPv4 is v4-mapped */
+	__be16 port_be;
+	__u8 protocol;	    /* IPPROTO_* */
+	__u8 family;	    /* SM_FAMILY_* of the address: V4 where it is v4-mapped */
+	__u8 socket_family; /* SM_FAMILY_* of the socket */
+};
+
+/* The service id in the hash element of this key, or NULL. */
+static __always_inline const __u32 *sm_frontend_of(const struct sm_dest *to)
+{
+	if (to->family == SM_FAMILY_V4) {
+		struct sm_frontend4_key key = {
+			.addr_be = to->addr.word[3],
+			.port_be = to->port_be,
+			.protocol = to->protocol,
+		};
+
+		return bpf_map_lookup_elem(&frontends4, &key);
+	}
+	struct sm_frontend6_key key = {
+		.port_be = to->port_be,
+		.protocol = to->protocol,
+	};
+
+	sm_ip_copy(key.addr_be, to->addr.word);
+	return bpf_map_lookup_elem(&frontends6, &key);
+}
+
+static __always_inline struct sm_descriptor *sm_descriptor_of(const __u32 *value)
+{
+	__u32 service_id = READ_ONCE(*value);
+	__u32 *head = bpf_map_lookup_elem(&heads, &service_id);
+
+	return head ? descriptors_at(READ_ONCE(*head)) : NULL;
+}
+
+static __always_inline int sm_descriptor_is_of(const struct sm_descriptor *d,
+					       const struct sm_dest *to)
+{
+	if (d->port_be != to->port_be || d->protocol != to->protocol || d->family != to->family)
+		return 0;
+	if (to->family == SM_FAMILY_V4)
+		return d->addr_be[3] == to->addr.word[3];
+	return sm_ip_equal(d->addr_be, to->addr.word);
+}
+
+/*
+ * The service of a VIP, or NULL. A hash lookup hands out a pointer into an element that may be
+ * recycled for another key before it is read; the descriptor repeats its key, so that shows.
+ */
+static __always_inline struct sm_descriptor *sm_lookup(const struct sm_dest *to)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SM_LOOKUP_TRIES; i++) {
+		const __u32 *value = sm_frontend_of(to);
+		struct sm_descriptor *d;
+
+		if (!value)
+			return NULL;
+		d = sm_descriptor_of(value);
+		if (unlikely(!d)) {
+			sm_count(SM_COUNTER_TABLE_BROKEN);
+			return NULL;
+		}
+		if (likely(sm_descriptor_is_of(d, to)))
+			return d;
+		sm_count(SM_COUNTER_LOOKUP_RETRY);
+	}
+	sm_count(SM_COUNTER_LOOKUP_EXHAUSTED);
+	return NULL;
+}
+
+#endif /* SOCKMESH_LOOKUP_H */

@@ -1,0 +1,165 @@
+#include "unit/health/fake_state_access.h"
+
+#include <algorithm>
+
+#include "bpf/conn/outlier_rules.h"
+
+namespace sockmesh {
+namespace {
+
+std::uint64_t count(Nanos time) {
+  return static_cast<std::uint64_t>(time.count());
+}
+
+Nanos nanos(std::uint64_t time) {
+  return Nanos(static_cast<std::int64_t>(time));
+}
+
+sm_consecutive_rule ruleOf(std::uint32_t threshold, std::uint32_t enforcing, Detector detector) {
+  return {threshold, static_cast<std::uint16_t>(enforcing), static_cast<std::uint16_t>(detector)};
+}
+
+}  // namespace
+
+std::uint32_t ejectionLimit(const OutlierDetection& settings, std::size_t n) {
+  const auto limit =
+      static_cast<std::uint32_t>(std::min(settings.maxEjectionPercent, 100U) * n / 100);
+  return settings.alwaysEjectOneHost ? std::max(limit, 1U) : limit;
+}
+
+void FakeStateAccess::configure(const Cluster& cluster, const LoadAssignment& assignment) {
+  auto& lines = clusters_[cluster.name];
+  std::map<SocketAddress, Line> endpoints;
+  for (const auto& locality : assignment.localities)
+    for (const auto& endpoint : locality.endpoints)
+      endpoints[endpoint.address] = lines.endpoints[endpoint.address];
+  for (const auto& [address, line] : lines.endpoints)
+    if (!endpoints.contains(address) && line.state.ejected_until_ns != 0) --lines.state.ejected;
+  lines.endpoints = std::move(endpoints);
+
+  auto& state = lines.state;
+  state.base_ejection_ns = 0;
+  state.consecutive[0] = state.consecutive[1] = {};
+  if (!cluster.outlierDetection) return;
+  const auto& settings = *cluster.outlierDetection;
+  state.ejection_limit = ejectionLimit(settings, lines.endpoints.size());
+  state.base_ejection_ns = count(settings.baseEjectionTime);
+  state.max_ejection_ns = count(settings.maxEjectionTime);
+  state.jitter_ms = static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(settings.maxEjectionTimeJitter)
+          .count());
+  if (settings.splitExternalLocalOriginErrors) {
+    state.consecutive[0] = ruleOf(settings.consecutiveLocalOriginFailure,
+                                  settings.enforcingConsecutiveLocalOriginFailure,
+                                  Detector::kConsecutiveLocalOriginFailure);
+    return;
+  }
+  state.consecutive[0] =
+      ruleOf(settings.consecutiveGatewayFailure, settings.enforcingConsecutiveGatewayFailure,
+             Detector::kConsecutiveGatewayFailure);
+  state.consecutive[1] =
+      ruleOf(settings.consecutive5xx, settings.enforcingConsecutive5xx, Detector::kConsecutive5xx);
+}
+
+void FakeStateAccess::outcome(const std::string& cluster, const SocketAddress& address,
+                              std::uint64_t netns, bool success, const OnHint& onHint) {
+  auto& lines = clusters_.at(cluster);
+  Line& line = lines.endpoints.at(address);
+  if (sm_outlier_uneject_due(&line.state, now()) &&
+      sm_outlier_uneject(&line.state, &lines.state, now()))
+    onHint(std::nullopt, Detection::kNone);
+  if (success) {
+    ++line.successes;
+    sm_outlier_success(&line.state, netns, now());
+    return;
+  }
+  if (!sm_outlier_counts_against(&line.state, netns, now())) {
+    ++line.disputed;
+    return;
+  }
+  ++line.failures;
+  const std::uint32_t run = sm_outlier_add_to_streak(&line.state);
+  for (const auto& rule : lines.state.consecutive) {
+    if (!sm_outlier_fires(&rule, run)) continue;
+    const Detection detection = detect(lines, line, rule.detector, rule.enforcing_percent);
+    onHint(static_cast<Detector>(rule.detector), detection);
+  }
+}
+
+Detection FakeStateAccess::detect(ClusterLines& cluster, Line& line, std::uint32_t detector,
+                                  std::uint32_t enforcingPercent) {
+  const auto dice = static_cast<std::uint32_t>(random_());
+  const auto chance = static_cast<std::uint32_t>(random_());
+  switch (sm_outlier_detect(&line.state, &cluster.state, &cluster.stats, detector, enforcingPercent,
+                            now(), dice, chance)) {
+    case SM_DETECTION_EJECTED:
+      return Detection::kEjected;
+    case SM_DETECTION_OVERFLOW:
+      return Detection::kOverflow;
+    case SM_DETECTION_NOT_ENFORCED:
+      return Detection::kNotEnforced;
+    case SM_DETECTION_NONE:
+      break;
+  }
+  return Detection::kNone;
+}
+
+Line& FakeStateAccess::line(const std::string& cluster, const SocketAddress& address) {
+  return clusters_.at(cluster).endpoints.at(address);
+}
+
+bool FakeStateAccess::ejected(const std::string& cluster, const SocketAddress& address) {
+  return line(cluster, address).state.ejected_until_ns != 0;
+}
+
+std::optional<EndpointState> FakeStateAccess::read(const std::string& cluster,
+                                                   const SocketAddress& address) const {
+  ++reads_;
+  const auto lines = clusters_.find(cluster);
+  if (lines == clusters_.end()) return std::nullopt;
+  const auto found = lines->second.endpoints.find(address);
+  if (found == lines->second.endpoints.end()) return std::nullopt;
+  const auto& [state, successes, failures, disputed] = found->second;
+  EndpointState line;
+  line.ejected = state.ejected_until_ns != 0;
+  line.ejectedUntil = nanos(state.ejected_until_ns);
+  line.ejectedAt = nanos(state.ejected_at_ns);
+  line.returnedAt = nanos(state.unejected_at_ns);
+  line.ejections = state.ejections;
+  line.multiplier = state.multiplier;
+  line.detector = static_cast<Detector>(state.detector);
+  line.successes = successes;
+  line.failures = failures;
+  return line;
+}
+
+Detection FakeStateAccess::detect(const std::string& cluster, const SocketAddress& address,
+                                  Detector detector, std::uint32_t enforcingPercent) {
+  return detect(clusters_.at(cluster), line(cluster, address), static_cast<std::uint32_t>(detector),
+                enforcingPercent);
+}
+
+bool FakeStateAccess::takeBack(const std::string& cluster, const SocketAddress& address) {
+  auto& lines = clusters_.at(cluster);
+  return sm_outlier_uneject(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
+}
+
+bool FakeStateAccess::anyEjected(const std::string& cluster) const {
+  const auto lines = clusters_.find(cluster);
+  return lines != clusters_.end() && lines->second.state.ejected != 0;
+}
+
+void FakeStateAccess::recount(const std::string& cluster) {
+  auto& lines = clusters_.at(cluster);
+  lines.state.ejected = 0;
+  for (const auto& [address, line] : lines.endpoints) {
+    lines.state.ejected += line.state.ejected_until_ns != 0 ? 1 : 0;
+  }
+}
+
+void FakeStateAccess::setMultiplier(const std::string& cluster, const SocketAddress& address,
+                                    std::uint32_t multiplier) {
+  line(cluster, address).state.multiplier = multiplier;
+}
+
+}  // namespace sockmesh

@@ -1,0 +1,76 @@
+// The kernel's half without a kernel: real lines in memory, written by the very rules of
+// bpf/conn/outlier_rules.h under a manual clock.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "base/clock.h"
+#include "health/state_access.h"
+#include "model/assignment.h"
+#include "model/cluster.h"
+#include "sockmesh_abi.h"
+
+namespace sockmesh {
+
+struct Line {
+  sm_endpoint_state state{};
+  std::uint64_t successes = 0;
+  std::uint64_t failures = 0;  // that spoke against the endpoint
+  std::uint64_t disputed = 0;
+};
+
+class FakeStateAccess final : public EndpointStateAccess {
+ public:
+  explicit FakeStateAccess(const Clock& clock, unsigned seed = 1) : clock_(clock), random_(seed) {}
+
+  // What the agent's writer does with a cluster: its settings, its limit, lines for new endpoints;
+  // the lines of endpoints that are gone are gone, and no longer count against the limit.
+  void configure(const Cluster& cluster, const LoadAssignment& assignment);
+
+  // A connect's outcome, as sock_ops treats it, and the hints that it gives on the way: on a
+  // return no detector, otherwise what a detector came to.
+  using OnHint = std::function<void(std::optional<Detector>, Detection)>;
+  void outcome(const std::string& cluster, const SocketAddress& address, std::uint64_t netns,
+               bool success, const OnHint& onHint);
+
+  Line& line(const std::string& cluster, const SocketAddress& address);
+  sm_cluster_state& state(const std::string& cluster) { return clusters_.at(cluster).state; }
+  const sm_cluster_stats& stats(const std::string& cluster) { return clusters_.at(cluster).stats; }
+  bool ejected(const std::string& cluster, const SocketAddress& address);
+  std::size_t reads() const { return reads_; }
+
+  std::optional<EndpointState> read(const std::string& cluster,
+                                    const SocketAddress& address) const override;
+  Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
+                   std::uint32_t enforcingPercent) override;
+  bool takeBack(const std::string& cluster, const SocketAddress& address) override;
+  bool anyEjected(const std::string& cluster) const override;
+  void recount(const std::string& cluster) override;
+  void setMultiplier(const std::string& cluster, const SocketAddress& address,
+                     std::uint32_t multiplier) override;
+
+ private:
+  struct ClusterLines {
+    sm_cluster_state state{};
+    sm_cluster_stats stats{};
+    std::map<SocketAddress, Line> endpoints;
+  };
+  std::uint64_t now() const { return static_cast<std::uint64_t>(clock_.monotonic().count()); }
+  Detection detect(ClusterLines& cluster, Line& line, std::uint32_t detector,
+                   std::uint32_t enforcingPercent);
+
+  const Clock& clock_;
+  std::mt19937 random_;
+  std::map<std::string, ClusterLines> clusters_;
+  mutable std::size_t reads_ = 0;
+};
+
+// How many endpoints of `n` may be ejected at once.
+std::uint32_t ejectionLimit(const OutlierDetection& settings, std::size_t n);
+
+}  // namespace sockmesh
