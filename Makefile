@@ -20,7 +20,7 @@ BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(ARCH)))
 # -g1: backtraces with lines; full debug information doubles the time to build and link.
 CXXFLAGS ?= -O2 -g1
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-# Protobuf's headers lay maps out differently under the thread sanitizer than Debian's library does.
+# Under the thread sanitizer protobuf's headers give maps another layout than Debian's library has.
 SAN_FLAGS += $(if $(findstring thread,$(SAN)),-U__SANITIZE_THREAD__)
 WARN := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
 override CXXFLAGS += -std=c++20 $(WARN) $(SAN_FLAGS)

@@ -75,7 +75,7 @@ HttpResponse dispatch(const std::vector<Route>& routes, const HttpRequest& reque
   for (const Route& route : routes) {
     if (route.path != request.path) continue;
     if (!reads && !(route.mutates && request.method == "POST")) return refuseMethod(route);
-    // A page in somebody's browser can send such a POST to loopback; a tool sends no Origin.
+    // A web page in a browser can send such a POST to loopback. Tools send no Origin.
     if (!reads && request.fromBrowserPage) return text(403, "not from a web page\n");
     return route.handle(request);
   }

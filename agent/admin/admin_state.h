@@ -1,5 +1,6 @@
-// What other threads let the admin server show: immutable values behind atomic pointers. Writers
-// store a new one when something changed; handlers load, and never touch the writers' own state.
+// What the admin server shows of other threads: immutable values behind atomic pointers. Writers
+// store a new value when something changed. Handlers load the value and never touch the writers'
+// own state.
 #pragma once
 
 #include <atomic>

@@ -80,7 +80,7 @@ void knock(const SocketAddress& to) {
     six->sin6_port = htons(to.port);
     std::memcpy(&six->sin6_addr, to.ip.bytes().data(), sizeof(six->sin6_addr));
   }
-  // Whether it gets through does not matter: whoever waits knocks again.
+  // A failed connection does not matter, because the waiting thread connects again.
   [[maybe_unused]] const int result =
       connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), sizeof(storage));
 }

@@ -33,8 +33,8 @@ class HttpServer {
   // Called from several threads at once; must not throw.
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
-  // Listens on `address`; port 0 takes a free one. A port that is taken, or not ours to take, is
-  // an error.
+  // Listens on `address`; port 0 takes a free one. A port that is in use, or that the process may
+  // not use, is an error.
   static Result<std::unique_ptr<HttpServer>> start(const SocketAddress& address, Handler handler);
   // Waits for requests that are being answered.
   ~HttpServer();

@@ -22,13 +22,13 @@ AdminJson leftAloneJson(const std::vector<LeftAlone>& all);
 // Resources with fields that have no effect at connect(): how many, and which.
 AdminJson notHonouredJson(const Snapshot& snapshot);
 AdminJson unreachableJson(const Snapshot& snapshot);
-// Services with a hash policy that needs a request, and which that is.
+// Services with a hash policy that needs a request, and the policy.
 AdminJson layerSevenJson(const Snapshot& snapshot);
 
 // RFC 3339 in UTC with milliseconds; `time` is CLOCK_REALTIME.
 std::string timeText(Nanos time);
 
-// Text of any bytes: what is not UTF-8 is replaced, so that dumping never throws.
+// Text of any bytes. Bytes that are not UTF-8 are replaced, so that dumping never throws.
 std::string dumpJson(const AdminJson& json);
 
 }  // namespace sockmesh

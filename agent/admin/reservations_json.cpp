@@ -1,4 +1,4 @@
-// What is configured and not followed in everything, for /status and /config_dump.
+// What is configured and not honoured, for /status and /config_dump.
 #include "model/reservations.h"
 #include "model/unreachable.h"
 

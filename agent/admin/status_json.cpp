@@ -70,7 +70,7 @@ AdminJson attachmentsJson(const std::vector<AttachmentStats>& attachments) {
   return json;
 }
 
-// Before the first snapshot they are not known: null, not none.
+// Before the first snapshot these lists are unknown: null, and not empty.
 void addReservations(const AdminState& state, AdminJson& json) {
   const auto snapshot = state.snapshot.load();
   const auto conflicts = state.conflicts.load();

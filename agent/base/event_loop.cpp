@@ -30,7 +30,7 @@ void EventLoop::post(Task task) {
     posted_.push_back(std::move(task));
   }
   const std::uint64_t one = 1;
-  // A full eventfd counter already means "wake up": the result is of no interest.
+  // A full eventfd counter already means "wake up", so the result does not matter.
   [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof(one));
 }
 
@@ -107,7 +107,7 @@ void EventLoop::run() {
         [[maybe_unused]] const ssize_t got = ::read(fd, &drained, sizeof(drained));
         continue;
       }
-      // A copy: the handler may unwatch its own descriptor, or another's that is in this batch.
+      // A copy, because the handler may unwatch its own descriptor or another one of this batch.
       if (const auto found = watched_.find(fd); found != watched_.end()) {
         const Task handler = found->second;
         handler();

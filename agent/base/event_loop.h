@@ -1,5 +1,5 @@
 // One thread's event loop: posted tasks, one-shot timers, readable file descriptors (epoll).
-// Everything but post() and stop() is for the loop's own thread.
+// Everything except post() and stop() is for the loop's own thread.
 #pragma once
 
 #include <atomic>

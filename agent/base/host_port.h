@@ -16,8 +16,8 @@ struct HostPort {
 
 enum class LowestPort : std::uint8_t { kAny = 0, kOne = 1 };  // kAny: 0 asks for a free one
 
-// "istiod.istio-system.svc:15010", "10.0.0.1:80", "[fd00::1]:80". The error says what is wrong with
-// another text and, where that can be told, what to write.
+// "istiod.istio-system.svc:15010", "10.0.0.1:80", "[fd00::1]:80". For another text the error says
+// what is wrong and, if it is known, what to write.
 Result<HostPort> parseHostPort(std::string_view text, LowestPort lowest = LowestPort::kOne);
 
 }  // namespace sockmesh

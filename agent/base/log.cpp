@@ -12,7 +12,7 @@
 namespace sockmesh {
 namespace {
 
-// %v puts the message in as it is: a name with a newline in it would make a line of its own.
+// %v inserts the message unchanged: a name with a newline would make a line of its own.
 template <std::string (*kEscape)(std::string_view)>
 class EscapedMessage final : public spdlog::custom_flag_formatter {
  public:

@@ -1,6 +1,6 @@
 // Logging: named spdlog loggers as scopes ("xds", "datapath", ...), text for people or one JSON
-// object a line. Data goes to stdout, messages to stderr. A message is one line: what it has of
-// newlines and of characters that a terminal obeys is escaped (base/printable.h).
+// object a line. Data goes to stdout, messages to stderr. A message is one line: newlines and
+// characters that control a terminal are escaped (base/printable.h).
 #pragma once
 
 #include <memory>
@@ -22,7 +22,7 @@ std::string logLevels();
 // Call once, before threads start. `level` is one of kLogLevels.
 Status configureLogging(const std::string& level, bool json);
 
-// Sets one scope's level, or all of them where `scope` is empty. Any thread.
+// Sets the level of one scope, or of all scopes if `scope` is empty. Any thread.
 Status setLogLevel(const std::string& scope, const std::string& level);
 
 // The logger of a scope, made when first asked for. Any thread.

@@ -133,7 +133,7 @@ std::string_view tailOf(std::string_view text, std::size_t columns) {
   while (!text.empty()) {
     const Character character = firstCharacter(text);
     const std::size_t own = widthOf(character);
-    // A combining mark does not stay without what it is drawn over.
+    // A combining mark does not stay without its base character.
     if (width <= columns && own > 0) break;
     width -= own;
     text.remove_prefix(character.bytes);

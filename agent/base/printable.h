@@ -1,5 +1,5 @@
-// Text that others wrote (names, messages) in lines that people read: it cannot move the cursor,
-// begin a new line, turn the direction of writing or hide anything.
+// Makes foreign text (names, messages) safe in lines that people read: it cannot move the cursor,
+// begin a new line, change the direction of writing or hide anything.
 #pragma once
 
 #include <cstddef>
@@ -19,9 +19,9 @@ struct Character {
 // The first character of `text`, which must not be empty.
 Character firstCharacter(std::string_view text);
 
-// `text` with what is not shown as it is in its place as an escape: \n \r \t, \x1b for a control
-// character or a byte that is not UTF-8, \u202e and \U000e0001 for other characters. The rest, a
-// backslash too, stays: printable(printable(x)) is printable(x).
+// `text` with escapes in place of characters that are not shown as they are: \n \r \t, \x1b for a
+// control character or a byte that is not UTF-8, \u202e and \U000e0001 for other characters.
+// Everything else stays, also a backslash: printable(printable(x)) is printable(x).
 std::string printable(std::string_view text);
 
 // The inside of a JSON string that stands for `text`: what printable() escapes is escaped, a byte

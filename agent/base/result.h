@@ -18,7 +18,8 @@ class Error {
   // An error of a system call: "what: strerror(errnum)". `errnum` is a positive errno.
   static Error fromErrno(std::string_view what, int errnum);
 
-  // The same error with "where: " before it. Call it on the way up, so that the whole path reads.
+  // The same error with "where: " before it. Each caller on the way up adds its part, so that the
+  // message shows the whole path.
   [[nodiscard]] Error in(std::string_view where) const {
     Error wrapped(std::string(where) + ": " + message_);
     wrapped.errnum_ = errnum_;
@@ -26,7 +27,7 @@ class Error {
   }
 
   const std::string& message() const { return message_; }
-  // The errno behind it, or 0 where none was.
+  // The errno behind the error, or 0 if there is none.
   int errnum() const { return errnum_; }
 
  private:
@@ -34,7 +35,7 @@ class Error {
   int errnum_ = 0;
 };
 
-// A value or an Error. Asking a failed Result for its value is a broken invariant: it aborts.
+// A value or an Error. To ask a failed Result for its value breaks an invariant, and aborts.
 template <typename T>
 class [[nodiscard]] Result {
  public:

@@ -42,7 +42,7 @@ std::size_t editDistance(std::string_view a, std::string_view b) {
 
 const std::string* byDistance(std::string_view given, const std::vector<std::string>& names) {
   const std::string* best = nullptr;
-  // A third of a short name is a different name.
+  // If a third of a short name differs, it is another name.
   std::size_t limit = std::min(kMaxDistance, given.size() / 3) + 1;
   for (const std::string& name : names) {
     const std::size_t longer = std::max(given.size(), name.size());

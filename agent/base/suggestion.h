@@ -1,4 +1,4 @@
-// What somebody may have meant by a name that is not known.
+// Finds the name that was probably meant by an unknown name.
 #pragma once
 
 #include <optional>
@@ -8,12 +8,13 @@
 
 namespace sockmesh {
 
-// The most similar of `names`: the same but for case, '-' and '_', else the one with the fewest
-// characters to insert, remove, replace or swap, else the only one that begins with `given`.
+// The most similar of `names`: the name that differs only in case, '-' and '_', or else the name
+// with the fewest characters to insert, remove, replace or swap, or else the only name that begins
+// with `given`.
 std::optional<std::string> mostSimilar(std::string_view given,
                                        const std::vector<std::string>& names);
 
-// ", did you mean NAME?" with the most similar of `names`, or "" where none is similar.
+// ", did you mean NAME?" with the most similar of `names`, or "" if none is similar.
 std::string didYouMean(std::string_view given, const std::vector<std::string>& names);
 
 }  // namespace sockmesh

@@ -12,7 +12,7 @@ struct UnicodeRange {
 };
 
 // Controls, formats (bidirectional overrides among them), blanks other than the space, private and
-// invisible characters: what a terminal obeys or does not show.
+// invisible characters: characters that control a terminal, or that it does not show.
 extern const std::span<const UnicodeRange> kHiddenCharacters;
 // Combining marks: drawn over the character before them. None of them is hidden.
 extern const std::span<const UnicodeRange> kZeroWidthCharacters;

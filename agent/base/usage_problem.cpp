@@ -50,7 +50,7 @@ std::vector<std::string> flagsOf(const std::vector<const CLI::App*>& path) {
   return flags;
 }
 
-// "service list" for "list", where a group of commands has it and the program itself has not.
+// "service list" for "list", if a parent command has it and the program itself does not.
 std::optional<std::string> inGroup(const CLI::App& app, const std::string& word) {
   std::vector<std::string> found;
   for (const CLI::App* group : app.get_subcommands(any)) {
@@ -64,7 +64,7 @@ std::optional<std::string> inGroup(const CLI::App& app, const std::string& word)
 
 std::string unknownCommand(const std::vector<const CLI::App*>& path, const std::string& word) {
   const std::string problem = "unknown command " + inQuotes(word);
-  // A word may stand before the command as well as behind it.
+  // A word may stand before or after the command.
   for (auto app = path.rbegin(); app != path.rend(); ++app) {
     const std::string hint = didYouMean(word, commandsOf(**app));
     if (!hint.empty()) return problem + hint;

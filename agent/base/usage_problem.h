@@ -1,4 +1,4 @@
-// What is wrong with a command line, in a line that helps.
+// Describes what is wrong with a command line, in one helpful line.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@ class ParseError;
 
 namespace sockmesh {
 
-// `error` came from parsing a command line with `app`. Names the word or flag that is not known,
-// with the most similar one that is: `unknown command "servce", did you mean service?`. One line.
+// `error` came from parsing a command line with `app`. Names the unknown word or flag, with the
+// most similar known one: `unknown command "servce", did you mean service?`. One line.
 std::string usageProblem(const CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace sockmesh

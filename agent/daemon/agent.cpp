@@ -41,7 +41,7 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
 }
 
 Agent::~Agent() {
-  // The client first: nothing may be posted to parts that are gone.
+  // The client stops first: nothing may be posted to parts that are destroyed.
   if (ads_) ads_->stop();
 }
 
@@ -127,7 +127,7 @@ void Agent::connectControlLoop() {
 // Takes over what an earlier agent left.
 Status Agent::adoptRunningDatapath() {
   if (!datapath_->adopted()) return {};
-  // What the agent before us replaced last may still be read.
+  // Programs may still read what the earlier agent replaced last.
   auto wait = BlockingGracePeriod::create();
   if (!wait) return wait.error();
   (*wait)->after([] {});
@@ -137,13 +137,13 @@ Status Agent::adoptRunningDatapath() {
   for (const auto& [cluster, lost] : recountEjections(datapath_->maps(), ids_, **wait)) {
     logCorrected(cluster, lost);
   }
-  // Before the first tables: what is ejected stays out of them.
+  // Set before the first tables, so that ejected endpoints stay out of them.
   reconciler_->setOverlay(
       std::make_shared<const HealthOverlay>(readEjections(datapath_->maps(), *image)));
   return {};
 }
 
-// The first line that an operator meets: what changed on this machine, and how to undo it.
+// The first line that an operator reads: what changed on this machine, and how to undo it.
 void Agent::introduce() const {
   const std::string& bpffs = config_.datapath.bpffsRoot;
   logger("main")->info(
@@ -183,7 +183,7 @@ void Agent::startControlPlane() {
   publishStats();
 }
 
-// Nothing tells when somebody detaches a program or removes the cgroup.
+// No event says that a program was detached or the cgroup was removed, so a timer looks.
 void Agent::watchDatapath() {
   stats_.attachments = datapath_->attachments();
   loop_->after(kDatapathCheck, [this] {

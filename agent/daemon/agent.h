@@ -1,7 +1,8 @@
 // The composition root: what sockmeshd is made of, and the order in which it starts.
 //
 //   threads: control (the event loop: ADS state, compiler, ids, map writer, timers) runs in run();
-//   gRPC's, civetweb's and the grace period's own threads only post to it or read published values.
+//   The threads of gRPC, civetweb and the grace period only post to the control thread or read
+//   published values.
 #pragma once
 
 #include <memory>
@@ -24,8 +25,8 @@ namespace sockmesh {
 
 class Agent {
  public:
-  // Binds the admin port, then loads and attaches the datapath: what can fail for a reason outside
-  // the kernel fails before anything is attached. SIGTERM and SIGINT must be blocked already.
+  // Binds the admin port, then loads and attaches the datapath. So a failure outside the kernel
+  // comes before anything is attached. SIGTERM and SIGINT must be blocked already.
   static Result<std::unique_ptr<Agent>> create(const Config& config);
   ~Agent();
 

@@ -19,11 +19,11 @@
 namespace sockmesh {
 namespace {
 
-// Kubernetes' own default and limit of clientIP.timeoutSeconds.
+// The default and the limit of Kubernetes' clientIP.timeoutSeconds.
 constexpr std::uint32_t kDefaultAffinitySeconds = 10800;
 constexpr std::int64_t kLongestAffinitySeconds = 86400;
 
-// What to do where the file is of another kind; "" where that is not known.
+// What to do if the file is of another kind. "" if the kind is not known.
 std::string adviceOn(const std::string& text) {
   using Kind = ForeignDocument::Kind;
   const auto documents = parseDocuments(text);
@@ -125,7 +125,7 @@ void takeAffinity(const sockmesh::config::v1::LoadBalancing& proto, AffinityOpti
   }
 }
 
-// gRPC resolves it, and takes much more than HOST:PORT for an address.
+// gRPC resolves the address, and accepts much more than HOST:PORT.
 void checkXdsAddress(const std::string& address, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "ads");
   if (address.empty()) {

@@ -14,7 +14,7 @@
 
 namespace sockmesh {
 
-// What the command line says; absent flags leave the file's word.
+// What the command line says. An absent flag leaves the file's value.
 struct Flags {
   std::string configFile;
   std::optional<std::string> xdsAddress;
@@ -42,8 +42,8 @@ struct Config {
   Locality locality() const;
 };
 
-// Reads `flags.configFile` where one is named, applies the flags and checks the whole. An error
-// names file, line and the field's path.
+// Reads `flags.configFile` if it is named, applies the flags and checks the whole. An error names
+// the file, the line and the path of the field.
 Result<Config> loadConfig(const Flags& flags);
 
 }  // namespace sockmesh

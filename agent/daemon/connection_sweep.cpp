@@ -9,7 +9,7 @@ namespace sockmesh {
 namespace {
 
 constexpr Nanos kInterval = std::chrono::seconds(30);
-// After a pass that has seen sockets gone: the next one ends their records.
+// After a pass that has seen sockets gone. The next pass ends their records.
 constexpr Nanos kSoon = std::chrono::milliseconds(200);
 
 std::uint64_t callbacksLost(const KernelMaps& maps) {
@@ -71,7 +71,8 @@ void ConnectionSweep::passed() {
   again(gone);
 }
 
-// A record that is being claimed may look as if its socket were gone: not after a grace period.
+// A record that is being claimed may look as if its socket were gone. After a grace period it does
+// not.
 void ConnectionSweep::again(std::uint32_t gone) {
   if (gone == 0) {
     timer_ = loop_.after(kInterval, [this] { turn(); });

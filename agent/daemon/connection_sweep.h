@@ -1,5 +1,5 @@
-// Sweeps the connection records now and then, beside whatever else the control thread does, and
-// says so when another sock_ops program takes our callbacks away. Control thread.
+// Sweeps the connection records from time to time, between other work of the control thread. Logs
+// when another sock_ops program takes callbacks away. Control thread.
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,7 @@
 namespace sockmesh {
 namespace {
 
-// Signals are read from a descriptor by the control thread; blocked before any thread starts.
+// The control thread reads signals from a descriptor. They are blocked before any thread starts.
 void blockSignals() {
   sigset_t set;
   sigemptyset(&set);

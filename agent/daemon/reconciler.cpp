@@ -37,7 +37,8 @@ Reconciler::~Reconciler() {
   loop_.cancel(reapTimer_);
 }
 
-// Ids of removed endpoints come back when their last connection has ended; nothing tells us when.
+// The id of a removed endpoint is free when its last connection has ended. No event says when, so a
+// timer looks.
 void Reconciler::keepTime() {
   reapTimer_ = loop_.after(kReapInterval, [this] {
     writer_.reap();
@@ -125,7 +126,7 @@ void Reconciler::report(const WriteReport& report, Nanos began, Nanos done) {
     stats_.lastWriteAt = clock_.wall();
   }
   stats_.pending = report.errors;
-  // One service that does not fit does not make the others unserved.
+  // A service that does not fit does not make the other services unserved.
   serving_ = serving_ || report.errors.empty() || writer_.services() > 0;
   if (report.errors.empty() && changedAt_) {
     stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, {})));

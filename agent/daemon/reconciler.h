@@ -1,6 +1,6 @@
-// Keeps the kernel at what the control plane wants: Snapshot + HealthOverlay -> LbTables -> maps,
-// again when either changes, when time alone changes the result, and after a failed write.
-// Control thread.
+// Keeps the kernel at what the control plane wants: Snapshot + HealthOverlay -> LbTables -> maps. A
+// pass runs when one of the two changes, when time alone changes the result, and after a failed
+// write. Control thread.
 #pragma once
 
 #include <functional>
@@ -40,15 +40,15 @@ class Reconciler {
   void onPass(OnPass call) { onPass_ = std::move(call); }
   void onTables(OnTables call) { onTables_ = std::move(call); }
 
-  // Takes over what an earlier agent left; before anything else, a grace period after its end.
+  // Takes over what an earlier agent left. Call first, a grace period after that agent has ended.
   void adopt(const KernelImage& image);
 
-  // A snapshot that is not complete() changes nothing: what is missing from it is unknown. Services
+  // A snapshot that is not complete changes nothing, because what it lacks is unknown. Services
   // that depend on `unknowns` stay as the kernel has them.
   void setSnapshot(std::shared_ptr<const Snapshot> snapshot, Unknowns unknowns = {});
   void setOverlay(std::shared_ptr<const HealthOverlay> overlay);
 
-  // A first complete snapshot is in the kernel, as far as it fits, or maps were adopted.
+  // True once a first complete snapshot is in the kernel as far as it fits, or maps were adopted.
   bool serving() const { return serving_; }
 
  private:

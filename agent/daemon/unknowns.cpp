@@ -24,7 +24,7 @@ void addMissingClusters(const Snapshot& snapshot, Unknowns& unknowns) {
   }
 }
 
-// A rejected assignment ends the wait for the first one, and counts as none.
+// A rejected assignment ends the wait for the first one, and counts as empty.
 void addRejectedAssignments(const Snapshot& snapshot, const XdsTypeStats& assignments,
                             Unknowns& unknowns) {
   if (assignments.rejectedResources.empty()) return;

@@ -1,6 +1,6 @@
-// What the control plane has and could not tell us: resources whose present version was rejected
-// while no good one is known. In a running agent the last good version stays; after a restart what
-// the kernel holds is all that is left of it.
+// Resources that the control plane has and of which no good version is known, because the present
+// version was rejected. In a running agent the last good version stays. After a restart only the
+// kernel's tables have it.
 #pragma once
 
 #include "datapath/holding.h"

@@ -40,7 +40,7 @@ std::optional<std::uint32_t> RangeAllocator::allocate(std::uint32_t length) {
   return std::nullopt;
 }
 
-// Behind the last range that is used nothing is: holes before it are not counted on.
+// Behind the last used range everything is free. Holes before it are not relied on.
 std::uint32_t RangeAllocator::extentAfter(std::size_t length) const {
   if (free_.empty()) return limit_;
   const auto& [first, room] = *free_.rbegin();

@@ -15,9 +15,9 @@ class IdAllocator {
   std::uint32_t limit() const { return limit_; }
 
   std::optional<std::uint32_t> allocate();
-  // One more than the highest number that is handed out after `count` more are.
+  // One more than the highest number in use after `count` more allocations.
   std::uint32_t extentAfter(std::size_t count) const;
-  // Marks a number as taken, when adopting; false where it was, or is out of range.
+  // Marks a number as taken when adopting. False: it was taken already, or it is out of range.
   bool take(std::uint32_t id);
   void release(std::uint32_t id) { free_.insert(id); }
 
@@ -34,11 +34,12 @@ class RangeAllocator {
     if (first < limit) free_.emplace(first, limit - first);
   }
 
-  // A range of `length` >= 1 entries; its first index.
+  // Takes a range of `length` >= 1 entries. Returns its first index.
   std::optional<std::uint32_t> allocate(std::uint32_t length);
-  // One more than the highest index that is used after `length` more entries are, in any ranges.
+  // One more than the highest index in use after allocations of `length` more entries, in any
+  // ranges.
   std::uint32_t extentAfter(std::size_t length) const;
-  // Marks a range as taken, when adopting; false where a part of it was.
+  // Marks a range as taken when adopting. False: a part of the range was taken already.
   bool take(std::uint32_t first, std::uint32_t length);
   void release(std::uint32_t first, std::uint32_t length);
 

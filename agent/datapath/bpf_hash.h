@@ -28,14 +28,14 @@ class BpfHash {
     if (bpf_map_lookup_elem(fd_.get(), &key, &value) != 0) return std::nullopt;
     return value;
   }
-  // Adds a key that is not there (BPF_NOEXIST). A full map is E2BIG, in errnum().
+  // Adds a key that does not exist (BPF_NOEXIST). A full map is E2BIG, in errnum().
   Status insert(const Key& key, const Value& value) {
     if (bpf_map_update_elem(fd_.get(), &key, &value, BPF_NOEXIST) != 0) {
       return Error::fromErrno("bpf_map_update_elem", errno);
     }
     return {};
   }
-  // Removes a key; one that is not there is no error.
+  // Removes a key. A key that does not exist is no error.
   Status erase(const Key& key) {
     if (bpf_map_delete_elem(fd_.get(), &key) != 0 && errno != ENOENT) {
       return Error::fromErrno("bpf_map_delete_elem", errno);
@@ -43,8 +43,9 @@ class BpfHash {
     return {};
   }
 
-  // All entries. While others change the map, an entry that stays may be seen twice (a deleted
-  // cursor starts the walk over), never missed; the caller's container drops the repetition.
+  // All entries. While others change the map, an entry that stays may be seen twice, because a
+  // deleted cursor starts the walk over. It is never missed. The caller's container drops the
+  // repetition.
   Result<std::vector<std::pair<Key, Value>>> entries() const {
     std::vector<std::pair<Key, Value>> all;
     Key next{};

@@ -15,18 +15,19 @@ struct CgroupRoot {
   UniqueFd fd;           // O_DIRECTORY
 };
 
-// `declared` is the operator's --cgroup-root: any directory of cgroup v2, taken as it is. Where it
-// is empty, the mount table is searched, also where v1 and v2 stand side by side, and the true
-// root (inode 1) is wanted: in a cgroup namespace a subtree poses as the root, and programs
-// attached there would miss every other pod. `mountinfo` is /proc/self/mountinfo but for tests.
+// `declared` is the operator's --cgroup-root: any directory of cgroup v2, taken as it is. If it is
+// empty, the mount table is searched, also where v1 and v2 are mounted side by side. Then only the
+// true root (inode 1) is accepted: in a cgroup namespace a subtree looks like the root, and
+// programs attached there would miss every other pod. `mountinfo` is /proc/self/mountinfo, except
+// in tests.
 Result<CgroupRoot> openCgroupRoot(const std::string& declared,
                                   const std::string& mountinfo = "/proc/self/mountinfo");
 
-// The source that /proc/self/mounts shows for a bpffs of ours: it tells which one --cleanup
-// unmounts.
+// The source that /proc/self/mounts shows for a bpffs that the agent mounted. --cleanup unmounts
+// such a bpffs.
 inline constexpr const char* kBpffsSource = "sockmesh";
 
-// Makes sure that `root` is a bpf filesystem, mounting one where it is not.
+// Makes sure that `root` is a bpf filesystem. Mounts one if it is not.
 Status ensureBpffs(const std::string& root);
 
 }  // namespace sockmesh

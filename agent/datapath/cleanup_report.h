@@ -20,7 +20,7 @@ struct CleanupReport {
   std::vector<Folder> folders;
   std::string unmounted;  // a bpffs that an agent had mounted; empty: none
 
-  // Counts what is pinned there. Nothing where the folder does not exist.
+  // Counts what is pinned there. Nothing if the folder does not exist.
   void add(const PinPath& pins);
   // In words, a line each: "removed 7 programs (...), 24 maps (...) and their pins: FOLDER".
   std::vector<std::string> lines(const std::string& bpffsRoot) const;

@@ -1,4 +1,5 @@
-// Between the model's values and the ABI's structs; byte order and layout in one place.
+// Converts between the model's values and the ABI's structs. Byte order and layout are in this one
+// place.
 #pragma once
 
 #include <cstdint>

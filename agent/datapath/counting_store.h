@@ -1,4 +1,4 @@
-// A TableStore that counts, per map, what its inner store was asked to write and what failed.
+// A TableStore that counts, for each map, what its inner store was asked to write and what failed.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,7 @@ constexpr std::uint32_t kMinConnections = 64;
 constexpr std::uint32_t kOverflowFactor = 4;  // of the array
 constexpr std::uint32_t kMinOverflow = 65536;
 
-// Keeps libbpf's own messages (the verifier's log among them) for the error that follows.
+// Keeps libbpf's messages, the verifier's log among them, for the error that follows.
 class LibbpfLog {
  public:
   static int print(libbpf_print_level level, const char* format, va_list args) {
@@ -58,8 +58,8 @@ Status checkKernel() {
     return Error(
         "this kernel has no BTF (/sys/kernel/btf/vmlinux); it needs CONFIG_DEBUG_INFO_BTF");
   }
-  // bpf_set_retval() in connect4 (Linux 5.18): tried by loading, since libbpf's probes of helpers
-  // answer wrongly on new kernels.
+  // Looks for bpf_set_retval() in connect4 (Linux 5.18) by loading a program, because libbpf's
+  // probes of helpers are wrong on new kernels.
   const std::array<bpf_insn, 4> program = {{
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .src_reg = 0, .off = 0, .imm = -111},
       {.code = BPF_JMP | BPF_CALL,
@@ -94,7 +94,8 @@ Status makeFolder(const std::string& path) {
   return Error::fromErrno(path, errno);
 }
 
-// The links that are pinned, connect's first: after it nobody is sent to an endpoint any more.
+// The pinned links, those of connect first. Once they are detached, no connection is sent to an
+// endpoint.
 std::vector<std::string> pinnedLinks(const PinPath& pins) {
   std::vector<std::string> links;
   std::error_code failed;
@@ -110,7 +111,7 @@ std::vector<std::string> pinnedLinks(const PinPath& pins) {
 // Detaches the programs, then removes the whole folder.
 Status removePins(const PinPath& pins) {
   for (const std::string& path : pinnedLinks(pins)) {
-    // Detached here and now: the kernel frees an unpinned link at its leisure.
+    // Detached explicitly, because the kernel frees an unpinned link some time later.
     if (const Link link(bpf_link__open(path.c_str())); link) bpf_link__detach(link.get());
     if (unlink(path.c_str()) != 0 && errno != ENOENT) return Error::fromErrno(path, errno);
   }
@@ -119,11 +120,11 @@ Status removePins(const PinPath& pins) {
   return failed ? Status(Error(pins.folder + ": " + failed.message())) : Status();
 }
 
-// Mounted by ensureBpffs(), and nothing else in it: ours to unmount.
+// Unmounts a bpffs that ensureBpffs() mounted, if nothing else is in it.
 bool holdsNothing(const std::string& bpffs) {
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(bpffs, failed)) {
-    // The kernel's own, in every bpffs where it was built with them: maps.debug, progs.debug.
+    // The kernel's own entries, on kernels that have them: maps.debug, progs.debug.
     if (entry.path().extension() != ".debug") return false;
   }
   return !failed;
@@ -169,7 +170,7 @@ Result<std::unique_ptr<Datapath>> Datapath::open(const DatapathOptions& options)
     started = datapath->links_->attach(std::move(cgroup).value());
   }
   if (started) return datapath;
-  // Maps alone do nothing; without links they are of no use to anyone.
+  // Maps without links have no use.
   if (!datapath->adopted_) {
     [[maybe_unused]] const Status removed = removePins(pins);
   }
@@ -188,7 +189,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   std::size_t pinned = 0;
   for (const std::string& name : kMapNames) pinned += exists(pins.maps() + "/" + name) ? 1 : 0;
   if (pinned > 0 && pinned < kMapNames.size()) {
-    // An agent was ended while it pinned its first maps: nothing was attached to them yet.
+    // An earlier agent ended while it pinned its first maps. Nothing was attached yet.
     logger("datapath")
         ->warn("{} holds {} of {} maps: starting afresh", pins.maps(), pinned, kMapNames.size());
     if (auto removed = removePins(pins); !removed) return removed.error();
@@ -217,7 +218,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
     }
     if (name == "conn_tags") sets = maxEntries(fd.get());
   }
-  // Sizes are those of the maps that are there; others take effect after --cleanup.
+  // Adopted maps keep their sizes. Other sizes take effect after --cleanup.
   skeleton_->bpf->rodata->settings.conn_set_mask = sets - 1;
 
   if (sockmesh_bpf::load(skeleton_->bpf) != 0) {
@@ -252,12 +253,12 @@ void Datapath::check() {
   links_->check();
 }
 
-// What is pinned outlives us; whoever empties the bpffs, or unmounts it, takes that away.
+// Pins outlive the agent, unless another process empties or unmounts the bpffs.
 Status Datapath::restorePins() {
   const PinPath pins(options_.bpffsRoot);
   if (!mapPinsMissing(pins)) return {};
   if (auto mounted = ensureBpffs(options_.bpffsRoot); !mounted) return mounted;
-  // On another mount the lock is another, too.
+  // Another mount has another lock.
   if (auto lock = lockPins(options_.bpffsRoot)) lock_ = std::move(lock).value();
   auto restored = restoreMapPins(pins, skeleton_->bpf->obj, *maps_);
   if (restored) logger("datapath")->warn("{}: pins were gone, and are there again", pins.folder);

@@ -34,9 +34,9 @@ struct DatapathOptions {
 
 class Datapath {
  public:
-  // Loads the programs, adopting pinned maps where there are any, and attaches them: whatever goes
-  // wrong, nothing is left half attached that was not there before. One process at a time on a
-  // bpffs. Needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
+  // Loads the programs, adopts pinned maps if there are any, and attaches the programs. After a
+  // failure nothing is half attached that was not there before. One process at a time on a bpffs.
+  // Needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
   static Result<std::unique_ptr<Datapath>> open(const DatapathOptions& options);
   ~Datapath();
   Datapath(const Datapath&) = delete;
@@ -48,22 +48,22 @@ class Datapath {
   const std::string& cgroupPath() const { return links_->cgroup().path; }
   std::uint64_t cgroupId() const { return links_->cgroup().id; }
 
-  // Looks whether programs and pins are where they were put, and puts back what is not, where that
-  // is possible; logs it. A few system calls.
+  // Checks that programs and pins are in place, restores what is missing if that is possible, and
+  // logs it. Costs a few system calls.
   void check();
   // As of the last check().
   const std::vector<AttachmentStats>& attachments() const { return links_->states(); }
 
-  // This process' sockets are not rewritten from now on (until another process registers).
+  // From now on the sockets of this process are not rewritten, until another process registers.
   Status registerAgent();
 
   // For as long as this lives.
   EjectionControl ejections() const;
   ConnectionSweeper sweeper() const;
 
-  // Detaches the programs and removes pins, maps and the folder, also those of other versions, and
-  // says what was there; nothing there is no error. An Error, and nothing is changed, while another
-  // process has the datapath open.
+  // Detaches the programs, removes pins, maps and the folder, also those of other versions, and
+  // reports what was there. An empty bpffs is no error. While another process has the datapath
+  // open, this is an Error and changes nothing.
   static Result<CleanupReport> cleanup(const std::string& bpffsRoot);
 
  private:

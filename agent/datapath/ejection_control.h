@@ -1,5 +1,5 @@
-// Ejections on the agent's behalf, made and ended by the programs themselves: sock_ops and the
-// agent eject by one and the same code. Control thread.
+// Ejects and unejects for the agent by running BPF programs, so sock_ops and the agent share the
+// code. Control thread.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ class EjectionControl {
   // A detector fired for this endpoint: ejects it, or says why not.
   Result<Detection> detect(std::uint32_t endpointId, Detector detector,
                            std::uint32_t enforcingPercent) const;
-  // Takes it back; false where it was not ejected.
+  // Unejects the endpoint. False: it was not ejected.
   Result<bool> takeBack(std::uint32_t endpointId) const;
 
  private:

@@ -41,7 +41,7 @@ std::int32_t correctEjections(KernelMaps& maps, std::uint32_t clusterId,
   if (surplus < 0 && again < 0) lost = std::max(surplus, again);
   sm_cluster_state* cluster = maps.clusterState.at(clusterId);
   if (lost == 0 || cluster == nullptr) return 0;
-  // By difference: what the programs add meanwhile stays.
+  // Subtracts the difference, so that what the programs add meanwhile stays.
   std::atomic_ref<__u32>(cluster->ejected).fetch_sub(static_cast<__u32>(lost));
   return lost;
 }

@@ -1,6 +1,6 @@
-// sm_cluster_state.ejected against the lines that it counts. The programs move both at any time,
-// the count a moment before or after the line; so a difference is a lost count only where it is
-// there again after all programs that ran at the first look have ended. Control thread.
+// Compares sm_cluster_state.ejected with the endpoint states. The programs change both at any time,
+// the count a moment before or after the state. So a difference is a lost count only if it is still
+// there after all programs that ran at the first look have ended. Control thread.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +22,13 @@ bool countsEjected(const KernelMaps& maps, std::uint32_t clusterId);
 std::int32_t ejectionSurplus(const KernelMaps& maps, std::uint32_t clusterId,
                              const std::vector<std::uint32_t>& endpoints);
 
-// The second look, a grace period after the first, which found `surplus`: takes what both have in
-// common off the count. What it took off; negative: added.
+// The second look, a grace period after the first one, which found `surplus`. Takes the part that
+// both looks found off the count. Returns what it took off; negative: added.
 std::int32_t correctEjections(KernelMaps& maps, std::uint32_t clusterId,
                               const std::vector<std::uint32_t>& endpoints, std::int32_t surplus);
 
-// Both looks at all clusters; waits in between where there is anything to correct. What was taken
-// off, by cluster.
+// Does both looks at all clusters, and waits in between if there is anything to correct. Returns
+// what was taken off, by cluster.
 std::map<std::string, std::int32_t> recountEjections(KernelMaps& maps, const IdRegistry& ids,
                                                      BlockingGracePeriod& wait);
 

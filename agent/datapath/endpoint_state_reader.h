@@ -1,5 +1,5 @@
-// The lines that the programs keep for outlier detection, read and (where the agent owns a word)
-// written. Control thread.
+// Reads the endpoint states that the programs keep for outlier detection, and writes the words that
+// the agent owns. Control thread.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@ namespace sockmesh {
 
 struct KernelImage;
 
-// Nothing where the id has no page.
+// Nothing if the id has no page.
 std::optional<EndpointState> readEndpointState(const KernelMaps& maps, std::uint32_t endpointId);
 void writeMultiplier(KernelMaps& maps, std::uint32_t endpointId, std::uint32_t multiplier);
 
-// What is ejected in a kernel that an earlier agent left.
+// What is ejected in the maps that an earlier agent left.
 HealthOverlay readEjections(const KernelMaps& maps, const KernelImage& image);
 
 }  // namespace sockmesh

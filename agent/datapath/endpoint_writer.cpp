@@ -147,7 +147,7 @@ Status EndpointWriter::unlist(IdRegistry::Endpoint& endpoint) {
   return uncounted ? Status() : Status(uncounted.error());
 }
 
-// The caller has seen to the grace period.
+// The caller has waited for the grace period.
 Status EndpointWriter::freeEndpoint(std::uint32_t id) {
   if (store_.activeConnections(id) > 0) {
     ids_.linger(id);

@@ -20,7 +20,7 @@ class EndpointWriter {
   // weights and health noted, those no longer listed become retired. An Error names the cluster
   // and, where it is about one, the endpoint; the rest of the cluster may be written or not.
   Status update(const LbCluster& cluster);
-  // All endpoints of a cluster that is gone, and its own id, become retired.
+  // Retires all endpoints of a cluster that is gone, and the cluster's own id.
   Status retire(const std::string& cluster);
 
   // Frees the ids that are still retired and have no connections; the others linger, and reap()

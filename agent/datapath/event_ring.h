@@ -1,5 +1,5 @@
-// What the programs tell the agent as it happens. A hint: the lines are the truth, and an event
-// that did not fit into the ring is only counted. Control thread.
+// What the programs tell the agent as it happens. An event is a hint, and the endpoint states are
+// the truth. An event that does not fit into the ring is only counted. Control thread.
 #pragma once
 
 #include <cstdint>

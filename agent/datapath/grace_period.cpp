@@ -20,7 +20,7 @@ Result<std::unique_ptr<BlockingGracePeriod>> BlockingGracePeriod::create() {
 void BlockingGracePeriod::after(std::function<void()> then) {
   const std::uint32_t zero = 0;
   const int inner = inner_.get();
-  // It can only fail where the two maps are gone, which their owner rules out; continuing without
+  // The call can fail only if the two maps are gone, and this object owns them. To go on without
   // having waited would break the promise that ids are not reused under a reader.
   if (bpf_map_update_elem(outer_.get(), &zero, &inner, BPF_ANY) != 0) std::abort();
   then();

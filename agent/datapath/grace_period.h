@@ -1,6 +1,6 @@
-// Waiting until no program can still see what was unpublished. An update of an element of an
-// array-of-maps returns only when every program that was running has ended (kernel 4.20 and later;
-// about 8 ms). membarrier(2) would not do: it waits for nothing where there is one CPU.
+// Waits until no program can still see what was unpublished. An update of an element of an
+// array-of-maps returns only when every program that was running has ended (since Linux 4.20; about
+// 8 ms). membarrier(2) would not do: it waits for nothing on a machine with one CPU.
 #pragma once
 
 #include <condition_variable>
@@ -35,8 +35,9 @@ class BlockingGracePeriod final : public GracePeriod {
   UniqueFd inner_;
 };
 
-// Waits in a thread of its own, one grace period for all that asked meanwhile, and hands the
-// continuations to `post` (an EventLoop's). Those still waiting at destruction are dropped.
+// Waits in a thread of its own, one grace period for all callers that asked meanwhile, and hands
+// the continuations to `post` (an EventLoop's). Continuations that still wait at destruction are
+// dropped.
 class BackgroundGracePeriod final : public GracePeriod {
  public:
   using Post = std::function<void(std::function<void()>)>;

@@ -1,5 +1,5 @@
 // Services that go on as the kernel has them, because the control plane has not said enough about
-// them yet: after a restart the tables of the agent before are better than "unknown".
+// them yet. After a restart the tables of the earlier agent are better than "unknown".
 #pragma once
 
 #include <set>
@@ -10,8 +10,8 @@
 
 namespace sockmesh {
 
-// Resources that the control plane has, and of which no version could be used so far: what the
-// kernel holds of them is the last good state. By name.
+// Resources that the control plane has and of which no version could be used so far. The kernel
+// holds their last good state. By name.
 struct Unknowns {
   std::set<std::string> listeners;
   std::set<std::string> clusters;
@@ -23,15 +23,16 @@ struct Unknowns {
 struct HeldService {
   std::string name;  // the listener's
   VipKey key;
-  // Whose endpoints, or whose definition, it waits for; empty: its listener's.
+  // The clusters whose endpoints or definition it waits for. Empty: it waits for its listener.
   std::set<std::string> clusters;
 };
 
-// The clusters that `wanted` waits for. Empty: none, or it must not wait, because one of its legs
-// may not be balanced in any case (TLS).
+// The clusters that `wanted` waits for. Empty: it waits for none, or it must not wait because one
+// of its legs must not be balanced (TLS).
 std::set<std::string> clustersToWaitFor(const LbService& wanted, const Unknowns& unknowns);
 
-// Whether connections to this service are decided here: there is something to lose.
+// Whether the kernel balances or refuses connections to this service, so that there is something to
+// keep.
 bool decides(const LbService& inKernel);
 
 // Whether the service leads to the cluster, and leaves its connections alone: there is nothing of

@@ -21,7 +21,7 @@ namespace sockmesh {
 
 class IdRegistry {
  public:
-  // The addresses of an endpoint do not change while its id is in use: with another second address
+  // The addresses of an endpoint do not change while its id is in use. With another second address
   // it is another endpoint.
   struct Addresses {
     SocketAddress address;
@@ -48,8 +48,8 @@ class IdRegistry {
   // period, once no published table names them.
   struct RetiredId {
     std::uint32_t id = 0;
-    // Which retirement this was: an id that came back and left again has a newer one, whose grace
-    // period is not over with this one's.
+    // The number of this retirement. An id that came back and left again has a newer number, and
+    // needs a grace period of its own.
     std::uint64_t retirement = 0;
   };
   struct Retired {
@@ -67,7 +67,7 @@ class IdRegistry {
 
   // What is known. SM_NONE, null or empty where nothing is.
   std::uint32_t clusterId(const std::string& cluster) const;
-  // The endpoint that is listed, where one with another second address is still known besides.
+  // The listed endpoint. Another one with another second address may also still be known.
   std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address) const;
   // The endpoint with just these addresses.
   std::uint32_t endpointId(const std::string& cluster, const SocketAddress& address,
@@ -104,7 +104,7 @@ class IdRegistry {
   void unlist(Endpoint& endpoint);
   void unlist(Cluster& cluster);
   Retired takeRetired() { return std::exchange(retired_, {}); }
-  // Moves what `named` contains out of `retired`, to be taken the next time.
+  // Moves the ids that `named` contains out of `retired`. The next call takes them.
   void keepRetired(Retired& retired, const std::set<std::uint32_t>& named);
   // Whether it has not come back since that retirement.
   bool isStillRetired(const RetiredId& endpoint) const;

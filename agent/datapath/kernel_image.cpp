@@ -15,7 +15,7 @@ namespace {
 
 using Names = std::map<std::uint32_t, std::string>;
 
-// Joins the parts of every name of each kind; a name that lacks a part (a crash) is left out.
+// Joins the parts of every name of each kind. A name that lacks a part after a crash is left out.
 Status readNames(const KernelMaps& maps, KernelImage& image) {
   auto entries = maps.names.entries();
   if (!entries) return entries.error().in("names");
@@ -84,7 +84,7 @@ std::uint64_t hashCells(const std::vector<sm_cell>& cells) {
   return hash;
 }
 
-// The cells [first, first + count), or null where a page is missing.
+// The cells [first, first + count), or null if a page is missing.
 std::shared_ptr<const CellTable> readTable(const KernelMaps& maps, std::uint32_t first,
                                            std::uint32_t count, std::uint32_t size) {
   auto table = std::make_shared<CellTable>();
@@ -217,7 +217,7 @@ class Reader {
     return std::shared_ptr<const LbGroup>(std::move(group));
   }
 
-  // Equal tables of several groups are one range of cells, and one object here, too.
+  // Equal tables of several groups are one range of cells, and so they are one object here.
   std::shared_ptr<const CellTable> table(std::uint32_t first, std::uint32_t count,
                                          std::uint32_t size) {
     auto& known = known_[{first, count, size}];

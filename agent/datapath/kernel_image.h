@@ -1,5 +1,5 @@
-// What the kernel holds, read back from the maps and decoded: where a restarted agent starts from
-// and what the CLI shows, also with the agent dead.
+// What the kernel holds, read back from the maps and decoded. A restarted agent starts from it, and
+// the CLI shows it, also while no agent runs.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,12 @@ struct ImageService {
   sm_descriptor descriptor{};
   std::vector<sm_group> groups;              // as in the kernel, with ids and cell numbers
   std::shared_ptr<const LbService> service;  // the same, decoded
-  // Of sockets that reach one family alone; null: they have this one.
+  // For sockets that reach only one family. Null: they use this one.
   std::shared_ptr<const ImageService> ipv4Only;
   std::shared_ptr<const ImageService> ipv6Only;
 };
 
-// A service and those of its sockets that reach one family alone, where they are others.
+// A service, and its versions for sockets that reach only one family, if these differ.
 std::vector<const ImageService*> withOthers(const ImageService& service);
 
 struct ImageEndpoint {
@@ -47,8 +47,8 @@ struct KernelImage {
   std::map<std::uint32_t, sm_cluster_state> clusterStates;  // of the named clusters, by id
   std::map<std::uint32_t, std::string> serviceNames;        // by service id
   std::map<std::uint32_t, std::string> localityNames;       // by name id
-  // Frontends whose id, descriptor, group or cell leads nowhere, one line each: broken by a crash
-  // or by somebody else's hand. The programs leave such an address alone.
+  // Frontends whose id, descriptor, group or cell leads nowhere, one line of text each. A crash or
+  // another process has broken them. The programs leave such an address alone.
   std::vector<std::string> broken;
   std::vector<VipKey> brokenFrontends;  // their keys, in the same order
 

@@ -10,8 +10,7 @@ namespace sockmesh {
 
 namespace {
 
-// Opens one map after the other and remembers the first error, so that open() below reads as a
-// list.
+// Opens maps and remembers the first error, so that open() below reads as a list.
 class Opener {
  public:
   Opener(const std::string& directory, MapAccess access, const PageTypes& types)

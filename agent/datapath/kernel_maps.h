@@ -19,14 +19,15 @@ struct bpf_object;
 
 namespace sockmesh {
 
-// The BTF of pages made later. Linux before 6.2 takes a page into its table only where it has BTF
-// like the prototype that the table was made with; `bpftool map dump` reads it everywhere.
+// The BTF of pages that are made later. Linux before 6.2 takes a page into a table only if the page
+// has BTF like the table's prototype. `bpftool map dump` reads the BTF on every kernel.
 struct PageTypes {
   struct Ids {
     std::uint32_t key = 0;
     std::uint32_t value = 0;
   };
-  // Of an object that is opened and not loaded: libbpf drops the prototypes with loading.
+  // Of an object that is opened and not yet loaded, because libbpf drops the prototypes when it
+  // loads.
   static PageTypes of(const bpf_object* opened);
 
   int btfFd = -1;  // the loaded object's; not owned, must outlive the maps
@@ -64,7 +65,8 @@ struct KernelMaps {
     each(*this, visit);
   }
 
-  // Opens the maps pinned in `directory` (".../maps"); who makes pages gives their `types`.
+  // Opens the maps pinned in `directory` (".../maps"). A caller that makes pages passes their
+  // `types`.
   static Result<std::unique_ptr<KernelMaps>> open(const std::string& directory, MapAccess access,
                                                   const PageTypes& types = {});
 
@@ -82,7 +84,7 @@ struct KernelMaps {
   }
 };
 
-// Sums of the shards of one endpoint or cluster; zeros where there is no page.
+// Sums of the shards of one endpoint or cluster. Zeros if there is no page.
 sm_endpoint_stats sumEndpointStats(const KernelMaps& maps, std::uint32_t endpointId);
 sm_cluster_stats sumClusterStats(const KernelMaps& maps, std::uint32_t clusterId);
 // Sum over CPUs of one of enum sm_counter.

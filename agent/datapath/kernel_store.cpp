@@ -96,8 +96,8 @@ Status KernelStore::writeDescriptor(std::uint32_t index, const sm_descriptor& de
   return writeRun(maps_.descriptors, index, std::span(&descriptor, 1));
 }
 
-// Ids that were never used before come in ascending order. Their lines in a page of our own are as
-// the kernel made them: untouched, they cost no memory either.
+// Ids that were never used before come in ascending order. Their entries in a page of this process
+// are still as the kernel made them, and cost no memory while they are untouched.
 Status KernelStore::resetEndpoint(std::uint32_t id) {
   const bool firstUse = id > lastReset_;
   lastReset_ = std::max(lastReset_, id);
@@ -114,8 +114,8 @@ Status KernelStore::resetCluster(std::uint32_t id) {
   return zeroRun(maps_.clusterStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
 }
 
-// The mark first, in one order with the look at the ejection: a detection in flight claims the line
-// first and looks at the mark then, so one of the two sees the other.
+// The mark comes before the look at the ejection. A detection in flight claims the state first and
+// then looks at the mark. So one of the two sees the other.
 Result<bool> KernelStore::withdraw(std::uint32_t endpointId) {
   sm_endpoint_state* state = maps_.endpointState.at(endpointId);
   if (state == nullptr) return false;
@@ -135,7 +135,8 @@ Status KernelStore::relist(std::uint32_t endpointId) {
 
 Status KernelStore::publish(std::uint32_t serviceId, std::uint32_t descriptorIndex) {
   if (serviceId >= maps_.heads.size()) return Error::fromErrno("heads", E2BIG);
-  // Release: whoever sees the new index sees the descriptor, groups and cells behind it.
+  // A release store: a program that sees the new index also sees the descriptor, groups and cells
+  // behind it.
   store(maps_.heads[serviceId], descriptorIndex);
   return {};
 }
@@ -159,7 +160,8 @@ Status KernelStore::writeClusterLimits(std::uint32_t id, const LbCluster& cluste
   sm_cluster_state& state = *maps_.clusterState.at(id);
   store(state.connect_timeout_ns, static_cast<__u64>(cluster.connectTimeout.count()));
   const EjectionRules& ejection = cluster.ejection;
-  // Off while the other words change: a connection that ends now must not see half of them.
+  // Detection is off while the other words change, so that a connection that ends now does not see
+  // half of them.
   store(state.base_ejection_ns, __u64{0});
   store(state.ejection_limit, ejection.limit);
   store(state.max_ejection_ns, static_cast<__u64>(ejection.max.count()));
@@ -176,7 +178,7 @@ Status KernelStore::writeClusterLimits(std::uint32_t id, const LbCluster& cluste
 
 Status KernelStore::writeName(sm_name_kind kind, std::uint32_t id, const std::string& name) {
   const auto parts = encodeName(name);
-  // Backwards: part 0 says how many there are, so a name is whole once it is there.
+  // Backwards: part 0 says how many parts there are, so a name is whole once part 0 exists.
   for (std::size_t part = parts.size(); part-- > 0;) {
     const sm_name_key key{id, static_cast<__u16>(kind), static_cast<__u16>(part)};
     if (auto erased = maps_.names.erase(key); !erased) return erased.error().in("names");

@@ -51,8 +51,8 @@ Status LinkKeeper::attach(CgroupRoot cgroup) {
   return {};
 }
 
-// Puts our program behind the pinned link, in one step; an Error where there is no usable link: it
-// is gone, or on another cgroup.
+// Puts the program behind the pinned link, in one step. An Error if there is no usable link,
+// because it is gone or on another cgroup.
 Status LinkKeeper::takeOver(Kept& kept) const {
   const std::string path = pathOf(kept);
   UniqueFd link(bpf_obj_get(path.c_str()));
@@ -76,7 +76,7 @@ Status LinkKeeper::create(Kept& kept) const {
   return {};
 }
 
-// In place of a pin that was there, whose link ends only then.
+// Replaces the pin that was there. The link of the old pin ends only then.
 Status LinkKeeper::pin(const Kept& kept) const {
   const std::string path = pathOf(kept);
   const std::string fresh = path + "-new";  // bpffs reserves dots
@@ -141,7 +141,7 @@ Status LinkKeeper::reattach(Kept& kept) {
   return pin(kept);
 }
 
-// The link lives with us; without a pin it would not outlive us.
+// The agent holds the link. Without a pin the link would end with the agent.
 void LinkKeeper::checkPin(const Kept& kept) const {
   const std::string path = pathOf(kept);
   const UniqueFd pinned(bpf_obj_get(path.c_str()));

@@ -1,5 +1,5 @@
-// Our programs' links: attached and pinned, held open, and looked at now and then. A link that was
-// detached, or whose cgroup went, is made anew where that is possible. Control thread.
+// The programs' links: attached, pinned, held open, and checked from time to time. A link that was
+// detached, or whose cgroup is gone, is made anew if that is possible. Control thread.
 #pragma once
 
 #include <string>
@@ -22,11 +22,11 @@ class LinkKeeper {
   LinkKeeper(const bpf_object* object, std::string folder, std::string declaredRoot)
       : object_(object), folder_(std::move(folder)), declaredRoot_(std::move(declaredRoot)) {}
 
-  // Attaches each of programNames() to `cgroup`, behind its pinned link where that is of use: in
-  // one step. An Error leaves what was attached before as it was, or replaced.
+  // Attaches each of programNames() to `cgroup`, behind its pinned link if that is usable, in one
+  // step. After an Error, what was attached before is as it was, or replaced.
   Status attach(CgroupRoot cgroup);
 
-  // Looks at all links and pins, and repairs what can be repaired; logs what it met.
+  // Checks all links and pins, repairs what can be repaired, and logs what it found.
   void check();
 
   const CgroupRoot& cgroup() const { return cgroup_; }

@@ -1,4 +1,4 @@
-// The maps' pins, put back where somebody removed them: without them no later agent and no tool
+// Restores the maps' pins if another process removed them. Without pins no later agent and no tool
 // finds the maps. Control thread.
 #pragma once
 

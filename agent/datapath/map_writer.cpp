@@ -27,7 +27,7 @@ WriteReport MapWriter::adopt(const KernelImage& image) {
   return report;
 }
 
-// Ids that a held service's tables name stay taken, whatever became of their endpoints.
+// Ids that the tables of a held service name stay in use, also if their endpoints are gone.
 void MapWriter::retireIds(const std::vector<HeldService>& held) {
   auto retired = ids_.takeRetired();
   if (retired.empty()) return;
@@ -46,7 +46,7 @@ void MapWriter::retireIds(const std::vector<HeldService>& held) {
   grace_.after([self = self_, retired = std::move(retired)] {
     MapWriter* writer = *self;
     if (writer == nullptr) return;
-    // What could not be written now stays taken, and is tried again after a restart.
+    // What could not be written now stays taken. It is tried again after a restart.
     [[maybe_unused]] const Status released = writer->endpoints_.release(retired);
   });
 }
@@ -70,7 +70,7 @@ void MapWriter::findHeld(const LbTables& tables, const Unknowns& unknowns,
   });
 }
 
-// `tables`, with what is held as the kernel has it: to the rest of apply() it is unchanged.
+// `tables`, with held services as the kernel has them. For the rest of apply() they are unchanged.
 std::shared_ptr<const LbTables> MapWriter::withHeld(const std::shared_ptr<const LbTables>& tables,
                                                     const std::vector<HeldService>& held) {
   if (held.empty()) {
@@ -105,10 +105,10 @@ WriteReport MapWriter::apply(std::shared_ptr<const LbTables> wanted, const Unkno
   findHeld(*wanted, unknowns, report);
   report.tables = withHeld(wanted, report.held);
   write(*report.tables, report);
-  // A service that kept its old tables still names the old endpoints: their ids wait for an
-  // apply() in which everything fitted.
+  // A service that kept its old tables still names old endpoints. Their ids wait for an apply()
+  // without errors.
   if (report.errors.empty()) retireIds(report.held);
-  // A cluster that failed must be tried again: its pointer alone would say "unchanged".
+  // A cluster that failed must be tried again, and its pointer alone would say "unchanged".
   applied_ = report.errors.empty() ? report.tables : nullptr;
   report.writes = store_.total() - before;
   TableExtents now = services_.extents();
@@ -123,7 +123,7 @@ void MapWriter::write(const LbTables& tables, WriteReport& report) {
   for (const auto& [name, cluster] : tables.clusters) {
     if (!isApplied(name, cluster)) report.note(endpoints_.update(*cluster));
   }
-  // VIPs that went first: where the tables are full, what is new may need their room.
+  // VIPs that are gone leave first, because a new VIP may need their room.
   services_.removeGone(tables, report);
   for (const auto& [key, service] : tables.services) {
     if (auto done = services_.install(key, service, report); !done) {

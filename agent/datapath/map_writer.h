@@ -1,12 +1,12 @@
-// Brings the kernel's tables from what they hold to LbTables, by difference, so that at every
-// instant each VIP resolves to its old or its new endpoint set, whole:
+// Brings the kernel's tables to LbTables by writing what differs. At every instant each VIP leads
+// to its old set of endpoints or to its new set, whole:
 //
 //   1. endpoints, cells, groups and descriptors of what is new or changed: nobody sees them yet
 //   2. one atomic word (heads[id]) per changed service: the switch; new VIPs enter the hash last
 //   3. VIPs that are gone leave the hash
 //   4. after a grace period: what was replaced is freed, and only then reused
 //
-// A crash between any two writes leaves unreachable memory at worst; adopt() finds what is
+// A crash between any two writes leaves at worst unreachable memory. adopt() finds what is
 // reachable and frees the rest. Control thread only.
 #pragma once
 
@@ -38,19 +38,20 @@ class MapWriter {
   MapWriter(const MapWriter&) = delete;
   MapWriter& operator=(const MapWriter&) = delete;
 
-  // Takes over what the kernel holds; call once, before the first apply() and a grace period after
-  // whoever wrote it ended. Removes frontends that lead nowhere and names that nothing uses.
+  // Takes over what the kernel holds. Call once, before the first apply() and a grace period after
+  // the writer of these maps has ended. Removes frontends that lead nowhere and names that nothing
+  // uses.
   WriteReport adopt(const KernelImage& image);
 
   // Makes room for `tables` in the background: true where there is enough already. Otherwise
   // `ready` is called once, by another thread; apply() waits for less then.
   bool makeRoom(const LbTables& tables, std::function<void()> ready);
 
-  // A service that waits for what is unknown stays as the kernel has it, with the endpoints and
-  // limits of its clusters, where the kernel decides about it at all.
+  // A service that waits for something unknown stays as the kernel has it, with the endpoints and
+  // limits of its clusters, if the kernel has it.
   WriteReport apply(std::shared_ptr<const LbTables> tables, const Unknowns& unknowns = {});
 
-  // Frees ids of removed endpoints whose last connection has ended; call it now and then.
+  // Frees ids of removed endpoints whose last connection has ended. Call it from time to time.
   WriteReport reap();
 
   std::size_t services() const { return services_.size(); }

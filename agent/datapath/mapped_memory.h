@@ -58,8 +58,8 @@ class MappedArray {
   }
 
   std::uint32_t size() const { return entries_; }
-  // The kernel programs read and write these concurrently: use atomic_ref for single words that
-  // both sides write.
+  // The programs read and write these values concurrently. Use atomic_ref for a word that both
+  // sides write.
   T& operator[](std::uint32_t index) const {
     constexpr std::size_t kStride = (sizeof(T) + 7) / 8 * 8;
     return *reinterpret_cast<T*>(static_cast<char*>(memory_.data()) + index * kStride);

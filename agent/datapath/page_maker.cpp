@@ -65,7 +65,7 @@ void PageMaker::run() {
       continue;
     }
     auto pages = createPages(job.directory, job.name, job.numbers, job.outerFd, job.format);
-    // Who needs the page then makes it, and says what is wrong.
+    // The caller that needs the page makes it then, and reports the error.
     if (!pages) logger("datapath")->debug("pages ahead of need: {}", pages.error().message());
     lock.lock();
     for (std::size_t i = 0; i < job.numbers.size(); ++i) {

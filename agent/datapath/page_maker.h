@@ -20,7 +20,7 @@ namespace sockmesh {
 class PageMaker final : public PageSource {
  public:
   PageMaker() : thread_([this] { run(); }) {}
-  // Finishes the pages that it is at; others that were asked for are not made.
+  // Finishes the pages in progress. Other requested pages are not made.
   ~PageMaker() override;
   PageMaker(const PageMaker&) = delete;
   PageMaker& operator=(const PageMaker&) = delete;

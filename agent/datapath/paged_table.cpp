@@ -54,7 +54,8 @@ Result<UniqueFd> pinnedPage(const std::string& path, const std::string& name,
   return fd;
 }
 
-// One system call and one grace period for all; one each where the kernel has no such batches.
+// One system call and one grace period for all pages, or one for each page if the kernel has no
+// such batches.
 Status linkPages(int outerFd, std::vector<std::uint32_t> numbers, std::vector<int> fds) {
   auto count = static_cast<std::uint32_t>(numbers.size());
   LIBBPF_OPTS(bpf_map_batch_opts, options);

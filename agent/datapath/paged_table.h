@@ -1,7 +1,7 @@
 // Userspace side of a paged table (see sockmesh_abi.h): an outer array-of-maps whose pages are
 // mmap-able arrays. Pages are pinned beside the outer map as DIR/pages/NAME-N (bpffs reserves names
-// with dots), so that a restarted agent and the CLI reach them without the right to look maps up by
-// id (CAP_SYS_ADMIN).
+// with dots). So a restarted agent and the CLI reach them without CAP_SYS_ADMIN, which a lookup by
+// id needs.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 
 namespace sockmesh {
 
-// What a page's creation needs to know of the table; BTF makes `bpftool map dump` readable.
+// What is needed to create a page. BTF makes `bpftool map dump` readable.
 struct PageFormat {
   std::uint32_t valueSize = 0;
   std::uint32_t entries = 0;
@@ -38,13 +38,13 @@ Result<std::vector<UniqueFd>> createPages(const std::string& directory, const st
 class PageSource {
  public:
   virtual ~PageSource() = default;
-  // Has these pages made, soon; those that are there or on their way already are left out. Returns
-  // at once. `outerFd` and `format` stay valid as long as this.
+  // Requests these pages. Pages that exist or are in progress are left out. Returns at once.
+  // `outerFd` and `format` stay valid as long as this.
   virtual void make(const std::string& directory, const std::string& name,
                     const std::vector<std::uint32_t>& numbers, int outerFd,
                     const PageFormat& format) = 0;
-  // A page that was made, or is being made, for which it waits; an invalid descriptor where none
-  // was asked for, or it failed.
+  // A page that was requested. Waits for it if it is in progress. An invalid descriptor if it was
+  // not requested, or if it failed.
   virtual UniqueFd take(const std::string& name, std::uint32_t number) = 0;
 };
 
@@ -55,7 +55,7 @@ Result<std::map<std::uint32_t, UniqueFd>> openPages(const std::string& directory
 // How many pages the outer map has room for.
 std::uint32_t maxPages(int outerFd);
 
-// Puts a pinned page into the outer map again where a crash came between the two.
+// Puts a pinned page into the outer map again, after a crash between the two steps.
 Status linkPage(int outerFd, std::uint32_t number, int pageFd);
 
 template <typename T, std::uint32_t Bits>
@@ -104,7 +104,7 @@ class PagedTable {
 
   // From now on, pages come from there first. `source` outlives the table.
   void makeAhead(PageSource* source) { source_ = source; }
-  // Where less than half of the last page is left behind `end`: has the next page made meanwhile.
+  // If less than half of the last page is left behind `end`, requests the next page.
   void prepare(std::uint32_t end) { makeBelow(std::uint64_t{end} + kPageEntries / 2); }
   // Has the missing pages of indices below `end` made meanwhile; false where none is missing.
   bool makeBelow(std::uint64_t end) {
@@ -114,13 +114,13 @@ class PagedTable {
     return !missing.empty();
   }
 
-  // The entry in place, or null where no page is.
+  // The entry in place, or null if there is no page.
   T* at(std::uint32_t index) const {
     const auto found = pages_.find(index >> Bits);
     return found == pages_.end() ? nullptr : &found->second[index & (kPageEntries - 1)];
   }
 
-  // Whether the page of `index` was made by this process: what nobody wrote there is zero.
+  // Whether this process made the page of `index`. Entries that were not written are zero then.
   bool isFresh(std::uint32_t index) const { return fresh_.contains(index >> Bits); }
 
   // Page numbers that exist, ascending.
@@ -130,7 +130,7 @@ class PagedTable {
  private:
   std::vector<std::uint32_t> missingBelow(std::uint64_t end) const {
     const std::uint64_t wanted = std::min<std::uint64_t>((end + kPageEntries - 1) >> Bits, limit_);
-    // Mostly there are no gaps, and what is there need not be gone through.
+    // Usually there are no gaps, and the existing pages need no walk.
     const bool whole = !pages_.empty() && pages_.rbegin()->first + 1 == pages_.size();
     std::vector<std::uint32_t> missing;
     for (auto number = whole ? static_cast<std::uint32_t>(pages_.size()) : 0; number < wanted;

@@ -8,9 +8,9 @@
 
 namespace sockmesh {
 
-// Locks the bpffs mounted at `bpffsRoot`, whatever path or mount namespace it is reached by. Held
-// until the descriptor is closed; the kernel closes it where the process is killed. An Error at
-// once where another process holds it.
+// Locks the bpffs mounted at `bpffsRoot`, by whichever path or mount namespace it is reached. The
+// lock is held until the descriptor is closed; the kernel closes it if the process is killed. If
+// another process holds the lock, this is an Error at once.
 Result<UniqueFd> lockPins(const std::string& bpffsRoot);
 
 }  // namespace sockmesh

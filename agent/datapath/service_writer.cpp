@@ -14,7 +14,7 @@
 namespace sockmesh {
 namespace {
 
-// Index 0 is never handed out: descriptor 0 stays all zero and matches no key.
+// Index 0 is never given out: descriptor 0 stays all zero and matches no key.
 constexpr std::uint32_t kMaxDescriptors = SM_DESCRIPTOR_PAGES << SM_DESCRIPTOR_PAGE_BITS;
 constexpr std::uint32_t kMaxGroups = SM_GROUP_PAGES << SM_GROUP_PAGE_BITS;
 constexpr std::uint32_t kMaxCells = SM_CELL_PAGES << SM_CELL_PAGE_BITS;
@@ -102,7 +102,7 @@ Result<std::uint32_t> ServiceWriter::buildGroups(const LbService& service) {
     run.push_back(*built);
   }
   const auto first = groups_.acquire(run);
-  // A run that was there already holds its own references to the cells.
+  // A range that existed already holds its own references to the cells.
   if (!first || groups_.references(*first) > 1) undo();
   return first;
 }
@@ -119,7 +119,8 @@ Result<ServiceWriter::Installed> ServiceWriter::build(
   return built;
 }
 
-// The descriptor that refers to the others comes last: it can be seen once it is published.
+// The descriptor that refers to the others is written last, because it becomes visible when it is
+// published.
 Status ServiceWriter::buildAll(const LbService& service, Installed& built) {
   Status done;
   if (service.ipv4Only) done = buildTables(built.id, *service.ipv4Only, {}, built.ipv4Only);
@@ -182,7 +183,7 @@ void ServiceWriter::freeBuilt(const Installed& built) {
   }
 }
 
-// A new VIP: its name, its head, and last the key that makes it reachable.
+// Enters a new VIP: first its name, then its head, and last the key that makes it reachable.
 Status ServiceWriter::enter(const VipKey& key, const Installed& built) {
   auto done = store_.writeName(SM_NAME_SERVICE, built.id, built.service->name);
   if (done) done = store_.publish(built.id, built.tables.descriptorIndex);

@@ -1,5 +1,5 @@
-// Tables of cells (or groups) in the kernel, shared by content and counted: what two services have
-// in common is there once. Control thread.
+// Ranges of cells (or groups) in the kernel, shared by content and counted. What two services have
+// in common exists once. Control thread.
 #pragma once
 
 #include <algorithm>
@@ -25,8 +25,9 @@ class SharedRuns {
   SharedRuns(std::uint32_t first, std::uint32_t limit, Write write)
       : ranges_(first, limit), write_(std::move(write)) {}
 
-  // The first index of a run with this content, written if it is not there yet; release() it once
-  // for each acquire(). An empty run is index 0 and needs no release. ENOSPC where full.
+  // The first index of a range with this content. The range is written if it does not exist yet.
+  // Call release() once for each acquire(). An empty range is index 0 and needs no release. ENOSPC:
+  // full.
   Result<std::uint32_t> acquire(const std::vector<T>& run) {
     if (run.empty()) return 0;
     if (Entry* known = find(run)) {
@@ -43,8 +44,8 @@ class SharedRuns {
     return *first;
   }
 
-  // Takes over a run that the kernel holds already; one more reference where it is known. False
-  // where it overlaps another run: the kernel's tables are broken.
+  // Takes over a range that the kernel holds already. A known range gets one more reference. False:
+  // it overlaps another range, so the kernel's tables are broken.
   bool adopt(std::uint32_t first, const std::vector<T>& run) {
     if (run.empty()) return true;
     if (const auto known = hashOf_.find(first); known != hashOf_.end()) {
@@ -58,8 +59,9 @@ class SharedRuns {
     return true;
   }
 
-  // Gives one reference back; the last one frees the range, so no program may still read it.
-  // The run's content when it was freed (to release what it refers to).
+  // Gives one reference back. The last one frees the range, so no program may still read it.
+  // Returns the content of a freed range, so that the caller can release what the content refers
+  // to.
   std::optional<std::vector<T>> release(std::uint32_t first) {
     const auto hash = hashOf_.find(first);
     if (hash == hashOf_.end()) return std::nullopt;

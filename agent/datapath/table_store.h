@@ -1,5 +1,5 @@
-// The seam between the map writer and the kernel: every write that the writer makes, one call
-// each, so that a test can end the process between any two. Ids and indices are the ABI's.
+// The seam between the map writer and the kernel. Each write is one call, so that a test can end
+// the process between any two writes. Ids and indices are those of the ABI.
 #pragma once
 
 #include <cstdint>
@@ -26,13 +26,14 @@ class TableStore {
  public:
   virtual ~TableStore() = default;
 
-  // Room up to there is about to be used: makes it in few steps, where each write would need one of
-  // its own. What could not be made is tried again, and reported, by the write that needs it.
+  // Room up to these extents is about to be used. Makes it in few steps instead of one step for
+  // each write. Room that could not be made is tried again, and reported, by the write that needs
+  // it.
   virtual void reserve(const TableExtents& extents) = 0;
   // The same in the background: true where there is room already. Otherwise `ready` is called once,
   // by another thread, when what can be made is made; reserve() takes it then.
   virtual bool makeRoom(const TableExtents& extents, std::function<void()> ready) = 0;
-  // The tables are used up to there: makes room for what may come, in the background.
+  // The tables are used up to these extents. Makes more room in the background.
   virtual void prepare(const TableExtents& extents) = 0;
 
   // Unpublished memory: nothing refers to it yet.
@@ -43,8 +44,8 @@ class TableStore {
   virtual Status resetEndpoint(std::uint32_t id) = 0;
   virtual Status resetCluster(std::uint32_t id) = 0;
 
-  // An endpoint that is not listed any more is not ejected from now on, and does not count as
-  // ejected; whether it was.
+  // An endpoint that is no longer listed is not ejected from now on, and does not count as ejected.
+  // Returns whether it was ejected.
   virtual Result<bool> withdraw(std::uint32_t endpointId) = 0;
   // It is listed again, under the same id.
   virtual Status relist(std::uint32_t endpointId) = 0;
@@ -54,9 +55,9 @@ class TableStore {
   virtual Status insertFrontend(const VipKey& key, std::uint32_t serviceId) = 0;
   virtual Status eraseFrontend(const VipKey& key) = 0;
 
-  // The address of a used id never changes; weight, health, priority are for people.
+  // The address of a used id never changes. Weight, health and priority are for people.
   virtual Status writeEndpoint(std::uint32_t id, const sm_endpoint& endpoint) = 0;
-  // The words of sm_cluster_state that the agent owns; the counts are the kernel's.
+  // Writes the words of sm_cluster_state that the agent owns. The counts belong to the programs.
   virtual Status writeClusterLimits(std::uint32_t id, const LbCluster& cluster) = 0;
 
   virtual Status writeName(sm_name_kind kind, std::uint32_t id, const std::string& name) = 0;

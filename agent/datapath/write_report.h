@@ -18,13 +18,13 @@ struct WriteReport {
   std::uint32_t servicesAdded = 0;
   std::uint32_t servicesChanged = 0;
   std::uint32_t servicesRemoved = 0;
-  // One line for each service or cluster that did not fit or was refused by the kernel; it keeps
-  // its old state, and the next apply() tries again.
+  // One line of text for each service or cluster that did not fit or that the kernel refused. It
+  // keeps its old state, and the next apply() tries again.
   std::vector<std::string> errors;
   // Services that stay as the kernel has them for now.
   std::vector<HeldService> held;
-  // What apply() aimed at: the tables that it was given, with what is held in place of what was
-  // compiled for it.
+  // What apply() aimed at: the tables that it was given, with held services in place of their
+  // compiled versions.
   std::shared_ptr<const LbTables> tables;
 
   void note(const Status& status) {

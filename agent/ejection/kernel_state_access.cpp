@@ -46,7 +46,7 @@ void KernelStateAccess::recount(const std::string& cluster) {
   const std::uint32_t id = ids_.clusterId(cluster);
   const std::int32_t surplus = ejectionSurplus(maps_, id, ids_.endpointsOf(cluster));
   if (surplus == 0) return;
-  // Perhaps a program is between the line and the count; after a grace period it is not.
+  // A program may be between the state and the count. After a grace period it is not.
   grace_.after([this, alive = std::weak_ptr<int>(alive_), cluster, id, surplus] {
     if (alive.expired() || ids_.clusterId(cluster) != id) return;
     const auto lost = correctEjections(maps_, id, ids_.endpointsOf(cluster), surplus);

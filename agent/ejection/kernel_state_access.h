@@ -14,7 +14,7 @@
 
 namespace sockmesh {
 
-// That a cluster's count of the ejected was put right, by this much.
+// Logs that a cluster's count of ejected endpoints was corrected by this number.
 void logCorrected(const std::string& cluster, std::int32_t lost);
 
 // Finds an endpoint by the id that the registry has for it.

@@ -70,7 +70,7 @@ void OutlierLoop::watch(const Snapshot& snapshot, const LbTables& tables) {
   listen();
 }
 
-// Not before the clusters are known: what happened while no agent was there is in the ring still.
+// Listens only once the clusters are known. The ring still holds what happened while no agent ran.
 void OutlierLoop::listen() {
   if (listening_) return;
   const auto watched = loop_.watch(ring_->fd(), [this] {
@@ -91,7 +91,8 @@ void OutlierLoop::onEvent(const RingEvent& event) {
   }
 }
 
-// After anything that may have changed the detector: its overlay is told, its next sweep is due.
+// Called after anything that may have changed the detector: publishes its overlay and schedules its
+// next sweep.
 void OutlierLoop::settle() {
   if (detector_.overlay() != told_) {
     told_ = detector_.overlay();

@@ -1,6 +1,5 @@
-// Outlier detection in the agent's loop: the detector's lines are the kernel's, its hints come out
-// of the ring, its sweeps are timers, its overlay goes to whoever compiles, its events into the
-// log. Control thread.
+// Connects outlier detection with the agent's loop: endpoint states from the kernel, hints from the
+// ring, timers for sweeps, the overlay for the compiler, events for the log. Control thread.
 #pragma once
 
 #include <functional>
@@ -40,7 +39,7 @@ class OutlierLoop {
   // Whoever compiles: called with each new overlay from now on.
   void onOverlay(OnOverlay call) { onOverlay_ = std::move(call); }
 
-  // After each pass over the tables: the clusters that VIPs lead to now, as ids are known.
+  // Call after each pass: takes the clusters that VIPs lead to now. Their ids are known then.
   void watch(const Snapshot& snapshot, const LbTables& tables);
   const Warnings& warnings() const { return detector_.warnings(); }
 

@@ -19,7 +19,8 @@ struct EjectionEvent {
   std::string cluster;
   SocketAddress address;
   Nanos at{0};  // CLOCK_MONOTONIC
-  // Since the action before: ejection to return, or return to ejection; nothing: the first one.
+  // Time since the action before: from ejection to unejection, or from unejection to ejection.
+  // Nothing: this is the first action.
   std::optional<Nanos> sinceLastAction;
   std::uint32_t ejections = 0;  // of this endpoint so far, this one included
   bool enforced = true;         // false: detected, but the dice (enforcing_...) said no

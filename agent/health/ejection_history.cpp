@@ -22,7 +22,7 @@ EjectionEvent EjectionHistory::returnEvent(Nanos at) const {
 
 std::vector<EjectionEvent> EjectionHistory::update(const EndpointState& state) {
   std::vector<EjectionEvent> events;
-  // The kernel counts an ejection last of all, so until then it is only half written.
+  // The kernel counts an ejection last. Until the count is there, the ejection is half written.
   if (state.ejections != ejections_) {
     const bool next = state.ejections == ejections_ + 1;
     const bool returnIsBefore = state.returnedAt.count() > 0 && state.returnedAt <= state.ejectedAt;
@@ -46,7 +46,7 @@ std::vector<EjectionEvent> EjectionHistory::update(const EndpointState& state) {
     ejectedAt_ = state.ejectedAt;
     if (returnIsBefore) returnedAt_ = state.returnedAt;
   }
-  // Likewise a return whose time is not written yet.
+  // An unejection whose time is not written yet is also half written.
   if (ejected_ && !state.ejected && state.returnedAt >= ejectedAt_) {
     events.push_back(returnEvent(state.returnedAt));
     ejected_ = false;

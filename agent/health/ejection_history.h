@@ -1,5 +1,6 @@
-// What the log has told of one endpoint, held against its line: the events that are still to be
-// told. The kernel's hints may be late or lost, so events come from the line, not from the hints.
+// Compares what the log has told of one endpoint with the endpoint's state, and finds the events
+// that are still to be told. The kernel's hints may be late or lost, so events come from the state,
+// not from the hints.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +15,10 @@ namespace sockmesh {
 
 class EjectionHistory {
  public:
-  // Nothing in this line is news: an earlier agent has told of it.
+  // Takes this state as told: an earlier agent has logged it.
   void adopt(const EndpointState& state);
-  // What the line has that was not told yet, in order, without `cluster` and `address`. Of several
-  // ejections that were missed only the last.
+  // The events of this state that were not told yet, in order, without `cluster` and `address`. Of
+  // several missed ejections only the last one.
   std::vector<EjectionEvent> update(const EndpointState& state);
 
   std::uint32_t ejections() const { return ejections_; }

@@ -22,7 +22,7 @@ namespace {
 using Action = EjectionEvent::Action;
 using Json = nlohmann::ordered_json;
 
-// envoy.data.cluster.v3.OutlierEjectionType. The statistics' names differ.
+// Names of envoy.data.cluster.v3.OutlierEjectionType. The statistics have other names.
 constexpr std::array<const char*, kDetectors> kTypeNames = {"CONSECUTIVE_5XX",
                                                             "CONSECUTIVE_GATEWAY_FAILURE",
                                                             "SUCCESS_RATE",
@@ -81,7 +81,8 @@ std::string ordinal(std::uint32_t n) {
 
 // 0, or the error.
 int append(const std::string& path, const std::string& line) {
-  // Not to wait where the path is a pipe that nobody reads: the control thread is in here.
+  // Without waiting, because the path may be a pipe without a reader, and this runs on the control
+  // thread.
   constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   const UniqueFd file(open(path.c_str(), kFlags, 0644));
   if (!file.valid()) return errno;
@@ -106,7 +107,7 @@ std::string ejectionJson(const EjectionEvent& event, Nanos at) {
   const bool ejects = event.action == Action::kEject;
   json["action"] = ejects ? "EJECT" : "UNEJECT";
   json["num_ejections"] = event.ejections;
-  // Of ejections only, and so is the rest.
+  // The fields from here on belong to ejections only.
   json["enforced"] = ejects && event.enforced;
   if (ejects) addDetails(json, event);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -1,4 +1,4 @@
-// Where people and log collectors learn of ejections: Envoy's outlier event log, a line of JSON
+// Tells people and log collectors of ejections: Envoy's outlier event log with a line of JSON
 // (envoy.data.cluster.v3.OutlierDetectionEvent) for each event, and the same in words in the
 // agent's own log.
 #pragma once
@@ -19,11 +19,11 @@ std::string ejectionText(const EjectionEvent& event, Nanos until);
 
 class EjectionLog {
  public:
-  // `clock` outlives the log. Empty path: words alone.
+  // `clock` outlives the log. With an empty path there are only words in the agent's log.
   EjectionLog(const Clock& clock, std::string path);
 
-  // Opens the file each time: ejections are rare, and whoever moved it away (logrotate) need not
-  // tell us.
+  // Opens the file for each event. Ejections are rare, and a tool that moves the file away
+  // (logrotate) need not notify the agent.
   void write(const EjectionEvent& event);
 
  private:

@@ -18,7 +18,7 @@ std::set<SocketAddress> addressesOf(const LoadAssignment* assignment) {
   return addresses;
 }
 
-// Envoy has no "at least one" of its own: small clusters never eject by the default of 10 %.
+// Envoy has no rule of "at least one", so small clusters never eject with the default of 10 %.
 std::optional<std::string> limitWarning(const OutlierDetection& settings, std::size_t endpoints) {
   const std::uint32_t percent = std::min(settings.maxEjectionPercent, 100U);
   if (endpoints == 0 || percent * endpoints >= 100) return std::nullopt;
@@ -89,7 +89,7 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
   const OutlierDetection* settings = watched.settings();
   if (settings == nullptr) {
     takeAllBack(watched, now);
-    // The kernel may eject until it has learned of this: once more, then.
+    // The kernel may still eject until the new rules are written, so one more sweep follows.
     if (oldInterval) watched.due = now + *oldInterval;
     return;
   }
@@ -111,7 +111,7 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
     warnings_[watched.name] = *std::move(warning);
 }
 
-// Without outlier_detection nothing else would end an ejection.
+// Without outlier_detection no sweep would end an ejection.
 void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
   if (!states_.anyEjected(watched.name)) {
     watched.hosts.clear();
@@ -144,7 +144,7 @@ std::optional<EndpointState> OutlierDetector::observe(
     host.seen = false;
     return state;
   }
-  // Counters only grow, unless the line is another one.
+  // Counters only grow, unless the id belongs to another endpoint now.
   const bool another = state->successes < host.successes || state->failures < host.failures ||
                        state->ejections < host.history.ejections();
   if (!host.seen || another) {
@@ -195,7 +195,7 @@ void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddres
   event.cluster = watched.name;
   event.address = address;
   event.at = now;
-  // As told so far: the line may have an ejection already that came after this.
+  // From what was told so far: the state may already show an ejection that came after this event.
   if (const Nanos returned = host.history.returnedAt(); returned.count() > 0)
     event.sinceLastAction = now - returned;
   event.ejections = host.history.ejections();
@@ -239,8 +239,8 @@ void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
   const Nanos end = takeDueBack(watched, now);
   evaluate(watched, now);
   decay(watched, settings.interval, now);
-  // From the sweep's end on, as Envoy arms its timer: an endpoint that returned in this sweep has
-  // been back for a whole interval in the next.
+  // Counted from the sweep's end, as Envoy arms its timer: an endpoint that this sweep unejected
+  // has been back for a whole interval in the next one.
   watched.due = end + settings.interval;
 }
 
@@ -263,7 +263,7 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now) {
     const auto state = states_.read(watched.name, address);
     if (!state || !host.seen) continue;
     const HostOutcomes interval{state->successes - host.successes, state->failures - host.failures};
-    // Also of the ejected: what they did meanwhile is not held against them later.
+    // Also for ejected endpoints: what they did meanwhile does not count later.
     host.successes = state->successes;
     host.failures = state->failures;
     if (state->ejected) continue;

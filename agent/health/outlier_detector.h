@@ -1,9 +1,9 @@
-// Envoy's outlier detection: the half that takes its time. The kernel counts outcomes and ejects by
-// the consecutive detectors at once; this sweeps each cluster every `interval`: takes endpoints
-// back, has the count of the ejected put right, evaluates success rate and failure percentage, lets
-// multipliers decay; and it keeps the HealthOverlay, from which tables without the ejected
-// endpoints are compiled. It keeps no verdict that the kernel's lines do not hold, so a restarted
-// agent goes on where the last one stopped.
+// The periodic half of Envoy's outlier detection. The kernel counts outcomes and ejects by the
+// consecutive detectors at once. The detector sweeps each cluster every `interval`: it unejects
+// endpoints, has the count of ejected endpoints corrected, evaluates success rate and failure
+// percentage, and lets multipliers decay. It also keeps the HealthOverlay, from which tables
+// without the ejected endpoints are compiled. Every decision is in the kernel's endpoint states, so
+// a restarted agent goes on where the last one stopped.
 //
 // Knows no clock: `now` is CLOCK_MONOTONIC and never goes back. Control thread.
 #pragma once
@@ -39,15 +39,15 @@ class OutlierDetector {
   OutlierDetector(EndpointStateAccess& states, OnEvent onEvent);
   ~OutlierDetector();
 
-  // What there is now, all of it; an endpoint counts from when its line is first seen, so best
-  // called once the lines are there. Endpoints that stay keep their state (also where their weight,
-  // locality or cluster resource changed); clusters without outlier_detection get their ejected
-  // endpoints back.
+  // Replaces the set of watched clusters. Statistics of an endpoint start when its kernel state is
+  // first read, so call this after the tables were written. Endpoints that stay keep their state,
+  // also if their weight, locality or cluster resource changed. Endpoints of clusters without
+  // outlier_detection are unejected.
   void watch(const std::map<std::string, WatchedCluster>& clusters, Nanos now);
 
-  // The kernel's lines of this cluster have changed: reads them again.
+  // The endpoint states of this cluster have changed: reads them again.
   void refresh(const std::string& cluster, Nanos now);
-  // The kernel's consecutive detector fired, and the dice said no: for the log alone.
+  // The kernel's consecutive detector fired, and the dice said no. Only the log is told.
   void notEnforced(const std::string& cluster, const SocketAddress& address, Detector detector,
                    Nanos now);
 
@@ -55,10 +55,11 @@ class OutlierDetector {
   void sweep(Nanos now);
   std::optional<Nanos> nextSweep() const;
 
-  // What is ejected now; another object whenever that has changed. Never null.
+  // What is ejected now. A change makes a new object. Never null.
   const std::shared_ptr<const HealthOverlay>& overlay() const { return overlay_; }
 
-  // Settings that cannot work, a line each, by cluster: "max_ejection_percent 10 of 3 endpoints..."
+  // Settings that cannot work, one line of text each, by cluster: "max_ejection_percent 10 of 3
+  // endpoints..."
   const std::map<std::string, std::string>& warnings() const { return warnings_; }
 
  private:
@@ -67,8 +68,8 @@ class OutlierDetector {
 
   void follow(Watched& watched, const WatchedCluster& resources, Nanos now);
   void takeAllBack(Watched& watched, Nanos now);
-  // Reads the line, tells what is new in it and notes whether it is ejected. `rates` are told with
-  // an ejection.
+  // Reads the state, tells what is new in it and notes whether the endpoint is ejected. `rates` go
+  // with the event of an ejection.
   std::optional<EndpointState> observe(
       Watched& watched, const SocketAddress& address, Host& host,
       const std::optional<EjectionEvent::Rates>& rates = std::nullopt);

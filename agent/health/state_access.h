@@ -1,6 +1,6 @@
-// The seam between the detector and the kernel's lines (sm_endpoint_state): the programs eject by
-// the consecutive detectors on their own, also while no agent is there, so the lines are the truth
-// and the detector reads them. Endpoints are named by cluster and address. Control thread.
+// The seam between the detector and the kernel's endpoint states (sm_endpoint_state). The programs
+// eject by the consecutive detectors on their own, also while no agent runs. So the states are the
+// truth, and the detector reads them. Endpoints are named by cluster and address. Control thread.
 #pragma once
 
 #include <cstdint>
@@ -17,18 +17,18 @@ class EndpointStateAccess {
  public:
   virtual ~EndpointStateAccess() = default;
 
-  // Nothing where the endpoint has no line (yet, or any more).
+  // Nothing if the endpoint has no state (yet, or any more).
   virtual std::optional<EndpointState> read(const std::string& cluster,
                                             const SocketAddress& address) const = 0;
   // A detector fired: Envoy's common ejection step (limit, dice, length), in the kernel.
   virtual Detection detect(const std::string& cluster, const SocketAddress& address,
                            Detector detector, std::uint32_t enforcingPercent) = 0;
-  // Takes the endpoint back; false where it was not ejected.
+  // Unejects the endpoint. False: it was not ejected.
   virtual bool takeBack(const std::string& cluster, const SocketAddress& address) = 0;
   // Whether any endpoint of the cluster counts as ejected: one look, however many there are.
   virtual bool anyEjected(const std::string& cluster) const = 0;
-  // Puts right what the cluster counts as ejected, where that is not what its lines say: at once,
-  // or when that is certain.
+  // Corrects the cluster's count of ejected endpoints if it differs from their states: at once, or
+  // when the difference is certain.
   virtual void recount(const std::string& cluster) = 0;
   virtual void setMultiplier(const std::string& cluster, const SocketAddress& address,
                              std::uint32_t multiplier) = 0;

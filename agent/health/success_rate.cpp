@@ -12,7 +12,7 @@ struct Rated {
   double rate;  // percent
 };
 
-// Those that had enough to do for a verdict.
+// The hosts with enough attempts to be judged.
 std::vector<Rated> rate(const std::vector<HostOutcomes>& outcomes, std::uint32_t requestVolume) {
   std::vector<Rated> rated;
   for (std::size_t host = 0; host < outcomes.size(); ++host) {
@@ -33,7 +33,7 @@ void addBySuccessRate(const std::vector<Rated>& rated, const OutlierDetection& s
   const double average = sum / count;
   double squares = 0;
   for (const auto& host : rated) squares += (host.rate - average) * (host.rate - average);
-  // Of the population, not of a sample: divided by n.
+  // The deviation of the population and not of a sample: divided by n.
   const double deviation = std::sqrt(squares / count);
   const double threshold = average - settings.successRateStdevFactor / 1000.0 * deviation;
   for (const auto& host : rated) {
@@ -68,7 +68,7 @@ std::vector<StatisticalOutlier> statisticalOutliers(const std::vector<HostOutcom
   std::vector<StatisticalOutlier> outliers;
   if (hosts < settings.successRateMinimumHosts && hosts < settings.failurePercentageMinimumHosts)
     return outliers;
-  // The minimum counts hosts with enough volume, whatever the proto's comment says.
+  // The minimum counts hosts with enough volume, although the proto's comment says otherwise.
   const auto bySuccessRate = rate(outcomes, settings.successRateRequestVolume);
   if (!bySuccessRate.empty() && bySuccessRate.size() >= settings.successRateMinimumHosts)
     addBySuccessRate(bySuccessRate, settings, outliers);

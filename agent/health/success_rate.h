@@ -1,5 +1,5 @@
-// Envoy's statistical detectors as arithmetic: which hosts of a cluster stand out in one interval.
-// Knows no time, no ejection and no limit.
+// Envoy's statistical detectors as arithmetic: finds the hosts of a cluster that stand out in one
+// interval. Knows no time, no ejection and no limit.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace sockmesh {
 
 struct OutlierDetection;
 
-// Of one interval: what a host's connects came to. Hosts without any are ignored.
+// The outcomes of a host's connects in one interval. Hosts without any connect are ignored.
 struct HostOutcomes {
   std::uint64_t successes = 0;
   std::uint64_t failures = 0;
@@ -26,8 +26,9 @@ struct StatisticalOutlier {
   EjectionEvent::Rates rates;
 };
 
-// `outcomes` are those of the hosts that are not ejected; `hosts` counts all. In the order in which
-// Envoy ejects: all by success rate, then all by failure percentage, so a host may be there twice.
+// `outcomes` belong to the hosts that are not ejected; `hosts` counts all hosts. The result is in
+// the order in which Envoy ejects: first by success rate, then by failure percentage. A host may
+// appear twice.
 std::vector<StatisticalOutlier> statisticalOutliers(const std::vector<HostOutcomes>& outcomes,
                                                     std::size_t hosts,
                                                     const OutlierDetection& settings);

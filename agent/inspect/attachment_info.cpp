@@ -20,7 +20,7 @@
 namespace sockmesh {
 namespace {
 
-// More programs on one hook than anybody runs (the kernel's own limit is 64 per cgroup).
+// More programs than a hook can have (the kernel's limit is 64 for each cgroup).
 constexpr std::uint32_t kMaxPrograms = 256;
 
 std::string hookName(std::uint32_t attachType) {
@@ -78,7 +78,7 @@ std::vector<std::string> cgroup2Mounts() {
   return points;
 }
 
-// Opens the cgroup with this id: a kernfs file handle is the id and nothing else.
+// Opens the cgroup with this id. The file handle of a kernfs is the id.
 UniqueFd openCgroup(std::uint64_t id) {
   constexpr int kFileidKernfs = 0xfe;
   alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof(id)> storage{};

@@ -1,5 +1,6 @@
-// Which of our programs are attached, where, and in whose company: read from the pinned links, so
-// that a "healthy" report does not hide programs that sit on the wrong cgroup or run second.
+// Which of the programs are attached, where, and beside which other programs. Read from the pinned
+// links, so that a "healthy" report does not hide programs on the wrong cgroup or programs that run
+// second.
 #pragma once
 
 #include <cstdint>
@@ -25,23 +26,23 @@ struct Attachment {
   std::string hook;            // "connect4"
   std::uint64_t cgroupId = 0;  // 0: the cgroup is gone
   std::string cgroupPath;      // "" where it cannot be told
-  // All programs that run at this hook for this cgroup, ours included, in running order; those of
-  // parent cgroups too. Empty where the kernel would not tell.
+  // All programs that run at this hook for this cgroup, in running order: sockmesh's own, others,
+  // and those of parent cgroups. Empty if the kernel does not tell.
   std::vector<ProgramInfo> order;
 };
 
-// One for each of programNames(), whether pinned or not. An error only where the folder of links
-// cannot be read at all.
+// One entry for each of programNames(), whether it is pinned or not. An error only if the folder of
+// links cannot be read at all.
 Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot);
 
-// "name#id" of a program; "program#id" where the kernel would not tell its name.
+// "name#id" of a program. "program#id" if the kernel does not tell its name.
 std::string programText(const ProgramInfo& program);
 
 // Those that run at this hook after our program, in running order.
 std::vector<ProgramInfo> behindOurs(const Attachment& attachment);
 
-// The same for the program that is pinned as `link`, as text: "one#12, other#13"; "" where there is
-// none, or where the kernel would not tell.
+// The same for the program that is pinned as `link`, as text: "one#12, other#13". "" if there is
+// none, or if the kernel does not tell.
 std::string programsBehindOurs(const std::string& bpffsRoot, const std::string& link);
 
 }  // namespace sockmesh

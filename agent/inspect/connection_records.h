@@ -18,7 +18,8 @@ struct ConnectionRecord {
   bool overflow = false;  // in conn_overflow: without bucket and way
 };
 
-// Those in use, by bucket and way. A record that is claimed or freed meanwhile may be half written.
+// The records in use, by set and way. A record that is claimed or freed meanwhile may be half
+// written.
 std::vector<ConnectionRecord> readConnections(const KernelMaps& maps);
 
 }  // namespace sockmesh

@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kFirstBoundSeconds = SM_HISTOGRAM_FIRST_US / 1e6;
 
-// A copy of a line that the programs write meanwhile; each aligned word is whole, the line is not.
+// Copies a struct that the programs write meanwhile. Each aligned word is whole, the struct is not.
 template <typename T>
 T copyLine(const T* line) {
   T copy{};

@@ -1,5 +1,5 @@
-// What the programs have counted so far, summed over shards and CPUs: the half of the maps that
-// changes without the agent. A reading is not atomic: counters move while it is taken.
+// What the programs have counted so far, summed over shards and CPUs. This half of the maps changes
+// without the agent. A reading is not atomic: counters move meanwhile.
 #pragma once
 
 #include <array>
@@ -47,8 +47,8 @@ inline bool isEjected(const sm_endpoint_state& state, std::uint64_t nowNs) {
 // The same for the metrics room: names instead of numbers.
 DatapathStats datapathStats(const KernelImage& image, const LiveState& live);
 
-// Opens what is pinned under `bpffsRoot` for reading, reads and closes it. For any thread: nothing
-// is shared with whoever writes the maps, so pages that were added meanwhile are seen.
+// Opens what is pinned under `bpffsRoot`, reads it and closes it. Any thread may call it: nothing
+// is shared with the writer of the maps, so pages that were added meanwhile are seen.
 Result<DatapathStats> readDatapathStats(const std::string& bpffsRoot);
 
 }  // namespace sockmesh

@@ -11,12 +11,12 @@
 
 namespace sockmesh {
 
-// One for each of kMapNames, in that order. `directory` is where `maps` are pinned. What is in use
-// is counted from `image` where it says so: ids that no service or name refers to are free.
+// One entry for each of kMapNames, in that order. `directory` is where `maps` are pinned. Use is
+// counted from `image` if the image knows it: an id that no service and no name refers to is free.
 Result<std::vector<MapUsage>> readMapUsage(const KernelMaps& maps, const KernelImage& image,
                                            const std::string& directory);
 
-// Cells that services' tables and host vectors occupy, each counted once however many share it.
+// The cells of all tables and host vectors. A cell that several groups share counts once.
 std::uint64_t usedCells(const KernelImage& image);
 // The same for groups.
 std::uint64_t usedGroups(const KernelImage& image);

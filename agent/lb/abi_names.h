@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words for the ABI's numbers, in one place: what the CLI prints, metrics label and logs say.
-// A number that this build does not know is "unknown".
+// The words for the ABI's numbers, in one place: for the CLI, the labels of metrics and the log. A
+// number that this build does not know is "unknown".
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ struct Word {
   std::string_view meaning;  // a sentence for people, without a full stop
 };
 
-// Envoy's names: "ROUND_ROBIN"; "LEAVE_ALONE", "REFUSE" and "BY_HASH" are ours.
+// Envoy's names: "ROUND_ROBIN". "LEAVE_ALONE", "REFUSE" and "BY_HASH" are sockmesh's own.
 std::string_view policyName(std::uint32_t policy);
 // "NoEndpoints", and why a connection is refused or left alone.
 Word reasonWord(std::uint32_t reason);

@@ -16,7 +16,7 @@ Status checkAlias(std::span<const sm_cell> cells, std::size_t limit) {
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const auto& entry = cells[i].alias;
     if (entry.here >= limit) return outOfBounds("alias", i, entry.here, limit);
-    // Not read where the entry is always `here`.
+    // Not read if the entry is always `here`.
     if (entry.threshold != UINT32_MAX && entry.other >= limit) {
       return outOfBounds("alias", i, entry.other, limit);
     }

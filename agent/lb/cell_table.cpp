@@ -25,7 +25,7 @@ std::vector<std::uint64_t> toUnits(std::span<const double> weights) {
         static_cast<std::uint64_t>(std::round(weight / sum * static_cast<double>(total))));
     given += units.back();
   }
-  // Unsigned wrap-around is meant: the difference may be negative.
+  // Unsigned wrap-around is intended: the difference may be negative.
   *std::max_element(units.begin(), units.end()) += total - given;
   return units;
 }

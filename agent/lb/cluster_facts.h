@@ -10,14 +10,15 @@
 namespace sockmesh {
 
 // The part of outlier detection that the kernel does. A failed connect counts as a gateway failure
-// and as a 5xx, which Envoy asks in this order; or, with split errors, as a local-origin failure.
+// and as a 5xx, and Envoy asks the detectors in this order. With split errors it counts as a
+// local-origin failure.
 EjectionRules ejectionRules(const OutlierDetection& config, std::size_t hosts);
 
 // The most endpoints that may be ejected at once: the largest A with 100 * A / hosts <=
 // max_ejection_percent; at least one with always_eject_one_host.
 std::uint32_t ejectionLimit(const OutlierDetection& config, std::size_t hosts);
 
-// Either may be null where it has not arrived; there are no endpoints then.
+// An argument is null if it has not arrived. There are no endpoints then.
 LbCluster clusterFacts(const std::string& name, const Cluster* cluster,
                        const LoadAssignment* assignment);
 

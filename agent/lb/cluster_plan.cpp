@@ -27,7 +27,7 @@ sm_reason reasonOf(LeaveAloneReason reason) {
   return SM_REASON_NONE;
 }
 
-// A subset takes part in locality weighting only where it is told to.
+// Locality weights count in a subset only if the configuration says so.
 LocalityMode modeOf(const LoadBalancing& lb) {
   const bool ignores = lb.subset && !lb.subset->localityWeightAware &&
                        lb.localityMode == LocalityMode::kLocalityWeighted;
@@ -66,7 +66,7 @@ bool hasEndpoints(const LoadAssignment& assignment) {
                      [](const LocalityEndpoints& one) { return !one.endpoints.empty(); });
 }
 
-// `plan`, of whose groups those that are as `before` had them are the same objects.
+// `plan`, in which groups that equal those of `before` are the same objects.
 PlanPtr shareGroups(ClusterPlan plan, const ClusterPlan* before) {
   const std::size_t known = before == nullptr ? 0 : before->groups.size();
   for (std::size_t i = 0; i < std::min(plan.groups.size(), known); ++i) {
@@ -77,7 +77,8 @@ PlanPtr shareGroups(ClusterPlan plan, const ClusterPlan* before) {
   return std::make_shared<const ClusterPlan>(std::move(plan));
 }
 
-// All eligible hosts are healthy ones of one priority: were they ejected, no other would do.
+// Whether all eligible hosts are healthy hosts of one priority. If all of them are ejected, no
+// other host can take over.
 bool eligibleAreOneSet(const PrioritySet& set) {
   std::size_t sets = 0;
   for (const HostSet& priority : set) {
@@ -134,7 +135,7 @@ bool refuses(const SharedGroup& group) {
   return group.group->policy == SM_POLICY_REFUSE;
 }
 
-// By hash mod 100: connections for which `plan` has no host go where `any` sends the same hash.
+// By hash mod 100. Connections without a host in `plan` go where `any` sends the same hash.
 void fallBackByHash(ClusterPlan& plan, const ClusterPlan& any) {
   const auto first = static_cast<std::uint32_t>(plan.groups.size());
   for (std::uint32_t i = 0; i < plan.byHash.size(); ++i) {
@@ -148,7 +149,7 @@ void fallBackByHash(ClusterPlan& plan, const ClusterPlan& any) {
   }
 }
 
-// Connections for which `plan` has no host go by `any`.
+// Connections without a host in `plan` follow `any`.
 ClusterPlan withFallback(ClusterPlan plan, const ClusterPlan& any) {
   if (std::none_of(plan.groups.begin(), plan.groups.end(), refuses)) return plan;
   if (std::all_of(plan.groups.begin(), plan.groups.end(), refuses)) return any;
@@ -165,14 +166,13 @@ ClusterPlan withFallback(ClusterPlan plan, const ClusterPlan& any) {
   return plan;
 }
 
-// Which endpoints of `assignment` the leg's metadata leaves over.
+// The endpoints of `assignment` that the leg's metadata selects.
 SubsetChoice subsetOf(const PlanInputs& inputs, const LoadAssignment& assignment) {
   if (!inputs.cluster.lb.subset) return {};
   return chooseSubset(*inputs.cluster.lb.subset, inputs.criteria, assignment);
 }
 
-// The plan over `inputs.assignment`, of which the hosts out of reach were taken away before;
-// `whole` has them all.
+// The plan over `inputs.assignment`, which lacks the hosts out of reach. `whole` has all hosts.
 ClusterPlan planReachable(const PlanInputs& inputs, CellPool& pool, const LoadAssignment& whole) {
   if (hasEndpoints(whole) && !hasEndpoints(inputs.assignment)) {
     return refusingPlan(inputs, SM_REASON_NO_REACHABLE);

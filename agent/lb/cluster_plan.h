@@ -1,5 +1,5 @@
-// What one cluster (or the subset of it that a leg's metadata names) contributes to the services
-// that lead to it. Shared by all of them.
+// What one cluster, or the subset that a leg's metadata names, contributes to a service. All
+// services that lead there share the plan.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct ClusterPlan : PolicyGroups {
 
 using PlanPtr = std::shared_ptr<const ClusterPlan>;
 
-// A cluster's plans by what a socket can reach; the same object wherever they do not differ.
+// A cluster's plans by what a socket can reach. Equal plans are the same object.
 struct ClusterPlans {
   PlanPtr both;
   PlanPtr ipv4Only;
@@ -50,10 +50,10 @@ struct PlanInputs {
 };
 
 // Why connections to this cluster are left alone, or SM_REASON_NONE. `cluster` and `assignment` are
-// null where they have not arrived.
+// null if they have not arrived.
 sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignment);
 
-// A plan that leaves alone for this reason.
+// A plan that leaves connections alone for this reason.
 PlanPtr leaveAlonePlan(const std::string& cluster, sm_reason reason);
 // A plan that refuses, for a cluster that does not exist.
 PlanPtr absentPlan(const std::string& cluster);

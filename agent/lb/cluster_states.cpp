@@ -10,7 +10,7 @@ namespace {
 
 using AssignmentPtr = std::shared_ptr<const LoadAssignment>;
 
-// What an expired assignment counts as, and a static cluster without one.
+// An expired assignment counts as this one, and so does a static cluster without an assignment.
 const AssignmentPtr& emptyAssignment() {
   static const AssignmentPtr empty = std::make_shared<const LoadAssignment>();
   return empty;
@@ -31,7 +31,7 @@ std::set<SocketAddress> ejectedOf(const HealthOverlay& overlay, const std::strin
   return ejected;
 }
 
-// Looks at `next` before it searches; leaves `next` behind what was found.
+// Looks at `next` before it searches. Afterwards `next` is behind the entry that was found.
 template <typename T>
 std::shared_ptr<const T> findNear(const Snapshot::ByName<T>& map, const std::string& name,
                                   typename Snapshot::ByName<T>::const_iterator& next) {
@@ -166,7 +166,7 @@ void ClusterStates::update(ClusterState& state, ClusterInputs seen) {
   index(state, true);
 }
 
-// After a change: plans are made anew when they are asked for.
+// After a change, plans are made anew when they are requested.
 void ClusterStates::refresh(ClusterState& state) {
   const ClusterInputs& inputs = state.inputs;
   state.effective = inputs.received;

@@ -1,5 +1,5 @@
-// Every cluster that a VIP leads to, as it was when it was last looked at, with what was made of
-// it: the memory of the Compiler. What did not change is not made again.
+// The memory of the Compiler: every cluster that a VIP leads to, as the last pass saw it, with its
+// plans. What did not change is not made again.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@
 
 namespace sockmesh {
 
-// What decides about a cluster's tables. Resources are compared by identity: a new object is news.
+// Everything that a cluster's tables depend on. Resources are compared by identity: a new object is
+// a change.
 struct ClusterInputs {
   std::shared_ptr<const Cluster> cluster;          // null: unknown or absent
   bool absent = false;                             // the control plane has no such cluster
@@ -45,7 +46,8 @@ struct ClusterState {
   std::optional<Nanos> nextChange;
   std::shared_ptr<const LbCluster> facts;
   Families families;  // of the effective assignment
-  // By the criteria of a leg; without a subset configuration all legs share one without criteria.
+  // By the criteria of a leg. Without a subset configuration all legs share the plan without
+  // criteria.
   std::map<MetadataStruct, ClusterPlans> plans;
   std::map<MetadataStruct, ClusterPlans> plansBefore;  // of the inputs before these, during a run
 };
@@ -104,7 +106,7 @@ class ClusterStates {
   Nanos now_{0};
   std::shared_ptr<const LoadAssignment> callers_;
   std::set<SocketAddress> callersEjected_;
-  // Where the next name is expected: names mostly come in order, and a search costs more.
+  // Where the next name is expected. Names mostly come in order, and a search costs more.
   Snapshot::ByName<Cluster>::const_iterator nextCluster_;
   Snapshot::ByName<LoadAssignment>::const_iterator nextAssignment_;
 };

@@ -34,8 +34,8 @@ class ByReach {
     if (differs(legs, Reach::kIpv6)) ipv6_ = buildService(listener, legs, Reach::kIpv6, pool);
   }
 
-  // A VIP whose own family leads to every host has no other choices: a socket that cannot reach
-  // that family cannot ask for this VIP either, and the kernel says so.
+  // If a VIP's own family reaches every host, the VIP needs no other versions: a socket that cannot
+  // reach that family cannot ask for the VIP, and the kernel refuses it.
   LbService serviceOf(const SocketAddress& vip, std::uint32_t affinitySeconds) const {
     LbService service = both_;
     const auto name = [&](LbService& one) {

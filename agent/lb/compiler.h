@@ -1,5 +1,5 @@
-// Snapshot + HealthOverlay -> LbTables: every decision of Envoy's that can be made ahead of a
-// connection. Knows no ids, no kernel and no clock; equal input gives equal (and shared) output.
+// Snapshot + HealthOverlay -> LbTables: makes every decision of Envoy that can be made before a
+// connection. Knows no ids, no kernel and no clock. Equal input gives equal (and shared) output.
 #pragma once
 
 #include <memory>

@@ -11,8 +11,8 @@
 
 namespace sockmesh {
 
-// Client-IP session affinity, which no xDS message carries: seconds by VIP, else by the listener's
-// name.
+// Client-IP session affinity, which no xDS message carries. Seconds by VIP, or else by the
+// listener's name.
 struct AffinityOptions {
   std::map<SocketAddress, std::uint32_t> byVip;
   std::map<std::string, std::uint32_t> byService;

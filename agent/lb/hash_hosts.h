@@ -16,14 +16,14 @@ struct HashHost {
   double weight = 0;  // normalised, > 0
 };
 
-// The key of an endpoint: its metadata's hash_key if that is a non-empty string, else its hostname
-// where that is asked for and given, else ADDRESS:PORT.
+// The key of an endpoint: the hash_key of its metadata if that is a non-empty string, or else its
+// hostname if the configuration says so and there is one, or else ADDRESS:PORT.
 std::string hashKey(const Endpoint& endpoint, bool useHostname);
 
-// The hosts that take part, and their normalised weights in the same order: all of them in panic,
-// else the healthy ones. With locality weights (of which those of localities without such hosts
-// count in the sum, too) an endpoint has its share of its locality's share. Both are empty where
-// all weights are 0.
+// The hosts of the table, and their normalised weights in the same order: all hosts in panic, or
+// else the healthy ones. With locality weights an endpoint has its share of its locality's share.
+// Weights of localities without such hosts also count in the sum. Both lists are empty if all
+// weights are 0.
 struct HashHosts {
   HostList hosts;
   std::vector<HashHost> entries;

@@ -32,7 +32,7 @@ void addHosts(HostSet& set, const LocalityEndpoints& group, const HostFacts& fac
   }
 }
 
-// Pointers to hosts and the order of localities, once no more hosts are added.
+// Sets the pointers to hosts and the order of localities, once no more hosts are added.
 void arrange(HostSet& set, const Locality& nodeLocality) {
   for (const Host& host : set.hosts) localityOf(set, *host.locality).hosts.push_back(&host);
   std::erase_if(set.localities, [](const LocalityHosts& one) { return one.hosts.empty(); });

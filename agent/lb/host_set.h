@@ -1,5 +1,5 @@
 // The hosts of a cluster as Envoy's load balancers see them: by priority and locality, with the
-// health that follows from EDS and from this node's own knowledge.
+// health that follows from EDS and from ejections on this node.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ using HostList = std::vector<const Host*>;
 struct LocalityHosts {
   const Locality* locality = nullptr;
   std::uint32_t weight = 0;  // 0: not given
-  // Hosts of this locality in the whole cluster's host set, before a subset filtered them.
+  // The number of hosts of this locality in the whole cluster, before a subset filtered them.
   std::size_t unfiltered = 0;
   HostList hosts;
 };
@@ -40,13 +40,13 @@ struct HostSet {
   HostSet& operator=(HostSet&&) = default;
 
   std::vector<Host> hosts;  // in the order of the assignment
-  // The node's own locality first (where it has hosts), then by region, zone and sub-zone: the
-  // order that Envoy enters into its scheduler.
+  // The node's own locality first (if it has hosts), then by region, zone and sub-zone. Envoy
+  // enters localities into its scheduler in this order.
   std::vector<LocalityHosts> localities;
   bool hasLocalLocality = false;  // localities[0] is the node's own
 };
 
-// By priority; levels without hosts are there, empty. At least one.
+// By priority. A level without hosts is empty. At least one level.
 using PrioritySet = std::vector<HostSet>;
 
 struct HostFacts {
@@ -54,7 +54,7 @@ struct HostFacts {
   Locality nodeLocality;
   // Which endpoints take part; null: all.
   std::function<bool(const Endpoint&)> filter;
-  // What an endpoint's weight is multiplied with (slow start), asked for healthy hosts; null: 1.
+  // The factor of an endpoint's weight (slow start), asked for healthy hosts. Null: 1.
   std::function<double(const Endpoint&)> weightFactor;
 };
 
@@ -64,7 +64,7 @@ HostHealth coarseHealth(EdsHealth health, bool ejected);
 // A locality given twice at one priority is merged, and the last given weight counts.
 PrioritySet prioritySet(const LoadAssignment& assignment, const HostFacts& facts);
 
-// Those of `hosts` with this health, in order.
+// The hosts with this health, in order.
 HostList withHealth(const HostList& hosts, HostHealth health);
 HostList allHosts(const HostSet& set);
 std::size_t countExcluded(const HostList& hosts);

@@ -13,7 +13,7 @@ void normalise(std::vector<HostsPart>& parts) {
   for (HostsPart& part : parts) part.share = part.weight / sum;
 }
 
-// Empty where no locality has any weight: selection is flat then.
+// Empty if no locality has any weight. Selection is flat then.
 std::vector<HostsPart> weightedParts(const HostSet& set, HostHealth health,
                                      std::uint32_t overprovisioningFactor) {
   std::vector<HostsPart> parts;
@@ -48,8 +48,8 @@ HostsSource sourceOf(const HostSet& set, std::uint32_t priority, HostHealth heal
     source.parts = weightedParts(set, health, rules.overprovisioningFactor);
     source.localityWeighted = !source.parts.empty();
   }
-  // Envoy would send degraded connections to zones by the healthy hosts' distribution, also to
-  // zones without a degraded host, where they fail; here they are spread flat.
+  // Envoy sends degraded connections to zones by the distribution of the healthy hosts, also to
+  // zones without a degraded host, where they fail. Here they are spread flat.
   if (rules.mode == LocalityMode::kZoneAware && priority == 0 && health == HostHealth::kHealthy) {
     source.parts = zoneAwareParts(set, rules);
   }

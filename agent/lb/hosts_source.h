@@ -1,5 +1,5 @@
-// From which hosts a connection's host is chosen, and how often from which: Envoy's choice of
-// priority, availability, panic and locality, as shares. What is left is the policy's.
+// The pools of hosts from which a connection's host is chosen, and their shares: Envoy's choice of
+// priority, availability, panic and locality. The policy then chooses inside a pool.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct HostsSource {
   std::uint32_t load = 0;  // percent of the cluster's connections, > 0
   bool degraded = false;
   bool panic = false;
-  // The parts are localities that Envoy walks by earliest deadline first, not by a random draw.
+  // The parts are localities. Envoy walks them by earliest deadline first, not by a random draw.
   bool localityWeighted = false;
   std::vector<HostsPart> parts;  // at least one
 };
@@ -39,13 +39,13 @@ struct LocalityRules {
   const HostSet* localCluster = nullptr;
 };
 
-// In order of priority, healthy before degraded; the loads sum to 100. For the policies that
-// choose by weight or load; the hash policies have tables of their own.
+// In order of priority, healthy before degraded. The loads sum to 100. For the policies that choose
+// by weight or load. The hash policies have their own tables.
 std::vector<HostsSource> hostsSources(const PrioritySet& set, const PriorityLoads& loads,
                                       const LocalityRules& rules);
 
-// Envoy's effective weight of a locality for its hosts of this health: the given weight, reduced
-// once overprovisioning no longer makes up for the missing ones.
+// Envoy's effective weight of a locality for its hosts of this health: the configured weight,
+// reduced once overprovisioning no longer makes up for the missing hosts.
 double effectiveLocalityWeight(const LocalityHosts& locality, HostHealth health,
                                std::uint32_t overprovisioningFactor);
 

@@ -30,8 +30,8 @@ std::uint32_t health(std::uint64_t good, std::uint64_t all, std::uint32_t factor
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(100, factor * good / all));
 }
 
-// The loads that follow from each priority's health; what rounding leaves over goes to the first
-// priority that has any.
+// The loads that follow from each priority's health. What rounding leaves over goes to the first
+// priority with any health.
 void spread(const std::vector<std::uint32_t>& healthy, const std::vector<std::uint32_t>& degraded,
             std::uint32_t available, PriorityLoads& loads) {
   std::uint32_t remaining = 100;
@@ -53,7 +53,7 @@ void spread(const std::vector<std::uint32_t>& healthy, const std::vector<std::ui
   loads.degraded[static_cast<std::size_t>(other - degraded.begin())] += remaining;
 }
 
-// Every priority is in panic: by host counts, whatever the hosts' health.
+// Every priority is in panic: loads go by the numbers of hosts, whatever their health.
 void spreadByHosts(const PrioritySet& set, PriorityLoads& loads) {
   std::size_t total = 0;
   for (const HostSet& level : set) total += level.hosts.size();

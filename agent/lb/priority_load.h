@@ -23,7 +23,7 @@ struct PriorityLoads {
 
 PriorityLoads priorityLoads(const PrioritySet& set, const PriorityRules& rules);
 
-// Whether a host set is in panic when it is looked at alone (the callers' own cluster).
+// Whether a host set alone is in panic (for the callers' own cluster).
 bool belowPanicThreshold(const HostSet& set, double panicThresholdPercent);
 
 }  // namespace sockmesh

@@ -1,5 +1,5 @@
-// Which of a cluster's hosts a socket can reach: an IPv4 socket has IPv4 alone, an IPv6 socket has
-// both families unless it is IPv6-only or bound to an address of one of them.
+// Which of a cluster's hosts a socket can reach: an IPv4 socket reaches only IPv4; an IPv6 socket
+// reaches both families, unless it is IPv6-only or bound to an address of one family.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ enum class Reach : std::uint8_t { kBoth, kIpv4, kIpv6 };
 // Whether one of the endpoint's addresses is of a family that `reach` has.
 bool reaches(Reach reach, const Endpoint& endpoint);
 
-// Which families every endpoint of an assignment has an address of.
+// The families of which every endpoint of an assignment has an address.
 struct Families {
   bool everyIpv4 = true;
   bool everyIpv6 = true;
@@ -22,8 +22,8 @@ struct Families {
 };
 Families familiesOf(const LoadAssignment& assignment);
 
-// The assignment without the endpoints that `reach` does not lead to. Localities stay, so that
-// every priority keeps its number.
+// The assignment without the endpoints out of reach. Localities stay, so that every priority keeps
+// its number.
 LoadAssignment reachable(const LoadAssignment& assignment, Reach reach);
 
 }  // namespace sockmesh

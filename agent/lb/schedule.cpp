@@ -13,11 +13,11 @@ namespace {
 using Counts = std::vector<std::uint32_t>;
 
 constexpr double kExactTolerance = 1e-9;
-// Above it a double no longer holds every integer.
+// Above this value a double no longer holds every integer.
 constexpr double kMaxExactInteger = 9007199254740992.0;
 
-// Weights over their greatest common divisor; nothing where they are no integers or the cycle is
-// too long.
+// The weights divided by their greatest common divisor. Nothing if they are not integers or the
+// cycle is too long.
 std::optional<Counts> integerCounts(std::span<const double> weights) {
   std::uint64_t divisor = 0;
   double sum = 0;
@@ -34,7 +34,7 @@ std::optional<Counts> integerCounts(std::span<const double> weights) {
   return counts;
 }
 
-// The counts for k, or nothing where some share is off by more than `tolerance` of itself.
+// The counts for k, or nothing if some share is off by more than `tolerance` of itself.
 std::optional<Counts> roundedCounts(std::span<const double> weights, double least, double sum,
                                     double k, double tolerance) {
   Counts counts;
@@ -115,7 +115,8 @@ std::optional<std::vector<std::uint32_t>> nestedSchedule(
   const auto counts = cycleCounts(weights);
   if (!counts) return std::nullopt;
   const std::size_t once = std::accumulate(counts->begin(), counts->end(), std::size_t{0});
-  // So many cycles of the localities that each has ended a cycle of its hosts.
+  // The number of cycles of the localities after which each locality has ended a cycle of its
+  // hosts.
   std::size_t repeat = 1;
   for (std::size_t i = 0; i < cycles.size(); ++i) {
     repeat =

@@ -11,14 +11,14 @@ namespace sockmesh {
 
 // The longest schedule that is made, in picks of four bytes each.
 inline constexpr std::size_t kMaxSchedule = 65536;
-// The longest nested one: above it a group for each locality is smaller, and as exact.
+// The longest nested schedule. Above it, a group for each locality is smaller and equally exact.
 inline constexpr std::size_t kMaxNestedSchedule = 4096;
-// How far a host's share of a schedule may be from its weight's share, relative to the latter.
+// How far a host's share of a schedule may be from the share of its weight, relative to the latter.
 inline constexpr double kScheduleTolerance = 0.001;
 
-// The first `picks` picks of Envoy's EDF scheduler, without virtual pre-picks: an entry's deadline
-// is now + 1 / weight, the earliest goes first, among equals the one that was entered first.
-// Weights are > 0. Indices into `weights`.
+// The first `picks` picks of Envoy's EDF scheduler, without virtual pre-picks: the deadline of an
+// entry is now + 1 / weight, and the earliest goes first. Among equal deadlines the entry that was
+// entered first goes first. Weights are > 0. Indices into `weights`.
 std::vector<std::uint32_t> edfOrder(std::span<const double> weights, std::size_t picks);
 
 // How often each entry appears in one cycle, c_i, so that c_i / sum(c) is w_i / sum(w):
@@ -40,9 +40,9 @@ struct LocalityWeights {
   std::vector<double> hosts;  // weights, > 0, at least one
 };
 
-// One cycle, in which every locality has gone through whole cycles of its own. Indices into the
-// concatenation of the localities' hosts. Nothing where a cycle has more than kMaxNestedSchedule
-// picks or some weights have no cycleCounts. The relative errors of both levels add up.
+// One cycle, in which every locality goes through whole cycles of its own. Indices into the
+// concatenation of the localities' hosts. Nothing if a cycle has more than kMaxNestedSchedule
+// picks, or if some weights have no cycleCounts. The relative errors of both levels add up.
 std::optional<std::vector<std::uint32_t>> nestedSchedule(
     std::span<const LocalityWeights> localities);
 

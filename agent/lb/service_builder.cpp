@@ -22,8 +22,8 @@ std::uint32_t flagsOf(const Listener& listener, const ServiceLeg& leg) {
   return flags;
 }
 
-// Groups that a SM_POLICY_BY_HASH group leads to: its word table is written once it is known where
-// they lie.
+// The groups that a SM_POLICY_BY_HASH group leads to. Its table of words is made once the places of
+// these groups are known.
 struct Deferred {
   std::size_t entry = 0;  // index of the SM_POLICY_BY_HASH group
   std::uint16_t leg = 0;

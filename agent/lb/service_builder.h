@@ -1,4 +1,4 @@
-// From the plans of a listener's clusters to its VIPs.
+// Makes the services of a listener's VIPs from the plans of its clusters.
 #pragma once
 
 #include <memory>

@@ -30,7 +30,7 @@ void sortClusters(const std::map<std::string, double>& shares, std::vector<Clust
   });
 }
 
-// The percentage of connections that are refused for want of an address.
+// The percentage of connections that are refused because no endpoint has an address of the family.
 double unreachedPercent(const LbService& service) {
   const std::vector<double> shares = groupShares(service);
   double refused = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a service's tables amount to: the state a person asks for, and how connections are split.
+// A summary of a service's tables: its state, and how connections are split.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct ClusterSplit {
   double percent = 0;
 };
 
-// Sockets of which a part finds no endpoint with an address of their family.
+// Kinds of sockets for which a part of the connections finds no endpoint of their family.
 struct Unreached {
   std::string sockets;  // "IPv4", "IPv6-only"
   double percent = 0;   // of their connections, > 0
@@ -28,7 +28,8 @@ struct Unreached {
 
 struct ServiceSummary {
   ServiceState state = ServiceState::kBalanced;
-  // Of groups that refuse or leave alone and that connections reach; ascending, unique.
+  // The reasons of the groups that refuse or leave alone and that connections reach. Ascending,
+  // unique.
   std::vector<sm_reason> reasons;
   std::vector<std::string> policies;   // of groups that balance, unique, by group order
   std::vector<ClusterSplit> clusters;  // by descending share, then by name

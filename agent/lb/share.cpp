@@ -27,7 +27,7 @@ std::vector<double> pickShares(const LbService& service) {
   return std::vector<double>(picked, picked == 1 ? 1.0 : 0.0);
 }
 
-// The group that a connection meets which picked group `picked`.
+// The group of a connection that picked group `picked`.
 std::size_t groupByHash(const LbService& service, std::size_t picked, std::uint64_t hash) {
   const LbGroup& group = *service.groups[picked];
   const Policy& policy = policyOf(group.policy);

@@ -1,5 +1,5 @@
-// What share of a VIP's connections each endpoint gets, read from the compiled tables alone: for
-// people, and for tests that compare it with what the control plane asked for.
+// The share of a VIP's connections that each endpoint gets, read from the compiled tables alone.
+// For people, and for tests that compare the share with the configuration.
 #pragma once
 
 #include <map>
@@ -12,8 +12,8 @@
 namespace sockmesh {
 
 struct ServiceShares {
-  // By cluster and endpoint; only what can be chosen. With the other two they sum to 1, or to less
-  // where a table (read back from a damaged map) leads nowhere.
+  // By cluster and endpoint; only endpoints that can be chosen. Together with the other two the
+  // shares sum to 1, or to less if a table (read back from a damaged map) leads nowhere.
   std::map<std::pair<std::string, SocketAddress>, double> endpoints;
   double refused = 0;
   double leftAlone = 0;
@@ -24,24 +24,26 @@ struct ServiceShares {
 // not pass checkTables().
 std::vector<double> groupShares(const LbService& service);
 
-// Of connections whose hashes are spread evenly. LEAST_REQUEST: as if all hosts were equally busy.
+// The shares of connections whose hashes are spread evenly. LEAST_REQUEST: as if all hosts were
+// equally busy.
 ServiceShares shareOf(const LbService& service);
 
 // The endpoint that a connection with this hash gets in a service that chooses by hash alone (one
-// leg, a hash policy); null where it is refused, left alone or other than by hash. Of
-// compiled tables only: they are trusted to lead somewhere.
+// leg, a hash policy); null if it is refused, left alone or chosen other than by hash. Only for
+// compiled tables, which are trusted to lead somewhere.
 const SocketAddress* pickByHash(const LbService& service, std::uint64_t hash);
 
-// One leg of what a connection with a given hash may meet.
+// What a connection with a given hash meets in one leg.
 struct HashChoice {
   double share = 0;       // of connections with this hash; all legs' sum up to 1
   std::size_t group = 0;  // index in the service's groups
-  // In that group's hosts; null where it refuses, leaves alone or chooses other than by hash.
+  // In the hosts of that group. Null if the group refuses, leaves alone or chooses other than by
+  // hash.
   const SocketAddress* endpoint = nullptr;
 };
 
-// A traffic split is drawn, not hashed: as many choices as it has legs that connections reach.
-// Tables may have been read back from maps, and must have passed checkTables() then.
+// A traffic split is drawn and not hashed, so there is one choice for each leg that connections
+// reach. Tables that were read back from maps must have passed checkTables().
 std::vector<HashChoice> choicesByHash(const LbService& service, std::uint64_t hash);
 
 }  // namespace sockmesh

@@ -9,22 +9,23 @@
 
 namespace sockmesh {
 
-// max(min_weight_percent / 100, (max(1 ms, age) / window) ^ (1 / aggression)), 1 from the window's
-// end on and where slow start is off. An aggression that is no positive number counts as 1.
+// max(min_weight_percent / 100, (max(1 ms, age) / window) ^ (1 / aggression)), and 1 from the end
+// of the window on and while slow start is off. An aggression that is not a positive number counts
+// as 1.
 double slowStartFactor(const SlowStart& config, Nanos age);
 
-// When each endpoint of one cluster was first seen healthy. Ejection does not restart it, removal
-// from the assignment does.
+// When each endpoint of one cluster was first seen healthy. Removal from the assignment restarts
+// the time, ejection does not.
 class SlowStartAges {
  public:
-  // Takes note of the endpoints of `assignment`: those that EDS calls healthy start now, those that
-  // are gone are forgotten.
+  // Takes note of the endpoints of `assignment`. New endpoints that EDS calls healthy start now.
+  // Endpoints that are gone are forgotten.
   void observe(const LoadAssignment& assignment, Nanos now);
 
   double factor(const SlowStart& config, const SocketAddress& address, Nanos now) const;
 
-  // When the factors should be worked out again: in 1/128 of the window (not below 100 ms, not
-  // above 5 s), while any endpoint is in its window.
+  // When the factors should be computed again: in 1/128 of the window (100 ms to 5 s), while any
+  // endpoint is in its window.
   std::optional<Nanos> nextChange(const SlowStart& config, Nanos now) const;
 
  private:

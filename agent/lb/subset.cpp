@@ -48,8 +48,8 @@ bool sameKeys(const MetadataStruct& criteria, const Keys& keys) {
                     [](const auto& pair, const std::string& key) { return pair.first == key; });
 }
 
-// The selector whose keys are those of the criteria; where redundant keys are allowed, the first of
-// those with the most keys that the criteria all have. Null: none.
+// The selector with exactly the keys of the criteria. If redundant keys are allowed: the first
+// selector among those with the most keys that the criteria all have. Null: none.
 const SubsetSelector* selectorOf(const SubsetConfig& config, const MetadataStruct& criteria) {
   const SubsetSelector* found = nullptr;
   for (const SubsetSelector& selector : config.selectors) {
@@ -66,9 +66,10 @@ bool beginsWith(const Keys& keys, const Keys& prefix) {
   return keys.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), keys.begin());
 }
 
-// Envoy keeps the selectors in a tree of their keys, one key below the other in order, and notes a
-// fallback only where its selector adds the last key: of two with the same keys the first counts,
-// and a selector listed behind a longer one that begins with its keys has no fallback of its own.
+// Envoy keeps the selectors in a tree of their sorted keys, and notes a fallback only if its
+// selector adds the last key to the tree. So of two selectors with the same keys the first one
+// counts, and a selector that is listed after a longer one that begins with its keys has no
+// fallback of its own.
 SubsetSelector::Fallback fallbackOf(const SubsetConfig& config, const SubsetSelector& selector) {
   const auto first =
       std::find_if(config.selectors.begin(), config.selectors.end(),
@@ -108,7 +109,7 @@ class Chooser {
       case Fallback::kDefaultSubset:
         return defaultSubset();
       case Fallback::kKeysSubset:
-        // A proper subset of the keys, so that this ends.
+        // The fallback's keys are a proper subset, so this ends.
         if (selector.fallbackKeys.size() < criteria.size()) {
           return choose(only(criteria, selector.fallbackKeys));
         }

@@ -1,5 +1,5 @@
 // The subset load balancer (lb_subset_config): which of a cluster's endpoints a route's metadata
-// leaves over.
+// selects.
 #pragma once
 
 #include <functional>
@@ -12,12 +12,12 @@
 namespace sockmesh {
 
 struct SubsetChoice {
-  // Which endpoints take part; null: all of them.
+  // The endpoints that belong to the subset. Null: all of them.
   std::function<bool(const Endpoint&)> filter;
   // No subset matches and no fallback allows another: connections are refused.
   bool none = false;
-  // Connections for which those endpoints have no host to use go to any endpoint of the cluster
-  // (panic_mode_any). Envoy has that for the cluster's own fallback alone.
+  // Connections for which these endpoints have no usable host go to any endpoint of the cluster
+  // (panic_mode_any). In Envoy only the cluster's own fallback has this.
   bool anyInPanic = false;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables that were read back from the kernel may be torn (the agent writes meanwhile) or broken;
-// whoever follows their indices must know that they stay within bounds.
+// Tables that were read back from the kernel may be torn (the agent writes meanwhile) or broken.
+// Code that follows their indices must know that the indices stay within bounds.
 #pragma once
 
 #include "base/result.h"
@@ -8,8 +8,9 @@
 
 namespace sockmesh {
 
-// Every index in the pick and in the groups' tables names a group or a host that is there, and each
-// table has as many cells as its policy needs. The error names the first that does not.
+// Checks that every index in the pick and in the groups' tables names a group or a host that
+// exists, and that each table has as many cells as its policy needs. The error names the first
+// violation.
 Status checkTables(const LbService& service);
 
 }  // namespace sockmesh

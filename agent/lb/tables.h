@@ -1,6 +1,6 @@
 // What the compiler makes of a Snapshot and the map writer puts into the kernel: selection tables
-// in terms of names and addresses. Ids are the writer's business; cells refer to hosts and groups
-// by their index in this structure, so that equal tables of different clusters are one table.
+// in terms of names and addresses. Only the writer knows ids. Cells refer to hosts and groups by
+// their index in this structure, so equal tables of different clusters are one table.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ struct CellTable {
   std::uint64_t contentHash = 0;
 };
 
-// sm_group, without ids. A LEAVE_ALONE or REFUSE group has a reason, and no hosts and table.
+// sm_group, without ids. A LEAVE_ALONE or REFUSE group has a reason, and neither hosts nor a table.
 struct LbGroup {
   sm_policy policy = SM_POLICY_LEAVE_ALONE;
   sm_reason reason = SM_REASON_NONE;
@@ -38,8 +38,8 @@ struct LbGroup {
   std::uint32_t priority = 0;
   Locality locality;  // empty: several, or none
   std::vector<SocketAddress> hosts;
-  // By host: its address of the other family, where it has one. As long as `hosts`, or empty: none
-  // has one. Two hosts that differ in it alone are not the same.
+  // By host: its address of the other family, if it has one. As long as `hosts`, or empty: no host
+  // has one. Two hosts that differ only in it are different.
   std::vector<std::optional<SocketAddress>> otherAddresses;
   std::optional<SocketAddress> otherOf(std::size_t host) const {
     return host < otherAddresses.size() ? otherAddresses[host] : std::nullopt;
@@ -60,10 +60,10 @@ struct LbService {
   SocketAddress vip;
   Protocol protocol = Protocol::kTcp;
   // Groups [0, pickSize) are picked by `pick` (alias cells whose here/other are group indices);
-  // null when pickSize is 1. The rest is reached through SM_POLICY_BY_HASH groups.
+  // null when pickSize is 1. Other groups are reached through SM_POLICY_BY_HASH groups.
   std::vector<std::shared_ptr<const LbGroup>> groups;  // at least one
-  // Of the traffic split, by group: an ejected endpoint is replaced by one of the same leg. As long
-  // as `groups`, or empty: one leg.
+  // The leg of the traffic split, by group: an endpoint of the same leg replaces an ejected one. As
+  // long as `groups`, or empty: one leg.
   std::vector<std::uint16_t> legs;
   std::uint16_t legOf(std::size_t group) const { return group < legs.size() ? legs[group] : 0; }
   bool sameLegs(const LbService& other) const;
@@ -71,8 +71,8 @@ struct LbService {
   std::uint32_t pickSize = 1;
   std::uint32_t flags = 0;  // SM_DESCRIPTOR_*
   std::uint32_t affinitySeconds = 0;
-  // What sockets that reach one family alone choose from: the same service over other groups,
-  // itself without these two. Null: they choose from this one.
+  // The versions of this service for sockets that reach only one family, with other groups and
+  // without these two fields. Null: these sockets use this version.
   std::shared_ptr<const LbService> ipv4Only;
   std::shared_ptr<const LbService> ipv6Only;
 
@@ -137,7 +137,7 @@ struct TableChanges {
 struct LbTables {
   std::map<VipKey, std::shared_ptr<const LbService>> services;
   std::map<std::string, std::shared_ptr<const LbCluster>> clusters;
-  // Two listeners that claim one VIP and the like; for status and the log.
+  // Conflicts, as between two listeners that claim one VIP. For status and the log.
   std::vector<LeftAlone> conflicts;
   // Relative to the tables that the compiler made before; of its first tables: all that is there.
   TableChanges changed;

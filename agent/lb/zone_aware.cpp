@@ -23,7 +23,8 @@ std::uint64_t healthyOf(const HostSet& set, bool byWeight) {
   return sum;
 }
 
-// By upstream locality: its share of the upstream's and of the callers' healthy hosts.
+// By upstream locality: its share of the upstream's healthy hosts and of the callers' healthy
+// hosts.
 struct Zone {
   std::uint64_t upstream = 0;
   std::uint64_t local = 0;
@@ -84,7 +85,8 @@ std::vector<double> shares(const HostSet& upstream, const LocalityRules& rules) 
     }
     residual += capacity[i];
   }
-  // Without any room Envoy takes any zone; one without healthy hosts would fail the connection.
+  // If no zone has room, Envoy takes any zone. A zone without healthy hosts would fail the
+  // connection.
   if (residual == 0) {
     for (std::size_t i = 0; i < zone.size(); ++i) {
       capacity[i] = healthyOf(upstream.localities[i], false) > 0 ? 1 : 0;

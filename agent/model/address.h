@@ -1,5 +1,5 @@
 // Addresses as values. IPv4 is kept v4-mapped in 16 bytes, so that both families compare and hash
-// alike; `isV4()` tells them apart and text output is canonical (inet_ntop).
+// alike. `isV4()` tells them apart. Text output is canonical (inet_ntop).
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
-// A cluster's endpoints (envoy.config.endpoint.v3.ClusterLoadAssignment), decoded: in the order
-// received, duplicates already dropped (the first occurrence of an address wins, also across
-// localities and priorities).
+// A cluster's endpoints (envoy.config.endpoint.v3.ClusterLoadAssignment), decoded, in the order
+// received. Duplicates are dropped already: the first occurrence of an address counts, also across
+// localities and priorities.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ enum class EdsHealth : std::uint8_t {
 
 struct Endpoint {
   SocketAddress address;  // who it is: ids, hashes, ejections and people go by it
-  // The first of additional_addresses that is of the other family; for sockets that cannot reach
-  // `address`, or asked for a VIP of this family.
+  // The first of additional_addresses of the other family. For sockets that cannot reach `address`,
+  // or that asked for a VIP of this family.
   std::optional<SocketAddress> otherAddress{};
   std::uint32_t weight = 1;  // >= 1
   EdsHealth health = EdsHealth::kUnknown;

@@ -1,5 +1,5 @@
 // A Cluster as the control plane configured it (envoy.config.cluster.v3.Cluster), decoded, with
-// every default of Envoy's filled in. Immutable once it is in a Snapshot.
+// Envoy's defaults filled in. Immutable once it is in a Snapshot.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,8 @@ struct ZoneAware {
 
 enum class LocalityMode : std::uint8_t { kFlat, kLocalityWeighted, kZoneAware };
 
-// A request property that a hash policy names and a connect() cannot know (header, cookie, ...).
+// A property of a request that a hash policy names and that a connect() cannot know (header,
+// cookie, ...).
 struct LayerSevenHash {
   std::string what;  // "header x-user"
 };
@@ -162,8 +163,8 @@ struct Cluster {
   std::optional<TcpKeepalive> keepalive;
   bool closeConnectionsOnHostHealthFailure = false;
   LeaveAloneReason leaveAlone = LeaveAloneReason::kNone;
-  // transport_socket_matches would use TLS to some endpoints (istio's automatic mTLS): rewritten
-  // to plaintext all the same, and listed.
+  // transport_socket_matches would use TLS to some endpoints (istio's automatic mTLS). The cluster
+  // is rewritten to plaintext and listed.
   bool automaticTls = false;
   // Valid fields that have no effect at connect() time, each "field: why"; listed for people.
   std::vector<std::string> notHonoured;

@@ -1,4 +1,4 @@
-// Words of outlier detection that several rooms share.
+// The vocabulary of outlier detection that several rooms share.
 #pragma once
 
 #include <array>

@@ -17,8 +17,8 @@ struct EndpointState {
   std::uint32_t ejections = 0;
   std::uint32_t multiplier = 0;                   // of base_ejection_time
   Detector detector = Detector::kConsecutive5xx;  // of the last ejection
-  // Connect attempts since the endpoint's id was given: established, and failed so that it speaks
-  // against the endpoint. They only grow.
+  // Connect attempts since the endpoint's id was given: established, and failed so that the failure
+  // counts against the endpoint. Both only grow.
   std::uint64_t successes = 0;
   std::uint64_t failures = 0;
 };

@@ -1,6 +1,6 @@
-// What this node itself learned about endpoints, kept apart from the Snapshot: ejections by the
-// outlier detector and (later) results of active health checks. Ejection never changes the
-// Snapshot; EDS health, active health and ejection stay three separate facts.
+// What this node itself knows about endpoints, apart from the Snapshot: ejections by the outlier
+// detector. Ejection never changes the Snapshot; EDS health, active health and ejection stay three
+// separate facts.
 #pragma once
 
 #include <map>
@@ -16,7 +16,7 @@ struct EndpointHealth {
 };
 
 struct HealthOverlay {
-  // By cluster name, then by endpoint address. Absent: nothing known against it.
+  // By cluster name, then by endpoint address. Absent: nothing is known against the endpoint.
   std::map<std::string, std::map<SocketAddress, EndpointHealth>> byCluster;
 
   bool operator==(const HealthOverlay&) const = default;

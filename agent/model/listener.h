@@ -35,7 +35,8 @@ struct Listener {
   std::uint64_t contentHash = 0;
 };
 
-// A resource that is valid but of no effect on connect(), and why: listed, never silently dropped.
+// A resource that is valid and has no effect on connect(), with the reason. It is listed and never
+// silently dropped.
 struct LeftAlone {
   std::string name;
   std::string reason;  // "wildcard address 0.0.0.0:80", "no tcp_proxy: needs layer 7 (HTTP)"

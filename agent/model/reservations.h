@@ -1,4 +1,4 @@
-// What the control plane asked for and a connect() does not do, collected from a Snapshot: for the
+// What the control plane configured and a connect() does not do, collected from a Snapshot for the
 // status page, metrics and the log.
 #pragma once
 
@@ -19,19 +19,19 @@ struct NotHonoured {
 // "Cluster", "Listener".
 const char* kindName(NotHonoured::Kind kind);
 
-// Clusters, then listeners, each by name; those of which everything is honoured are left out.
+// Clusters, then listeners, each by name. Resources that are honoured completely are left out.
 std::vector<NotHonoured> notHonoured(const Snapshot& snapshot);
 
-// A cluster behind a service whose hash policy needs a request. Its connections are balanced all
-// the same, by the source address or by chance.
+// A cluster behind a service whose hash policy needs a request. Its connections are balanced by the
+// source address, or at random.
 struct LayerSevenNeed {
   std::string service;  // the listener's name
   std::string cluster;
   std::vector<std::string> hashPolicies;  // "header x-user"
 };
 
-// By service, in the order of its clusters. What SM_DESCRIPTOR_NEEDS_L7 says in the kernel, with
-// the reason that does not fit there.
+// By service, in the order of its clusters. The kernel only has the flag SM_DESCRIPTOR_NEEDS_L7.
+// This list adds the reason.
 std::vector<LayerSevenNeed> layerSevenNeeds(const Snapshot& snapshot);
 
 }  // namespace sockmesh

@@ -28,15 +28,15 @@ struct Snapshot {
   template <typename T>
   using ByName = SharedMap<std::shared_ptr<const T>>;
 
-  // False until the first CDS and LDS responses came: what is missing is unknown, not absent, and
-  // nothing may be deleted from the datapath on its account.
+  // False until the first CDS and LDS responses have come. Until then, what is missing is unknown
+  // and not absent, and nothing may be deleted from the datapath for it.
   bool complete = false;
   // The control plane has listed its clusters: one that is absent does not exist. False before the
-  // first CDS response, and while the names of some of the clusters could not be read: then an
-  // absent one is unknown.
+  // first CDS response, and while the names of some clusters could not be read: an absent cluster
+  // is unknown then.
   bool clustersListed = false;
-  // In force. A cluster or listener whose newest version waits for endpoints is here as it was
-  // before, see `kept`.
+  // The versions in force. A cluster or listener whose newest version waits for endpoints is here
+  // in its earlier version, see `kept`.
   ByName<Cluster> clusters;
   // By EDS name. A name that is absent has not arrived: unknown is not empty.
   ByName<LoadAssignment> assignments;

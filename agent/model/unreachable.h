@@ -1,5 +1,5 @@
-// Endpoints that no connection can reach, whatever the network is: Envoy takes them, uses them and
-// fails; so does a connect(). They are used here, too, and listed by name.
+// Endpoints that no connection can reach in any network. Envoy takes and uses them, and connections
+// fail. They are also used here, and listed by name.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@
 
 namespace sockmesh {
 
-// Why a TCP connection to this address reaches no other host; empty: it may.
+// Why a TCP connection to this address reaches no other host. Empty: it may reach one.
 std::string whyUnreachable(const SocketAddress& address);
 
 struct UnreachableEndpoint {
@@ -23,11 +23,11 @@ struct UnreachableEndpoint {
   std::string text() const;
 };
 
-// What services' addresses lead to, by VIP: the service's name.
+// The names of services, by VIP.
 using VipNames = std::map<SocketAddress, std::string>;
 
-// The first of an endpoint's addresses that cannot be reached. A VIP is no host: what is sent there
-// is not balanced again, and leaves the node as it is.
+// The first address of an endpoint that cannot be reached. A VIP is not a host: a connection to it
+// is not balanced again, and leaves the node unchanged.
 std::optional<UnreachableEndpoint> unreachable(const std::string& cluster,
                                                const SocketAddress& address,
                                                const std::optional<SocketAddress>& otherAddress,

@@ -33,7 +33,7 @@ bool isNull(std::string_view text) {
   return text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL";
 }
 
-// The digits without leading zeros, of which JSON has none.
+// The digits without leading zeros, which JSON does not allow.
 std::string canonicalDigits(std::string_view digits) {
   const std::size_t first = digits.find_first_not_of('0');
   return first == std::string_view::npos ? "0" : std::string(digits.substr(first));
@@ -61,7 +61,7 @@ std::optional<std::string> decimalNumber(std::string_view text) {
   return number;
 }
 
-// .inf and .nan by the names that proto3 JSON has for them, which are strings there.
+// .inf and .nan by their names in proto3 JSON, where they are strings.
 std::optional<std::string> notFinite(std::string_view text) {
   if (text == ".nan" || text == ".NaN" || text == ".NAN") return "NaN";
   const bool negative = text.starts_with('-');
@@ -71,7 +71,7 @@ std::optional<std::string> notFinite(std::string_view text) {
   return std::nullopt;
 }
 
-// 0x1F and 0o17; nullopt for what is neither.
+// 0x1F and 0o17. Nullopt for other texts.
 std::optional<Result<std::string>> hexOrOctal(std::string_view text) {
   const bool hex = text.starts_with("0x");
   if (!hex && !text.starts_with("0o")) return std::nullopt;

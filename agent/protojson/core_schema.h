@@ -10,7 +10,7 @@
 namespace sockmesh {
 
 // Sets `kind` and `text` of `node` for a scalar of this tag ("?" plain, "!" quoted, or an explicit
-// one). Errors: a tag that is none of the schema's, a value that does not fit its tag or 64 bits.
+// one). Errors: a tag that the schema does not have, a value that does not fit its tag or 64 bits.
 Status resolveScalar(const std::string& tag, const std::string& value, DocumentNode& node);
 
 }  // namespace sockmesh

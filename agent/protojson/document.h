@@ -32,30 +32,31 @@ struct DocumentNode {
   std::vector<DocumentPtr> items;     // kList
   std::vector<DocumentField> fields;  // kMap: in the order of the text, keys unique
 
-  // Of the whole subtree; kept at building so that aliases cannot make it explode.
+  // The size of the whole subtree, counted while it is built, so that aliases cannot make it
+  // explode.
   std::uint64_t values = 1;
   std::uint64_t bytes = 0;  // of keys and scalars
   int depth = 1;
 
-  // The field of a kMap with this key; null where there is none. Looks at all of them in turn.
+  // The field of a kMap with this key. Null if there is none. Looks at all fields in turn.
   const DocumentField* find(std::string_view key) const;
 
-  // A scalar as the text had it and what it is: "80 (a number)", "a list".
+  // Describes a node for an error: "80 (a number)", "a list".
   std::string describe() const;
 };
 
-// Deeper than protobuf's own limit for JSON makes no sense, and recursion needs one.
+// Recursion needs a limit. protobuf's own limit for JSON is not deeper.
 inline constexpr int kMaxDocumentDepth = 100;
 Error tooDeep(int line);
 
 Error errorAtLine(int line, const std::string& message);  // "line 7: message"
-// `text`, or its beginning and "..." where an error should not repeat all of it.
+// `text`, or its beginning and "..." if it is too long for an error.
 std::string shortened(std::string_view text);
 
 // Append to a node that is being built. Error: nested too deep.
 Status addItem(DocumentNode& list, DocumentPtr item);
 Status addField(DocumentNode& map, DocumentField field);
-// Once a map has all its fields. Error: a key that is there twice.
+// Call once a map has all its fields. Error: a key that appears twice.
 Status checkKeys(const DocumentNode& map);
 
 std::string toJson(const DocumentNode& node);
@@ -64,7 +65,7 @@ std::string toJson(const DocumentNode& node);
 // and memory grow with the length of the text, whatever it holds.
 
 // The documents of a YAML stream. A plain scalar is a number, a boolean or null by YAML 1.2's core
-// schema; infinities and NaN become the strings that proto3 JSON has for them.
+// schema; infinities and NaN become their strings in proto3 JSON.
 Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text, int firstLine = 1);
 // One JSON text (RFC 8259).
 Result<DocumentPtr> parseJsonDocument(std::string_view text, int firstLine = 1);

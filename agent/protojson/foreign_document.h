@@ -1,5 +1,5 @@
-// What people write where an xDS resource or our own configuration belongs, told apart so that an
-// error can say what it is and what is wanted instead.
+// Recognises what people write in place of an xDS resource or of the agent's configuration, so that
+// an error can say what the document is and what to write instead.
 #pragma once
 
 #include <optional>
@@ -24,7 +24,7 @@ struct ForeignDocument {
   std::string type;  // kWithoutType: the full name of the message whose fields they are
 };
 
-// By the document's own fields; nothing where it is none of these.
+// Decides by the document's own fields. Nothing if it is none of these kinds.
 std::optional<ForeignDocument> foreignDocument(const DocumentNode& document);
 
 // What to write instead of a message type that is not known here: ": xDS v2 is not spoken, the v3

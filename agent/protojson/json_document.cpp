@@ -1,5 +1,5 @@
-// JSON (RFC 8259) -> DocumentNode. Not left to the YAML parser, which rejects some JSON (surrogate
-// pairs, long keys) and takes much that is none.
+// JSON (RFC 8259) -> DocumentNode. The YAML parser is not used, because it rejects some JSON
+// (surrogate pairs, long keys) and accepts texts that are not JSON.
 #include <array>
 #include <charconv>
 #include <optional>
@@ -46,7 +46,7 @@ class Parser {
   }
 
  private:
-  // Every function below leaves error_ set where it fails; its result means nothing then.
+  // Every function below sets error_ if it fails. Its result has no meaning then.
   DocumentPtr value(int depth) {
     skipSpace();
     auto node = std::make_shared<DocumentNode>();

@@ -92,7 +92,7 @@ class Checker {
     std::size_t before_;
   };
 
-  // The fields of an ordinary message; `skip` is a key that is none of them.
+  // The fields of an ordinary message. `skip` is a key that is not a field.
   void fields(const DocumentNode& node, const Descriptor& type, std::string_view skip) {
     std::map<const FieldDescriptor*, std::string> given;
     std::map<const OneofDescriptor*, std::string> chosen;
@@ -124,7 +124,7 @@ class Checker {
     return Error(fmt::format("no such field in {}{}", type.full_name(), hint));
   }
 
-  // In JSON, null is a field that is not given; only a Value can hold one.
+  // In JSON, null means that a field is not set. Only a Value can hold a null.
   static bool isUnset(const DocumentNode& node, const FieldDescriptor& field) {
     if (node.kind != Kind::kNull) return false;
     return field.is_repeated() || !holdsNull(field);
@@ -155,7 +155,7 @@ class Checker {
     }
   }
 
-  // Of a list or map, where null does not mean "not given".
+  // For the elements of a list or map, where null does not mean "not set".
   void element(const DocumentNode& node, const FieldDescriptor& field) {
     if (node.kind == Kind::kNull && !holdsNull(field)) {
       return add(node.line, Error("null is not allowed here"));
@@ -217,7 +217,7 @@ class Checker {
     return pool().FindMessageTypeByName(name) != nullptr;
   }
 
-  // There are as many errors as anybody reads: what else is wrong is not looked for.
+  // There are enough errors for a reader: the check stops here.
   bool full() const { return errors_.size() > kMaxErrors; }
 
   void expect(const DocumentNode& node, Kind kind, const std::string& what) {

@@ -1,5 +1,5 @@
 // Whether a document fits a message type by the rules of proto3 JSON. It finds everything that
-// protobuf's own parser would reject, and says where it is.
+// protobuf's own parser would reject, and says where.
 #pragma once
 
 #include <google/protobuf/descriptor.h>
@@ -12,8 +12,8 @@ namespace sockmesh {
 // Errors: all of them, each "line N: path: what is wrong", joined by "; ".
 Status checkMessage(const DocumentNode& node, const google::protobuf::Descriptor& type);
 
-// Whether `node`, neither null nor of a message field, fits a field of this type; what is wrong
-// with it otherwise ("70000000000 does not fit uint32").
+// Checks whether `node` fits a field of this type. `node` is not null, and the field is not a
+// message. Returns what is wrong ("70000000000 does not fit uint32"), or nothing.
 Status checkScalar(const DocumentNode& node, const google::protobuf::FieldDescriptor& field);
 // The same for a map's key.
 Status checkKey(const std::string& key, const google::protobuf::FieldDescriptor& field);

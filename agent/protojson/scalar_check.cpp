@@ -55,7 +55,7 @@ Status checkFloat(const DocumentNode& node, const char* typeName, double limit) 
   if (stop != end || error == std::errc::invalid_argument || !std::isfinite(value)) {
     return Error(node.describe() + " is no " + typeName);
   }
-  // Numbers too small for the type are zero; from_chars says the same of both.
+  // A number that is too small for the type becomes zero. from_chars reports both cases alike.
   const bool tooLarge = error == std::errc() ? std::abs(value) > limit
                                              : node.text.find("e-") == std::string::npos &&
                                                    node.text.find("E-") == std::string::npos;

@@ -1,5 +1,5 @@
-// YAML -> DocumentNode, from yaml-cpp's events: its Node would lose the lines of keys and take
-// duplicate ones.
+// YAML -> DocumentNode, from yaml-cpp's events. yaml-cpp's Node would lose the lines of keys and
+// accept duplicate keys.
 #include <fmt/format.h>
 #include <yaml-cpp/anchor.h>
 #include <yaml-cpp/eventhandler.h>
@@ -19,11 +19,11 @@ namespace {
 
 using Kind = DocumentNode::Kind;
 
-// What aliases may add to what the text itself holds, before it is taken for an attack.
+// What aliases may add to the text's own content. More is taken for an attack.
 constexpr std::uint64_t kMaxAliasedValues = 1'000'000;
 constexpr std::uint64_t kMaxAliasedBytes = 64U << 20U;
 
-// Builds one document. Keeps the first error and then ignores what comes.
+// Builds one document. Keeps the first error and ignores everything after it.
 class Builder final : public YAML::EventHandler {
  public:
   explicit Builder(int firstLine) : firstLine_(firstLine) {}
@@ -46,7 +46,7 @@ class Builder final : public YAML::EventHandler {
                 const std::string& value) override {
     auto node = make(Kind::kString, mark);
     if (atKey()) {
-      // A key is its text, whatever that looks like.
+      // A key is always its text, also if it looks like a number.
       node->text = value;
     } else if (const Status resolved = resolveScalar(tag, value, *node); !resolved) {
       fail(node->line, resolved.error().message());
@@ -115,7 +115,8 @@ class Builder final : public YAML::EventHandler {
     complete(std::move(closed.node), closed.anchor);
   }
 
-  // `node` is whole: it is the root, a list's item, a map's key or the value of its last key.
+  // `node` is complete. It is the root, an item of a list, a key of a map, or the value of the last
+  // key.
   void complete(DocumentPtr node, YAML::anchor_t anchor) {
     if (anchor != 0) anchored_[anchor] = node;
     if (error_) return;
@@ -151,8 +152,8 @@ class Builder final : public YAML::EventHandler {
   std::optional<Error> error_;
 };
 
-// yaml-cpp takes what follows a finished document for another one, even without a marker, and
-// finds no end of what it cannot parse there (a lone "]").
+// yaml-cpp takes the text after a finished document for another document, even without a marker. If
+// it cannot parse that text (a lone "]"), it never ends.
 class Boundaries {
  public:
   Boundaries(std::string_view text, int firstLine) : rest_(text), firstLine_(firstLine) {}
@@ -199,7 +200,7 @@ Result<std::vector<DocumentPtr>> parseYamlDocuments(const std::string& text, int
       documents.push_back(*std::move(document));
     }
   } catch (const YAML::Exception& exception) {
-    // What was wrong before may be why the parser stumbles.
+    // An earlier error may be the reason for the parser's error.
     if (builder && builder->error()) return *builder->error();
     return errorAtLine(firstLine + exception.mark.line, exception.msg);
   }

@@ -14,8 +14,8 @@ bool opensBracket(const std::string& text, std::size_t at) {
   return at != std::string::npos && (text[at] == '{' || text[at] == '[');
 }
 
-// A bracket and then a string or another bracket: meant to be JSON, although YAML may begin like
-// that, too.
+// A bracket and then a string or another bracket: this is meant as JSON, although YAML may also
+// begin in this way.
 bool looksLikeJson(const std::string& text, std::size_t first) {
   const std::size_t second = text.find_first_not_of(kBlanks, first + 1);
   return second != std::string::npos && (text[second] == '"' || opensBracket(text, second));
@@ -23,7 +23,7 @@ bool looksLikeJson(const std::string& text, std::size_t first) {
 
 }  // namespace
 
-// JSON is taken as such, because YAML's parser does not know all of it.
+// JSON is parsed as JSON, because the YAML parser does not know all of JSON.
 Result<std::vector<DocumentPtr>> parseDocuments(const std::string& text, int firstLine) {
   const std::size_t first = text.find_first_not_of(kBlanks);
   if (!opensBracket(text, first)) return parseYamlDocuments(text, firstLine);
@@ -41,7 +41,7 @@ Status parseNode(const DocumentNode& node, google::protobuf::Message& message) {
   options.ignore_unknown_fields = false;
   const auto parsed = google::protobuf::util::JsonStringToMessage(toJson(node), &message, options);
   if (parsed.ok()) return {};
-  // The check leaves next to nothing for protobuf to find, so this has no path.
+  // After the check protobuf finds almost no errors, so this error has no path.
   return errorAtLine(node.line, parsed.ToString());
 }
 
@@ -51,7 +51,7 @@ Status parseYamlOrJson(const std::string& text, google::protobuf::Message& messa
   if (documents->size() > 1) {
     return errorAtLine((*documents)[1]->line, "a second document, where one is expected");
   }
-  // Nothing but comments: a message without fields.
+  // A text with only comments is a message without fields.
   DocumentNode empty;
   empty.kind = DocumentNode::Kind::kMap;
   const bool given = !documents->empty() && documents->front()->kind != DocumentNode::Kind::kNull;

@@ -13,7 +13,7 @@
 namespace sockmesh {
 
 // The documents of a YAML stream, or one JSON text; see document.h. Quoted scalars stay strings;
-// plain ones are numbers, booleans or null where they look like it (YAML 1.2 core).
+// plain scalars are numbers, booleans or null if they look like it (YAML 1.2 core).
 Result<std::vector<DocumentPtr>> parseDocuments(const std::string& text, int firstLine = 1);
 
 // A part of a document into `message`.

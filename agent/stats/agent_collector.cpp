@@ -94,8 +94,9 @@ void collectAttachments(const std::vector<AttachmentStats>& attachments, Familie
   for (Family* family : {&attached, &lost, &again}) out.push_back(family->take());
 }
 
-// Only the clusters concerned have a series: multiplied with sockmesh_connections_selected_total on
-// (cluster), it tells how many connections go without the affinity that was asked for.
+// Only clusters with such a policy have a series. Multiplied with
+// sockmesh_connections_selected_total on (cluster), it says how many connections lack the
+// configured affinity.
 void collectReservations(const ReservationStats& reservations, Families& out) {
   Family layer7 = gaugeFamily(
       "sockmesh_cluster_needs_layer7",

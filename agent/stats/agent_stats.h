@@ -1,5 +1,5 @@
 // What the agent knows of its own work: the control plane's stream and the map writer. Plain
-// values; the control thread publishes a new one now and then, metrics and admin read it.
+// values. The control thread publishes a new one from time to time. Metrics and admin read it.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,7 @@ class DurationHistogram {
   static const std::vector<double>& bounds();
 
   void observe(double seconds);
-  // One more than bounds(): the last counts what is beyond.
+  // One more than bounds(). The last one counts larger values.
   const std::vector<std::uint64_t>& counts() const { return counts_; }
   double sumSeconds() const { return sumSeconds_; }
 
@@ -89,10 +89,10 @@ struct AttachmentStats {
   bool operator==(const AttachmentStats&) const = default;
 };
 
-// What the control plane asked for and a connect() does not do.
+// What the control plane configured and a connect() does not do.
 struct ReservationStats {
-  // Clusters behind a service whose hash policy needs a request, and that policy: {"reviews",
-  // "header x-user"}; by name, each once.
+  // Clusters behind a service whose hash policy needs a request, with the policy: {"reviews",
+  // "header x-user"}. By name, each once.
   std::vector<std::pair<std::string, std::string>> clustersNeedingLayer7;
   // Resources with fields that have no effect, by type ("CDS", "LDS").
   std::vector<std::pair<std::string, std::uint64_t>> notHonoured;

@@ -5,7 +5,7 @@
 namespace sockmesh {
 namespace {
 
-// Adds `now` - `last`, or all of `now` where the counter began anew.
+// Adds `now` - `last`, or all of `now` if the counter began anew.
 void advance(std::uint64_t& total, std::uint64_t last, std::uint64_t now) {
   total += now >= last ? now - last : now;
 }

@@ -10,8 +10,8 @@ namespace {
 
 using Families = std::vector<prometheus::MetricFamily>;
 
-// A node talks to few of the endpoints and clusters that it knows. Those that nobody connected to
-// yet have no series: thousands of services would make hundreds of thousands of zeros.
+// A node talks to few of the endpoints and clusters that it knows. Endpoints and clusters without a
+// connection have no series: thousands of services would make hundreds of thousands of zeros.
 bool isUsed(const ConnectionStats& stats) {
   return stats.selected > 0;
 }

@@ -14,8 +14,8 @@ namespace sockmesh {
 
 struct DatapathMetricsOptions {
   // Label connection counters with `endpoint`. A series begins with the first connection to its
-  // endpoint and ends with the endpoint. Without, counters
-  // are by cluster and outlive endpoints (see cluster_totals.h).
+  // endpoint and ends with the endpoint. Without the label, counters are by cluster and outlive
+  // endpoints (see cluster_totals.h).
   bool endpointLabel = true;
 };
 
@@ -26,7 +26,7 @@ class DatapathCollector final : public prometheus::Collectable {
   // `source` is called at each collection, on the collecting thread.
   DatapathCollector(Source source, DatapathMetricsOptions options);
 
-  // Any thread. Where the source fails: sockmesh_datapath_readable 0 and nothing else.
+  // Any thread. If the reading fails: sockmesh_datapath_readable 0 and nothing else.
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:

@@ -13,7 +13,8 @@ namespace sockmesh {
 using NamedCounts = std::vector<std::pair<std::string_view, std::uint64_t>>;
 
 // A log2 histogram as the kernel keeps it: bucket i counts values up to firstBoundSeconds * 2^i,
-// the last bucket those beyond. Each bucket is a 32-bit word that wraps after 4,294,967,296 values.
+// and the last bucket counts larger values. Each bucket is a 32-bit word that wraps after
+// 4,294,967,296 values.
 struct LogHistogram {
   double firstBoundSeconds = 0;
   std::vector<std::uint64_t> buckets;

@@ -14,7 +14,7 @@ std::uint64_t sampleCount(const LogHistogram& histogram);
 double upperBoundSeconds(const LogHistogram& histogram, std::size_t i);
 
 // The `q` quantile (0 to 1) in seconds, linear within its bucket as Prometheus'
-// histogram_quantile() is; in the last bucket, the last bound. Nothing where there are no samples.
+// histogram_quantile() is; in the last bucket, the last bound. Nothing if there are no samples.
 std::optional<double> quantileSeconds(const LogHistogram& histogram, double q);
 
 }  // namespace sockmesh

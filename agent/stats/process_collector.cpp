@@ -55,7 +55,7 @@ std::optional<double> openFds() {
        !failed && it != std::filesystem::directory_iterator(); it.increment(failed)) {
     ++count;
   }
-  // The listing's own descriptor is among them.
+  // The descriptor of the listing itself is one of them.
   return failed ? std::nullopt : std::optional(count - 1);
 }
 

@@ -20,7 +20,7 @@ std::shared_ptr<grpc::Channel> makeAdsChannel(const AdsChannelOptions& options) 
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMillis);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // As Envoy: a proxy in the environment is for web traffic, not for the control plane.
+  // As in Envoy: a proxy in the environment is for web traffic, not for the control plane.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(options.target, grpc::InsecureChannelCredentials(), arguments);
 }

@@ -12,8 +12,8 @@ struct AdsChannelOptions {
   std::string target;  // a gRPC target: HOST:PORT, ipv4:..., unix:...
 };
 
-// A fresh, unshared channel: made anew for each attempt, it resolves the name again and brings none
-// of gRPC's own back-off along. Does not connect yet.
+// A fresh, unshared channel. A new channel for each attempt resolves the name again and has no
+// backoff of gRPC's own. It does not connect yet.
 std::shared_ptr<grpc::Channel> makeAdsChannel(const AdsChannelOptions& options);
 
 }  // namespace sockmesh

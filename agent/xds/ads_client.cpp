@@ -100,8 +100,8 @@ void AdsClient::connect() {
 void AdsClient::onUpdate(const Update& update) {
   noteConnected(update);
   readDue_ = true;
-  // Posted before anything can be sent: what this response makes us ask for goes out in the order
-  // of the types.
+  // Posted before anything can be sent, so that requests that follow from this response go out in
+  // the order of the types.
   scheduleFlush();
   Type* type = find(update.typeUrl);
   if (type == nullptr || !type->subscription->requestedOnStream()) {
@@ -121,7 +121,7 @@ void AdsClient::onUpdate(const Update& update) {
   timers_.onResponse(type->row());
 }
 
-// The first request of a stream went out: there is a connection, and time-outs may run.
+// The first request of a stream went out, so there is a connection, and time-outs run.
 void AdsClient::onSent() {
   timers_.onSent();
   sendDueRequest();
@@ -281,7 +281,8 @@ void AdsClient::logKept(const std::vector<KeptVersion>& kept) {
   keptLogged_ = std::move(lines);
 }
 
-// What takes the snapshot into the kernel was posted by now: the next response waits behind it.
+// The task that writes the snapshot into the kernel is posted by now, and the next response waits
+// behind it.
 void AdsClient::readNextAfterPosted() {
   if (!readDue_) return;
   loop_.post([this, alive = std::weak_ptr<int>(alive_)] {

@@ -3,10 +3,10 @@
 // loss. What was received stays valid while there is no connection, unless its TTL ends. The client
 // names no resource type, and works the same in each protocol.
 //
-// Nothing queues up here: the next response is read when the one before is applied and whatever
-// onSnapshot() posted to the loop has run, and a request is made when the one before is sent. A
-// server that sends faster waits in HTTP/2's flow control; one that does not read is answered once
-// for its latest response of a type.
+// Nothing queues up here. The next response is read when the response before is applied and
+// everything that onSnapshot() posted to the loop has run. A request is made when the request
+// before is sent. A server that sends faster waits in HTTP/2's flow control. A server that does not
+// read is answered once, for its latest response of a type.
 #pragma once
 
 #include <spdlog/spdlog.h>
@@ -47,9 +47,9 @@ struct AdsClientOptions {
 class AdsClient {
  public:
   struct Callbacks {
-    // Something was added, changed or removed; at most once per turn of the loop.
+    // Called when something was added, changed or removed. At most once per turn of the loop.
     std::function<void(std::shared_ptr<const Snapshot>)> onSnapshot;
-    // The numbers have changed; at most once per turn of the loop.
+    // Called when the numbers have changed. At most once per turn of the loop.
     std::function<void(const XdsStats&)> onStats;
   };
 

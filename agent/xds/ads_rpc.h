@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One streaming call of ADS as an AdsStream. gRPC's threads stay behind it: everything it reports
-// runs on the event loop's thread, everything it is told comes from there.
+// One streaming call of ADS as an AdsStream. It hides gRPC's threads: everything that it reports
+// runs on the event loop's thread, and every call to it comes from that thread.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -16,8 +16,9 @@
 
 namespace sockmesh {
 
-// Lives until gRPC reports the end, even when the AdsStream is gone. A hold keeps the call open for
-// operations started outside of reactions; it is given back exactly once, when no more will be.
+// Lives until gRPC reports the end, even after the AdsStream is gone. A hold keeps the call open
+// for operations that start outside of reactions. The hold is given back exactly once, when no more
+// operations will start.
 template <typename Call>
 class AdsReactor final
     : public grpc::ClientBidiReactor<typename Call::Request, typename Call::Response>,
@@ -46,7 +47,7 @@ class AdsReactor final
     if (!ended_) this->StartRead(&incoming_);
   }
 
-  // No event after this; returns when gRPC is done with the call.
+  // No event follows. Returns when gRPC has finished the call.
   void close() {
     abandoned_ = true;
     context_.TryCancel();
@@ -71,9 +72,10 @@ class AdsReactor final
   }
 
   void OnDone(const grpc::Status& status) override {
-    // The last reference must not die on this thread: with it goes the channel, and gRPC would wait
-    // for its own callback thread to end, then let that thread go on in freed memory. Hence the
-    // post under the lock: it keeps close(), and with it the AdsStream's own reference, waiting.
+    // The last reference must not end on this thread. The channel would end with it: gRPC would
+    // wait for its own callback thread, and then let that thread go on in freed memory. So the post
+    // happens under the lock, which keeps close(), and the AdsStream's own reference with it,
+    // waiting.
     const std::lock_guard lock(mutex_);
     done_ = true;
     changed_.notify_all();

@@ -16,7 +16,7 @@ class AdsStream {
  public:
   struct Events {
     std::function<void(const Update&)> onUpdate;
-    // The last request is on its way: the next may be sent.
+    // Called when the last request is on its way. The next one may be sent.
     std::function<void()> onSent;
     // The last event; the stream may be destroyed in it. Never called after the destructor.
     std::function<void(const grpc::Status&)> onClosed;
@@ -34,8 +34,8 @@ class AdsStream {
   virtual void send(const google::protobuf::Message& request) = 0;
   // A request is on its way out.
   virtual bool sending() const = 0;
-  // Asks for the next message: one onUpdate() for each call. Not reading ahead keeps a fast server
-  // from filling our memory.
+  // Asks for the next message: one onUpdate() for each call. Nothing is read ahead, so that a fast
+  // server cannot fill the memory.
   virtual void receiveNext() = 0;
 };
 

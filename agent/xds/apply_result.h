@@ -1,4 +1,4 @@
-// What became of one response of the control plane.
+// The result of applying one response of the control plane.
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@ struct RejectedResource {
   std::string reason;  // field paths and what is wrong with them
 };
 
-// Good resources are taken, also beside bad ones; a bad one keeps its previous version. Anything
-// rejected means that the response is NACKed.
+// Good resources are taken, also beside bad ones. A bad resource keeps its previous version. If
+// anything is rejected, the response is NACKed.
 struct ApplyResult {
   std::vector<std::string> accepted;  // names, also of unchanged ones
   std::vector<RejectedResource> rejected;

@@ -27,7 +27,8 @@ Result<std::shared_ptr<const LoadAssignment>> decodeAssignment(
 LoadAssignment decodeAssignmentInto(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
                                     FieldErrors& errors);
 
-// A valid listener either makes VIPs (`listener`) or is of no effect on connect(), and why.
+// A valid listener either makes VIPs (`listener`), or has no effect on connect() for the given
+// reason.
 struct DecodedListener {
   std::shared_ptr<const Listener> listener;  // null: left alone
   std::string leftAlone;                     // the reason then
@@ -38,7 +39,7 @@ Result<DecodedListener> decodeListener(const envoy::config::listener::v3::Listen
 LoadBalancing decodeLoadBalancing(const envoy::config::cluster::v3::Cluster& proto,
                                   FieldErrors& errors);
 
-// filter_metadata["envoy.lb"]; empty where there is none.
+// filter_metadata["envoy.lb"]. Empty if there is none.
 MetadataStruct decodeLbMetadata(const envoy::config::core::v3::Metadata& proto);
 
 // 64 bits of a deterministic serialisation: equal resources have equal hashes.

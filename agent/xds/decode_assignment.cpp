@@ -53,7 +53,7 @@ std::optional<SocketAddress> decodeAddress(const envoy::config::core::v3::Addres
   switch (proto.address_case()) {
     case Address::kSocketAddress: {
       const FieldErrors::Scope scope(errors, "socket_address");
-      // Envoy takes port 0, too, at which nobody listens.
+      // Envoy also accepts port 0, on which no server listens.
       return decodeSocketAddress(proto.socket_address(), 0, errors);
     }
     case Address::kEnvoyInternalAddress: {
@@ -114,7 +114,7 @@ std::optional<Endpoint> decodeEndpoint(const endpoint::LbEndpoint& proto, FieldE
   return decoded;
 }
 
-// What holds for a locality whatever its endpoints' addresses are.
+// Checks that do not depend on the addresses of a locality's endpoints.
 void checkLocality(const endpoint::LocalityLbEndpoints& proto, FieldErrors& errors) {
   checkBounds(proto.priority(), {0, kMaxPriority}, "priority", errors);
   if (proto.has_load_balancing_weight()) {
@@ -173,8 +173,8 @@ Locality decodeLocality(const envoy::config::core::v3::Locality& proto) {
   return {proto.region(), proto.zone(), proto.sub_zone()};
 }
 
-// Puts localities together as Envoy does: a (locality, priority) given twice is one, the last
-// weight wins; an address given twice is one endpoint, the first wins.
+// Merges localities as Envoy does. A (locality, priority) that appears twice is one locality, and
+// its last weight counts. An address that appears twice is one endpoint, and the first one counts.
 class AssignmentBuilder {
  public:
   explicit AssignmentBuilder(LoadAssignment& into) : into_(into) {}

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kDnsClusterType = "envoy.clusters.dns";
 constexpr std::string_view kDnsClusterConfig = "envoy.extensions.clusters.dns.v3.DnsCluster";
 
-// Where the endpoints of an EDS cluster come from: this stream, and no other.
+// The endpoints of an EDS cluster must come from this stream.
 void checkEdsSource(const core::ConfigSource& proto, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "eds_cluster_config.eds_config");
   switch (proto.config_source_specifier_case()) {
@@ -88,7 +88,7 @@ void decodeCustomType(const ProtoCluster& proto, Cluster& cluster, FieldErrors& 
   const auto& custom = proto.cluster_type();
   checkNotEmpty(custom.name(), "cluster_type.name", errors);
   if (custom.name() == kDnsClusterType || typeName(custom.typed_config()) == kDnsClusterConfig) {
-    // Strict or logical makes no difference to a cluster that is left alone.
+    // Strict and logical DNS do not differ for a cluster that is left alone.
     decodeDns(proto, false, cluster, errors);
     return;
   }
@@ -124,8 +124,8 @@ void decodeDiscovery(const ProtoCluster& proto, Cluster& cluster, FieldErrors& e
   }
 }
 
-// An endpoint takes the socket of the first match whose labels it carries; a match without labels
-// is for all, and only where none matches transport_socket counts.
+// An endpoint takes the socket of the first match whose labels it carries. A match without labels
+// is for every endpoint. transport_socket counts only if no match applies.
 void decodeTransportSockets(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
   bool plain = !proto.has_transport_socket() || isPlaintext(proto.transport_socket());
   bool reachable = true;
@@ -142,13 +142,13 @@ void decodeTransportSockets(const ProtoCluster& proto, Cluster& cluster, FieldEr
       cluster.automaticTls = true;
     }
   }
-  // A matcher chooses sockets by rules that only Envoy knows: TLS cannot be ruled out.
+  // A matcher chooses sockets by rules that only Envoy knows, so TLS cannot be ruled out.
   if (!plain || proto.has_transport_socket_matcher()) cluster.leaveAlone = LeaveAloneReason::kTls;
 }
 
 using Thresholds = envoy::config::cluster::v3::CircuitBreakers::Thresholds;
 
-// The first entry for priority DEFAULT, the only one that TCP uses; null where there is none.
+// The first entry for priority DEFAULT, which is the only one that TCP uses. Null if there is none.
 const Thresholds* defaultThresholds(const google::protobuf::RepeatedPtrField<Thresholds>& list,
                                     std::string_view field, FieldErrors& errors) {
   const Thresholds* found = nullptr;
@@ -244,7 +244,7 @@ void checkDnsFields(const ProtoCluster& proto, FieldErrors& errors) {
             proto.dns_lookup_family(), "dns_lookup_family", errors);
 }
 
-// Fields that change what Envoy does to a TCP connection and that a connect() cannot follow.
+// Lists fields that change what Envoy does to a TCP connection and that a connect() cannot follow.
 void listNotHonoured(const ProtoCluster& proto, Cluster& cluster) {
   for (const std::string& one : cluster.lb.notHonoured) cluster.notHonoured.push_back(one);
   if (proto.has_upstream_bind_config()) {

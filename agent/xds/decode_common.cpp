@@ -114,7 +114,7 @@ Nanos duration(bool present, const google::protobuf::Duration& proto, Nanos abse
 double percent(bool present, const envoy::type::v3::Percent& proto, double absent,
                std::string_view field, FieldErrors& errors) {
   if (!present) return absent;
-  // Written so that NaN is refused, too.
+  // Written so that NaN is also refused.
   if (!(proto.value() >= 0 && proto.value() <= 100)) {
     errors.add(std::string(field) + ".value", "is not a percentage from 0 to 100");
     return absent;

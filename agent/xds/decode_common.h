@@ -29,10 +29,10 @@ struct Bounds {
   std::uint64_t max = UINT64_MAX;
 };
 
-// Adds an error for `field` where `value` is out of `bounds`.
+// Adds an error for `field` if `value` is out of `bounds`.
 void checkBounds(std::uint64_t value, Bounds bounds, std::string_view field, FieldErrors& errors);
 
-// A wrapper's value, or `absent` where the field is not there; `bounds` hold for a present one.
+// A wrapper's value, or `absent` if the field is missing. `bounds` hold for a present value.
 template <typename Wrapper, typename T>
 T wrapped(bool present, const Wrapper& wrapper, T absent, std::string_view field,
           FieldErrors& errors, Bounds bounds = {}) {
@@ -52,14 +52,14 @@ Nanos duration(bool present, const google::protobuf::Duration& proto, Nanos abse
 double percent(bool present, const envoy::type::v3::Percent& proto, double absent,
                std::string_view field, FieldErrors& errors);
 
-// Adds an error where an enum's number is none of its values.
+// Adds an error if a number is not a value of the enum.
 void checkEnum(bool valid, int number, std::string_view field, FieldErrors& errors);
 void checkNotEmpty(std::string_view text, std::string_view field, FieldErrors& errors);
 
 MetadataStruct decodeStruct(const google::protobuf::Struct& proto);
 
-// The address of `proto`, which is at the errors' present path; nullopt, and an error, where it is
-// none. `minPort` is 0 where a port may be left open.
+// The address of `proto`, which is at the errors' present path; nullopt and an error if it is not
+// an address. `minPort` is 0 if the port may be left out.
 std::optional<SocketAddress> decodeSocketAddress(
     const envoy::config::core::v3::SocketAddress& proto, std::uint32_t minPort,
     FieldErrors& errors);
@@ -67,10 +67,10 @@ std::optional<SocketAddress> decodeSocketAddress(
 // The type of an Any without "type.googleapis.com/".
 std::string_view typeName(const google::protobuf::Any& any);
 
-// The type a config is meant to have: of what is inside, where it comes as a TypedStruct.
+// The type of a configuration: for a TypedStruct, the type of its content.
 std::string configTypeName(const google::protobuf::Any& any);
 
-// Unpacks `any` where its type is Message's; false, and an error, where its bytes are not one.
+// Unpacks `any`, whose type is Message's. False and an error if its bytes are not such a message.
 template <typename Message>
 bool unpack(const google::protobuf::Any& any, Message& message, FieldErrors& errors) {
   if (any.UnpackTo(&message)) return true;

@@ -123,7 +123,7 @@ void decodeConsistentHashing(const Proto& proto, LoadBalancing& lb, FieldErrors&
   lb.hashBalanceFactor =
       wrapped(hashing.has_hash_balance_factor(), hashing.hash_balance_factor(),
               lb.hashBalanceFactor, "hash_balance_factor", errors, kHashBalanceBounds);
-  // Observed: Envoy takes only the typed policy's use_hostname_for_hashing with EDS.
+  // As observed: with EDS, Envoy accepts only the typed policy's use_hostname_for_hashing.
   if (lb.useHostnameForHashing && proto.type() == Proto::EDS) {
     errors.add("use_hostname_for_hashing", "cannot be used in an EDS cluster");
   }
@@ -162,7 +162,8 @@ void decodeLegacy(const Proto& proto, LoadBalancing& lb, FieldErrors& errors) {
   }
 }
 
-// load_balancing_policy supersedes lb_policy, and does not go with the fields it replaces.
+// load_balancing_policy supersedes lb_policy. It cannot be combined with the fields that it
+// replaces.
 void decodeTyped(const Proto& proto, LoadBalancing& lb, FieldErrors& errors) {
   const auto& common = proto.common_lb_config();
   const auto refuse = [&](bool present, std::string_view field) {

@@ -20,7 +20,7 @@ using Any = google::protobuf::Any;
 
 constexpr int kMaxNesting = 4;  // policies inside policies
 
-// Decodes the first policy of a supported type, and returns it; null, and an error, without one.
+// Decodes and returns the first policy of a supported type. Null and an error if there is none.
 const Any* decodeChild(const envoy::config::cluster::v3::LoadBalancingPolicy& proto, int nesting,
                        LoadBalancing& lb, FieldErrors& errors);
 
@@ -96,7 +96,7 @@ void decodeRingHash(const policies::ring_hash::v3::RingHash& proto, LoadBalancin
                                lb.minimumRingSize, "minimum_ring_size", errors, kRingSizeBounds);
   lb.maximumRingSize = wrapped(proto.has_maximum_ring_size(), proto.maximum_ring_size(),
                                lb.maximumRingSize, "maximum_ring_size", errors, kRingSizeBounds);
-  // The deprecated fields of RingHash itself count where the message that replaced them is absent.
+  // The deprecated fields of RingHash itself count if the message that replaced them is absent.
   lb.useHostnameForHashing = proto.use_hostname_for_hashing();
   lb.hashBalanceFactor =
       wrapped(proto.has_hash_balance_factor(), proto.hash_balance_factor(), lb.hashBalanceFactor,
@@ -134,7 +134,7 @@ void decodeLeastRequestPolicy(const policies::least_request::v3::LeastRequest& p
                               LoadBalancing& lb, FieldErrors& errors) {
   using LeastRequest = policies::least_request::v3::LeastRequest;
   lb.policy = LbPolicy::kLeastRequest;
-  // Envoy does not hold the typed policy to the API's least of 2: one choice is a random one.
+  // Envoy does not apply the API's minimum of 2 to the typed policy. One choice is a random pick.
   decodeLeastRequest(proto, lb, {1, UINT32_MAX}, errors);
   checkEnum(LeastRequest::SelectionMethod_IsValid(proto.selection_method()),
             proto.selection_method(), "selection_method", errors);
@@ -186,7 +186,7 @@ bool tryDecode(const Any& any, FieldErrors& errors, const Decode& decode) {
   return true;
 }
 
-// False where the policy is of a type we do not know.
+// False if the type of the policy is not supported.
 bool decodeSupported(const Any& any, int nesting, LoadBalancing& lb, FieldErrors& errors) {
   const auto plain = [&](auto decoder) {
     return [&, decoder](const auto& message) { decoder(message, lb, errors); };

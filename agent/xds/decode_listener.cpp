@@ -22,7 +22,8 @@ struct Address {
   bool udp = false;
 };
 
-// Nullopt for what is no IP address, with an error only where that is invalid.
+// Nullopt for an address that is not an IP address. An error is added only if the address is
+// invalid.
 std::optional<Address> decodeAddress(const core::Address& proto, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "address");
   if (proto.has_socket_address()) {
@@ -77,7 +78,8 @@ Routes decodeChains(const ProtoListener& proto, FieldErrors& errors) {
   return routes;
 }
 
-// Why a connect() never meets the listener, whatever its chains are; empty where it may.
+// Why a connect() never meets the listener, whatever its chains are. Empty if a connect() may meet
+// it.
 std::string outOfReach(const ProtoListener& proto, const std::vector<Address>& addresses) {
   if (proto.has_api_listener()) return "api_listener: for gRPC clients";
   if (proto.has_internal_listener()) return "internal listener";
@@ -102,8 +104,8 @@ std::string noVip(const SocketAddress& address) {
   return "";
 }
 
-// Gives `listener` its VIPs and the route they have in common, that of the first one that has a
-// route; addresses that meet another chain are listed. Returns why there is no VIP, or nothing.
+// Gives `listener` its VIPs and their common route, which is the route of the first address that
+// has one. Addresses that meet another chain are listed. Returns why there is no VIP, or nothing.
 std::string assignVips(const std::vector<Address>& addresses, const FilterChains& chains,
                        const Routes& routes, Listener& listener) {
   std::string why;

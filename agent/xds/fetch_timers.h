@@ -20,10 +20,10 @@ class FetchTimers {
   FetchTimers(const FetchTimers&) = delete;
   FetchTimers& operator=(const FetchTimers&) = delete;
 
-  // Starts the timer of each name of `missing` that has none, and stops those of names that arrived
-  // or are wanted no more. A running timer is not restarted; a timeout of 0 waits for ever.
+  // Starts a timer for each name of `missing` that has none. Stops the timers of names that arrived
+  // or are no longer wanted. A running timer is not restarted. A timeout of 0 waits for ever.
   void update(const std::map<ResourceKey, Nanos>& missing);
-  // The connection is lost: time stands. It is back: time goes on from there.
+  // pause(): the connection is lost, and time stands. resume(): it is back, and time goes on.
   void pause();
   void resume();
   // Stops all timers, and time.

@@ -1,5 +1,5 @@
-// Collects what is wrong with a resource, each with the path of its field, so that one NACK names
-// everything.
+// Collects the errors of a resource, each with the path of its field, so that one NACK names all of
+// them.
 #pragma once
 
 #include <string>

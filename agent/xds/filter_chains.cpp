@@ -157,7 +157,7 @@ FilterChains::Match FilterChains::decodeMatch(const listener::FilterChain& chain
 
 FilterChains::FilterChains(const listener::Listener& proto, FieldErrors& errors)
     : listener_(proto) {
-  // A filter_chain_matcher replaces the matches, which may then be alike.
+  // A filter_chain_matcher replaces the matches. Matches may be equal then.
   const bool matched = !proto.has_filter_chain_matcher();
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
     const FieldErrors::Scope scope(errors, "filter_chains", i);
@@ -166,9 +166,9 @@ FilterChains::FilterChains(const listener::Listener& proto, FieldErrors& errors)
   if (matched) refuseOverlaps(errors);
 }
 
-// Chains that overlap share a value of every criterion, so only those that share one are compared:
-// a server name or a range of addresses, whichever there are more of. Comparing all with all would
-// take seconds for a listener with a chain per host.
+// Chains that overlap share a value of every criterion. So only chains with a common server name
+// (or a common range of addresses, if there are more of those) are compared. For a listener with a
+// chain for each host, comparing all with all would take seconds.
 void FilterChains::refuseOverlaps(FieldErrors& errors) const {
   std::set<std::string> names;
   std::set<Prefix> prefixes;
@@ -211,15 +211,15 @@ FilterChains::Choice FilterChains::fallBack(const std::string& whyNone) const {
   return {nullptr, "", whyNone};
 }
 
-// Only the chains whose longest range that holds `ip` is the longest of all; Envoy does not come
-// back to a shorter one when the later criteria then match nothing.
+// Keeps the chains with the longest range that holds `ip`. Envoy does not come back to a shorter
+// range if later criteria match nothing.
 void FilterChains::keepLongestPrefix(Candidates& candidates, const IpAddress& ip) {
   const auto longest = [&](const Match& match) {
     int best = -1;
     for (const Prefix& prefix : match.prefixes) {
       if (!prefix.contains(ip)) continue;
       const unsigned floor = ip.isV4() ? kV4Offset : 0;
-      // An explicit range of length 0 comes before none at all.
+      // An explicit range of length 0 comes before a missing range.
       best = std::max(best, prefix.any ? 0 : static_cast<int>(prefix.length - floor) + 1);
     }
     return best;
@@ -239,7 +239,7 @@ FilterChains::Choice FilterChains::choose(const SocketAddress& destination) cons
     if (match.destinationPort == (portIsNamed ? destination.port : 0)) candidates.push_back(&match);
   }
   keepLongestPrefix(candidates, destination.ip);
-  // Whoever connects is not asked for SNI.
+  // A connect() sends no SNI.
   std::erase_if(candidates, [](const Match* match) { return !match->serverNames.front().empty(); });
   const bool rawIsNamed = std::any_of(candidates.begin(), candidates.end(), [](const Match* match) {
     return match->transportProtocol == kRawBuffer;

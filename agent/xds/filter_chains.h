@@ -13,8 +13,9 @@ namespace sockmesh {
 
 class FilterChains {
  public:
-  // Reads the matches of `proto`'s chains, which it has to outlive; what Envoy refuses (also two
-  // chains that match the same) goes to `errors`, which is at the listener's path.
+  // Reads the matches of the chains of `proto`. `proto` must outlive this object. What Envoy
+  // refuses (also two chains that match the same connections) goes to `errors`, which is at the
+  // listener's path.
   FilterChains(const envoy::config::listener::v3::Listener& proto, FieldErrors& errors);
 
   struct Choice {
@@ -33,7 +34,7 @@ class FilterChains {
     bool contains(const IpAddress& ip) const;
   };
 
-  // A chain's criteria, each sorted; a criterion that is not given holds one empty value.
+  // A chain's criteria, each sorted. A criterion that is not set holds one empty value.
   struct Match {
     const envoy::config::listener::v3::FilterChain* chain = nullptr;
     std::size_t index = 0;

@@ -1,10 +1,11 @@
-// gRPC's own messages, which it would write to stderr in a form of its own.
+// Redirects gRPC's own messages, which otherwise go to stderr in another form.
 #pragma once
 
 namespace sockmesh {
 
-// Sends them to the log scope "grpc", at debug: gRPC tells of every refused socket and retry, and
-// our own messages say what that means. Call after configureLogging(), before channels are made.
+// Sends them to the log scope "grpc", at debug: gRPC reports every refused socket and retry, and
+// the agent's own messages say what they mean. Call after configureLogging(), before channels are
+// made.
 void routeGrpcLog();
 
 }  // namespace sockmesh

@@ -34,7 +34,7 @@ constexpr std::array<std::string_view, 9> kDeciding = {"rbac",
                                                        "proxy_protocol",
                                                        "dynamic_forward_proxy"};
 
-// metadata_match of the leg over metadata_match of the proxy, key by key.
+// metadata_match of the leg overrides metadata_match of the proxy, key by key.
 MetadataStruct merged(const MetadataStruct& proxy, const MetadataStruct& leg) {
   MetadataStruct both = leg;
   both.insert(proxy.begin(), proxy.end());  // keeps the keys that are there
@@ -45,7 +45,7 @@ void decodeClusters(const TcpProxy& proto, TcpRoute& route, FieldErrors& errors)
   const MetadataStruct match = decodeLbMetadata(proto.metadata_match());
   switch (proto.cluster_specifier_case()) {
     case TcpProxy::kCluster:
-      // Envoy takes "", too: a name that no cluster has.
+      // Envoy also accepts "", a name that no cluster has.
       route.clusters.push_back({proto.cluster(), 1, match});
       return;
     case TcpProxy::kWeightedClusters: {
@@ -148,7 +148,7 @@ void decodeTcpProxy(const TcpProxy& proto, ChainRoute& decoded, FieldErrors& err
   }
 }
 
-// Where the walk over a chain's filters stands.
+// The state of the walk over a chain's filters.
 struct Walk {
   ChainRoute& decoded;
   bool terminated = false;  // a terminal filter was met

@@ -21,7 +21,7 @@ struct ChainRoute {
 ChainRoute decodeChain(const envoy::config::listener::v3::FilterChain& chain, FieldErrors& errors);
 
 // Whether a filter of this name and type decides over connections (RBAC, ext_authz, rate limits,
-// ...), so that it must not be passed over.
+// ...), so that it must not be ignored.
 bool decidesOverConnections(const std::string& name, const std::string& type);
 
 }  // namespace sockmesh

@@ -1,5 +1,5 @@
-// What the log says of resources that are valid and not followed in everything: once for each, and
-// again when that changes. The control plane sends the same resources over and over.
+// The log's lines about resources that are valid and not honoured in everything: once for each
+// resource, and again after a change. The control plane sends the same resources again and again.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@ namespace sockmesh {
 
 class NotHonouredLog {
  public:
-  // The lines that `snapshot` adds to what was said of the ones before. Looks only at resources
+  // The lines for `snapshot` that were not logged for earlier snapshots. Looks only at resources
   // that `snapshot.changed` names.
   std::vector<std::string> update(const Snapshot& snapshot);
 

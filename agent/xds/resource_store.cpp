@@ -49,7 +49,7 @@ struct ResourceStore::State {
                   }};
   ResourceTtls ttls;
 
-  // The present state's, once asked for.
+  // The snapshot of the present state, once it was requested.
   mutable std::shared_ptr<const Snapshot> handedOut;
 
   TypeState& of(const ResourceType& type) {
@@ -148,7 +148,7 @@ void ResourceStore::State::applyList(TypeState& state, ReceivedUpdate all, const
 
 void ResourceStore::State::removeAbsent(TypeState& state, const std::set<std::string>& present,
                                         ApplyResult& result) {
-  // A resource whose name cannot be read may be any of those that seem to be absent.
+  // A resource without a readable name may be any of the resources that seem to be absent.
   const bool allNamed = !present.contains("");
   setListed(state, allNamed, result);
   if (!allNamed) return;
@@ -184,7 +184,7 @@ void ResourceStore::State::applyNamed(TypeState& state, ReceivedUpdate all, Appl
   result.rejected = std::move(all.rejected);
   std::set<std::string> seen;
   for (const Received& one : all.resources) {
-    // The server goes by the name that was asked for, which is the wrapper's where there is one.
+    // The server uses the requested name, which is the wrapper's name if there is a wrapper.
     const std::string& name = one.wrapperName.empty() ? one.name : one.wrapperName;
     if (!state.wanted.contains(name)) continue;
     if (!seen.insert(name).second) {
@@ -215,7 +215,7 @@ bool ResourceStore::State::settle() {
 
 void ResourceStore::State::noteReceived(TypeState& state, const Update& update,
                                         ApplyResult& result) {
-  // A response of which nothing could be used says as little as none at all.
+  // A response without any usable resource counts as no response.
   if (result.ok() || !result.accepted.empty()) {
     state.received = true;
     if (!inForce.complete && complete()) {

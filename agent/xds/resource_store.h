@@ -1,7 +1,7 @@
-// The last good version of every resource, and the Snapshots made of what is in force. Knows
+// The last good version of every resource, and the Snapshots of the versions in force. Knows
 // resources, not streams: the ADS client hands it updates and turns its verdicts into ACKs and
-// NACKs. It works by the table of resource types and names none of them. Which version is in force
-// while endpoints are waited for is said in xds/warming.h. Control thread.
+// NACKs. It works by the table of resource types and names none of them. xds/warming.h says which
+// version is in force while endpoints are awaited. Control thread.
 #pragma once
 
 #include <map>
@@ -56,8 +56,8 @@ class ResourceStore {
   // How many resources of this type are in force.
   std::size_t count(const ResourceType& type) const;
 
-  // The present state; shares everything that did not change with earlier snapshots. `changed` is
-  // relative to the snapshot before this one. `changed.all` is set where `complete` or
+  // The present state. It shares everything that did not change with earlier snapshots. `changed`
+  // is relative to the snapshot before this one. `changed.all` is set where `complete` or
   // `clustersListed` changed, which concerns names that are in no set.
   std::shared_ptr<const Snapshot> snapshot() const;
 

@@ -1,5 +1,5 @@
-// When resources expire (Resource.ttl): each receipt with a ttl starts its time anew, one without
-// ends it. Knows times, no clock. One thread.
+// When resources expire (Resource.ttl): each receipt with a ttl starts the time anew, and a receipt
+// without a ttl ends it. Knows times, no clock. One thread.
 #pragma once
 
 #include <map>

@@ -7,7 +7,7 @@
 namespace sockmesh {
 namespace {
 
-// google.rpc.Code INTERNAL, as Envoy sends. Servers look only at whether error_detail is there.
+// google.rpc.Code INTERNAL, as Envoy sends. Servers only look whether error_detail is present.
 constexpr int kNackCode = 13;
 
 }  // namespace
@@ -15,7 +15,8 @@ constexpr int kNackCode = 13;
 void SotwSubscription::setNames(std::vector<std::string> names) {
   if (names == names_) return;
   names_ = std::move(names);
-  // An empty first request might be read as a wildcard; once a name was sent, it unsubscribes.
+  // An empty first request might be read as a wildcard. After a name was sent, an empty request
+  // unsubscribes.
   due_ = due_ || requested_ || !nothingToAskFor();
 }
 
@@ -35,7 +36,7 @@ void SotwSubscription::answer(const Update& update, const ApplyResult& result) {
   }
 }
 
-// Not all of the version held is there any more: the server is asked as if none were.
+// A part of the version that is held is gone, so the server is asked as if no version were held.
 void SotwSubscription::forget(const std::string& /*name*/) {
   version_.clear();
 }

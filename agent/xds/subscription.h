@@ -30,7 +30,7 @@ class Subscription {
 
   // A new stream: nonces start over, what is held stays.
   virtual void onStreamUp() = 0;
-  // True once this stream carried a request of this type: only then are responses expected.
+  // True once this stream has carried a request of this type. Responses are expected only then.
   virtual bool requestedOnStream() const = 0;
 
   // What became of the latest response; nextRequest() then gives its ACK or NACK. An earlier
@@ -39,7 +39,7 @@ class Subscription {
   // A resource is held no more, although the server did not remove it: it is to be sent again.
   virtual void forget(const std::string& name) = 0;
 
-  // Whether the server has something to be told: a subscription, an ACK or a NACK.
+  // Whether a request to the server is due: a subscription, an ACK or a NACK.
   virtual bool requestDue() const = 0;
   // The request that is due, in the protocol's own message. `node` is in it where it is not null.
   virtual std::unique_ptr<google::protobuf::Message> nextRequest(const Node* node) = 0;

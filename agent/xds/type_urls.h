@@ -1,5 +1,4 @@
-// Type URLs of the resources we subscribe to or serve, and the short names that people use for
-// them.
+// Type URLs of the resources that are subscribed to or served, and their short names.
 #pragma once
 
 #include <string>

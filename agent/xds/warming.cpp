@@ -146,7 +146,7 @@ void Warming::enforceCluster(const std::string& name, const std::optional<Cluste
   inForce_.changed.clusters.insert(name);
 }
 
-// Clusters that the server removed and that no listener in force points at any more.
+// Removes clusters that the server has removed and that no listener in force points at.
 bool Warming::dropUnused() {
   const auto drop = [this](const auto& pending) {
     if (pending.second || legs_.contains(pending.first)) return false;
@@ -225,7 +225,7 @@ std::set<std::string> Warming::heldListeners() const {
         std::ranges::any_of(taken(name), [&](const Vip& vip) { return given.contains(vip); });
     if (serves(name) || takesOver) open.push_back(name);
   }
-  // Whoever gives a VIP to one that is held is held, too.
+  // A listener that gives a VIP to a listener that is held is also held.
   for (; !open.empty(); open.pop_front()) {
     if (!held.insert(open.front()).second) continue;
     for (const Vip& vip : taken(open.front())) {

@@ -16,9 +16,10 @@
 //   expired (its TTL is over)   | any               | none
 //
 // A listener version *waits* while it points at a cluster that is not ready. It does not wait for a
-// cluster that the version in force points at, too, as long as another of its clusters is ready:
-// one that is never answered would hold up every change. A cluster that does not exist is not
-// waited for. A listener *serves* where the version in force points at a ready cluster.
+// cluster that the version in force also points at, as long as another of its clusters is ready: a
+// cluster that is never answered would otherwise hold up every change. A cluster that does not
+// exist is not waited for. A listener *serves* where the version in force points at a ready
+// cluster.
 //
 //   newest version of a listener | version in force | in force then
 //   -----------------------------+------------------+--------------------------------------------
@@ -80,8 +81,9 @@ class Warming {
   void expireCluster(const std::string& name);
   void expireListener(const std::string& name);
 
-  // Brings into force what may be by now; to be called after each change, and after endpoints
-  // became known. True where what is in force changed. Costs what is pending, not what there is.
+  // Brings into force what may be in force by now. Call after each change, and after endpoints
+  // became known. True if the versions in force changed. The cost grows with what is pending, not
+  // with what exists.
   bool settle();
   // Brings the snapshot's lists for people up to date, before it is handed out.
   void describe();

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What becomes of a record, and whose fault it was: every path that ends a record goes through
- * here; untold.h has those on which TCP itself did not say how the connection ended. */
+/* How a record ends, and whose fault a failure was. Every path that ends a record goes through
+ * here. untold.h has the paths on which TCP does not say how the connection ended. */
 #ifndef SOCKMESH_OUTCOME_H
 #define SOCKMESH_OUTCOME_H
 
 #include "conn/record.h"
 #include "conn/outlier.h"
 
-/* Clusters that need their sum of connections alone pay for it: it is one line for all CPUs. */
+/* The count is one cache line for all CPUs, so only clusters that need it pay for it. */
 static __always_inline void sm_cluster_count(__u32 cluster_id, int by)
 {
 	struct sm_cluster_state *cluster = cluster_state_at(cluster_id);
@@ -16,7 +16,8 @@ static __always_inline void sm_cluster_count(__u32 cluster_id, int by)
 		__sync_fetch_and_add(&cluster->active, by);
 }
 
-/* Takes the record's connection off its endpoint, and off its cluster where it was counted. */
+/* Takes the connection off the count of its endpoint, and off the count of its cluster if it was
+ * counted there. */
 static __always_inline void sm_conn_leave(const struct sm_connection *record)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(record->endpoint_id);
@@ -42,14 +43,14 @@ static __always_inline void sm_count_failure(const struct sm_connection *record,
 		SM_ADD(stats->failed[failure], 1);
 }
 
-/* Failures that may be the endpoint's fault. A local one never is, and an application that gave up
- * knows its own reasons. */
+/* Failures that may be the endpoint's fault. A local failure never is. An application that gave
+ * up had its own reasons. */
 static __always_inline int sm_is_endpoints_fault(enum sm_failure failure)
 {
 	return failure != SM_FAILURE_LOCAL && failure != SM_FAILURE_ABANDONED;
 }
 
-/* The attempt came to nothing, as far as the endpoint is concerned. */
+/* The attempt has failed, as far as the endpoint is concerned. */
 static __always_inline void sm_attempt_failed(const struct sm_connection *record,
 					      enum sm_failure failure)
 {
@@ -58,15 +59,15 @@ static __always_inline void sm_attempt_failed(const struct sm_connection *record
 		sm_endpoint_failed(record->endpoint_id, record->netns_cookie);
 }
 
-/* Ends a record whose attempt came to nothing. */
+/* Ends the record of an attempt that has failed. */
 static __always_inline void sm_conn_failed(struct sm_conn_ref ref, enum sm_failure failure)
 {
 	sm_attempt_failed(ref.record, failure);
 	sm_conn_end(ref);
 }
 
-/* SYN_SENT -> CLOSE: why. TCP leaves the reason in sk_err; none means that the socket was closed.
- */
+/* Why SYN_SENT became CLOSE. TCP leaves the reason in sk_err. No reason means that the
+ * application closed the socket. */
 static __always_inline enum sm_failure sm_connect_failure(int error)
 {
 	switch (error) {
@@ -92,8 +93,8 @@ static __always_inline enum sm_failure sm_connect_failure(int error)
 	}
 }
 
-/* How an established connection ended. Without an error, leaving these states for CLOSE at once
- * means that we sent the reset (unread data, SO_LINGER 0, a killed process). */
+/* How an established connection ended. Without an error, a direct change from these states to
+ * CLOSE means that this side sent the reset (unread data, SO_LINGER 0, a killed process). */
 static __always_inline enum sm_close sm_close_reason(int error, __u32 old_state)
 {
 	if (error == ETIMEDOUT)
@@ -105,8 +106,8 @@ static __always_inline enum sm_close sm_close_reason(int error, __u32 old_state)
 	return SM_CLOSE_CLEAN;
 }
 
-/* Whether the attempt has taken longer than the cluster's connect_timeout. Envoy would have ended
- * it; we cannot, and need not wait for TCP's own patience (127 s) to know. */
+/* Whether the attempt has taken longer than the cluster's connect_timeout. Envoy would have
+ * ended it. A program cannot end it, and does not wait until TCP gives up after 127 s. */
 static __always_inline int sm_is_overdue(const struct sm_connection *record, __u64 now_ns)
 {
 	struct sm_cluster_state *cluster = cluster_state_at(record->cluster_id);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Outlier detection where outcomes happen: brings the rules their lines, time and chance, and tells
- * the agent through the ring. */
+/* Outlier detection where outcomes happen: gives the rules their states, the time and random
+ * numbers, and tells the agent through the ring. */
 #ifndef SOCKMESH_OUTLIER_H
 #define SOCKMESH_OUTLIER_H
 
-/* First: it has the kernel's READ_ONCE. */
+/* Included first, because it defines READ_ONCE. */
 #include "conn/stats.h"
 
 #include "conn/outlier_rules.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Outlier detection as rules over the lines of an endpoint and its cluster. No lookup, no helper of
- * the kernel, time and chance are arguments: the unit tests run this very text beside the agent's
- * half (agent/health), and outlier.h brings it the lines.
+ * Outlier detection as rules over the states of an endpoint and its cluster. There is no lookup and
+ * no kernel helper; time and random numbers are arguments. So the unit tests run this very text
+ * beside the agent's half (agent/health). outlier.h does the lookups.
  *
  * The steps of an ejection, its length and the multiplier are Envoy's
- * (source/common/upstream/outlier_detection_impl.cc). What Envoy has no need of is the question
- * whose fault a failure is: an Envoy sidecar serves one pod, these lines all pods of the node.
+ * (source/common/upstream/outlier_detection_impl.cc). Unlike a sidecar, which serves one pod, this
+ * state is shared by all pods of the node, so the rules must also decide whose fault a failure is.
  */
 #ifndef SOCKMESH_OUTLIER_RULES_H
 #define SOCKMESH_OUTLIER_RULES_H
@@ -23,19 +23,20 @@
 /* ---- one pod must not eject for all ---- */
 
 /*
- * A failure speaks against the endpoint if its client was served there lately and now is not, or if
- * nobody was. It is disputed, and changes nothing, if others were served but this client never:
- * then the trouble is its own (its egress policy, its routes). Lately is this epoch and the one
- * before: 4.3 to 8.6 seconds.
+ * A failure counts against the endpoint if its client was served there lately, or if no client was.
+ * It is disputed, and changes nothing, if other clients were served lately and this client was not:
+ * the trouble is then the client's own (its egress policy, its routes). Lately is this epoch and
+ * the one before: 4.3 to 8.6 seconds.
  *
- * What it costs: when an endpoint dies, each client that it served speaks against it once, and all
- * clients do once those that it served have spoken or an epoch and a half have passed. So with one
- * client, or many, it is ejected by the very failure that reaches the threshold; with two or three,
- * of which one is silent, later by at most 8.6 seconds.
+ * The price: when an endpoint dies, a failure of each served client counts once. Failures of all
+ * clients count once every served client has failed, or two epochs have passed. So with one client,
+ * or with many, the very failure that reaches the threshold ejects. With two or three clients, one
+ * of them silent, the ejection comes at most 8.6 seconds later.
  */
 #define SM_SERVED_EPOCH_SHIFT 32
 
-/* Clients share 64 bits. Cookies of namespaces count upwards: Knuth's multiplier parts them. */
+/* Clients share 64 bits. Cookies of namespaces count upwards, and Knuth's multiplier spreads
+ * them. */
 static __always_inline __u64 sm_client_bit(__u64 netns)
 {
 	return 1ULL << ((netns * 0x9e3779b97f4a7c15ULL) >> 58);
@@ -46,7 +47,8 @@ static __always_inline void sm_served_rotate(struct sm_endpoint_state *state, __
 	__u32 epoch = (__u32)(now_ns >> SM_SERVED_EPOCH_SHIFT);
 	__u32 seen = READ_ONCE(state->served_epoch);
 
-	/* Nor back: a CPU that read the clock before the turn must not undo it, and forget all. */
+	/* Never back: a CPU that read the clock before the change of epoch must not undo the
+	 * change and forget everything. */
 	if ((__s32)(epoch - seen) <= 0 ||
 	    __sync_val_compare_and_swap(&state->served_epoch, seen, epoch) != seen)
 		return;
@@ -61,7 +63,7 @@ static __always_inline void sm_outlier_success(struct sm_endpoint_state *state, 
 	__u64 bit = sm_client_bit(netns);
 
 	sm_served_rotate(state, now_ns);
-	/* Mostly all is as it should be, and the line stays clean. */
+	/* Usually nothing changes, and the cache line stays clean. */
 	if (!(READ_ONCE(state->served) & bit))
 		__sync_fetch_and_or(&state->served, bit);
 	if (READ_ONCE(state->served_by[0]) != netns && READ_ONCE(state->served_by[1]) != netns) {
@@ -72,7 +74,7 @@ static __always_inline void sm_outlier_success(struct sm_endpoint_state *state, 
 		WRITE_ONCE(state->consecutive_failures, 0);
 }
 
-/* Whether one of the clients known by name is another than this one and has its bit. */
+/* Whether another client that is known by name has the same bit as this client. */
 static __always_inline int sm_bit_is_shared(const struct sm_endpoint_state *state, __u64 netns)
 {
 	__u64 one = READ_ONCE(state->served_by[0]), other = READ_ONCE(state->served_by[1]);
@@ -82,7 +84,7 @@ static __always_inline int sm_bit_is_shared(const struct sm_endpoint_state *stat
 	       (other && other != netns && sm_client_bit(other) == bit);
 }
 
-/* The client is not among those known by name any more; whether it was. */
+/* Removes the client from the clients that are known by name. True if it was one of them. */
 static __always_inline int sm_served_forget(struct sm_endpoint_state *state, __u64 netns)
 {
 	if (READ_ONCE(state->served_by[0]) == netns)
@@ -94,7 +96,7 @@ static __always_inline int sm_served_forget(struct sm_endpoint_state *state, __u
 	return 1;
 }
 
-/* Whether a failure that this client met speaks against the endpoint. */
+/* Whether a failure of this client counts against the endpoint. */
 static __always_inline int sm_outlier_counts_against(struct sm_endpoint_state *state, __u64 netns,
 						     __u64 now_ns)
 {
@@ -105,7 +107,7 @@ static __always_inline int sm_outlier_counts_against(struct sm_endpoint_state *s
 	served = READ_ONCE(state->served) | READ_ONCE(state->served_before);
 	if (!(served & bit))
 		return !served;
-	/* With two clients the names tell whose the bit is, even if they share it. */
+	/* With two clients the names tell which client set the bit, even if they share it. */
 	shared = sm_bit_is_shared(state, netns);
 	if (!sm_served_forget(state, netns) && shared)
 		return 0;
@@ -136,7 +138,7 @@ static __always_inline int sm_outlier_fires(const struct sm_consecutive_rule *ru
 	return threshold && streak % threshold == 0;
 }
 
-/* How long the ejection lasts whose multiplier this is, without jitter. */
+/* How long an ejection with this multiplier lasts, without jitter. */
 static __always_inline __u64 sm_ejection_ns(const struct sm_cluster_state *cluster,
 					    __u32 multiplier)
 {
@@ -146,9 +148,9 @@ static __always_inline __u64 sm_ejection_ns(const struct sm_cluster_state *clust
 }
 
 /*
- * One more for this detector. Its number is checked where it is used, in a word that the compiler
- * knows nothing of: it would check once, far above, and the verifier of Linux 6.1 forgets what a
- * check said of a word that was spilled before it.
+ * Counts one detection of this detector. The asm hides the number from the compiler, which would
+ * otherwise check it once, far above. Linux 6.1's verifier forgets a check of a value that was
+ * spilled before the check.
  */
 static __always_inline void sm_count_detection(__u64 *counts, __u32 detector)
 {

@@ -6,10 +6,10 @@
  * cookie and the cookie is the tag, claimed by compare-and-swap: no allocation, no lock, and a
  * socket that is not ours costs one 32-byte read. What finds its set full goes to a hash.
  *
- * A record belongs to its socket: connect() and sock_ops run under the socket's lock and
- * sock_release after the last reference from user space, so a record has one writer at a time. The
- * socket is the one in which TCP runs: an MPTCP application holds another one (sm_tcp_of). A record
- * whose socket is gone belongs to the sweep.
+ * A record belongs to its socket. connect() and sock_ops run under the socket's lock, and
+ * sock_release runs after the last reference from user space is gone. So a record has one writer at
+ * a time. The socket is the one in which TCP runs: an MPTCP application holds another one
+ * (sm_tcp_of). A record whose socket is gone belongs to the sweep.
  */
 #ifndef SOCKMESH_RECORD_H
 #define SOCKMESH_RECORD_H
@@ -37,7 +37,7 @@ static __always_inline const struct sock *sm_tcp_of(const void *sk, __u32 protoc
 	return NULL;
 }
 
-/* The cookie of a socket; 0 where nobody has asked for one yet, and then it has no record. */
+/* The cookie of a socket. 0: the socket has no cookie yet, and so it has no record. */
 static __always_inline __u64 sm_cookie_of(const struct sock *sk)
 {
 	return sk ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) : 0;
@@ -58,7 +58,7 @@ static __always_inline struct sm_conn_tags *sm_conn_set(__u64 cookie, __u32 *set
 	return bpf_map_lookup_elem(&conn_tags, set);
 }
 
-/* The record in conn_overflow, if this socket has one; mostly no socket has. */
+/* The record in conn_overflow, if this socket has one. Usually no socket has one. */
 static __always_inline struct sm_connection *sm_conn_in_overflow(__u64 cookie)
 {
 	struct sm_globals *globals = sm_globals();
@@ -70,7 +70,7 @@ static __always_inline struct sm_connection *sm_conn_in_overflow(__u64 cookie)
 	return record && record->state != SM_CONN_FREE ? record : NULL;
 }
 
-/* The record of the socket with this cookie; .record is NULL where it has none. */
+/* The record of the socket with this cookie. .record is NULL if there is none. */
 static __always_inline struct sm_conn_ref sm_conn_find(__u64 cookie)
 {
 	struct sm_conn_ref ref = {.cookie = cookie};
@@ -108,8 +108,8 @@ static __always_inline struct sm_conn_ref sm_conn_overflow(__u64 cookie)
 }
 
 /*
- * A record for this socket: a new one, whose state is SM_CONN_FREE until the caller fills it in,
- * or the one that it has already, whose state says so. .record is NULL where there is no memory.
+ * A record for this socket: a new one with state SM_CONN_FREE, for the caller to fill in, or the
+ * record that the socket already has, with another state. .record is NULL if there is no memory.
  */
 static __always_inline struct sm_conn_ref sm_conn_claim(__u64 cookie)
 {
@@ -150,7 +150,8 @@ static __always_inline void sm_conn_free(struct sm_conn_ref ref)
 
 	ref.record->state = SM_CONN_FREE;
 	if (ref.tag) {
-		/* The record's last write must not pass the tag's: another socket may claim it. */
+		/* The last write to the record must come before the write to the tag: another
+		 * socket may claim the record then. */
 		__sync_lock_test_and_set(ref.tag, 0);
 		return;
 	}

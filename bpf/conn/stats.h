@@ -23,7 +23,8 @@ static __always_inline struct sm_cluster_stats *sm_cluster_stats(__u32 cluster_i
 
 #define SM_ADD(counter, by) ((void)__sync_fetch_and_add(&(counter), (by)))
 
-/* The bucket of SM_HISTOGRAM_*: smallest i with us <= FIRST << i, the last one for the rest. */
+/* The bucket of SM_HISTOGRAM_*: the smallest i with us <= FIRST << i, and the last bucket for
+ * the rest. */
 static __always_inline __u32 sm_histogram_bucket(__u32 us)
 {
 	__u32 bucket = 0, bound = SM_HISTOGRAM_FIRST_US;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Records whose end TCP does not tell us: no SYN ever left, or another program took away the
- * callbacks that we had asked for. How they ended is read off the socket as far as it knows.
+ * Records whose end TCP does not report: no SYN ever left, or another program took the requested
+ * callbacks away. The outcome is read from the socket, as far as the socket knows it.
  */
 #ifndef SOCKMESH_UNTOLD_H
 #define SOCKMESH_UNTOLD_H
 
 #include "conn/outcome.h"
 
-/* Whether TCP's state changes reach us: what this socket calls back is what was set last. */
+/* Whether TCP's state changes are reported: the socket calls back what was set last. */
 static __always_inline int sm_calls_back(const struct sock *sk)
 {
 	__u8 asked = BPF_CORE_READ((const struct tcp_sock *)sk, bpf_sock_ops_cb_flags);
@@ -25,9 +25,9 @@ static __always_inline int sm_in_handshake(const struct sock *sk)
 }
 
 /*
- * Why an attempt failed whose end we were not told. The application has mostly read the error
- * away. Then TCP ended the attempt by itself, as it does when it was refused or has waited long;
- * an application that disconnects leaves ECONNRESET.
+ * Why an attempt failed whose end was not reported. Usually the application has read the error and
+ * so cleared it. Then TCP ended the attempt by itself, because it was refused or had waited long.
+ * An application that disconnects leaves ECONNRESET.
  */
 static __always_inline enum sm_failure sm_guess_failure(const struct sm_connection *record,
 							const struct sock *sk)
@@ -42,8 +42,8 @@ static __always_inline enum sm_failure sm_guess_failure(const struct sm_connecti
 							 : SM_FAILURE_REFUSED;
 }
 
-/* How an established connection ended, or ends now that its application lets go of it. A socket
- * that is closed before it got the peer's FIN was reset. */
+/* How an established connection ended, or ends now that its application closes it. A socket that
+ * is closed before it got the peer's FIN was reset. */
 static __always_inline enum sm_close sm_guess_close(const struct sock *sk)
 {
 	int error = BPF_CORE_READ(sk, sk_err);
@@ -126,7 +126,7 @@ SM_VERIFIED_ONCE int sm_conn_settle(__u64 cookie, int gone)
 	return 1;
 }
 
-/* Ends the record of a socket that connects elsewhere; it may have none. */
+/* Ends the record of a socket that connects elsewhere, if it has one. */
 SM_VERIFIED_ONCE int sm_conn_forget(__u64 cookie)
 {
 	struct sm_conn_ref ref = sm_conn_find(cookie);

@@ -20,9 +20,9 @@ static __always_inline __u32 sm_bit_length(__u64 x)
 }
 
 /*
- * max(1, ceil(total * weight)) as doubles have it, for a double 0 < weight <= 1 given by its bits:
- * the product is rounded to 53 bits, ties to even, before the ceiling is taken. That shows: 100 *
- * 0.28 is a little more than 28.
+ * max(1, ceil(total * weight)) in double arithmetic, for a double 0 < weight <= 1 that is given by
+ * its bits. The product is rounded to 53 bits, ties to even, before the ceiling is taken. The
+ * rounding matters: 100 * 0.28 is a little more than 28.
  */
 SM_VERIFIED_ONCE __u32 sm_double_ceil_product(__u32 total, __u64 weight)
 {

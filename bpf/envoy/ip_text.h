@@ -30,7 +30,7 @@ SM_VERIFIED_ONCE int sm_text_append_byte(struct sm_text *text, __u32 byte)
 	return 0;
 }
 
-/* Up to four hexadecimal digits, without leading zeros. */
+/* Appends up to four hexadecimal digits, without leading zeros. */
 SM_VERIFIED_ONCE int sm_text_append_hextet(struct sm_text *text, __u32 value)
 {
 	__u32 started = 0;

@@ -46,7 +46,7 @@ static __always_inline __u32 sm_twister_word(const struct sm_twister *twister, _
 	return at < SM_TWISTER_WORDS ? twister->word[at] : 0;
 }
 
-/* One word at a time: the same numbers as renewing all 624 at once. */
+/* Renews one word at a time. The numbers are the same as if all 624 were renewed at once. */
 static __always_inline __u32 sm_twister_next(struct sm_twister *twister)
 {
 	__u32 at = twister->at, next, middle, x;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Run by the agent itself (BPF_PROG_TEST_RUN): what it needs to know of its own task in the
- * kernel's terms, whatever PID namespace it lives in; and its ejections, by the rules that
- * sock_ops has. */
+/* Programs that the agent runs (BPF_PROG_TEST_RUN). They tell the kernel which process the agent
+ * is, in any PID namespace, and they eject and uneject by the same rules as sock_ops. */
 #include "conn/outlier.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -29,7 +28,7 @@ int sm_agent_detect(struct sm_agent_request *request)
 	return 0;
 }
 
-/* The agent takes an endpoint back. */
+/* The agent unejects an endpoint. */
 SEC("syscall")
 int sm_agent_uneject(struct sm_agent_request *request)
 {

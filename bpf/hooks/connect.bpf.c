@@ -5,8 +5,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Notes which endpoint this socket goes to. Without a record the connection is balanced all the
- * same, but nobody will know how it turned out. */
+/* Notes which endpoint this socket goes to. A connection without a record is still balanced, and
+ * its outcome is not counted. */
 static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_dest *to,
 				      const struct sm_choice *choice)
 {
@@ -18,7 +18,7 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 		SM_ADD(stats->selected, 1);
 	if (unlikely(!record))
 		return;
-	/* A second connect() on one socket: of the first one TCP did not say how it ended. */
+	/* A second connect() on one socket. TCP did not say how the first one ended. */
 	if (unlikely(record->state != SM_CONN_FREE))
 		sm_conn_settle(cookie, 0);
 	sm_ip_copy(record->vip_be, to->addr.word);
@@ -36,8 +36,8 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 		sm_cluster_count(choice->cluster_id, 1);
 }
 
-/* This connect() makes no record. The one that an earlier connect() left to the socket ends: the
- * socket's next connection is not that service's. */
+/* This connect() makes no record. A record that an earlier connect() left ends, because the
+ * socket's next connection does not belong to that service. */
 static __always_inline void sm_no_record(struct bpf_sock_addr *ctx)
 {
 	__u64 cookie = sm_given_cookie(ctx->sk);

@@ -18,8 +18,8 @@ static __always_inline __u64 sm_peers_cookie(struct bpf_sock_addr *ctx)
 }
 
 /*
- * The record behind a getpeername(), if the peer still is the endpoint that it names:
- * connect(AF_UNSPEC) runs no hook of ours that would tell.
+ * The record for a getpeername(), if the peer still is the endpoint that the record names.
+ * connect(AF_UNSPEC) runs no hook that could end the record.
  */
 static __always_inline struct sm_connection *sm_conn_of_peer(struct bpf_sock_addr *ctx,
 							     const __be32 addr_be[4])

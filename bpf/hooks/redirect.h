@@ -16,8 +16,8 @@
  * The hook notes it and returns SM_PROCEED. */
 #define SM_REWRITTEN 2
 
-/* Our own sockets must not depend on what we wrote into the maps: a stale address of the control
- * plane would keep the agent from the very update that would mend it. */
+/* The agent's own sockets must not depend on the maps: a stale address of the control plane
+ * would keep the agent from the update that corrects it. */
 static __always_inline int sm_is_agent(void)
 {
 	struct sm_globals *globals = sm_globals();
@@ -28,7 +28,7 @@ static __always_inline int sm_is_agent(void)
 	task = (struct task_struct *)bpf_get_current_task_btf();
 	if ((__u32)task->tgid != globals->agent_tgid)
 		return 0;
-	/* The start time tells the agent from a later process that was given its number. */
+	/* The start time tells the agent from a later process that has the same number. */
 	return task->group_leader->start_boottime == globals->agent_start_ns;
 }
 
@@ -106,7 +106,7 @@ static __always_inline void sm_choose_by_policy(const struct sm_descriptor *d, _
 		sm_count_fallback(choice->cluster_id);
 }
 
-/* Where this connection goes: where its client went last, or as the policy chooses. */
+/* Where this connection goes: to the client's last endpoint, or where the policy says. */
 static __always_inline void sm_choose(struct bpf_sock_addr *ctx, const struct sm_dest *to,
 				      const struct sm_descriptor *d, struct sm_choice *choice)
 {
@@ -139,8 +139,8 @@ static __always_inline void sm_write_address6(struct bpf_sock_addr *ctx,
 	ctx->user_port = endpoint->port_be;
 }
 
-/* The destination of an IPv4 socket. 0: the endpoint has no IPv4 address, which only broken tables
- * lead to. */
+/* The destination of an IPv4 socket. 0: the endpoint has no IPv4 address, which happens only
+ * with broken tables. */
 static __always_inline int sm_write_address4(struct bpf_sock_addr *ctx,
 					     const struct sm_endpoint *endpoint)
 {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * How every connection to every endpoint turns out, from TCP's own state changes: asked for when
- * the SYN is sent, so that a connect() that fails is seen, too; and once more when the handshake is
- * done, in case that another program took them away.
+ * How every connection to every endpoint turns out, from TCP's own state changes. The callbacks are
+ * requested when the SYN is sent, so that a failed connect() is seen as well, and again after the
+ * handshake, because another program may have taken them away.
  */
 #include "conn/outcome.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The socket behind the context; sk_err and skc_flags are not in the stable context. */
+/* The socket behind the context. The stable context lacks sk_err and skc_flags. */
 static __always_inline struct sock *sm_sock(struct bpf_sock_ops *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
@@ -35,8 +35,8 @@ static __always_inline int sm_goes_to(struct bpf_sock_ops *ctx, const struct sm_
 	       sm_remote_is(ctx, endpoint->other_addr_be, endpoint->other_port_be);
 }
 
-/* Whether both ends are this socket: its port is the one that it connects to, on an address of its
- * own. TCP calls it a simultaneous open; no endpoint has a part in it. */
+/* Whether both ends are this socket: it connects to its own port on its own address. TCP calls
+ * this a simultaneous open. No endpoint is involved. */
 static __always_inline int sm_goes_to_itself(struct bpf_sock_ops *ctx)
 {
 	if (likely((__be16)(ctx->remote_port >> 16) != bpf_htons((__u16)ctx->local_port)))
@@ -46,16 +46,16 @@ static __always_inline int sm_goes_to_itself(struct bpf_sock_ops *ctx)
 	return sm_ip_equal(ctx->local_ip6, ctx->remote_ip6);
 }
 
-/* What we want to hear of: others may have asked for callbacks of their own. */
+/* Requests the callbacks, in addition to those that other programs have requested. */
 static __always_inline void sm_ask_for_callbacks(struct bpf_sock_ops *ctx)
 {
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
 					       BPF_SOCK_OPS_RTO_CB_FLAG);
 }
 
-/* The SYN is about to leave: the clock starts. A record for another destination is left over from a
- * connect() that never came to this point; such a connection, and one to itself, is not ours: the
- * application sees its real peer. */
+/* The SYN is about to leave, and the clock starts. A record for another destination is left over
+ * from a connect() that never came this far. Such a connection, and a connection to itself, is
+ * not balanced, and the application sees its real peer. */
 static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_conn_ref ref)
 {
 	struct sm_endpoint *endpoint = endpoints_at(ref.record->endpoint_id);
@@ -71,8 +71,8 @@ static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_co
 	sm_ask_for_callbacks(ctx);
 }
 
-/* After the handshake, and this callback needs no asking for. Our callbacks are gone where another
- * program, which runs behind ours, set its own in their place. */
+/* After the handshake. This callback comes without a request. The requested callbacks are gone
+ * if another program, which runs behind this one, has set its own instead. */
 static __always_inline void sm_established_without_callbacks(struct bpf_sock_ops *ctx,
 							     struct sm_conn_ref ref)
 {
@@ -82,7 +82,7 @@ static __always_inline void sm_established_without_callbacks(struct bpf_sock_ops
 	sm_ask_for_callbacks(ctx);
 }
 
-/* A retransmission timer fired: of a SYN, while the record is connecting. */
+/* A retransmission timer fired. While the record is connecting, the SYN was retransmitted. */
 static __always_inline void sm_retransmitted(struct sm_connection *record)
 {
 	if (record->state != SM_CONN_CONNECTING || !sm_is_overdue(record, bpf_ktime_get_ns()))
@@ -91,13 +91,14 @@ static __always_inline void sm_retransmitted(struct sm_connection *record)
 	sm_attempt_failed(record, SM_FAILURE_TIMED_OUT);
 }
 
-/* SYN_SENT -> CLOSE. Giving up after connect_timeout is what Envoy calls a timeout. */
+/* SYN_SENT -> CLOSE. An application that gives up after connect_timeout has met what Envoy calls
+ * a timeout. */
 static __always_inline void sm_not_established(struct sm_conn_ref ref, int error)
 {
 	enum sm_failure failure = sm_connect_failure(error);
 
 	if (ref.record->state == SM_CONN_PENDING) {
-		/* No SYN has left; callbacks are asked for since an earlier connection. */
+		/* No SYN has left. The callbacks stem from an earlier connection. */
 		sm_conn_failed(ref, SM_FAILURE_LOCAL);
 		return;
 	}
@@ -110,13 +111,13 @@ static __always_inline void sm_not_established(struct sm_conn_ref ref, int error
 	sm_conn_failed(ref, failure);
 }
 
-/* Payload bytes: the kernel's counts include our acknowledged SYN, our FIN once it is
+/* Counts payload bytes. The kernel's counts include the acknowledged SYN, the FIN once it is
  * acknowledged, and the peer's FIN. */
 static __always_inline void sm_count_bytes(struct bpf_sock_ops *ctx, struct sock *sk,
 					   struct sm_endpoint_stats *stats, __u32 old_state)
 {
 	__u64 sent = ctx->bytes_acked, received = ctx->bytes_received;
-	/* A reset can end LAST_ACK and CLOSING before our FIN is acknowledged. */
+	/* A reset can end LAST_ACK and CLOSING before the FIN is acknowledged. */
 	int all_acked = ctx->snd_una == ctx->snd_nxt;
 	__u64 ours = 1 + (old_state == BPF_TCP_FIN_WAIT2 ||
 			  (all_acked &&
@@ -154,8 +155,9 @@ static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_r
 	sm_conn_end(ref);
 }
 
-/* A socket gets its cookie when somebody asks for it, and connect4/6 do so for a record. Without
- * one it is not ours, and need not be given one to find that out. */
+/* A socket gets its cookie when a program asks for it, and connect4/6 ask when they make a
+ * record. A socket without a cookie has no record, so do not create a cookie just to look for
+ * one. */
 static __always_inline int sm_has_cookie(struct bpf_sock_ops *ctx)
 {
 	struct sock *sk = sm_sock(ctx);
@@ -164,9 +166,9 @@ static __always_inline int sm_has_cookie(struct bpf_sock_ops *ctx)
 }
 
 /*
- * Callbacks that come without being asked for; most are of sockets that are not ours. NEEDS_ECN is
- * the last one before a SYN leaves (and for a connect() that TCP Fast Open defers, that is when the
- * first data are sent): a program that sets its callbacks in TCP_CONNECT_CB has done so by then.
+ * Callbacks that come without a request. Most belong to sockets without a record. NEEDS_ECN is the
+ * last one before a SYN leaves (for a connect() that TCP Fast Open defers, this is when the first
+ * data are sent). A program that sets its callbacks in TCP_CONNECT_CB has done so by then.
  */
 static __always_inline int sm_is_for_us(struct bpf_sock_ops *ctx, __u32 op)
 {

@@ -4,8 +4,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Whether TCP will not tell us how this connection ends. During a handshake it may do so while we
- * look; if it does not, the sweep ends the record. */
+/* Whether TCP will not report how this connection ends. During a handshake a report may still
+ * come. If it does not, the sweep ends the record. */
 static __always_inline int sm_is_untold(const struct sm_connection *record, const struct sock *sk)
 {
 	if (record->state == SM_CONN_PENDING)

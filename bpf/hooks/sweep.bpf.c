@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Records whose socket is gone, run by the agent (BPF_PROG_TEST_RUN). No callback of ours came when
- * these sockets ended: sockets of the kernel's own (MPTCP's, SMC's) have no sock_release, callbacks
- * can be taken away by other programs, and ours were perhaps not attached.
+ * Ends records whose socket is gone. The agent runs these programs (BPF_PROG_TEST_RUN). No callback
+ * came when these sockets ended: the kernel's own sockets (of MPTCP and SMC) have no sock_release,
+ * other programs can take callbacks away, and the programs may have been detached.
  *
- * A record keeps its socket's address. The socket is there as long as this address holds its cookie
- * and a reference count: cookies are never given twice, and a freed socket has no references. That
- * is so in every network namespace, in every state of TCP and whoever made the socket.
+ * A record keeps its socket's address. The socket exists as long as this address holds its cookie
+ * and a reference count: cookies are never given twice, and a freed socket has no references. This
+ * holds in every network namespace, in every state of TCP, and for every socket, whichever process
+ * or kernel part made it.
  *
- * A record that is being claimed has its socket's cookie already, and not its address yet. So one
- * look is not enough: the first one only notes which socket is gone. The agent looks again after a
- * grace period, in which every program that was claiming has ended.
+ * A record that is being claimed already has its socket's cookie, and not yet its address. So the
+ * first look only notes which socket is gone. The agent looks again after a grace period, when
+ * every program that was claiming has ended.
  */
 #include "conn/untold.h"
 
@@ -31,7 +32,7 @@ static __always_inline int sm_is_gone(const struct sm_connection *record, __u64 
 {
 	const struct sock *sk = (const struct sock *)(long)READ_ONCE(record->sk);
 
-	/* Memory that is not mapped any more reads as zero. */
+	/* Memory that is no longer mapped reads as zero. */
 	return sk && (sm_cookie_of(sk) != cookie ||
 		      !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The few kernel structs and constants that the programs read, declared by hand: only the fields
- * used, relocated against the running kernel's BTF at load (CO-RE). So a build needs no vmlinux.h.
+ * The few kernel structs and constants that the programs read, declared by hand. Only the fields
+ * that are used are here. They are relocated against the running kernel's BTF at load (CO-RE), so a
+ * build needs no vmlinux.h.
  */
 #ifndef SOCKMESH_KERNEL_H
 #define SOCKMESH_KERNEL_H
@@ -126,7 +127,7 @@ struct task_struct {
 #define SM_PROCEED 1
 #define SM_DENY	   0
 
-/* From include/uapi/linux/in.h and asm-generic/errno.h, which drag libc in. */
+/* From include/uapi/linux/in.h and asm-generic/errno.h, which would include libc's headers. */
 #define IPPROTO_TCP   6
 #define IPPROTO_MPTCP 262
 #define AF_INET	      2
@@ -144,7 +145,7 @@ struct task_struct {
 #define EACCES	      13
 #define EAFNOSUPPORT  97
 
-/* What is seldom so goes out of the way: the straight path stays in few cache lines. */
+/* Rare branches are moved away, so that the straight path stays in few cache lines. */
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define likely(x)   __builtin_expect(!!(x), 1)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Map declarations, and the lookups of the paged tables. Weak: each object file that includes this
- * declares the same maps, and the static linker keeps one of each. Sizes marked "agent" are set
- * from the configuration before loading.
+ * Map declarations, and the lookups of the paged tables. The maps are weak: each object file that
+ * includes this header declares them, and the static linker keeps one of each. Sizes marked "agent"
+ * are set from the configuration before loading.
  */
 #ifndef SOCKMESH_MAPS_H
 #define SOCKMESH_MAPS_H
@@ -36,8 +36,8 @@ struct {
 } heads SEC(".maps") __weak;
 
 /*
- * A paged table NAME of struct/union TYPE and NAME_at(i): the entry, or NULL where no page is.
- * Both lookups are inlined by the verifier into bounds checks and loads.
+ * A paged table NAME of struct/union TYPE and NAME_at(i): the entry, or NULL if there is no page.
+ * The verifier inlines both lookups into bounds checks and loads.
  */
 #define SM_PAGED_TABLE(NAME, TYPE, BITS, PAGES)                                                    \
 	struct NAME##_page {                                                                       \
@@ -106,7 +106,8 @@ struct {
 /* What a record in conn_overflow begins as: free. */
 const struct sm_connection sm_no_connection __weak = {};
 
-/* Where clients of services with session affinity went last; affinity.h alone touches it. */
+/* The last endpoint of each client of a service with session affinity. Only affinity.h touches
+ * this map. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SM_DEFAULT_MAX_AFFINITY_CLIENTS); /* agent: max_affinity_clients */
@@ -130,7 +131,8 @@ struct {
 	__type(value, struct sm_balance_scratch);
 } balance_scratch SEC(".maps") __weak;
 
-/* Written and read by userspace alone; here so that names share the pins' life and the CLI's. */
+/* Only userspace writes and reads this map. It is declared here so that names are pinned with
+ * the other maps, and the CLI can read them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The shared memory between the kernel programs and userspace: every key, value and constant that
- * both sides know. The only header that both include; each layout is asserted on both sides.
+ * both sides know. This is the only header that both sides include. Each layout is asserted on both
+ * sides.
  *
- * Rules: fixed-width types only; explicit, zeroed padding; `_be` is network byte order, everything
- * else the CPU's; times are nanoseconds of CLOCK_MONOTONIC (`_ns`). A change of any layout or of a
- * constant's meaning raises SM_ABI_VERSION, which is part of the pin path.
+ * Rules: types have fixed widths. Padding is explicit and zero. `_be` is network byte order,
+ * everything else is in the CPU's order. Times are nanoseconds of CLOCK_MONOTONIC (`_ns`). A change
+ * of any layout or of a constant's meaning raises SM_ABI_VERSION, which is part of the pin path.
  */
 #ifndef SOCKMESH_ABI_H
 #define SOCKMESH_ABI_H
@@ -15,9 +16,9 @@
 #define SM_ABI_VERSION 4
 
 /*
- * Paged tables. An id or index i lives in page i >> BITS at entry i & MASK; a table is an
- * array-of-maps whose pages are allocated by the agent as the table grows, so memory follows need.
- * The outer size bounds the table; it costs 8 bytes a page that is not there.
+ * Paged tables. An id or index i lives in page i >> BITS at entry i & MASK. A table is an
+ * array-of-maps. The agent adds pages as the table grows, so memory follows need. The outer size
+ * bounds the table. A page that does not exist costs 8 bytes.
  */
 #define SM_DESCRIPTOR_PAGE_BITS 10
 #define SM_DESCRIPTOR_PAGES	4096 /* 4 Mi descriptors */
@@ -29,7 +30,8 @@
 #define SM_ENDPOINT_PAGES	8192 /* 4 Mi endpoints */
 #define SM_CLUSTER_PAGE_BITS	9
 #define SM_CLUSTER_PAGES	8192 /* 4 Mi clusters */
-/* Counters are kept in shards, entry id * SHARDS + cpu mod SHARDS; a reader adds them up. */
+/* Counters are kept in shards, at entry id * SHARDS + cpu mod SHARDS. A reader adds the shards
+ * up. */
 #define SM_STATS_SHARD_BITS	2
 #define SM_STATS_SHARDS		(1 << SM_STATS_SHARD_BITS)
 
@@ -85,17 +87,17 @@ struct sm_frontend6_key {
 #define SM_FAMILY_V4 4
 #define SM_FAMILY_V6 6
 
-/* The source address picks (tcp_proxy hash_policy source_ip); otherwise hashes are random. */
+/* The client's address is hashed (tcp_proxy hash_policy source_ip). Without this flag hashes are
+ * random. */
 #define SM_DESCRIPTOR_HASH_SOURCE (1U << 0)
 /* A hash policy of this service needs a request (header, cookie): layer 7. */
 #define SM_DESCRIPTOR_NEEDS_L7	  (1U << 1)
-/* Some endpoint of this service would be spoken to over TLS by a sidecar (automatic mTLS). */
+/* A sidecar would use TLS to some endpoint of this service (automatic mTLS). */
 #define SM_DESCRIPTOR_AUTO_TLS	  (1U << 2)
 
 struct sm_descriptor {
-	/* The frontend's key again: a lookup that raced with the recycling of a hash element finds
-	 * another key here and starts over. IPv4 is v4-mapped, as everywhere in 16-byte addresses.
-	 */
+	/* The frontend's key again. A lookup that met a recycled hash element finds another key
+	 * here, and starts over. IPv4 is v4-mapped, as in every 16-byte address. */
 	__be32 addr_be[4];
 	__be16 port_be;
 	__u8 protocol;
@@ -110,9 +112,8 @@ struct sm_descriptor {
 	__u32 pick_size;
 	__u32 flags;	  /* SM_DESCRIPTOR_* */
 	__u32 affinity_s; /* client-IP session affinity in seconds; 0: none */
-	/* Indices of the descriptors from which sockets choose that reach one family alone: the
-	 * same service over the hosts that have an address of it. SM_NONE: they choose from this
-	 * one. */
+	/* Descriptors for sockets that reach only one family: the same service over the hosts
+	 * that have an address of it. SM_NONE: these sockets use this descriptor. */
 	__u32 ipv4_only;
 	__u32 ipv6_only;
 	__u32 pad[2];
@@ -122,7 +123,7 @@ struct sm_descriptor {
 
 enum sm_policy {
 	SM_POLICY_LEAVE_ALONE = 0, /* do not rewrite; `reason` says why */
-	/* Fail connect(); `reason` says why. With ECONNREFUSED, and with EAFNOSUPPORT where no
+	/* Fail connect(); `reason` says why. The error is ECONNREFUSED, or EAFNOSUPPORT if no
 	 * endpoint has an address of the socket's family. */
 	SM_POLICY_REFUSE = 1,
 	SM_POLICY_RANDOM = 2,	     /* alias cells over hosts */
@@ -156,8 +157,8 @@ enum sm_reason {
 #define SM_GROUP_FULL_SCAN (1U << 1) /* LEAST_REQUEST: compare all hosts */
 #define SM_GROUP_PANIC	   (1U << 2) /* all hosts, whatever their health */
 #define SM_GROUP_DEGRADED  (1U << 3) /* degraded hosts */
-/* No other host would do, and there is no panic (healthy_panic_threshold 0): all ejected refuses.
- */
+/* Refuse when every host is ejected: no other priority can take over, and panic is disabled
+ * (healthy_panic_threshold 0). */
 #define SM_GROUP_NO_PANIC  (1U << 4)
 
 struct sm_group {
@@ -171,8 +172,8 @@ struct sm_group {
 	__u32 host_count;
 	__u32 choice_count; /* LEAST_REQUEST */
 	__u32 bias_q16;	    /* LEAST_REQUEST: active_request_bias * 65536 */
-	/* Hash policies: hash_balance_factor; 0: off. With it the table is followed by host_count
-	 * weights, two a cell. */
+	/* Hash policies: hash_balance_factor; 0: off. If it is on, host_count weights follow the
+	 * table, two a cell. */
 	__u32 balance_percent;
 	__u32 ring_shift; /* RING_HASH: 64 - log2(segments); see SM_RING_MAX_WALK */
 	__u16 priority;
@@ -185,8 +186,8 @@ struct sm_group {
 
 /*
  * What a group of weighted LEAST_REQUEST knows of its hosts' loads (see least_request.h): the
- * floor, which is the least of them as it was last seen (0: not seen yet); the least in the round
- * of looks that is under way (0: none yet); and at which host that is. Loads here are 20.4, rounded
+ * floor, which is the least load that the last round of looks saw (0: none yet); the least load in
+ * the present round (0: none yet); and the host of the next look. Loads here are 20.4, rounded
  * down.
  */
 #define SM_LR_COARSE_BITS  24
@@ -249,8 +250,8 @@ struct sm_endpoint {
 };
 
 /*
- * Two lines, shared by all CPUs. Every connection touches the first; ejections alone write the
- * second, which is the detector's memory: it outlives the agent.
+ * Two cache lines, shared by all CPUs. Every connection touches the first. Only ejections write the
+ * second, which is the detector's memory and outlives the agent.
  */
 struct sm_endpoint_state {
 	__u32 active;		    /* connections that hold a record naming this endpoint */
@@ -304,7 +305,7 @@ struct sm_endpoint_stats {
 	__u64 sent_bytes;
 	__u64 received_bytes;
 	__u64 retransmits; /* segments */
-	__u64 disputed;	   /* failures that did not speak against the endpoint; outlier_rules.h */
+	__u64 disputed;	   /* failures that did not count against the endpoint; outlier_rules.h */
 	__u32 connect_us[SM_HISTOGRAM_BUCKETS]; /* time to establish */
 	__u32 rtt_us[SM_HISTOGRAM_BUCKETS];	/* smoothed RTT at close */
 };
@@ -332,7 +333,7 @@ struct sm_consecutive_rule {
 
 #define SM_CONSECUTIVE_RULES 2
 
-/* One line, shared by all CPUs. The agent writes all but the two counts. */
+/* One cache line, shared by all CPUs. The agent writes everything except the two counts. */
 struct sm_cluster_state {
 	__u32 active;	      /* connections whose record says SM_CONN_IN_CLUSTER */
 	__u32 ejected;	      /* endpoints ejected now */
@@ -438,7 +439,7 @@ struct sm_affinity_key {
 };
 
 struct sm_affinity {
-	__be32 addr_be[4]; /* of the endpoint: its id may be another's by now */
+	__be32 addr_be[4]; /* of the endpoint: the id may belong to another endpoint by now */
 	__be16 port_be;
 	__u16 pad;
 	__u32 endpoint_id;
@@ -477,7 +478,7 @@ struct sm_name {
 
 enum sm_event_kind {
 	SM_EVENT_DETECTED = 1,	/* a detector fired in sock_ops */
-	SM_EVENT_UNEJECTED = 2, /* an ejection ran out, and sock_ops noticed it first */
+	SM_EVENT_UNEJECTED = 2, /* an ejection was over, and sock_ops noticed it first */
 };
 
 struct sm_event {
@@ -516,8 +517,8 @@ struct sm_globals {
 };
 
 /*
- * What the agent sets in read-only data before loading. The empty arrays anchor the tables' value
- * types: clang describes a type that only an inner map points to as a mere forward declaration,
+ * What the agent sets in read-only data before loading. The empty arrays anchor the types of the
+ * tables' values: clang describes a type that only an inner map points to as a forward declaration,
  * which libbpf refuses.
  */
 struct sm_settings {

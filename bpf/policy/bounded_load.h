@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Bounded load for the hash policies (hash_balance_factor), step by step as Envoy does it: a host
- * may have max(1, ceil(weight * total)) connections, where total is (the cluster's + 1) * factor,
- * and weight a double. A hash whose host has more goes to the first host with room, in an order
- * shuffled by a Mersenne twister that the hash seeds; where none has room, to the least overloaded.
+ * Bounded load for the hash policies (hash_balance_factor), step by step as in Envoy. A host may
+ * have max(1, ceil(weight * total)) connections, where total is (the cluster's + 1) * factor, and
+ * weight is a double. If the host of a hash has more, the connection goes to the first host with
+ * room, in an order that a Mersenne twister shuffles with the hash as its seed. If no host has
+ * room, it goes to the least overloaded host.
  *
- * Only groups with balance_percent come here; their clusters alone count sm_cluster_state.active.
+ * Only groups with balance_percent come here. Only their clusters count sm_cluster_state.active.
  */
 #ifndef SOCKMESH_BOUNDED_LOAD_H
 #define SOCKMESH_BOUNDED_LOAD_H
@@ -14,7 +15,7 @@
 #include "envoy/mersenne_twister.h"
 #include "policy/policy.h"
 
-/* The bits of host's weight: behind the policy's own table, two a cell. */
+/* The bits of a host's weight. The weights stand behind the policy's table, two a cell. */
 static __always_inline __u64 sm_balance_weight(const struct sm_group *group, __u32 host)
 {
 	__u32 first = sm_policy_weights(group);
@@ -35,8 +36,8 @@ struct sm_balance_probe {
 	__u32 done;
 };
 
-/* Whether `host` has room, or is at least less overloaded than the best so far. An ejected one is
- * as good as gone, but in panic. */
+/* Takes `host` if it has room, or if it is less overloaded than the best so far. An ejected host
+ * is treated as absent, except in panic. */
 static __always_inline void sm_balance_try(struct sm_balance_probe *probe, __u32 host)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(sm_host(probe->group, host));
@@ -89,7 +90,7 @@ static long sm_balance_next(__u64 i, struct sm_balance_probe *probe)
 	return probe->done ? 1 : 0;
 }
 
-/* The slot of a scratch that nobody else uses now; SM_BROKEN: there is none. */
+/* The slot of a scratch that is free; SM_BROKEN: all are in use. */
 SM_VERIFIED_ONCE __u32 sm_balance_claim(void)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
@@ -104,7 +105,7 @@ SM_VERIFIED_ONCE __u32 sm_balance_claim(void)
 	return SM_BROKEN;
 }
 
-/* With all of them taken (by as many tasks, in the midst of theirs) the hash's own host stays. */
+/* If all scratches are in use by other tasks, the host of the hash stays. */
 static __always_inline void sm_balance_shuffle(struct sm_balance_probe *probe, __u64 hash)
 {
 	__u32 count = probe->group->host_count, slot = sm_balance_claim();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * BY_HASH: a table of words that names groups, not hosts. The hash policies choose the priority by
- * the hash, too (Envoy: hash % 100).
+ * BY_HASH: a table of words that names groups, not hosts. Under the hash policies the hash also
+ * chooses the priority (Envoy: hash % 100).
  */
 #ifndef SOCKMESH_BY_HASH_H
 #define SOCKMESH_BY_HASH_H

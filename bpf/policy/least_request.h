@@ -2,17 +2,18 @@
 /*
  * LEAST_REQUEST over live connection counts.
  *
- * Equal weights, as Envoy: choice_count random hosts, with replacement, the one with strictly fewer
- * connections wins; or all hosts are compared, ties broken uniformly.
+ * Equal weights, as in Envoy: choice_count random hosts are drawn with replacement, and the host
+ * with strictly fewer connections wins. Or all hosts are compared, and ties are broken uniformly.
  *
- * Unequal weights: Envoy's scheduler picks host i at the rate w / (active + 1)^bias. So does this,
- * by draws that are accepted or not. A host is drawn with probability d ~ w^(1 / (1 + bias)), which
- * is about where its share settles, and accepted with probability (floor / load)^bias, where its
- * load is (active + 1) / d and the floor is the least load in the group: together that is the rate.
- * Mostly the first draw is accepted, however many hosts there are. Each that is not looks at one
- * host for the floor's sake (`cursor`), and after some of them in a row all hosts are gone through,
- * which chooses at the same rate. Above SM_LR_MAX_PASS hosts, of which few are idle, that is a
- * choice among SM_LR_DRAWS drawn ones (sampling importance resampling): near the rate, not at it.
+ * Unequal weights: Envoy's scheduler picks host i at the rate w / (active + 1)^bias. This code does
+ * the same by draws that are accepted or rejected. A host is drawn with probability d ~ w^(1 / (1 +
+ * bias)), which is about where its share settles. It is accepted with probability (floor /
+ * load)^bias, where its load is (active + 1) / d and the floor is the least load in the group. The
+ * product is Envoy's rate. Most first draws are accepted, however many hosts there are. Each
+ * rejected draw looks at one host to keep the floor true (`cursor`). After some rejected draws in a
+ * row all hosts are gone through, which chooses at the same rate. Above SM_LR_MAX_PASS hosts this
+ * is a choice among SM_LR_DRAWS drawn hosts (sampling importance resampling). That is near the
+ * rate, not at it, and matters where few hosts are idle.
  */
 #ifndef SOCKMESH_LEAST_REQUEST_H
 #define SOCKMESH_LEAST_REQUEST_H
@@ -27,7 +28,8 @@
 #define SM_LR_LOAD_MAX	  (1ULL << 39) /* its product with 24 bits fits into 64 */
 #define SM_Q16		  (1U << 16)
 
-/* The connections of an endpoint. An ejected one counts as the busiest of all, but in panic. */
+/* The connections of an endpoint. An ejected endpoint counts as the busiest of all, except in
+ * panic. */
 static __always_inline __u32 sm_active_of(const struct sm_group *group, __u32 endpoint_id)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
@@ -91,7 +93,7 @@ SM_VERIFIED_ONCE __u64 sm_lr_power(__u64 load, __u64 floor, __u32 bias_q16)
 {
 	__u64 logs;
 
-	if (load >> 32) { /* a floor that loses its digits by this is next to nothing beside it */
+	if (load >> 32) { /* a floor that loses its digits here is almost nothing beside the load */
 		load >>= 8;
 		floor >>= 8;
 	}
@@ -109,7 +111,7 @@ static __always_inline __u64 sm_lr_factor(__u64 load, __u64 floor, __u32 bias_q1
 	return sm_lr_power(load, floor, bias_q16);
 }
 
-/* Says yes with probability (floor / load)^bias. */
+/* True with probability (floor / load)^bias. */
 static __always_inline int sm_lr_accepts(__u64 load, __u64 floor, __u32 bias_q16)
 {
 	__u64 random = bpf_get_prandom_u32();
@@ -121,8 +123,8 @@ static __always_inline int sm_lr_accepts(__u64 load, __u64 floor, __u32 bias_q16
 	return random < sm_lr_factor(load, floor, bias_q16);
 }
 
-/* The load of a host: (active + 1) / draw, where `draw` is its part of the draws relative to the
- * heaviest host's; 16.16, at most SM_LR_LOAD_MAX. */
+/* The load of a host: (active + 1) / draw, where `draw` is its part of the draws, relative to
+ * the part of the heaviest host. 16.16, at most SM_LR_LOAD_MAX. */
 static __always_inline __u64 sm_lr_load(const struct sm_group *group, __u32 host)
 {
 	union sm_cell *cell = cells_at(group->table_cell + host);
@@ -162,7 +164,7 @@ SM_VERIFIED_ONCE int sm_lr_update_floor(struct sm_group *group)
 	return 0;
 }
 
-/* The floor, 16.16; it falls to `load` where that is less. No host's load is below 1. */
+/* The floor, 16.16. It falls to `load` if `load` is less. No host's load is below 1. */
 static __always_inline __u64 sm_lr_floor(struct sm_group *group, __u64 load)
 {
 	__u64 cursor = READ_ONCE(group->cursor);
@@ -176,7 +178,7 @@ static __always_inline __u64 sm_lr_floor(struct sm_group *group, __u64 load)
 	return floor ? (__u64)floor << SM_LR_COARSE_SHIFT : SM_Q16;
 }
 
-/* One pass over all hosts, or over some drawn, which keeps one at its rate. */
+/* One pass over all hosts, or over some drawn hosts, which chooses a host at its rate. */
 struct sm_lr_pass {
 	const struct sm_group *group;
 	__u64 sum; /* of the rates so far */
@@ -201,13 +203,13 @@ static long sm_lr_weigh(__u64 i, struct sm_lr_pass *pass)
 	/* Twice 2^24 at most: SM_LR_MAX_PASS of them sum up to 2^56. */
 	rate *= sm_lr_factor(sm_lr_load(group, host), pass->floor, group->bias_q16) >> 8;
 	pass->sum += rate;
-	/* Uniform below sum: its product with a random fraction. */
+	/* A value that is uniform below sum: the product of sum and a random fraction. */
 	if ((pass->sum >> 32) * random + ((pass->sum & 0xffffffff) * random >> 32) < rate)
 		pass->best = host;
 	return 0;
 }
 
-/* The choice after draws that were not accepted. */
+/* The choice after rejected draws. */
 SM_VERIFIED_ONCE __u32 sm_lr_pick_scan(const struct sm_group *group, __u64 floor)
 {
 	struct sm_lr_pass pass = {.group = group, .floor = floor};
@@ -245,7 +247,7 @@ struct sm_lr_scan {
 	__u32 best;
 	__u32 active;
 	__u32 ties;
-	__u32 drawn; /* not all hosts, but drawn ones, of which the first keeps a tie */
+	__u32 drawn; /* drawn hosts instead of all; the first one keeps a tie */
 };
 
 static long sm_lr_scan_one(__u64 i, struct sm_lr_scan *scan)

@@ -5,10 +5,10 @@
 
 #include "maps.h"
 
-/* An index that leads nowhere: a page is missing, or a table is empty. */
+/* An index that leads nowhere, because a page is missing or a table is empty. */
 #define SM_BROKEN ((__u32)-1)
 
-/* Word `index` of a table of words that starts at `first_cell`; SM_BROKEN where no page is. */
+/* Word `index` of a table of words that starts at `first_cell`; SM_BROKEN: there is no page. */
 static __always_inline __u32 sm_word(__u32 first_cell, __u32 index)
 {
 	union sm_cell *cell = cells_at(first_cell + (index >> 2));
@@ -17,8 +17,8 @@ static __always_inline __u32 sm_word(__u32 first_cell, __u32 index)
 }
 
 /*
- * One draw from an alias table. The product's high half is a uniform entry, its low half the
- * fraction: one random number, one read, error below size / 2^32.
+ * One draw from an alias table. The high half of the product is a uniform entry, the low half is
+ * the fraction: one random number, one read, an error below size / 2^32.
  */
 static __always_inline __u32 sm_alias(__u32 first_cell, __u32 size)
 {
@@ -36,7 +36,7 @@ static __always_inline __u32 sm_uniform(__u32 size)
 	return (__u32)(((__u64)bpf_get_prandom_u32() * size) >> 32);
 }
 
-/* Endpoint id of a host index; SM_NONE where the index leads nowhere. */
+/* The endpoint id of a host index; SM_NONE: the index leads nowhere. */
 static __always_inline __u32 sm_host(const struct sm_group *group, __u32 host)
 {
 	__u32 id;

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Client-IP session affinity, as Kubernetes has it: a client that connects again within the
- * service's time goes where it went last, as long as it may. Only services that ask for it come
- * here (sm_descriptor.affinity_s).
+ * service's time goes to its last endpoint, if that endpoint may still be used. Only services that
+ * ask for affinity come here (sm_descriptor.affinity_s).
  *
- * What a client gets is never taken from the remembered entry alone. The endpoint must be a host of
- * one of the groups of the descriptor that this connect() looked up, at an index below that group's
- * host_count: of the very list that the group's own policy picks from. The agent compiles it from
- * the endpoints that are listed, healthy, not draining and not ejected (or from all in panic), and
- * publishes it whole. So an endpoint that was removed or fell ill is not in it, and an id that
- * meanwhile belongs to somebody else's endpoint cannot be in it either: ids are reused only after
- * all readers of tables that name them are gone. What the table cannot know yet, an ejection
- * microseconds ago, the endpoint's own state says. The address is compared, too: an id that was
- * reused for another endpoint of the same service is not "the same endpoint".
+ * The remembered entry alone never decides. The endpoint must be a host of one of the groups of the
+ * descriptor that this connect() looked up, at an index below the group's host_count. The group's
+ * policy picks from the same list. The agent compiles the list from the endpoints that are listed,
+ * healthy, not draining and not ejected (or from all in panic), and publishes the list whole. So an
+ * endpoint that was removed or is unhealthy is not in the list. An id that meanwhile belongs to
+ * another endpoint is not in the list either: an id is reused only after all readers of tables that
+ * name it are gone. The table does not know of an ejection that happened microseconds ago. The
+ * endpoint's state does. The address is compared as well: an id that was reused for another
+ * endpoint of the same service is not "the same endpoint".
  *
- * The same holds against whatever else an entry may be: left over from a service that had this VIP
- * before, from an earlier agent, or read while the kernel recycled it for another client (its LRU
- * does that under a reader's hands). The worst that comes of it is another good endpoint.
+ * This also covers an entry that is left over from an earlier service of this VIP, an entry of an
+ * earlier agent, and an entry that the kernel's LRU recycles while a program reads it. The worst
+ * result is another good endpoint.
  */
 #ifndef SOCKMESH_AFFINITY_H
 #define SOCKMESH_AFFINITY_H
@@ -24,7 +24,7 @@
 #include "select/choice.h"
 #include "select/client_address.h"
 
-/* The bounds of a search after the tables have changed; beyond them a new choice is made. */
+/* The bounds of a search after the tables have changed. Beyond them the policy chooses. */
 #define SM_AFFINITY_GROUPS 256
 #define SM_AFFINITY_HOSTS  65536
 #define SM_SECOND_NS	   1000000000ULL
@@ -46,7 +46,7 @@ static __always_inline int sm_affinity_holds(const struct sm_group *group, __u32
 		return 0;
 	if (!sm_ip_equal(endpoint->addr_be, last->addr_be))
 		return 0;
-	/* In panic the policy asks nobody's health, and a client is as well off where it was. */
+	/* In panic the policy ignores health, so the client may stay. */
 	return (group->flags & SM_GROUP_PANIC) || READ_ONCE(state->ejected_until_ns) <= now_ns;
 }
 
@@ -68,7 +68,7 @@ static long sm_affinity_look(__u64 i, struct sm_affinity_search *search)
 		return 1;
 	if (sm_host(group, (__u32)i) != search->last.endpoint_id)
 		return 0;
-	/* Listed once a group: right or not, it is this one. */
+	/* An endpoint is listed once in a group, so the search in this group ends here. */
 	search->host = (__u32)i;
 	search->found = sm_affinity_holds(group, (__u32)i, &search->last, search->now_ns);
 	return 1;
@@ -123,7 +123,8 @@ SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
 	/* Another CPU may have written a later time than ours. */
 	if (search.now_ns > search.last.used_ns + (__u64)d->affinity_s * SM_SECOND_NS)
 		return 0;
-	/* Where it was the last time: one read, as long as the tables stay as they are. */
+	/* First the place where the endpoint was found last time: one read, while the tables
+	 * stay as they are. */
 	search.group = search.last.group;
 	search.host = search.last.host;
 	if (search.group < d->group_count) {
@@ -143,7 +144,7 @@ SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
 	return (__u64)search.group << 32 | search.last.endpoint_id;
 }
 
-/* Remembers the choice. A full map drops the client that was not seen for longest. */
+/* Remembers the choice. A full map drops the client that was not seen for the longest time. */
 SM_VERIFIED_ONCE int sm_affinity_keep(const struct sm_descriptor *d, const struct sm_client *client,
 				      __u32 endpoint_id)
 {

@@ -58,7 +58,7 @@ static __always_inline void sm_choice_set_broken(struct sm_choice *choice, __u32
 	sm_choice_set_none(choice, cluster_id, SM_POLICY_LEAVE_ALONE, SM_REASON_NONE);
 }
 
-/* The group of a connection: traffic split, priority and locality, all in one draw. */
+/* The group of a connection. One draw covers traffic split, priority and locality. */
 static __always_inline struct sm_group *sm_pick_group(const struct sm_descriptor *d, __u64 hash)
 {
 	__u32 index = 0, group_first = d->group_first;
@@ -76,8 +76,8 @@ static __always_inline struct sm_group *sm_pick_group(const struct sm_descriptor
 	return index == SM_BROKEN ? NULL : groups_at(group_first + index);
 }
 
-/* The first choice is ejected: another of the same service, where there is one. Without any, the
- * first choice stands, as in panic, or the connection is refused where there is none. */
+/* The first choice is ejected: takes another endpoint of the same service. If none is left,
+ * keeps the first choice (as panic does), or refuses if panic is disabled. */
 static __always_inline void sm_select_after_ejection(const struct sm_descriptor *d,
 						     struct sm_group *group, __u64 hash,
 						     struct sm_choice *choice)
@@ -101,7 +101,7 @@ static __always_inline void sm_select_after_ejection(const struct sm_descriptor 
 		SM_ADD(stats->reselected, 1);
 }
 
-/* Fills `choice`; a table that leads nowhere leaves the connection alone, and is counted. */
+/* Fills `choice`. If a table leads nowhere, the connection is left alone, and counted. */
 static __always_inline void sm_select(const struct sm_descriptor *d, __u64 hash,
 				      struct sm_choice *choice)
 {

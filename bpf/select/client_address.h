@@ -86,7 +86,7 @@ static long sm_look_at_device(__u64 i, struct sm_addresses *found)
 	return 0;
 }
 
-/* `net` is the address of a struct net. Fills `cached` anew, and `client` from the same. */
+/* `net` is the address of a struct net. Fills `cached` anew, and `client` with the same values. */
 SM_VERIFIED_ONCE int sm_netns_address_find(__u64 net, __u64 netns_cookie,
 					   struct sm_netns_address *cached,
 					   struct sm_client *client, int v6)
@@ -139,7 +139,7 @@ static __always_inline void sm_client_of_netns(struct bpf_sock *sk, __u64 netns_
 			client->ip = cached->six;
 		else
 			sm_ip_set_mapped(&client->ip, cached->four);
-		/* Another task of this CPU may have written in between. */
+		/* Another task of this CPU may have written meanwhile. */
 		if (READ_ONCE(cached->netns_cookie) == netns_cookie)
 			return;
 	}

@@ -64,8 +64,8 @@ static __always_inline int sm_descriptor_is_of(const struct sm_descriptor *d,
 }
 
 /*
- * The service of a VIP, or NULL. A hash lookup hands out a pointer into an element that may be
- * recycled for another key before it is read; the descriptor repeats its key, so that shows.
+ * The service of a VIP, or NULL. A hash lookup gives a pointer into an element that may be recycled
+ * for another key before it is read. The descriptor repeats its key, so the difference shows.
  */
 static __always_inline struct sm_descriptor *sm_lookup(const struct sm_dest *to)
 {

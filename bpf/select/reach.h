@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a socket can reach, and which address of an endpoint that is. An IPv4 socket has IPv4 alone.
- * An IPv6 socket has both families, except where it is IPv6-only or bound to an address of one.
+ * What a socket can reach, and which address of an endpoint that is. An IPv4 socket reaches only
+ * IPv4. An IPv6 socket reaches both families, except if it is IPv6-only or bound to an address of
+ * one family.
  *
- * A service whose endpoints do not all have an address of the VIP's family has descriptors of its
- * own for sockets that reach one family (sm_descriptor.ipv4_only, ipv6_only), compiled over the
- * endpoints that such a socket reaches. Other services cost one test of a word that was read.
+ * If not all endpoints of a service have an address of the VIP's family, the service has
+ * descriptors for sockets that reach one family (sm_descriptor.ipv4_only, ipv6_only), compiled over
+ * the endpoints that such a socket reaches. Other services cost one test of a word that was read
+ * already.
  */
 #ifndef SOCKMESH_REACH_H
 #define SOCKMESH_REACH_H
@@ -17,7 +19,7 @@
 /* A choice of descriptor and of address family for one socket. */
 struct sm_reach {
 	const struct sm_descriptor *descriptor; /* NULL: the tables are broken */
-	__u8 family; /* SM_FAMILY_*: the address to go to, where an endpoint has two */
+	__u8 family; /* SM_FAMILY_*: which address to use if an endpoint has two */
 };
 
 static __always_inline const struct sm_descriptor *sm_descriptor_at(__u32 index)
@@ -65,7 +67,7 @@ static __always_inline int sm_is_left_to_ipv4(struct bpf_sock *sk)
 	return connection && connection->icsk_af_ops->net_header_len == SM_IPV4_HEADER;
 }
 
-/* An IPv6 socket. reach->family is the VIP's, where the socket reaches it. */
+/* For an IPv6 socket. reach->family is the VIP's family, if the socket reaches it. */
 static __always_inline void sm_reach_of_ipv6_socket(struct bpf_sock *sk, struct sm_reach *reach)
 {
 	__u32 bound;

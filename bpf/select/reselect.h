@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The choice after the first one was found to be ejected: until the agent has compiled tables
- * without the endpoint, and for as long as no agent is there.
+ * The choice after the first choice was found to be ejected. It is needed until the agent has
+ * compiled tables without the endpoint, and while no agent runs.
  *
- * The policy is asked again; the hash policies go on along their table, so that a client moves to
- * the same other host each time (for a ring the very one that Envoy's ring without the host has).
- * Where that finds none, all hosts of the group are looked at, then the groups beside it.
+ * The policy is asked again. The hash policies go on along their table, so that a client moves to
+ * the same other host each time. For a ring this is the very host that Envoy's ring without the
+ * ejected host has. If this finds no host, all hosts of the group are looked at, and then the
+ * groups beside it.
  */
 #ifndef SOCKMESH_RESELECT_H
 #define SOCKMESH_RESELECT_H
@@ -63,8 +64,8 @@ SM_VERIFIED_ONCE __u32 sm_pick_in_rotation(struct sm_group *group, __u64 hash, _
 	return scan.found;
 }
 
-/* Another endpoint than the one of `group` that is ejected; SM_NONE where none is in rotation. Only
- * groups of the same leg: those of another split or subset are no substitute. */
+/* An endpoint in place of the ejected one of `group`; SM_NONE: none is in rotation. Only groups
+ * of the same leg count: a group of another leg or subset is no substitute. */
 SM_VERIFIED_ONCE __u32 sm_reselect(const struct sm_descriptor *d, struct sm_group *group,
 				   __u64 hash)
 {

@@ -14,7 +14,7 @@ namespace {
 constexpr int kServices = 10000;
 constexpr int kEndpoints = 10;
 
-// Of this process's CPU time: what else runs on the machine does not count.
+// CPU time of this process, so that other work on the machine does not count.
 double milliseconds(const std::function<void()>& work) {
   const auto now = [] {
     timespec ts{};

@@ -1,9 +1,8 @@
 // The price of the hooks: connect() of a fresh non-blocking socket to a VIP under every policy, to
 // an address that is no service, and with no hook at all; and close(). usage: connect_bench [ROUNDS
 // [OTHER_SERVICES]] Paired: in every round, sockets of all kinds are connected in turn, in an order
-// drawn anew for each turn, since whoever comes first finds the caches cold; the result is the
-// median over rounds of the difference between medians, and its spread says what the machine's
-// noise was.
+// that is drawn anew for each turn, because the first kind finds the caches cold. The result is the
+// median over rounds of the difference between medians. Its spread shows the machine's noise.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -69,8 +68,8 @@ UniqueFd makeSocket(const Kind& kind, const Sandbox& sandbox) {
   return made;
 }
 
-// One round: sockets of all kinds are made, then connected and accepted, then closed, each time in
-// turns of which every one has an order of its own: neither code nor memory is warmer for one kind.
+// One round: sockets of all kinds are made, then connected and accepted, then closed. Each turn has
+// an order of its own, so that neither code nor memory is warmer for one kind.
 void runRound(std::vector<Kind>& kinds, const Sandbox& sandbox, const UniqueFd& listener) {
   std::vector<std::vector<UniqueFd>> sockets(kinds.size());
   std::vector<std::vector<double>> connects(kinds.size()), closes(kinds.size());
@@ -124,7 +123,7 @@ void print(const char* what, const std::vector<Kind>& kinds, std::vector<double>
 
 constexpr int kHosts = 8;
 
-// One VIP over kHosts endpoints of `port`, all of them reached at one listener.
+// One VIP over kHosts endpoints of `port`. One listener serves all of them.
 void addService(Snapshot& snapshot, const std::string& vip, LbPolicy policy, std::uint16_t port,
                 bool weighted = false, std::uint32_t balanceFactor = 0) {
   const std::string name = "cluster " + vip;
@@ -166,12 +165,12 @@ std::vector<Kind> makeKinds(const SocketAddress& direct) {
   add("VIP, MAGLEV by source", true, at("10.96.0.5:80"));
   add("VIP, RING_HASH by source", true, at("10.96.0.6:80"));
   add("VIP, RANDOM with affinity", true, at("10.96.0.7:80"));
-  // One client, so that all but a part of its connections are passed on.
+  // One client, so that most of its connections are passed on.
   add("VIP, MAGLEV, balance factor 150", true, at("10.96.0.8:80"));
   return kinds;
 }
 
-// The VIPs of makeKinds(), and others that nobody connects to.
+// The VIPs of makeKinds(), and other VIPs without connections.
 Snapshot makeServices(std::uint16_t port, int others) {
   Snapshot snapshot;
   snapshot.complete = true;

@@ -222,7 +222,7 @@ void measure(const Sandbox& sandbox, const Backends& backends, const char* polic
   print(policy, agent, std::move(micros), late, wrong.size(), connects);
 }
 
-// Gives the agent new weights of other services, again and again.
+// Gives the agent new weights of other services without pause.
 class Busywork {
  public:
   explicit Busywork(const Mesh& mesh) : thread_([this, &mesh] { run(mesh); }) {}
@@ -285,7 +285,7 @@ int measureAll(std::size_t count) {
       const Busywork work(mesh);
       measure(**sandbox, backends, policy, "busy", count);
     }
-    // An agent that ends while its tables are without the endpoint leaves it out.
+    // If an agent ends while its tables lack the endpoint, the endpoint stays out.
     if (!awaitAll(mesh)) {
       std::fprintf(stderr, "the endpoint did not return\n%s\n", mesh.agent().log().c_str());
       return 1;

@@ -1,5 +1,5 @@
-// Client-IP session affinity with real sockets: a client goes where it went last, for its time and
-// as long as the endpoint is one of the service's, healthy and in rotation.
+// Client-IP session affinity with real sockets: a client returns to its last endpoint within the
+// time, if the endpoint still belongs to the service, is healthy and is in rotation.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -42,7 +42,7 @@ class Affinity : public DatapathTest {
   }
   static std::string client(int n) { return "127.5.0." + std::to_string(n); }
 
-  // Where a connection from this address really goes; nowhere where it fails.
+  // Where a connection from this address really goes. Nothing if it fails.
   SocketAddress from(const std::string& source, const std::string& vip = kVip,
                      bool mapped = false) {
     const UniqueFd socket = tcpSocket(mapped);

@@ -72,7 +72,7 @@ TEST_P(Balance, PickByPickAsEnvoy) {
       local.endpoints.push_back(one);
     }
     const LbService& service = serve(c, assignment({local}));
-    // Mostly near the average, so that some are above it; at times all are.
+    // Mostly near the average, so that some hosts are above their bound, and sometimes all.
     const std::uint32_t average = 1 + random() % 40;
     std::uint32_t total = 0;
     for (int n = 1; n <= count; ++n) {
@@ -168,9 +168,9 @@ TEST_F(BalanceLive, ConnectionsOfTheClusterAreCounted) {
   serve(100);
   connect(40);
   EXPECT_EQ(total(), 40u);
-  // One source, one hash: all on one endpoint, were it not for the bound.
+  // One source has one hash: without the bound, all connections would go to one endpoint.
   for (const Endpoint& one : local.endpoints) {
-    // At most ceil(41 / 4), and the one that it was let in with.
+    // At most ceil(41 / 4), and the connection that was let in at that number.
     const auto active = store_->activeConnections(ids_->endpointId("c", one.address));
     EXPECT_LE(active, 12u);
     EXPECT_GE(active, 4u);

@@ -78,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(Real, EndpointsFault,
                                              SM_FAILURE_UNREACHABLE}),
                          [](const auto& test) { return std::string(test.param.name); });
 
-// As Envoy has it: what becomes of an established connection is not the detector's business.
+// As in Envoy: what happens to an established connection does not count for a detector.
 TEST_F(Blame, AResetAfterAcceptIsASuccess) {
   serve(TunPeer::kResetAfterAccept);
   for (int i = 0; i < 5; ++i) {
@@ -93,7 +93,7 @@ TEST_F(Blame, AResetAfterAcceptIsASuccess) {
   EXPECT_EQ(line().failures, 0u);
 }
 
-// TCP itself would wait for two minutes; connect_timeout counts at the first retransmission after.
+// TCP itself waits for two minutes. connect_timeout counts at the first retransmission after it.
 TEST_F(Blame, ABlackHoleIsNoticedWhileTheApplicationsStillWait) {
   serve(TunPeer::kSilent);
   std::vector<UniqueFd> waiting;
@@ -160,7 +160,7 @@ TEST_F(Blame, AnApplicationThatIsKilledEarlyBlamesNobody) {
   EXPECT_FALSE(line().ejected);
 }
 
-// Two pods. One's own firewall keeps it from the endpoint, the other is served.
+// Two pods. The firewall of one pod blocks the endpoint. The other pod is served.
 class TwoPods : public Blame {
  protected:
   void SetUp() override {
@@ -202,7 +202,7 @@ TEST_P(OnePodsFirewall, EjectsForNobody) {
   EXPECT_EQ(connectFrom(0), 0);
   EXPECT_EQ(connectFrom(1), 0);
   forbid(*pods_[0], GetParam());
-  // Faster than the other one is served, and for longer than a run of the detector.
+  // Faster than the other pod is served, and more often than the detector's threshold.
   const bool silent = std::string(GetParam()) == "drop";
   for (int round = 0; round < 4; ++round) {
     for (int i = 0; i < 10; ++i) {
@@ -215,7 +215,7 @@ TEST_P(OnePodsFirewall, EjectsForNobody) {
     EXPECT_FALSE(line().ejected);
   }
   EXPECT_LE(line().failures, 1u) << "its first, since it was served before";
-  // A REJECT without reset ends connect() itself, before TCP has an error to tell: as if given up.
+  // A REJECT without reset ends connect() before TCP has an error. It counts as given up.
   EXPECT_GE(stats().disputed + stats().failed[SM_FAILURE_ABANDONED], 39u);
   EXPECT_GE(stats().disputed, std::string(GetParam()) == "reject" ? 0u : 3u);
 }

@@ -1,4 +1,4 @@
-// Where the programs attach: the true root of cgroup v2, and nothing that poses as it.
+// Where the programs attach: the true root of cgroup v2, and no subtree that looks like the root.
 #include <gtest/gtest.h>
 
 #include <fstream>

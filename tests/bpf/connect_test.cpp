@@ -113,7 +113,7 @@ TEST_F(Connect, RoundRobinIsExactAndRandomReachesAll) {
   EXPECT_LT(ofA, 80u);
 }
 
-// Lessons of others: reverse state belongs to the socket, never to a tuple.
+// A lesson from other systems: reverse state belongs to the socket, never to a tuple.
 TEST_F(Connect, TwoVipsAndTheDirectAddressOfOneEndpointSideBySide) {
   SocketAddress backend = at("127.0.0.2:0");
   const auto listener = std::move(listenOn(backend)).value();

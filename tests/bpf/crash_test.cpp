@@ -137,7 +137,7 @@ class Crash : public DatapathTest {
     EXPECT_TRUE(adopted_.errors.empty()) << adopted_.errors.front();
   }
 
-  // An agent that dies at its write number `fatal`; false where it needs fewer.
+  // An agent that dies at its write number `fatal`. False: it needs fewer writes.
   bool updateAndDie(const TableBuilder& tables, int fatal) {
     const pid_t child = fork();
     if (child == 0) {
@@ -155,7 +155,7 @@ class Crash : public DatapathTest {
     return WEXITSTATUS(status) == 137;
   }
 
-  // What the kernel holds; every VIP leads somewhere whole.
+  // What the kernel holds. Checks that every VIP leads to a whole set of endpoints.
   Resolved inKernel() {
     Resolved out;
     const KernelImage held = image();
@@ -286,7 +286,7 @@ TEST_F(FullTable, AFullTableIsReportedAndTheRestWorks) {
   for (int i = 1; i <= 4; ++i) {
     ASSERT_TRUE(connectTo(at("10.96.1." + std::to_string(i) + ":80"))) << i;
   }
-  // Room again: the next apply takes in what was left out.
+  // There is room again: the next apply adds what was left out.
   TableBuilder fewer;
   for (int i = 3; i <= 6; ++i) {
     fewer.service("10.96.1." + std::to_string(i) + ":80", "c" + std::to_string(i), {host(i)});

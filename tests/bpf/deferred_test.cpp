@@ -55,7 +55,7 @@ class Deferred : public DatapathTest {
     for (const auto& record : readConnections(datapath_->maps())) return record.connection.state;
     return SM_CONN_FREE;
   }
-  // Whoever connects now has its SYN dropped, until the queue is drained.
+  // SYNs are dropped from now on, until the queue is drained.
   void fillQueue() {
     for (int i = 0; i < 3; ++i) {
       fill_.push_back(tcpSocket(false, true));

@@ -28,11 +28,11 @@ struct Picks {
   std::uint64_t of(int hostNumber, const std::string& cluster = "c") const;
 };
 
-// Picks are drawn independently with these probabilities: Pearson's chi-square, at odds of one in
-// a million of a false alarm. What has no share is never picked. Fewer than five expected picks are
-// put together with the next endpoint's.
+// Picks are drawn independently with these probabilities: Pearson's chi-square, at odds of one in a
+// million of a false alarm. An endpoint without a share is never picked. Endpoints with fewer than
+// five expected picks are merged with the next one.
 testing::AssertionResult follows(const Picks& picks, const ServiceShares& shares);
-// The same of the hosts 1, 2, ... of the cluster "c", their shares given in any unit.
+// The same for the hosts 1, 2, ... of the cluster "c". Shares are in any unit.
 testing::AssertionResult follows(const Picks& picks, const std::vector<double>& weights);
 // Every endpoint within `slack` picks of its share: for schedules.
 testing::AssertionResult within(const Picks& picks, const ServiceShares& shares, double slack);
@@ -54,7 +54,7 @@ class DistributionTest : public DatapathTest {
   // One selection for each of at most DISTRIBUTE_HASHES hashes: the ids of the endpoints chosen.
   std::vector<std::uint32_t> selectBy(std::span<const std::uint64_t> hashes);
 
-  // Connections that the endpoint is taken to have: what the policies look at.
+  // Sets the number of connections of the endpoint that the policies see.
   void setActive(int hostNumber, std::uint32_t connections, const std::string& cluster = "c");
   std::uint32_t active(int hostNumber, const std::string& cluster = "c");
   std::uint32_t idOf(const std::string& cluster, const SocketAddress& address) const {

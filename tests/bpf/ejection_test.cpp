@@ -1,5 +1,5 @@
-// Ejection in the kernel, no agent about: the failure that reaches the threshold takes the endpoint
-// out of rotation, for every policy, within the limit, for its time.
+// Ejection in the kernel, without an agent: the failure that reaches the threshold takes the
+// endpoint out of rotation, under every policy, within the limit, for the ejection's time.
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -62,7 +62,7 @@ class Ejection : public DatapathTest {
     const auto socket = tcpSocket();
     return connectErrno(socket.get(), at(kVip));
   }
-  // The same, and the listeners' queues stay short: a full one drops SYNs.
+  // The same, with short queues of the listeners: a full queue drops SYNs.
   int connectOnce() {
     const int error = connectAlone();
     for (const UniqueFd& listener : listeners_) {
@@ -72,7 +72,8 @@ class Ejection : public DatapathTest {
     }
     return error;
   }
-  // Until one endpoint more is ejected; the number of failures it took, -1 where none was.
+  // Connects until one more endpoint is ejected. Returns the number of failures; -1: none was
+  // ejected.
   int failuresUntilEjection(int limit = 400) {
     const std::uint32_t before = clusterState().ejected;
     int failures = 0;
@@ -223,7 +224,8 @@ TEST_F(Ejection, AnEndpointThatIsRemovedNoLongerCounts) {
   EXPECT_EQ(failuresUntilEjection(), 2) << "there is room for another";
 }
 
-// SYNs to an endpoint that leaves EDS time out later: that ejects nobody, and takes no room.
+// SYNs to an endpoint that leaves EDS time out later. This ejects nothing and uses no allowed
+// ejection.
 TEST_F(Ejection, AWithdrawnEndpointIsNeverEjected) {
   const auto peer = std::move(TunPeer::create()).value();
   const std::string silent = TunPeer::kSilent;
@@ -280,7 +282,7 @@ TEST_F(Ejection, AWithdrawnEndpointStaysWithdrawnForTheNextAgent) {
             Detection::kEjected);
 }
 
-// Detections race withdrawals: whoever is first, nothing stays counted.
+// Detections race withdrawals. In either order nothing stays counted.
 TEST_F(Ejection, AWithdrawalInTheMiddleOfDetectionsLosesNoCount) {
   const auto with = TableBuilder().service(kVip, "c", backends(3)).ejecting("c", 1, 1);
   const auto without =
@@ -304,7 +306,7 @@ TEST_F(Ejection, AWithdrawalInTheMiddleOfDetectionsLosesNoCount) {
   detecting.join();
 }
 
-// Whatever lost a count, it is found again; what is really ejected is not touched.
+// A lost count is found again, and real ejections are not touched.
 TEST_F(Ejection, AWrongCountIsPutRight) {
   apply(TableBuilder().service(kVip, "c", backends(4)).ejecting("c", 1, 2));
   down(1);
@@ -322,7 +324,7 @@ TEST_F(Ejection, AWrongCountIsPutRight) {
   EXPECT_EQ(failuresUntilEjection(), 1) << "there is room for one more";
 }
 
-// The kernel ejects and takes back all the while: a recount never makes the count wrong.
+// The kernel ejects and unejects meanwhile. A recount never makes the count wrong.
 TEST_F(Ejection, ARecountBesideEjectionsLosesNothing) {
   apply(TableBuilder().service(kVip, "c", backends(4)).ejecting("c", 1, 4));
   auto wait = std::move(BlockingGracePeriod::create()).value();
@@ -410,7 +412,7 @@ TEST_F(Ejection, OnlyTheSameLegOfASplitStandsIn) {
   EXPECT_EQ(selected(1), 1u);
 }
 
-// While one CPU connects, the other fails: from the ejection on nobody is sent there.
+// One CPU connects while another one fails. From the ejection on no connection goes there.
 TEST_F(Ejection, OnEveryCpuAtOnce) {
   apply(TableBuilder().random(kVip, "c", backends(3)).ejecting("c", 5, 1));
   std::atomic<bool> done{false};

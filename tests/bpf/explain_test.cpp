@@ -78,7 +78,8 @@ class Explain : public DatapathTest {
     return acceptedAt(listener_);
   }
 
-  // Clients of many addresses go where `explain` says that they do; how many endpoints that are.
+  // Checks that clients of many addresses go where `explain` says. Returns the number of endpoints
+  // that they reach.
   std::size_t expectSourcesAsExplained() {
     std::set<SocketAddress> reached;
     for (int i = 0; i < 40; ++i) {
@@ -110,7 +111,8 @@ TEST_F(Explain, NamesTheEndpointThatMaglevAndRingHashChooseForASource) {
   }
 }
 
-// Half of priority 0 is sick, so 30% of hashes go to priority 1: the group, too, is chosen by hash.
+// Half of priority 0 is unhealthy, so 30% of hashes go to priority 1: the hash also chooses the
+// group.
 TEST_F(Explain, FollowsTheHashThroughPriorities) {
   const auto given = assignment({hosts(1, 4, 2, 0), hosts(11, 4, 4, 1)});
   apply({{cluster("c", LbPolicy::kMaglev), given, 1, {}}});
@@ -135,7 +137,7 @@ TEST_F(Explain, InATrafficSplitASourceReachesOneOfTheChoices) {
   for (const json& choice : choices) EXPECT_GT(reached[addressOf(choice)], 0) << choice;
 }
 
-// What it says of shares is what round robin, whose draw is no chance, then does.
+// Its shares are what round robin then does. Round robin has no randomness.
 TEST_F(Explain, ItsSharesAreWhatHappens) {
   LocalityEndpoints weighted = hosts(1, 3, 2);
   weighted.endpoints[0].weight = 3;

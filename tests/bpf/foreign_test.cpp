@@ -72,7 +72,7 @@ class Foreign : public DatapathTest {
   }
 
   std::vector<std::string> endpointsOf(std::uint32_t service, std::uint32_t round) const {
-    // Two to five of them, other ones each round: ids move between services.
+    // Two to five of them, and different ones in each round, so that ids move between services.
     std::vector<std::string> endpoints;
     for (std::uint32_t n = 0; n < 2 + (service + round) % 4; ++n) {
       endpoints.push_back("127.100." + std::to_string(service) + "." +
@@ -147,7 +147,7 @@ TEST_F(Foreign, TenMillionSelectionsWhileServicesAreRewritten) {
   const std::uint64_t wanted = selectionsWanted();
   std::uint64_t selections = 0, steadyMissed = 0, foreign = 0, balanced = 0, churnMissed = 0;
   std::thread selecting([&] {
-    // As many as wanted, and more where the writer came to little meanwhile.
+    // As many as requested, and more if the writer has done little meanwhile.
     while (selections < wanted || (changes_ <= kChangesWanted && selections < 10 * wanted)) {
       const auto steady = select(0, kSteady, 50'000);
       const auto churning = select(kSteady, kChurning, 50'000);

@@ -1,5 +1,5 @@
-// What an earlier agent left serves, service by service, until the endpoints of all clusters that a
-// service needs have come.
+// Services of an earlier agent go on, each until the endpoints of all clusters that it needs have
+// come.
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -119,8 +119,8 @@ TEST_F(Holding, ASplitWaitsForAllItsClusters) {
               kVip, kOther));
   open();
   const std::uint32_t old = idOf("a", hosts_[1]);
-  // The endpoint of "a" has been replaced meanwhile: the split goes on with the old one, whose id
-  // is nobody else's as long.
+  // The endpoint of "a" was replaced meanwhile. The split goes on with the old one, whose id is not
+  // reused as long.
   const auto half = unknown(TableBuilder().service(kVip, "a", {hosts_[3]}), kOther, "b");
   EXPECT_EQ(heldBy(split(half, kVip, kOther)), 1u);
   writer_->reap();

@@ -87,7 +87,7 @@ TEST_F(Inspect, MapUsageCountsWhatIsInUse) {
   EXPECT_GT(maps["cells"].entries, 0U);
 }
 
-// Many services over one large table: it is there once, in the kernel and in what is read.
+// Many services over one large table: the table exists once, in the kernel and in the image.
 TEST_F(Inspect, EqualTablesAreReadOnceAndMetricsReadNone) {
   const auto count = static_cast<std::size_t>(8);
   TableBuilder tables;

@@ -39,7 +39,7 @@ std::vector<double> rates(const std::vector<std::uint32_t>& weights,
 TEST_F(DistributionLeastRequest, TheLessLoadedOfTwoChoicesWins) {
   serve(leastRequest(), hosts({1, 1, 1, 1, 1}));
   load({40, 0, 30, 10, 20});
-  // The least loaded wins unless it is not among the two: 1 - (4/5)^2; and so on.
+  // The least loaded host wins, except if it is not drawn: 1 - (4/5)^2, and so on.
   EXPECT_TRUE(follows(select(), {1, 9, 3, 7, 5}));
 }
 
@@ -118,7 +118,7 @@ TEST_F(DistributionLeastRequest, ABusyOneOfManyHostsGivesWay) {
   EXPECT_NEAR(static_cast<double>(select().of(1)) / kSelections, share, share * 0.1);
 }
 
-// The loads change, and what the group knew of them is wrong each time.
+// The loads change, so that the group's knowledge is wrong each time.
 TEST_F(DistributionLeastRequest, ManyHostsAreExactWhateverTheirLoads) {
   for (const std::size_t count : {8U, 33U, 256U}) {
     std::vector<std::uint32_t> weights;

@@ -78,8 +78,8 @@ class ReachOfSockets : public DatapathTest {
     return fd;
   }
 
-  // Where a connection of such a socket went; getpeername() must name the VIP. Nowhere, and errno
-  // in error_, where it failed.
+  // Where a connection of such a socket went; getpeername() must show the VIP. Nothing, and errno
+  // in error_, if it failed.
   SocketAddress from(const Kind& kind, const std::string& vip) {
     const UniqueFd fd = made(kind);
     error_ = connectErrno(fd.get(), at(vip), kind.six && at(vip).ip.isV4());

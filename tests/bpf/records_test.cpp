@@ -1,5 +1,5 @@
-// The life of connection records, and what the counters say of every way a connection can go.
-// Whatever happens, no record is left and `active` returns to zero.
+// The life of connection records, and what the counters say of every way a connection can go. In
+// every case no record is left and `active` returns to zero.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -80,7 +80,7 @@ TEST_F(Records, AResetInPlaceOfTheLastAckCountsNoByteLess) {
   ASSERT_EQ(send(client.get(), "hello", 5, 0), 5);
   char buffer[8];
   ASSERT_EQ(recv(server.get(), buffer, 5, MSG_WAITALL), 5);
-  // No TIME_WAIT is left where its FIN has been acknowledged: whatever comes then is reset.
+  // No TIME_WAIT is left after its FIN has been acknowledged, so later segments are reset.
   const int noLinger = -1;
   ASSERT_EQ(setsockopt(server.get(), IPPROTO_TCP, TCP_LINGER2, &noLinger, sizeof(noLinger)), 0);
   server.reset();
@@ -320,8 +320,8 @@ TEST_F(Records, ForkedAndPassedDescriptorsKeepOneRecord) {
   EXPECT_EQ(stats().established, 1u);
 }
 
-// Buckets of four: long-lived survivors fill them unevenly, and what does not fit takes socket
-// storage.
+// Sets of four: connections that live long fill them unevenly, and a record that does not fit uses
+// socket storage.
 class SmallTable : public Records {
  protected:
   DatapathOptions options() const override {

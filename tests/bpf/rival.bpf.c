@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Another one's sock_ops program: sets its own callbacks and does not keep those that are there. */
+/* A foreign sock_ops program: it sets its own callbacks and does not keep the present ones. */
 #include "kernel.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,4 +1,4 @@
-// Another sock_ops program runs behind ours and sets its callbacks in place of all others.
+// Another sock_ops program runs behind sockmesh's and replaces all callbacks by its own.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
@@ -58,8 +58,8 @@ class Rival : public DatapathTest, public testing::WithParamInterface<Rivalry> {
     link_ = bpf_program__attach_cgroup(rival_->progs.rival, cgroup.get());
     ASSERT_NE(link_, nullptr);
   }
-  // The agent's sweep has the last word: where a rival acts on state changes, even the end of a
-  // connection that was closed in peace is not told.
+  // The agent's sweep ends what is left: if a rival acts on state changes, even the end of a
+  // cleanly closed connection is not reported.
   void expectNothingLeft() {
     EXPECT_TRUE(eventually([&] {
       sweep();
@@ -134,7 +134,7 @@ TEST_P(Rival, ADeadEndpointIsEjected) {
   EXPECT_TRUE(line->ejected);
 }
 
-// A second connect() where nobody told us how the first one ended.
+// A second connect() after a first one whose end was not reported.
 TEST_P(Rival, ARefusedSocketThatIsUsedAgainLeavesNothing) {
   const UniqueFd client = tcpSocket();
   ASSERT_EQ(connectErrno(client.get(), at(kDeadVip)), ECONNREFUSED);

@@ -31,7 +31,7 @@ class SourceHash : public DatapathTest {
     return "127.0.1." + std::to_string(n) + ":" + std::to_string(port_.port);
   }
 
-  // A Maglev service of which exactly one slot, that of `source`, leads to host 2.
+  // A Maglev service in which only the slot of `source` leads to host 2.
   void expectOnly(const std::string& vip, const std::string& source) {
     const std::uint64_t hash = XXH64(source.data(), source.size(), 0);
     auto table = std::make_shared<CellTable>();
@@ -135,7 +135,7 @@ TEST_F(SourceHash, Ipv6TextIsCanonical) {
     name.sin6_family = AF_INET6;
     inet_pton(AF_INET6, source, &name.sin6_addr);
     ASSERT_EQ(bind(client.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0) << source;
-    // From a global address to a v4 endpoint there is no way: what counts is the choice.
+    // No route leads from a global address to a v4 endpoint. Only the choice counts here.
     const auto before = statsOf("maglev", host(2)).selected;
     connectErrno(client.get(), at("[fd00::1]:80"));
     EXPECT_EQ(statsOf("maglev", host(2)).selected, before + 1) << source;

@@ -1,4 +1,4 @@
-// The sweep: records whose socket is gone without a word are ended, and no other ones.
+// The sweep ends records whose socket is gone without an event, and no other records.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sched.h>
@@ -48,7 +48,7 @@ class Sweep : public DatapathTest {
               .service(kVip, "here", {backend_.toString()})
               .service(kNowhere, "nowhere", {kFar}));
   }
-  // One of our programs is not there for a while: nobody tells how connections end.
+  // One of the programs is detached for a while, so the ends of connections are not reported.
   void detach(const std::string& program) {
     const std::string path = PinPath(sandbox_->bpffs()).links() + "/" + program;
     bpf_link* link = bpf_link__open(path.c_str());
@@ -106,7 +106,7 @@ TEST_F(Sweep, EstablishedConnectionsWhoseEndNobodyToldCountAsClosed) {
   EXPECT_EQ(statsOf("here", backend_.toString()).closed[SM_CLOSE_CLEAN], 1u);
 }
 
-// Whatever a socket is doing, and wherever: while it is there, so is its record.
+// While a socket exists, in any state and anywhere, its record exists.
 TEST_F(Sweep, SocketsThatAreThereKeepTheirRecords) {
   const UniqueFd established = std::move(connectTo(at(kVip))).value();
   const UniqueFd server = acceptOn(listener_);
@@ -204,7 +204,7 @@ TEST_F(SweepOfASmallTable, RecordsThatFoundTheirBucketFullAreSweptToo) {
   EXPECT_EQ(swept(), 3000u);
 }
 
-// An agent that starts finds what is left from before.
+// A starting agent finds what is left from before.
 TEST_F(Sweep, ARestartHealsWhatIsLeft) {
   detach("sm_sock_release");
   { EXPECT_EQ(connectErrno(tcpSocket().get(), at(kNowhere)), ENETUNREACH); }

@@ -1,5 +1,5 @@
-// Records whose end TCP does not tell: sockets that the kernel made for MPTCP, a connect() that
-// fails and is followed by one past us, connections to themselves.
+// Records whose end TCP does not report: sockets that the kernel made for MPTCP, a failed connect()
+// that is followed by a direct one, connections to themselves.
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/wait.h>

@@ -46,7 +46,7 @@ class Agent : public MeshTest {
     }
     return reached;
   }
-  // Which listener a connection to this VIP comes to; -1: none.
+  // The listener that a connection to this VIP reaches; -1: none.
   int acceptedFrom(const std::string& vip) {
     nonBlocking();
     const auto reached = spread(vip, 1);
@@ -97,7 +97,8 @@ TEST_F(Agent, BalancesByWeightsAndFollowsTheFile) {
   EXPECT_EQ(spread(kVip, 40), (std::vector{0, 20, 20}));
 }
 
-// Envoy's RANDOM ignores endpoint weights, and so does ours unless the configuration asks for them.
+// Envoy's RANDOM ignores endpoint weights, and so does sockmesh's, unless the configuration says
+// otherwise.
 TEST_F(Agent, RandomGoesByWeightsWhereTheConfigurationSaysSo) {
   nonBlocking();
   const std::string config = sandbox_->folder() + "/sockmeshd.yaml";
@@ -144,7 +145,7 @@ TEST_F(Agent, EmptyRefusesUnknownAndTlsAreLeftAlone) {
     name: envoy.transport_sockets.tls
     typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext }
 )"));
-  // No assignment for this one: it has not arrived.
+  // This cluster has no assignment: it has not arrived.
   const std::string whole = serviceYaml("10.96.0.4:80", "unknown", {});
   mesh_->serve(
       "unknown.yaml",
@@ -292,7 +293,7 @@ TEST_F(Agent, AStaleControlPlaneAddressInTheMapsDoesNotStopTheAgent) {
   EXPECT_TRUE(serves(kVip)) << mesh_->agent().log();
 }
 
-// What an older version left is pinned elsewhere: an agent says so, and --cleanup removes it, too.
+// An older version's pins are elsewhere: an agent names them, and --cleanup also removes them.
 TEST_F(Agent, PinsOfAnotherVersionAreNamedAndCleanedUp) {
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
   start();
@@ -337,7 +338,7 @@ TEST_F(Agent, TroubleIsOneClearLine) {
   EXPECT_EQ(run({binary("sockmeshd"), "--no-such-flag"}).code, 64);
 }
 
-// A kernel without BTF, as the agent sees one: nothing is where the kernel shows its own.
+// A kernel without BTF, as the agent sees it: the place of the kernel's own BTF is empty.
 TEST_F(Agent, AKernelWithoutBtfIsRefusedWithOneLine) {
   ASSERT_EQ(mount("none", "/sys/kernel/btf", "tmpfs", MS_RDONLY, nullptr), 0);
   auto command = mesh_->agentCommand();

@@ -1,5 +1,5 @@
-// Outlier detection as a user meets it: a backend dies behind a running agent, leaves rotation,
-// comes back; who is told, and what outlives the agent.
+// Outlier detection as a user meets it: a backend dies behind a running agent, leaves rotation and
+// comes back. Also what is reported, and what outlives the agent.
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -50,7 +50,7 @@ class EjectionByAgent : public MeshTest {
   bool awaitHosts(std::size_t count) {
     return eventually([&] { return inRotation().size() == count; }, std::chrono::seconds(20));
   }
-  // connect()s until `count` have failed; how many were made.
+  // Connects until `count` attempts have failed. Returns the number of attempts.
   int connectUntilFailed(int count) {
     int made = 0;
     for (int failed = 0; failed < count && made < 1000; ++made)
@@ -169,7 +169,7 @@ TEST_F(EjectionByAgent, FailurePercentageIsTheSweeps) {
   EXPECT_NE(events().find(R"("host_success_rate":0)"), std::string::npos) << events();
 }
 
-// Two of three are gone, with the default panic threshold of 50 %: Envoy takes all three again.
+// Two of three are ejected, with the default panic threshold of 50 %: Envoy uses all three again.
 TEST_F(EjectionByAgent, TooManyEjectedIsPanic) {
   panicPercent_ = "50";
   start("{ interval: 0.2s, consecutive_5xx: 2, max_ejection_percent: 100 }");

@@ -36,7 +36,7 @@ class GatedControlPlane::Stream final : public grpc::ServerBidiReactor<Request, 
  public:
   explicit Stream(GatedControlPlane& server) : server_(server) { StartRead(&incoming_); }
 
-  // What of the present state the client has not been sent yet. Under the mutex.
+  // Sends what the client has not received of the present state. Under the mutex.
   void update() {
     if (finished_) return;
     for (const std::string& type : {kClusterType, kListenerType}) {

@@ -1,5 +1,6 @@
 // What a real istiod sent, served as it is over a real ADS stream: what the kernel then holds for
-// every VIP, against an expectation worked out from the Kubernetes and Istio objects alone.
+// every VIP is compared with an expectation that is computed from the Kubernetes and Istio objects
+// alone.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -82,7 +83,7 @@ TEST(Istiod, EveryVipOfTheSamplesIsInTheKernelWithItsEndpointsAndShares) {
   const ExpectedVips expected = expectVips(
       readIstiodInputs({kSamples + "input-k8s.yaml", kSamples + "input-istio.yaml"}, "agent"));
   ASSERT_TRUE(mesh.awaitImage([&](const KernelImage& image) {
-    // Until the endpoints are in, clusters are left alone as unknown.
+    // Until the endpoints have arrived, clusters are left alone as unknown.
     for (const auto& [key, service] : image.services) {
       for (const auto& group : service.service->groups) {
         if (group->reason == SM_REASON_ENDPOINTS_UNKNOWN) return false;

@@ -1,5 +1,5 @@
-// What becomes of programs, cgroups and pins that are taken away under a running agent: it notices,
-// says so, and puts back what can be put back.
+// Programs, cgroups and pins that are removed under a running agent: it notices, reports it, and
+// restores what can be restored.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -65,7 +65,7 @@ TEST_F(LostDatapath, ADetachedProgramIsAttachedAgain) {
   EXPECT_TRUE(connectTo(at(kVip))) << "the new link is pinned";
 }
 
-// As `bpftool link` or another tool's update could: the link is there, the program is not ours.
+// As `bpftool link` or another tool's update could do: the link is there, with another program.
 TEST_F(LostDatapath, AnotherProgramBehindOurLinkIsReplaced) {
   start();
   const std::array<bpf_insn, 2> allow = {

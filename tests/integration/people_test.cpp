@@ -131,7 +131,7 @@ TEST_F(People, AFileThatEmptiesOrVanishesIsSaid) {
   EXPECT_TRUE(mesh_->controlPlane().awaitLog("W folder: no resource is left"));
 }
 
-// A name is what somebody else chose: it may not write lines into our logs, nor rows into tables.
+// A name is foreign text: it must not write lines into the log or rows into tables.
 TEST_F(People, ANameCannotForgeLogLinesOrRows) {
   const std::string name = R"(a\nforged 1970 I main: all is well\e[2J)";
   std::string yaml = serviceYaml(kVip, name, {hosts_[0]});

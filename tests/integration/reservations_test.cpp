@@ -1,5 +1,5 @@
-// What the control plane asks for and a connect() does not do: that an operator hears of it, from
-// the log, the metrics and sockmeshctl, with the agent alive and dead.
+// What the control plane configures and a connect() does not do is reported to the operator: by the
+// log, the metrics and sockmeshctl, with the agent alive and dead.
 #include "integration/mesh_test.h"
 #include "support/process.h"
 

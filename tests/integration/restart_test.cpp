@@ -172,7 +172,7 @@ TEST_F(Restart, AServiceWhoseListenerIsRejectedServesOn) {
   EXPECT_TRUE(connectTo(at(kVip)));
 }
 
-// Random kills while other services come, change and go: the one that stays is never missed.
+// Random kills while other services come, change and go. The service that stays is never missed.
 TEST_F(Restart, AServiceThatStaysIsNeverMissedUnderKillsAndChanges) {
   server_.serve(kVip, "a", {hosts_[0], hosts_[1]});
   startAgent();

@@ -1,5 +1,5 @@
-// Make before break, as an application meets it: connections go on while the control plane changes
-// what a VIP leads to, whatever it has not sent yet.
+// Make before break, as an application sees it: connections go on while the control plane changes
+// what a VIP leads to, whatever is still to be sent.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/socket.h>

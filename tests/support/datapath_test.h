@@ -32,7 +32,7 @@ class DatapathTest : public ::testing::Test {
     return out;
   }
 
-  // Opens the datapath (again) and takes over what is there, as a starting agent does.
+  // Opens the datapath (again) and adopts the maps, as a starting agent does.
   void open() {
     writer_.reset();
     store_.reset();

@@ -1,5 +1,5 @@
-// Waiting for what the kernel does by itself (a timer, the other end's ACK): checked often, given
-// up after a while. For everything that has an event to wait for, wait for the event.
+// Waits for something that the kernel does by itself (a timer, the ACK of the other end): checks
+// often, and gives up after a while. If there is an event, wait for the event instead.
 #pragma once
 
 #include <algorithm>

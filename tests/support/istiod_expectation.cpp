@@ -23,7 +23,7 @@ class TrafficPolicy {
     }
   }
 
-  // `key` is loadBalancer, connectionPool or outlierDetection; null where nothing is said.
+  // `key` is loadBalancer, connectionPool or outlierDetection. Null if it is not set.
   YAML::Node at(const std::string& key, std::initializer_list<const char*> path = {}) const {
     const auto found = parts_.find(key);
     return found == parts_.end() ? YAML::Node() : nodeAt(found->second, path);
@@ -100,7 +100,7 @@ class Expectation {
   }
 
  private:
-  // Headless services are met at their endpoints' addresses, but not at the client's own.
+  // Headless services have VIPs at their endpoints' addresses, except at the client's own address.
   std::vector<SocketAddress> addressesOf(const InputService& service, const InputPort& port) const {
     std::vector<SocketAddress> addresses;
     const auto add = [&](const std::string& ip) {
@@ -285,8 +285,8 @@ class Expectation {
     }
   }
 
-  // A locality weighs what its endpoints do; with `distribute`, its share of what its pattern gets,
-  // and a locality that no pattern names loses its endpoints.
+  // A locality's weight is the sum of its endpoints' weights. With `distribute` it is the
+  // locality's share of its pattern's weight, and a locality without a pattern loses its endpoints.
   void weighLocalities(const TrafficPolicy& policy, const InputService& service,
                        ExpectedCluster& cluster) const {
     std::map<Locality, std::uint32_t> sums;

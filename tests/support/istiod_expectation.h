@@ -1,5 +1,5 @@
-// What connect() should do to every VIP, worked out from what istiod was given and not from what it
-// sent: Services, EndpointSlices, ServiceEntries, VirtualServices (tcp) and DestinationRules.
+// What connect() should do for every VIP, computed from istiod's input and not from its output:
+// Services, EndpointSlices, ServiceEntries, VirtualServices (tcp) and DestinationRules.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct ExpectedEndpoint {
 // For GoogleTest, in a comparison that failed.
 void PrintTo(const ExpectedEndpoint& one, std::ostream* out);
 
-// One leg of a VIP's split. Endpoints are by address; none where the cluster is left alone.
+// One leg of a VIP's split. Endpoints are by address. There are none if the cluster is left alone.
 struct ExpectedCluster {
   std::string name;
   std::uint32_t weight = 1;

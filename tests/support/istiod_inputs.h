@@ -14,7 +14,8 @@ namespace sockmesh {
 
 using Labels = std::map<std::string, std::string>;
 
-// What istiod takes a port for: by its protocol, its name's first word, or its well-known number.
+// The protocol that istiod assigns to a port: by its protocol field, the first word of its name, or
+// its well-known number.
 enum class PortKind : std::uint8_t { kTcp, kHttp, kAuto, kUdp };
 
 struct InputEndpoint {
@@ -49,7 +50,7 @@ struct InputService {
   std::vector<InputPort> ports;
 };
 
-// Whom istiod answered: decides priorities and node-local endpoints.
+// The client of istiod. It decides priorities and node-local endpoints.
 struct IstiodClient {
   std::string node;
   std::string address;
@@ -67,7 +68,7 @@ struct IstiodInputs {
 // and std::runtime_error for a file without the pod.
 IstiodInputs readIstiodInputs(const std::vector<std::string>& files, const std::string& clientPod);
 
-// The node at `path` below `from`; a null node where there is none.
+// The node at `path` below `from`. A null node if there is none.
 YAML::Node nodeAt(const YAML::Node& from, std::initializer_list<const char*> path);
 std::string textAt(const YAML::Node& from, std::initializer_list<const char*> path,
                    const std::string& absent = "");

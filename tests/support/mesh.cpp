@@ -16,7 +16,7 @@
 namespace sockmesh::test {
 namespace {
 
-// The namespace is the test process' own: nobody else has these ports.
+// The namespace belongs to the test process, so no other process uses these ports.
 constexpr const char* kXds = "127.0.0.1:18000";
 constexpr const char* kAdmin = kDefaultAdminAddress;
 

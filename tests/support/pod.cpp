@@ -49,7 +49,7 @@ Status addAddress(const std::string& ip) {
 
 void Pod::serve(int channel) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // The test's listeners, above all: they are to be closed when the test closes them.
+  // Above all the test's listeners, which must close when the test closes them.
   channel = dup2(channel, 3);
   close_range(4, ~0U, 0);
   int ready = unshare(CLONE_NEWNET) == 0 ? 0 : errno;

@@ -24,8 +24,7 @@ class Pod {
   Pod(const Pod&) = delete;
   Pod& operator=(const Pod&) = delete;
 
-  // A connect() of the pod, closed again: its errno or 0; ETIMEDOUT where it gave up after
-  // `patience`.
+  // A connect() of the pod, closed again: its errno or 0; ETIMEDOUT if it gave up after `patience`.
   int connect(const SocketAddress& address,
               std::chrono::milliseconds patience = std::chrono::seconds(5));
   // Runs a command in the pod's namespace.

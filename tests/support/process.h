@@ -10,8 +10,9 @@
 
 namespace sockmesh::test {
 
-// The product's binary of this build: "sockmeshd" -> BUILD/bin/sockmeshd. The build is remembered
-// from the first call: in a mount namespace of its own a process cannot always tell its own path.
+// The product's binary of this build: "sockmeshd" -> BUILD/bin/sockmeshd. The path of the build is
+// kept from the first call, because a process in its own mount namespace cannot always find its
+// path.
 std::string binary(const std::string& name);
 
 class Process {
@@ -26,7 +27,7 @@ class Process {
 
   pid_t pid() const { return pid_; }
   void signal(int number) const;
-  // Waits for its end: the exit code, 128 + signal, or -1 where `patience` ran out.
+  // Waits for its end: the exit code, 128 + signal, or -1 if `patience` is over.
   int wait(std::chrono::milliseconds patience = std::chrono::seconds(10));
   bool running();
   std::string log() const;

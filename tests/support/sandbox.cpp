@@ -94,7 +94,7 @@ Status Sandbox::leave(int pid) const {
 }
 
 Sandbox::~Sandbox() {
-  // Whoever is still inside would keep the cgroup: children that the test has ended.
+  // A process that is still inside would keep the cgroup, as children that the test has ended.
   [[maybe_unused]] const Status left = leave();
   umount2(bpffs_.c_str(), MNT_DETACH);
   std::error_code ignored;

@@ -1,5 +1,5 @@
 // A place for tests on the real kernel: a network namespace with loopback up, a cgroup below the
-// true root, a bpffs of its own. Several test processes at once do not meet.
+// true root, a bpffs of its own. Several test processes can run at once.
 #pragma once
 
 #include <memory>

@@ -24,7 +24,7 @@ class TableBuilder {
                          Nanos connectTimeout = std::chrono::seconds(5));
   // The service at `other` becomes the second leg of an even split at `vip`.
   TableBuilder& joined(const std::string& vip, const std::string& other);
-  // Client-IP session affinity of a service that is there already.
+  // Client-IP session affinity for a service that exists already.
   TableBuilder& affine(const std::string& vip, std::uint32_t seconds);
   std::shared_ptr<const LbTables> build() const { return std::make_shared<LbTables>(tables_); }
 

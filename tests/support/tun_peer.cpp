@@ -146,7 +146,7 @@ void TunPeer::answer(const std::uint8_t* packet, std::size_t size) {
       answers = {segment(ip, tcp, {.ack = true, .rst = true}, 0)};
       break;
     case 12:
-      // The answer to our SYN has SYN and ACK set, too: answered once only.
+      // The answer to the peer's own SYN also has SYN and ACK set, and is answered only once.
       if (tcp.ack) break;
       answers = {segment(ip, tcp, {.syn = true}, kSequence),
                  segment(ip, tcp, {.rst = true}, kSequence + 1)};

@@ -1,4 +1,4 @@
-// Hosts that misbehave as no listener of ours can: behind a tun device of the test's own network
+// Hosts that misbehave as no ordinary listener can: behind a tun device of the test's own network
 // namespace, 10.99.0.0/24, a thread answers SYNs by the last byte of the address.
 #pragma once
 

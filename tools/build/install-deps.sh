@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing and the demo need, and those given as
-# arguments. Nothing to do where they are there already. Asks once on a terminal; SOCKMESH_YES=1 or
+# arguments. Does nothing if they are installed already. Asks once on a terminal; SOCKMESH_YES=1 or
 # no terminal means yes.
 set -euo pipefail
 
@@ -37,5 +37,5 @@ if [ -t 0 ] && [ -z "${SOCKMESH_YES:-}" ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# Debian's tools say much on stdout, even asked to be quiet; errors come on stderr.
+# Debian's tools print much on stdout, also in quiet mode. Errors come on stderr.
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -17,7 +17,7 @@ $(GEN)/%.grpc.pb.h $(GEN)/%.grpc.pb.cc &: proto/%.proto
 	$(Q)mkdir -p $(GEN)
 	$(Q)$(PROTOC) -Iproto --grpc_out=$(GEN) --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin) $<
 
-# Generated code is compiled without our warnings and optimised for size.
+# Generated code is compiled without the project's warnings and optimised for size.
 $(BUILD)/obj/gen/%.o: $(GEN)/%.cc | $(PROTO_HEADERS)
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D)
@@ -31,5 +31,6 @@ $(PROTO_LIB): $(BUILD)/obj/gen/messages.o $(GRPC_OBJS)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# Made by a chain of pattern rules: kept, or make would remove them and compile anew each time.
+# A chain of pattern rules makes these files. Without this line make would remove them and compile
+# anew each time.
 .PRECIOUS: $(GEN)/%.pb.h $(GEN)/%.pb.cc $(GEN)/%.grpc.pb.h $(GEN)/%.grpc.pb.cc

@@ -19,7 +19,7 @@ MAY_daemon := admin ejection xds protojson inspect datapath health lb stats mode
 MAY_sockmeshctl := inspect datapath lb stats model base
 MAY_sockmesh-xds := xds protojson model base
 
-# LIBS_X: system libraries that only X uses. gRPC's callback API puts absl::Mutex calls into our
+# LIBS_X: system libraries that only X uses. gRPC's callback API puts absl::Mutex calls into the
 # objects.
 LIBS_base := -lspdlog -lfmt -pthread
 LIBS_stats := -lprometheus-cpp-core

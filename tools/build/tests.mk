@@ -61,7 +61,8 @@ $(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
 $(call test_objs,bpf) $(call test_objs,integration) $(SUPPORT_OBJS): \
 	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)
 
-# Snapshots in few words and the plain model of Envoy's rules, for the kernel's selections, too.
+# Snapshots in few words and the plain model of Envoy's rules, also for tests of the kernel's
+# selections.
 LB_MODEL_OBJS := $(filter-out %_test.o,$(call test_objs,unit/lb))
 $(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS) \
 		$(call program_parts,sockmeshctl) $(call archives,sockmeshctl)

@@ -273,7 +273,7 @@ class Accesses:
     def reads(self, message, field):
         if (message, field) in self.called:
             return True
-        # On an object whose type is not known: only a name that no other message has says anything.
+        # For an object of unknown type only a name that no other message has proves anything.
         owners = [name for name, fields in self.protos.messages.items() if field in fields]
         return len(owners) == 1 and bool({field, f"has_{field}", f"{field}_size"} & self.unresolved)
 

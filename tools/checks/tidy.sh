@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# clang-tidy over the rooms that do not see generated code: what takes seconds a file, not minutes.
-# usage: tidy.sh JOBS COMPILER_FLAGS...
+# clang-tidy over the rooms that do not see generated code, where a file takes seconds and not
+# minutes. usage: tidy.sh JOBS COMPILER_FLAGS...
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 jobs=$1

@@ -11,12 +11,12 @@ if [ "$(id -u)" -ne 0 ]; then
   echo "The demo loads BPF programs: run it as root." >&2
   exit 1
 fi
-# Own network, mount and PID namespaces: however the demo ends, its processes and mounts end too.
+# Own network, mount and PID namespaces, so that the demo's processes and mounts end with the demo.
 if [ -z "${SOCKMESH_DEMO_INSIDE:-}" ]; then
   v2root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
   [ -n "$v2root" ] || { echo "no cgroup v2 is mounted" >&2; exit 1; }
   cgroup="$v2root/sockmesh-demo-$$"
-  # What a demo that was killed with -9 could not remove.
+  # Removes what a demo that was killed with -9 left behind.
   for stale in "$v2root"/sockmesh-demo-* /tmp/sockmesh-demo-*; do
     if [ -d "$stale" ] && ! kill -0 "${stale##*-}" 2>/dev/null; then
       rmdir "$stale" 2>/dev/null || rm -rf "$stale" 2>/dev/null || true
@@ -39,7 +39,7 @@ if [ -z "${SOCKMESH_DEMO_INSIDE:-}" ]; then
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  # Whoever kills this script with -9 kills what it started, too.
+  # If this script is killed with -9, its children are killed as well.
   SOCKMESH_DEMO_INSIDE=1 setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc \
     "$0" "$build" "$cgroup" "$work" &
   child=$!

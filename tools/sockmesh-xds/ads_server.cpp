@@ -9,7 +9,7 @@
 
 namespace sockmesh {
 
-// Delta is not offered: the generated base answers it with UNIMPLEMENTED.
+// Delta is not offered: the generated base class answers it with UNIMPLEMENTED.
 class AdsServer::Service final
     : public envoy::service::discovery::v3::AggregatedDiscoveryService::CallbackService {
  public:
@@ -80,7 +80,7 @@ void AdsServer::onOpen(const std::shared_ptr<ServerStream>& stream) {
   Client& client = clients_[stream];
   client.number = ++opened_;
   AdsSession::Hooks hooks;
-  // Not the shared pointer: the session is gone before the stream that its map entry holds.
+  // Not the shared pointer: the session ends before the stream that its map entry holds.
   hooks.send = [to = stream.get()](AdsSession::Response response) {
     to->send(std::move(response));
   };

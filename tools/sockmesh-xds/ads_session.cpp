@@ -65,7 +65,8 @@ void AdsSession::onRequest(const Request& request) {
   const auto [entry, first] = types_.try_emplace(request.type_url());
   TypeState& state = entry->second;
   noteAnswer(request, state);
-  // It was sent before our latest response arrived; the answer to that one repeats all names.
+  // The request was sent before the latest response arrived. The answer to that response repeats
+  // all names.
   const bool stale = !request.response_nonce().empty() && request.response_nonce() != state.nonce;
   if (stale && !first) return;
   if (updateSubscription(request, state) || first) {
@@ -104,7 +105,7 @@ void AdsSession::answerSubscription(const std::string& typeUrl, TypeState& state
     if (first || !sameContents(wanted, state.sent)) send(typeUrl, state, wanted);
     return;
   }
-  // A name that was given up and comes back is sent again.
+  // A name that was unsubscribed and comes back is sent again.
   std::erase_if(state.sent, [&](const auto& held) { return !state.names.contains(held.first); });
   sendChanges(typeUrl, false);
 }
@@ -119,8 +120,8 @@ ResourcesByName AdsSession::subscribed(const std::string& typeUrl, const TypeSta
   return wanted;
 }
 
-// A client warms a cluster that was changed until it has endpoints for it anew, though they are the
-// same: Envoy waits for 15 seconds.
+// A client warms a changed cluster until it has received its endpoints again, also if they are the
+// same. Envoy waits for up to 15 seconds.
 void AdsSession::forgetAssignmentsOf(const ResourcesByName& held, const ResourcesByName& clusters) {
   const auto assignments = types_.find(kEds);
   if (assignments == types_.end()) return;

@@ -1,6 +1,6 @@
-// One client's state-of-the-world ADS conversation, without the transport: who asked for what, what
-// was sent, what is owed. A change reaches the client make-before-break: clusters, then endpoints,
-// then listeners and routes, and only then are unused clusters taken away.
+// One client's state-of-the-world ADS conversation, without the transport: what the client asked
+// for, what was sent, and what is still to be sent. A change reaches the client make-before-break:
+// clusters, then endpoints, then listeners and routes. Unused clusters are removed last.
 #pragma once
 
 #include <functional>
@@ -28,7 +28,7 @@ class AdsSession {
     std::function<void(const std::string& line, bool problem)> log;
   };
 
-  // How long a step of a change waits for the client's answer before the next is sent anyway.
+  // How long a step of a change waits for the client's answer. After that the next step is sent.
   static constexpr Nanos kStepTimeout = std::chrono::seconds(1);
 
   AdsSession(EventLoop& loop, std::shared_ptr<const ResourceSet> resources, Hooks hooks,
@@ -58,14 +58,14 @@ class AdsSession {
   enum class Step { kClusters, kAssignments, kListeners, kRoutes, kOthers, kUnusedClusters, kDone };
 
   void noteAnswer(const Request& request, TypeState& state);
-  // Returns whether the subscription differs from what it was.
+  // Returns whether the subscription has changed.
   bool updateSubscription(const Request& request, TypeState& state) const;
   void answerSubscription(const std::string& typeUrl, TypeState& state, bool first);
   ResourcesByName subscribed(const std::string& typeUrl, const TypeState& state) const;
   void forgetAssignmentsOf(const ResourcesByName& held, const ResourcesByName& clusters);
   void send(const std::string& typeUrl, TypeState& state, const ResourcesByName& resources);
 
-  // Takes the steps of a change as far as they go without an answer from the client.
+  // Takes the steps of a change that need no answer from the client.
   void advance();
   void enterStep(Step step);
   // The types that a step sends, of those the client asked for.
@@ -87,7 +87,7 @@ class AdsSession {
   EventLoop::TimerId stepTimer_ = 0;
 };
 
-// EDS and RDS are answered by name; of every other type a response is the whole set.
+// EDS and RDS are answered by name. A response of every other type is the whole set.
 bool isFullSetType(const std::string& typeUrl);
 
 }  // namespace sockmesh

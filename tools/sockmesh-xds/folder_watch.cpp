@@ -40,7 +40,7 @@ Status FolderWatch::watchTree() {
   UniqueFd inotify(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!inotify.valid()) return Error::fromErrno("inotify_init1", errno);
   const int parent = inotify_add_watch(inotify.get(), folder_.parent_path().c_str(), kParentEvents);
-  // Where the folder is gone for a moment, its parent tells when it is back.
+  // If the folder is gone for a moment, an event of its parent says when it is back.
   const Status status = watchFolders(inotify.get());
   if (inotify_.valid()) loop_.unwatch(inotify_.get());
   inotify_ = std::move(inotify);

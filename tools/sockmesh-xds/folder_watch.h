@@ -1,6 +1,5 @@
-// Tells when something below a folder may have changed: files written, moved or removed, folders
-// that come and go, a symbolic link put in another's place (Kubernetes ConfigMaps, the folder
-// itself).
+// Reports that something below a folder may have changed: a file was written, moved or removed, a
+// folder came or went, or a symbolic link was replaced (Kubernetes ConfigMaps, the folder itself).
 #pragma once
 
 #include <filesystem>
@@ -35,11 +34,11 @@ class FolderWatch {
   FolderWatch(EventLoop& loop, std::filesystem::path folder, OnChange onChange)
       : loop_(loop), folder_(std::move(folder)), onChange_(std::move(onChange)) {}
 
-  // Watches the tree as it is now, in place of what was watched before. On an Error as much of it
-  // is watched as can be.
+  // Watches the tree as it is now, in place of what was watched before. After an Error everything
+  // that can be watched is watched.
   Status watchTree();
   Status watchFolders(int inotify) const;
-  // Drops what is known about the present events; true when one of them matters.
+  // Reads the present events. True if one of them matters.
   bool drainEvents();
   void onEvents();
   void fire();

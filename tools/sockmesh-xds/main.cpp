@@ -45,7 +45,8 @@ std::string checkListen(const std::string& listen) {
   return parsed ? "" : parsed.error().message();
 }
 
-// Whole or not at all: who waits for the file never reads half a number.
+// Writes the whole file or nothing, so that a process that waits for the file never reads half a
+// number.
 Status writePortFile(const std::string& path, int port) {
   const std::string temporary = path + ".tmp";
   std::ofstream file(temporary);
@@ -84,7 +85,7 @@ void reportMistakes(const Error& error) {
   log->error("the last good resources stay served");
 }
 
-// `served` is what was served until now, and becomes what is.
+// `served` is what was served until now, and becomes what is served from now on.
 void reload(const Options& options, AdsServer& server, const Status& watched,
             FolderContents& served) {
   const auto log = logger("folder");

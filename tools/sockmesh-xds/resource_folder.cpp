@@ -47,7 +47,7 @@ Result<std::vector<fs::path>> listFiles(const fs::path& folder) {
 Result<std::string> readFile(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream content;
-  // An empty file sets failbit on `content` although nothing went wrong.
+  // An empty file sets failbit on `content`, which is no error.
   if (file.peek() != std::ifstream::traits_type::eof()) content << file.rdbuf();
   if (!file.is_open() || file.bad() || content.bad()) return Error("cannot be read");
   return std::move(content).str();
@@ -76,7 +76,7 @@ std::vector<DocumentText> splitDocuments(const std::string& text) {
   return documents;
 }
 
-// What to do about a document that is something else; "" where that is not known.
+// What to do about a document of another kind. "" if the kind is not known.
 std::string adviceOn(const DocumentNode& document) {
   using Kind = ForeignDocument::Kind;
   const auto foreign = foreignDocument(document);
@@ -201,8 +201,8 @@ class Loader {
   }
   static std::string placeOf(int index) { return fmt::format("resources[{}]", index); }
 
-  // `responseType` is the type_url of the response around it, where there is one: what a resource
-  // in a discovery Resource wrapper is served as.
+  // `responseType` is the type_url of the response around it, if there is one. A resource in a
+  // discovery Resource wrapper is served as this type.
   void add(const std::string& where, const google::protobuf::Any& any,
            const std::string& responseType) {
     const auto name = resourceName(any);

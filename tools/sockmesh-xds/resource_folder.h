@@ -16,16 +16,15 @@ namespace sockmesh {
 struct FolderContents {
   std::shared_ptr<const ResourceSet> resources;
   std::set<std::string> files;  // that were read, relative to the folder
-  // What is in a .pb file and cannot be served, a line each: "FILE: resources[2]: ...". Captures of
-  // a real control plane hold types that this one was not built with.
+  // Resources of .pb files that cannot be served, one line of text each: "FILE: resources[2]: ...".
+  // Captures of a real control plane hold types that this program does not know.
   std::vector<std::string> passedOver;
 };
 
 // Reads every .yaml, .yml, .json and .pb file below `folder`; names that begin with a dot are
-// passed over (editors' and Kubernetes' own). A document is one resource with its @type, a list of
-// them, or
-// {"resources": [...]} as in a DiscoveryResponse; an empty one holds nothing.
-// The Error lists all that is wrong, a line each: "FILE: resources[2]: ...".
+// ignored (files of editors and of Kubernetes). A document is one resource with its @type, a list
+// of them, or {"resources": [...]} as in a DiscoveryResponse; an empty document holds nothing. The
+// Error lists all problems, one line of text each: "FILE: resources[2]: ...".
 Result<FolderContents> loadFolder(const std::filesystem::path& folder);
 
 }  // namespace sockmesh

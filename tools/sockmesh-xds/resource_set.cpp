@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t kFnvOffset = 0xcbf29ce484222325;
 constexpr std::uint64_t kFnvPrime = 0x100000001b3;
 
-// FNV-1a, for versions: not for hash tables that others may attack.
+// FNV-1a, for versions only. A hash table with it could be attacked.
 std::uint64_t fnv(std::string_view bytes, std::uint64_t hash = kFnvOffset) {
   for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * kFnvPrime;
   return hash;
@@ -92,7 +92,7 @@ Result<std::string> resourceName(const google::protobuf::Any& any) {
     if (name.empty()) return Error(fmt::format("{}: must not be empty", field));
     return name;
   }
-  // One of its kind, such as istio's name table.
+  // The only resource of its type, such as istio's name table.
   return std::string();
 }
 

@@ -36,14 +36,14 @@ class ResourceSet {
   std::map<std::string, ResourcesByName> byType_;
 };
 
-// A version_info that says what `resources` are: equal contents give equal versions, over restarts
-// too. 16 hexadecimal digits.
+// A version_info for `resources`: equal contents give equal versions, also after restarts. 16
+// hexadecimal digits.
 std::string versionOf(const ResourcesByName& resources);
 
 // Whether this binary was built with the message that `typeUrl` names.
 bool isKnownType(const std::string& typeUrl);
 
-// The name a resource goes by in its type: cluster_name, name, or that of a discovery Resource
+// The name of a resource: its cluster_name, its name, or the name of its discovery Resource
 // wrapper. An Error when the type is not known or the bytes do not decode.
 Result<std::string> resourceName(const google::protobuf::Any& any);
 

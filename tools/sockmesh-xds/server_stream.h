@@ -1,5 +1,5 @@
-// The server's end of one StreamAggregatedResources call. gRPC's threads stay behind it: events run
-// on the loop's thread, calls come from there.
+// The server's end of one StreamAggregatedResources call. It hides gRPC's threads: events run on
+// the loop's thread, and calls come from that thread.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

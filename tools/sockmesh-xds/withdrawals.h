@@ -8,8 +8,8 @@
 
 namespace sockmesh {
 
-// A line for each file whose resources are not served any more, by any file: "a.yaml is gone, and
-// with it Cluster \"a\", Listener \"b\"". A resource that moved to another file is not among them.
+// A line for each file with resources that no file serves any more: "a.yaml is gone, and with it
+// Cluster \"a\", Listener \"b\"". A resource that moved to another file is not among them.
 std::vector<std::string> withdrawals(const FolderContents& before, const FolderContents& now);
 
 }  // namespace sockmesh

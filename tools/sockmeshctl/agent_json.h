@@ -1,5 +1,5 @@
-// Reading JSON that another version of the agent may have written: what is missing or of another
-// type counts as empty.
+// Reads JSON that another version of the agent may have written. A field that is missing or of
+// another type counts as empty.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace sockmesh::ctl {
 
-// A field as text; "" where it is not there or null.
+// A field as text. "" if it is missing or null.
 std::string text(const Json& json, const char* field);
 // A field of that type, or an empty value of it.
 Json child(const Json& json, const char* field, Json::value_t type);
-// A field's strings; what is none is passed over.
+// The strings of a field. Elements of other types are ignored.
 std::vector<std::string> strings(const Json& json, const char* field);
 
 }  // namespace sockmesh::ctl

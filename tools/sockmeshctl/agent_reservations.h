@@ -1,4 +1,4 @@
-// What the agent's /status says of what is configured and not followed in everything.
+// What the agent's /status says about configuration that is not honoured.
 #pragma once
 
 #include <optional>
@@ -15,12 +15,12 @@ struct NotHonouredResource {
   std::vector<std::string> fields;  // each "field: why"
 };
 
-// Nothing where the agent is not there or does not know yet.
+// Nothing if the agent does not run or does not know yet.
 std::optional<std::vector<NotHonouredResource>> notHonouredOf(const AgentReport& agent);
 
 // Why `service` (a listener's name) needs layer 7, a line for each of its clusters: "hash policy:
-// header x-user (cluster reviews)". The kernel knows only that it does, so without the agent there
-// is one general line.
+// header x-user (cluster reviews)". The kernel only has the flag, so without the agent there is one
+// general line.
 std::vector<std::string> layerSevenReasons(const AgentReport& agent, const std::string& service);
 
 }  // namespace sockmesh::ctl

@@ -88,7 +88,7 @@ std::string checkIp(const std::string& text) {
   return parsed ? "" : parsed.error().message();
 }
 
-// One of these words; another one is answered with the word that was meant.
+// Accepts one of these words. The error for another word suggests the word that was probably meant.
 CLI::Validator oneOf(const std::vector<std::string>& words) {
   const auto check = [words](const std::string& text) -> std::string {
     if (std::find(words.begin(), words.end(), text) != words.end()) return "";
@@ -266,7 +266,7 @@ bool isForMachines(Format format) {
   return format == Format::kJson || format == Format::kYaml;
 }
 
-// Who reads JSON gets JSON also where there is nothing to tell.
+// With JSON output a failure is also JSON.
 int fail(const Failure& failure, Format format, std::ostream& out, std::ostream& err) {
   if (isForMachines(format)) {
     const Document document{

@@ -11,7 +11,7 @@
 
 namespace sockmesh::ctl {
 
-// Filters narrow each other; one that is absent (or empty) lets everything pass.
+// Each filter narrows the result. A filter that is absent or empty lets everything pass.
 struct ServiceFilter {
   std::optional<IpAddress> vip;
   std::optional<std::uint16_t> port;
@@ -21,7 +21,7 @@ Outcome serviceList(const NodeView& view, const ServiceFilter& filter);
 
 struct EndpointFilter {
   std::string cluster;
-  // Endpoints that its connections may reach; a Failure where there is no such service.
+  // The endpoints that its connections may reach. A Failure if there is no such service.
   std::optional<SocketAddress> service;
   bool ejected = false;
 };
@@ -34,7 +34,7 @@ struct EjectionFilter {
 Outcome ejectionList(const NodeView& view, const EjectionFilter& filter);
 
 Outcome mapList(const NodeView& view);
-// A Failure where `name` is no map, or one that cannot be shown.
+// A Failure if `name` is not a map, or a map that cannot be shown.
 Outcome mapDump(const NodeView& view, const std::string& name);
 
 // What the agent's admin server said to GET /status, or why it did not.
@@ -49,8 +49,8 @@ struct ExplainQuery {
   SocketAddress vip;
   std::optional<IpAddress> source;  // a client's
 };
-// What becomes of a connect() there. Where it is no service, with exit code 1: what is at that
-// address instead.
+// What happens to a connect() to this address. If it is not a service, what the address is instead,
+// with exit code 1.
 Outcome explain(const NodeView& view, const AgentReport& agent, const ExplainQuery& query);
 
 Outcome versionOf(const AgentReport& agent);

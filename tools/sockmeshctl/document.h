@@ -1,4 +1,4 @@
-// What a command has to say, independent of how it is printed: typed data for machines, tables for
+// The result of a command, independent of how it is printed: typed data for machines, tables for
 // people. Commands make Documents out of a NodeView; output.h prints them.
 #pragma once
 
@@ -26,7 +26,7 @@ struct Table {
   std::vector<std::vector<std::string>> rows;  // as many cells as columns; "" prints as "-"
 };
 
-// A table under a heading ("" for none), or a line where it has no columns.
+// A table under a heading ("" for none), or only the heading if the table has no columns.
 struct Section {
   std::string heading;
   Table table;

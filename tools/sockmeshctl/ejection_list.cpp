@@ -1,5 +1,5 @@
-// Who is out of rotation, why, since when and until when, how often: from the kernel's lines, so
-// also what it ejects while no agent is there.
+// Who is out of rotation, why, since when, until when and how often. Read from the kernel's
+// endpoint states, so it includes ejections that happened while no agent ran.
 #include <algorithm>
 #include <tuple>
 
@@ -40,8 +40,8 @@ std::vector<Row> rowsOf(const NodeView& view, const EjectionFilter& filter) {
   return rows;
 }
 
-// "in 18s"; "due": its time is over, and the agent's next sweep or its next connection's end takes
-// it back.
+// "in 18s"; "due": the time is over, and the agent's next sweep or the end of the next connection
+// unejects the endpoint.
 std::string untilText(const sm_endpoint_state& state, std::uint64_t nowNs) {
   if (!isOut(state)) return "returned " + agoText(state.unejected_at_ns, nowNs);
   if (state.ejected_until_ns <= nowNs) return "due";

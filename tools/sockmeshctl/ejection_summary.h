@@ -1,4 +1,4 @@
-// Outlier detection cluster by cluster, as the kernel's lines have it.
+// Outlier detection cluster by cluster, from the kernel's states.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ struct ClusterEjections {
   std::uint64_t enforced = 0;
   std::uint64_t overflow = 0;
 
-  // What an operator may not expect: that none can be ejected. "" for nothing.
+  // A warning that no endpoint of the cluster can be ejected. "" for no warning.
   std::string note() const;
 };
 
-// Of the clusters that have outlier detection, by name.
+// One entry for each cluster with outlier detection, by name.
 std::vector<ClusterEjections> clusterEjections(const NodeView& view);
 
 // The line of `status`, with the clusters whose settings cannot work.

@@ -27,7 +27,7 @@ struct Row {
   EndpointStats stats;
 };
 
-// What each endpoint gets of each VIP that leads to it, or of `only`, in the order of VIPs.
+// Each endpoint's share of each VIP that leads to it, or of `only`, in the order of VIPs.
 std::map<Identity, std::vector<Share>> sharesOf(const NodeView& view,
                                                 const std::optional<SocketAddress>& only) {
   std::map<Identity, std::vector<Share>> shares;
@@ -81,7 +81,7 @@ std::string byReason(const NamedCounts& counts) {
   return join(parts, ",");
 }
 
-// One number where all VIPs agree, else the least and the most.
+// One number if all VIPs agree, or else the least and the greatest.
 std::string shareText(const std::vector<Share>& shares) {
   if (shares.empty()) return "";
   const auto [least, most] =

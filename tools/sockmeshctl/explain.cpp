@@ -22,7 +22,7 @@ void addLine(Document& out, const std::string& line) {
   out.sections.push_back({line, {}});
 }
 
-// ---- what becomes of a connect(), in a sentence ----
+// ---- what happens to a connect(), in one sentence ----
 
 struct Ending {
   std::string text;
@@ -65,7 +65,7 @@ std::string verdictOf(const Explained& explained, std::uint32_t hosts) {
   return "is " + join(parts, "; ");
 }
 
-// What becomes of sockets that reach one address family alone, where that is something else.
+// What happens to sockets that reach only one address family, if it differs.
 void addSockets(const Explained& explained, Document& out) {
   Json sockets = Json::array();
   const auto add = [&](const std::string& name, const std::shared_ptr<const LbService>& only) {

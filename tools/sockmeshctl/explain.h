@@ -19,21 +19,21 @@ struct Explained {
 // "groups": what connections are split over, each with its share.
 void addGroups(const Explained& explained, Document& out);
 
-// "endpoints": all of the service's clusters, also those that no connection reaches, since why not
-// is a question, too.
+// "endpoints": all endpoints of the service's clusters, also those that no connection reaches, with
+// the reason.
 void addEndpoints(const Explained& explained, Document& out);
 
-// "source": what a client of this address gets. A Failure where no client of it can be.
+// "source": what a client of this address gets. A Failure if no client can have this address.
 std::optional<Failure> addSource(const Explained& explained, const IpAddress& source,
                                  Document& out);
 
 // The explanation of an address that is no VIP: its other ports, and whose endpoint it is.
 Document explainNoService(const NodeView& view, const SocketAddress& address);
 
-// "80, 443": the ports of this address that are VIPs; "" where there are none.
+// "80, 443": the ports of this address that are VIPs. "" if there are none.
 std::string portsOf(const NodeView& view, const IpAddress& address);
 
-// Seconds that an endpoint stays out of rotation; nothing where it is in it, or not known.
+// Seconds that an endpoint stays out of rotation. Nothing if it is in rotation or unknown.
 std::optional<double> ejectedSeconds(const NodeView& view, std::uint32_t endpointId);
 
 }  // namespace sockmesh::ctl

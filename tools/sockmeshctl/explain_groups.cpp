@@ -19,7 +19,7 @@ bool has(const LbGroup& group, std::uint32_t flag) {
   return (group.flags & flag) != 0;
 }
 
-// "choices=2,bias=1": what the policy goes by, besides its table.
+// "choices=2,bias=1": the policy's parameters besides its table.
 std::string parametersOf(const LbGroup& group) {
   std::vector<std::string> parts;
   if (group.table) parts.push_back("table=" + std::to_string(group.table->size));
@@ -127,7 +127,7 @@ std::vector<std::string> endpointRow(const Row& row) {
           row.ejected ? "for " + secondsText(*row.ejected) : ""};
 }
 
-// Under which condition the shares are those of the tables.
+// The condition under which the shares are those of the tables.
 std::string conditionOf(const Explained& explained) {
   const auto& groups = explained.service.groups;
   const bool byLoad = std::any_of(groups.begin(), groups.end(), [](const auto& group) {

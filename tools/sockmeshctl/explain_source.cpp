@@ -17,7 +17,7 @@ std::string hashText(std::uint64_t hash) {
   return text.data();
 }
 
-// What stands in an endpoint's place where the group chooses none by hash.
+// The text in place of an endpoint if the group does not choose by hash.
 std::string otherwise(const LbGroup& group) {
   if (group.policy == SM_POLICY_REFUSE) return "refused";
   if (group.policy == SM_POLICY_LEAVE_ALONE) return "left alone";

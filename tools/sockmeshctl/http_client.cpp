@@ -97,7 +97,7 @@ Result<HttpResponse> httpGet(const SocketAddress& server, const std::string& pat
   const auto deadline = SteadyClock::now() + timeout;
   auto fd = connectTo(server, deadline);
   if (!fd) return fd.error();
-  // HTTP/1.0: the answer ends with the connection, and is not sent in chunks.
+  // HTTP/1.0, so that the answer ends with the connection and is not sent in chunks.
   const std::string request =
       "GET " + path + " HTTP/1.0\r\nHost: " + server.toString() + "\r\n\r\n";
   if (auto sent = sendAll(fd->get(), request, deadline); !sent) return sent.error();

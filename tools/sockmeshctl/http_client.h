@@ -14,7 +14,7 @@ struct HttpResponse {
   std::string body;
 };
 
-// Blocks for at most `timeout` over all. `path` begins with a slash.
+// Blocks for at most `timeout` in total. `path` begins with a slash.
 Result<HttpResponse> httpGet(const SocketAddress& server, const std::string& path,
                              std::chrono::milliseconds timeout);
 

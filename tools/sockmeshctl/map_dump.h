@@ -1,5 +1,5 @@
-// Rows of each map, decoded: addresses as text, ports in host order, numbers with a name by name,
-// ids with what they stand for beside them. Every row of a map has the same fields in one order.
+// Rows of each map, decoded: addresses as text, ports in host order, numbers that have names by
+// name, and ids beside what they stand for. Every row of a map has the same fields in one order.
 #pragma once
 
 #include "document.h"

@@ -52,8 +52,8 @@ void checkServices(KernelImage& image) {
   }
 }
 
-// The agent may write while this reads, and then what it replaced looks broken: what is broken
-// several times in a row is.
+// The agent may write while this reads, and replaced tables then look broken. Only a service that
+// looks broken several times in a row is broken.
 Result<KernelImage> readImage(const KernelMaps& maps) {
   constexpr int kTries = 3;
   for (int tries = 1;; ++tries) {

@@ -30,7 +30,7 @@ struct NodeView {
   std::string attachmentsProblem;  // why they are not known
 };
 
-// What is pinned under `bpffsRoot`; a Failure says in one line why that cannot be read.
+// Reads what is pinned under `bpffsRoot`. A Failure says in one line why it cannot be read.
 std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot);
 
 }  // namespace sockmesh::ctl

@@ -12,13 +12,13 @@ namespace {
 
 constexpr std::size_t kGap = 3;  // blanks between columns, as kubectl has
 
-// A cell that is wider than this is an exception, and the others of its column do not pay for it.
+// A cell that is wider than this is an exception, and does not make its column wider.
 constexpr std::size_t kWidestCell = 80;
-// To so many columns it is cut, where the others of its column are not wider.
+// Such a cell is cut to this width, or to the width of its column if that is greater.
 constexpr std::size_t kCutTo = 40;
 
-// What becomes of exceptional cells: cut by an ellipsis, or whole with the rest of their own row
-// moved to the right.
+// How exceptional cells are shown: cut with an ellipsis, or whole, with the rest of the row moved
+// to the right.
 enum class LongCells : std::uint8_t { kCut, kWhole };
 
 struct Layout {
@@ -27,8 +27,8 @@ struct Layout {
   LongCells longCells = LongCells::kCut;
 };
 
-// A name with blanks in a row could pass for several cells; those after the first are escaped. The
-// two that rows below a heading begin with are ours.
+// A name with several blanks in a row could look like several cells, so blanks after the first are
+// escaped. The two blanks at the start of rows below a heading are the program's own.
 std::string cellText(const std::string& cell) {
   if (cell.empty()) return "-";
   const std::size_t indent = cell.starts_with("  ") ? 2 : 0;
@@ -45,7 +45,7 @@ std::string cellText(const std::string& cell) {
   return out;
 }
 
-// Head and tail stay: what tells long names apart is as often at their end.
+// The beginning and the end stay, because long names often differ at their end.
 std::string cut(const std::string& text, std::size_t width) {
   const std::size_t tail = (width - 1) / 2;
   return std::string(headOf(text, width - 1 - tail)) + "\u2026" + std::string(tailOf(text, tail));
@@ -53,7 +53,7 @@ std::string cut(const std::string& text, std::size_t width) {
 
 using Cells = std::vector<std::vector<std::string>>;  // as they are printed
 
-// As wide as its cells, the exceptions among them excepted.
+// As wide as the widest cell that is not an exception.
 void layOutColumn(Layout& layout, Cells& cells, bool whole) {
   const std::size_t at = layout.widths.size();
   std::size_t width = 0;
@@ -98,7 +98,7 @@ void appendRow(const Table& table, const Layout& layout, const std::vector<std::
   out += line + "\n";
 }
 
-// Without titles a script reads the rows: it gets every name whole.
+// Rows without titles are for scripts, and have every name whole.
 void appendTable(const Table& table, bool wide, bool headers, std::string& out) {
   std::vector<std::size_t> columns;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
@@ -118,7 +118,8 @@ void appendTable(const Table& table, bool wide, bool headers, std::string& out) 
   for (const auto& row : cells) appendRow(table, layout, row, out);
 }
 
-// Headings and titles go together: without them only rows are left, for scripts.
+// Headings and titles are printed together or not at all. Without them only rows are left, for
+// scripts.
 std::string renderTables(const Document& document, bool wide, bool headers) {
   std::string out;
   bool afterTable = false;
@@ -161,8 +162,8 @@ bool isPlain(const std::string& text) {
   return true;
 }
 
-// The same data in ASCII: what a terminal would obey or hide, and all else beyond ASCII that is not
-// shown as it is, stands as an escape. Characters beyond ASCII occur in strings only.
+// The same data with escapes for characters that control a terminal or are not shown as they are.
+// Characters beyond ASCII occur only in strings.
 template <typename Escape>
 std::string withEscapes(std::string_view text, Escape escape) {
   std::string out;
@@ -181,7 +182,7 @@ std::string jsonText(const Json& json, int indent) {
                      [](std::string_view own, const Character&) { return jsonEscaped(own); });
 }
 
-// YAML's escapes are JSON's but beyond 16 bits, where YAML has no pairs.
+// YAML has JSON's escapes, except beyond 16 bits, where YAML has no surrogate pairs.
 std::string scalar(const Json& json) {
   if (json.is_string() && isPlain(json.get_ref<const std::string&>())) {
     return json.get<std::string>();
@@ -201,7 +202,7 @@ void appendYaml(const Json& json, std::size_t indent, std::string& out) {
   const std::string blanks(indent, ' ');
   bool first = true;
   for (auto it = json.begin(); it != json.end(); ++it) {
-    // The first line of a list's element stands behind its dash.
+    // The first line of an element stands behind its dash.
     if (!first) out += blanks;
     first = false;
     if (json.is_array()) {

@@ -16,9 +16,9 @@ enum class Format { kTable, kWide, kJson, kYaml };
 
 std::optional<Format> parseFormat(std::string_view name);
 
-// Ends with a newline. `headers`: column titles and headings of tables. What others named is shown
-// by printable() in tables, by escapes of the format in JSON and YAML. Tables are aligned by the
-// columns that characters take; kTable with headers cuts the longest names, the others do not.
+// Ends with a newline. `headers`: column titles and headings of tables. Foreign names are shown by
+// printable() in tables, and with the format's escapes in JSON and YAML. Tables are aligned by the
+// columns of the terminal. Only kTable with headers cuts the longest names.
 std::string render(const Document& document, Format format, bool headers);
 
 // YAML 1.2 of the same data: strings that could be read as something else are quoted as in JSON.

@@ -64,7 +64,8 @@ void addPrograms(const NodeView& view, Document& out) {
   out.sections.push_back({heading, table});
 }
 
-// Services that do not balance, or do so with a reservation, each with its reason.
+// Services that are not balanced, or that are balanced except for something not honoured, each with
+// its reason.
 void addServices(const NodeView& view, Document& out) {
   NamedCounts counts = datapathStats(view.image, view.live).services;
   Json byState = Json::object();
@@ -115,7 +116,7 @@ void addEndpoints(const NodeView& view, Document& out) {
                           {}});
 }
 
-// Programs that can take away what ours asked TCP for: they run after it.
+// Programs that can take the requested callbacks away, because they run later.
 std::string behindSockOps(const NodeView& view) {
   std::vector<std::string> names;
   for (const Attachment& attachment : view.attachments) {
@@ -155,7 +156,7 @@ void addMaps(const NodeView& view, Document& out) {
   Json pressure = Json::array();
   for (const MapUsage& map : view.live.maps) {
     memory += map.memoryBytes;
-    // Maps of one fixed word or line are always "full".
+    // Maps with one fixed entry are always "full".
     if (!map.countable || map.capacity <= SM_COUNTERS) continue;
     const double percent =
         100.0 * static_cast<double>(map.entries) / static_cast<double>(map.capacity);

@@ -1,4 +1,4 @@
-// What `status` says of the agent: from its admin server, or that it is not there.
+// What `status` says of the agent: from its admin server, or that no agent answers.
 #pragma once
 
 #include "commands.h"

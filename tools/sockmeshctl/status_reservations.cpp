@@ -14,7 +14,7 @@ std::string counted(std::size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
-// A field without effect and the resources that have it: many clusters have the same.
+// A field without effect and the resources that have it. Many clusters have the same field.
 struct Field {
   std::size_t clusters = 0;
   std::size_t listeners = 0;
@@ -57,7 +57,7 @@ void addFields(const AgentReport& agent, Document& out) {
                           fieldsTable(fields)});
 }
 
-// A line with their number; -o wide lists them.
+// One line with the number of resources. -o wide lists them.
 void addReasons(const Json& status, const char* field, const std::string& title, Document& out) {
   Table table;
   table.columns = {{""}, {""}};

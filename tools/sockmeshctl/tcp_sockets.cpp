@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 constexpr std::uint32_t kListening = 1U << 10;  // TCP_LISTEN
 
-// By inode, a path each: that of a process, or a mount where no process is inside.
+// By inode: the path of a process's namespace, or of a mount if no process is inside.
 using Namespaces = std::map<std::uint64_t, std::string>;
 
 void addNamespace(Namespaces& namespaces, const std::string& path) {
@@ -55,7 +55,7 @@ Namespaces findNamespaces() {
   return namespaces;
 }
 
-// As `ss` prints it: an IPv4 address of an IPv6 socket is shown as what it is there.
+// As `ss` prints it: the v4-mapped address of an IPv6 socket is shown as v4-mapped.
 std::string localOf(const inet_diag_msg& message) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   inet_ntop(message.idiag_family, message.id.idiag_src, text.data(), text.size());

@@ -17,8 +17,9 @@ struct TcpSocket {
 
 using TcpSockets = std::unordered_map<std::uint64_t, TcpSocket>;  // by cookie, "sk:" of `ss -e`
 
-// Those of all network namespaces that a process or a mount holds, listening ones excepted. What
-// cannot be entered or asked is left out. Runs in a thread of its own, which changes namespaces.
+// The sockets of all network namespaces that a process or a mount holds, except listening sockets.
+// A namespace that cannot be entered is left out. Runs in a thread of its own, because that thread
+// changes namespaces.
 TcpSockets readTcpSockets();
 
 }  // namespace sockmesh::ctl

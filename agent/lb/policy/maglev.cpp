@@ -43,9 +43,10 @@ std::vector<Permutation> permutations(std::span<const HashHost> hosts, std::uint
   return result;
 }
 
-// Envoy's Maglev table. In each iteration the heaviest host takes a slot, the others in proportion.
-// Envoy asks every host in every iteration; here a host much lighter than the heaviest one waits
-// for the iteration in which it is due, so that many of them cost nothing meanwhile.
+// Envoy's Maglev table. In each iteration the heaviest host takes a slot, other hosts in
+// proportion. Envoy asks every host in every iteration. Here a host that is much lighter than the
+// heaviest one waits for the iteration in which it is due, so that many such hosts cost nothing
+// meanwhile.
 class MaglevFiller {
  public:
   MaglevFiller(std::span<const HashHost> hosts, std::uint64_t tableSize)
@@ -102,8 +103,8 @@ class MaglevFiller {
     ++filled_;
   }
 
-  // The first iteration after this one in which Envoy's own comparison holds. The quotient may be
-  // off by its rounding.
+  // The first later iteration in which Envoy's own comparison holds. Rounding may have made the
+  // quotient inexact.
   static double dueAfter(double iteration, const Permutation& walk) {
     double due = std::max(iteration + 1, std::floor(walk.target / walk.weight) - 1);
     while (due * walk.weight < walk.target) ++due;

@@ -11,7 +11,7 @@
 namespace sockmesh {
 namespace {
 
-// What part of a pick among `hosts` each has under RANDOM.
+// The probability of each of `hosts` in one pick under RANDOM.
 std::vector<double> randomShares(const GroupContext& context, const HostList& hosts) {
   std::vector<double> shares =
       context.options.weightedRandom ? weightsOf(hosts) : std::vector<double>(hosts.size(), 1);

@@ -29,7 +29,7 @@ std::uint32_t longestWalk(const std::vector<std::uint32_t>& starts, std::uint32_
   return longest;
 }
 
-// "KEY_0", "KEY_1", ...: what a host's entries are the hashes of.
+// "KEY_0", "KEY_1", ...: the texts whose hashes are a host's entries.
 class NumberedKey {
  public:
   explicit NumberedKey(const std::string& key) : text_(key + "_"), length_(text_.size()) {
@@ -46,8 +46,8 @@ class NumberedKey {
   std::size_t length_;
 };
 
-// Sorts hashes, which are spread evenly: into as many parts as there are two bytes, and these one
-// by one. A ring of the largest size takes a fraction of the time that way.
+// Sorts hashes, which are spread evenly: first into 65,536 parts by their upper two bytes, and then
+// each part. For a ring of the largest size this takes a fraction of the time.
 std::vector<RingEntry> sorted(std::vector<RingEntry> entries) {
   constexpr std::size_t kParts = 65536;
   constexpr unsigned kShift = 48;
@@ -70,8 +70,8 @@ std::vector<RingEntry> sorted(std::vector<RingEntry> entries) {
   return parts;
 }
 
-// The entries that a choice can tell apart: of those with one hash the first, and of neighbours of
-// one host the last, which is chosen for the hashes of all of them.
+// Keeps the entries that a choice can tell apart: the first of entries with one hash, and the last
+// of neighbours of one host, which is chosen for the hashes of all of them.
 std::vector<RingEntry> distinguishable(std::span<const RingEntry> all) {
   std::vector<RingEntry> entries;
   for (const RingEntry& entry : all) {
@@ -125,7 +125,7 @@ class RingHash final : public ConfiguredPolicy {
     const LoadBalancing& lb = context.cluster.lb;
     return hashGroups(context, hosts, [&lb](std::span<const HashHost> entries, LbGroup& group) {
       const auto made = ring(entries, lb.minimumRingSize, lb.maximumRingSize, lb.hashFunction);
-      // minimum_ring_size 0, which Envoy takes: a ring on which no host is found.
+      // Envoy accepts a minimum_ring_size of 0. It makes a ring without hosts.
       if (made.empty()) return CellTable{};
       EncodedRing encoded = encodeRing(made);
       group.policy = SM_POLICY_RING_HASH;

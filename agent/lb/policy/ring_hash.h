@@ -28,13 +28,13 @@ struct EncodedRing {
   std::uint32_t shift = 0;
 };
 
-// Of entries with one hash only the first can be chosen, and neighbours of one host are one choice:
-// the others are left out. So a ring that one host nearly fills is a small table.
+// Of entries with one hash only the first can be chosen, and neighbours of one host are one choice.
+// Other entries are left out. So a ring that one host nearly fills is a small table.
 EncodedRing encodeRing(std::span<const RingEntry> entries);
 
-// The host index that a hash chooses, by the table as the kernel walks it.
+// The host index that a hash chooses, found by the kernel's walk over the table.
 std::uint32_t ringPick(const CellTable& table, std::uint32_t shift, std::uint64_t hash);
-// The ring cells of an encoded table; none where it is too short to be one.
+// The ring cells of an encoded table. None if the table is too short.
 std::span<const sm_cell> ringCells(const CellTable& table, std::uint32_t shift);
 
 }  // namespace sockmesh

@@ -28,7 +28,7 @@ std::shared_ptr<const LbGroup> roundRobinPart(const GroupContext& context,
   return randomGroup(context, std::move(group), weights);
 }
 
-// All localities of a source in one schedule, where one can hold them.
+// All localities of a pool in one schedule. Null if no schedule can hold them.
 std::shared_ptr<const LbGroup> nestedGroup(const GroupContext& context, const HostsSource& source) {
   HostList hosts;
   std::vector<LocalityWeights> localities;

@@ -7,7 +7,7 @@
 namespace sockmesh {
 
 // Builds a group for each part of the hosts, or for each source whose localities fit into one
-// schedule. Where no schedule holds the weights (see schedule.h) it is a RANDOM group with these
+// schedule. If no schedule holds the weights (see schedule.h), it is a RANDOM group with these
 // weights.
 const ConfiguredPolicy& roundRobinPolicy();
 

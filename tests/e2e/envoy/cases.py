@@ -20,7 +20,7 @@ from zone_cases import ZONE_CASES
 VIP_PORT = 8000
 CONNECTIONS = 3000
 HELD_CONNECTIONS = 600
-# Where all go to one endpoint, chance has no part.
+# If all connections go to one endpoint, there is no randomness.
 CERTAIN_CONNECTIONS = 500
 RECORDED_CONNECTIONS = 6000
 # The bytes of a case's /24; 127.1 to 127.3 and 127.100 have other uses.

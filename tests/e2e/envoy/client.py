@@ -24,7 +24,7 @@ import time
 
 TIMEOUT_SECONDS = 20
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
-# A source that Envoy's own connections never have, lest a port be the same by chance.
+# A source that Envoy's own connections never have, so that no port is the same by chance.
 NOT_ENVOYS_ADDRESS = "127.3.0.1"
 WENT_THROUGH_ENVOY = "error: not rewritten"
 

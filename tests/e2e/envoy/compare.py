@@ -106,7 +106,7 @@ def judge(case, envoy, sockmesh):
         return verdict
     if envoy is None:
         envoy = expand(case["expected"]["counts"])
-    # Of hosts, and of zones: fewer shares tell more of what routes by them.
+    # Shares of hosts, and of zones: fewer shares show differences better.
     kinds = [lambda pick: pick]
     if "zone_of" in case:
         kinds.append(lambda pick: case["zone_of"].get(pick, pick))

@@ -77,7 +77,7 @@ def from_recorded(case):
     case = _moved(case)
     bad = {address: "refuse" for address in case["behaviours"]}
     expect, recording = case["expect"], case["ejection"]
-    # Half of the recorded connects: those that are ejected are not to be back before we look.
+    # Half of the recorded connects, so that ejected hosts are not back before the result is read.
     connects = int(recording["seconds"] / recording["pause"] / 2)
     return {**case, "exact": False, "differs": "",
             "trace": [{"states": bad, "connects": connects, "pause": recording["pause"]}],
@@ -281,7 +281,7 @@ LENGTH_CASES = [
 
 RATES = {"interval": "1s", "success_rate_minimum_hosts": 100, "success_rate_request_volume": 5,
          "failure_percentage_minimum_hosts": 100, "failure_percentage_request_volume": 5}
-# All ten, or a sweep in the midst of a round could judge by some of them.
+# All ten, so that a sweep in the middle of a round does not evaluate only some of them.
 BY_SUCCESS = RATES | {"success_rate_minimum_hosts": 10}
 BY_FAILURES = RATES | {"failure_percentage_minimum_hosts": 10}
 BY_BOTH = BY_SUCCESS | {"failure_percentage_minimum_hosts": 10}

@@ -4,7 +4,7 @@ import collections
 import ejections
 from compare import Verdict
 
-# Both sweep each interval, on a machine that has more to do.
+# Both sides sweep at each interval, on a busy machine.
 SLACK_SECONDS = 0.2
 # From here on a reader should know.
 LATE_SECONDS = 1.0
@@ -173,7 +173,7 @@ def judge(case, runs):
         if "expected" in case:
             problems += recorded_problems(case, run)
         if name == "envoy" and case["differs"]:
-            # A known difference that is none is a change, too: of Envoy's, or of the case.
+            # A known difference that has gone is also a change: of Envoy, or of the case.
             problems = [] if problems else ["the known difference is none any more"]
         if max(run.late) > LATE_SECONDS:
             verdict.figures.append(f"{max(run.late):.1f} s late")

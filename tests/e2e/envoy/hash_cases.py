@@ -112,7 +112,7 @@ def bounded(percent):
     return {"consistent_hashing_lb_config": {"hash_balance_factor": percent}}
 
 
-# All connections stay open: each changes what the next may do.
+# All connections stay open: each one changes the bound of the next.
 BOUNDED_CASES = [
     maglev("bounded-held", "bounded load: who is above the bound is passed over", hosts(5),
            hold=True, common_lb_config=bounded(100)),

@@ -1,7 +1,7 @@
 """Parts of xDS messages, as proto3 JSON."""
 
 PORT = 9080
-# Stands for the case's own /24 until cases.number() gives it one.
+# A placeholder for the case's own /24, until cases.number() assigns one.
 NET = "127.1.X."
 TYPE = "type.googleapis.com/"
 TCP_PROXY = TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"

@@ -221,7 +221,7 @@ def run_all(mesh, generated, recorded):
     table = Table()
     served_by_both(mesh, generated, recorded, table)
     run_picks_and_timed(mesh, generated, recorded, table)
-    # On their own: what is compared are sweeps and moments.
+    # These run alone, because sweeps and moments are compared.
     run_ejections(mesh, of_modes(generated + recorded, "ejection"), table)
     return table
 

@@ -13,7 +13,7 @@ from compare import BOTH, RULE_ENVOY, RULE_SOCKMESH, Verdict, sigmas_of
 NAMES = {"envoy": "Envoy", "sockmesh": "sockmesh"}
 # Beyond the window: until both sides have their first hosts' tables.
 OLD_SECONDS = timed_cases.WINDOW + 1
-# sockmeshd works the weights out again each 128th of a window, on a machine that has more to do.
+# sockmeshd computes the weights again in each 128th of a window, on a busy machine.
 STEP_SECONDS = timed_cases.WINDOW / 128 + 0.15
 # The first connections of a burst are not counted: in Envoy's schedule a host has the weight of
 # when it was last picked, until it is picked again.
@@ -21,7 +21,8 @@ LEAD_IN = 80
 AVERAGED = 50
 NEW = "new hosts"
 PAUSE_SECONDS = 0.02
-# Also for the control plane to pass the assignment on, after a cluster that Envoy has to warm.
+# Includes the time in which the control plane sends the assignment, after a cluster that Envoy
+# warms.
 STALE_SLACK_SECONDS = 2.0
 
 # When the arrivals were published, and by when a side had them.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Boots Debian's kernels under qemu's software emulation, without a disk or a network, and holds
-# sockmeshd to what the README promises: too old a kernel is refused with one line and nothing half
-# attached; on the others the programs load and the tests pass. Prints a table; exits with 0 only
-# where every kernel did what was expected.
+# Boots Debian's kernels under qemu's software emulation, without a disk or a network, and checks
+# what the README promises: a kernel that is too old is refused with one line, and nothing is half
+# attached; on other kernels the programs load and the tests pass. Prints a table. Exits with 0 only
+# if every kernel did what was expected.
 #
 #   run.sh BUILD_DIRECTORY [SUITE...]     FILTER='Agent.*' chooses tests
 #
@@ -15,13 +15,13 @@ shift
 here=$(realpath "$(dirname "$0")")
 repository=$(realpath "$here/../../..")
 work=$build/kernels
-# Every test loads the programs, which takes 10 s or more here: those that a user would miss first.
-# Not those that need the kernel's modules or iproute2.
+# Every test loads the programs, which takes 10 s or more here. These tests cover what a user would
+# miss first. They need neither the kernel's modules nor iproute2.
 chosen='Connect.*:Records.*:Inspect.Pages*:SourceHash.ABound*:SourceHash.Without*'
 chosen+=':Agent.Balances*:Agent.EmptyRefuses*:Agent.NoConnectFails*:Agent.Sigterm*:Agent.MetricsCount*'
 filter=${FILTER:-$chosen}
 
-# The suite whose kernel it is, and what is to become of sockmeshd there.
+# Debian's suite, and what sockmeshd should do on its kernel.
 kernels=(
   "bullseye refused" # 5.10: no bpf_set_retval()
   "bookworm works"   # 6.1
@@ -64,7 +64,8 @@ fetch() { # fetch SUITE: puts its kernel at $work/SUITE.vmlinuz, unless it is th
   mv "$image.part" "$image"
 }
 
-# One initial file system for all kernels: busybox, our binaries and tests, their libraries.
+# One initial file system for all kernels: busybox, the product's binaries and tests, and their
+# libraries.
 make_initrd() {
   local root=$work/root file
   rm -rf "$root"

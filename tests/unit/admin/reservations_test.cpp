@@ -1,4 +1,4 @@
-// What is configured and not followed in everything, as the admin server shows it.
+// What is configured and not honoured, as the admin server shows it.
 #include <gtest/gtest.h>
 
 #include "admin/json_views.h"

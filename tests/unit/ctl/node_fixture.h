@@ -1,4 +1,5 @@
-// A node by hand: two clusters behind one split VIP, one VIP left alone, one that refuses.
+// A node made by hand: two clusters behind one split VIP, one VIP that is left alone, one VIP that
+// refuses.
 #pragma once
 
 #include <string>

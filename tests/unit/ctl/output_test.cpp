@@ -1,4 +1,4 @@
-// Documents as text: whatever a control plane calls its resources, a table stays a table.
+// Documents as text: a table stays a table, whatever the names of resources are.
 #include "output.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// Consecutive detectors, the common ejection step, length and return: the kernel's rules and the
-// agent's sweeps together.
+// Consecutive detectors, the common ejection step, length and unejection: the kernel's rules and
+// the agent's sweeps together.
 #include <gtest/gtest.h>
 
 #include "unit/health/node.h"

@@ -18,7 +18,7 @@ OutlierDetection one() {
   return settings;
 }
 
-// An agent that finds the lines of an earlier one.
+// An agent that finds the endpoint states of an earlier agent.
 struct Successor {
   std::vector<EjectionEvent> events;
   OutlierDetector detector;

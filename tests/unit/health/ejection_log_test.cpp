@@ -192,7 +192,7 @@ class EjectionLogTest : public testing::Test {
   std::filesystem::path folder_;
   std::filesystem::path path_;
   std::ostringstream words_;
-  // In the logger's place, and the logger's here meanwhile.
+  // Takes the logger's place while this exists.
   std::vector<spdlog::sink_ptr> sinks_ = {std::make_shared<spdlog::sinks::ostream_sink_mt>(words_)};
 };
 

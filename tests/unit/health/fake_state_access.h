@@ -28,12 +28,13 @@ class FakeStateAccess final : public EndpointStateAccess {
  public:
   explicit FakeStateAccess(const Clock& clock, unsigned seed = 1) : clock_(clock), random_(seed) {}
 
-  // What the agent's writer does with a cluster: its settings, its limit, lines for new endpoints;
-  // the lines of endpoints that are gone are gone, and no longer count against the limit.
+  // What the agent's writer does with a cluster: its settings, its limit, and states for new
+  // endpoints. The states of endpoints that are gone no longer exist and no longer count against
+  // the limit.
   void configure(const Cluster& cluster, const LoadAssignment& assignment);
 
-  // A connect's outcome, as sock_ops treats it, and the hints that it gives on the way: on a
-  // return no detector, otherwise what a detector came to.
+  // A connect's outcome, as sock_ops treats it, and its hints: for an unejection no detector,
+  // otherwise the result of a detector.
   using OnHint = std::function<void(std::optional<Detector>, Detection)>;
   void outcome(const std::string& cluster, const SocketAddress& address, std::uint64_t netns,
                bool success, const OnHint& onHint);

@@ -66,7 +66,7 @@ TEST(Speaks, OneClientAloneEjectsAtExactlyTheThreshold) {
   }
 }
 
-// Any interleaving in which A is served now and then, and B never: also where both share a bit.
+// Any interleaving in which A is served from time to time and B never is, also if both share a bit.
 TEST(Speaks, OneClientsTroubleEjectsNothingWhileAnotherIsServed) {
   std::mt19937 random(7);
   for (int history = 0; history < 400; ++history) {
@@ -90,7 +90,7 @@ TEST(Speaks, OneClientsTroubleEjectsNothingWhileAnotherIsServed) {
   }
 }
 
-// B was served and then lost its network: it speaks once for each time that it was served.
+// B was served and then lost its network: its failures count once for each time that it was served.
 TEST(Speaks, WhoWasServedSpeaksOnce) {
   Node node(threshold(2), 1);
   const auto both = clients(2);
@@ -115,7 +115,7 @@ TEST(Speaks, TwoThatShareABitAreToldApart) {
       ASSERT_FALSE(node.ejected(1)) << round;
     }
     EXPECT_EQ(node.lines.line(kC, host(1)).failures, 1U) << "once, for having been served";
-    // The endpoint dies for both: A speaks, too, and then everybody does.
+    // The endpoint dies for both: A's failure counts as well, and after it every failure does.
     node.fail(1, 1, a);
     node.fail(1, 1, b);
     EXPECT_TRUE(node.ejected(1));
@@ -133,8 +133,8 @@ TEST(Speaks, OthersServedEndTheRun) {
   EXPECT_FALSE(node.ejected(1));
 }
 
-// The endpoint dies under clients that all go on trying, in any order: all who were served speak
-// once, and then everybody does.
+// The endpoint dies under clients that all go on trying, in any order: one failure of each served
+// client counts, and after that every failure does.
 TEST(Speaks, ADeadEndpointIsEjectedOnceAllWhoWereServedHaveSpoken) {
   std::mt19937 random(11);
   for (int history = 0; history < 2000; ++history) {
@@ -151,7 +151,7 @@ TEST(Speaks, ADeadEndpointIsEjectedOnceAllWhoWereServedHaveSpoken) {
       std::shuffle(all.begin(), all.end(), random);
       for (const auto netns : all) node.fail(1, 1, netns);
     }
-    // With enough clients the first round suffices, with one it takes a failure a round.
+    // With enough clients the first round suffices. With one client each round adds a failure.
     if (all.size() >= failures) {
       EXPECT_EQ(rounds, 1U);
     }

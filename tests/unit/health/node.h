@@ -1,5 +1,5 @@
 // One node with one cluster "c" of endpoints 10.0.0.1:80, 10.0.0.2:80, ...: the detector over fake
-// lines under a manual clock, hints delivered unless a test holds them back.
+// endpoint states under a manual clock. Hints are delivered, unless a test holds them back.
 #pragma once
 
 #include <initializer_list>

@@ -160,7 +160,7 @@ void Detector::evaluate(Monitor Host::*monitor, bool local, Nanos now) {
     if (last.total >= config_.successRateRequestVolume) bySuccessRate[number] = rate;
     if (last.total >= config_.failurePercentageRequestVolume) byFailurePercentage[number] = rate;
   }
-  // Skipping those that this sweep has ejected is not in Envoy's source, but is what it means.
+  // Hosts that this sweep has ejected are skipped. Envoy's source does not say so, and means it.
   if (!bySuccessRate.empty() && bySuccessRate.size() >= config_.successRateMinimumHosts) {
     const auto n = static_cast<double>(bySuccessRate.size());
     double mean = 0;

@@ -1,10 +1,9 @@
 // Envoy's outlier detector as its description tells it, for comparison: host monitors that count
-// results, two buckets each, counters set back one by one. It shares nothing with the detector but
-// the configuration's type, and is not fast.
+// results, two buckets each, counters set back one by one. It shares nothing with the detector
+// except the configuration's type, and is not fast.
 //
-// One rule is not Envoy's. The kernel takes an endpoint back when its ejection has run out and a
-// connection to it ends before the sweep does so (in-flight connects of an ejected host);
-// connectEnds() says so.
+// One rule is not Envoy's. The kernel unejects an endpoint whose time is over if a connection to it
+// ends before the next sweep (in-flight connects of an ejected host); connectEnds() says so.
 #pragma once
 
 #include <array>
@@ -74,7 +73,7 @@ struct Told {
 
 class Detector {
  public:
-  // Enforcing percentages are 0 or 100, and there is no jitter: nothing is left to chance.
+  // Enforcing percentages are 0 or 100, and there is no jitter, so there is no randomness.
   Detector(const OutlierDetection& config, Nanos now)
       : config_(config), due_(now + config.interval) {}
 

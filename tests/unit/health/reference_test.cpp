@@ -100,7 +100,7 @@ std::set<int> History::randomHosts() {
 void History::setHosts() {
   auto assignment = std::make_shared<LoadAssignment>();
   for (const int number : present_) {
-    // In several localities, some of them twice: the detector does not care.
+    // In several localities, some of them twice. Localities make no difference to the detector.
     auto& locality = assignment->localities.emplace_back();
     locality.endpoints.resize(1 + pick(2));
     for (auto& endpoint : locality.endpoints) endpoint.address = host(number);
@@ -213,7 +213,7 @@ TEST(Reference, RandomHistoriesAreEnvoys) {
     for (int type = 0; type < 7; ++type) enforced[type] += history.enforced()[type];
     overflow += history.overflow();
   }
-  // The histories are of use only where all of it happens.
+  // The histories are useful only if everything happens in them.
   for (int type = 0; type < 7; ++type) EXPECT_GT(enforced[type], 1000U) << "type " << type;
   EXPECT_GT(overflow, 1000U);
 }

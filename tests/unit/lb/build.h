@@ -20,7 +20,7 @@ SocketAddress host(int number);
 
 Endpoint endpoint(int number, std::uint32_t weight = 1, EdsHealth health = EdsHealth::kUnknown);
 
-// Hosts numbered from `first`, of which the first `healthy` are healthy and the others not.
+// Hosts numbered from `first`. The first `healthy` of them are healthy, the others are not.
 LocalityEndpoints locality(const std::string& zone, std::uint32_t weight, int first, int count,
                            int healthy, std::uint32_t priority = 0);
 

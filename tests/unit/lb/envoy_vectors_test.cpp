@@ -121,7 +121,7 @@ TEST(EnvoyVectors, SharesAreAsPredictedFromEnvoysRules) {
   EXPECT_GE(names.size(), 5U);
   for (const std::string& name : names) {
     const json given = load(kData / "cases" / (name + ".json"));
-    // With connections held open the active ones count, which no table knows.
+    // With connections held open, active connections count, and no table knows these.
     if (given.value("hold", false)) continue;
     const json expected = load(kData / "expected" / (name + ".json"));
     const auto shares = byAddress(shareOf(*serviceOfCase(name)));
@@ -164,7 +164,7 @@ std::pair<int, int> window(const std::vector<std::string>& picks, const std::str
   return {least, most};
 }
 
-// Envoy starts anywhere in the cycle and orders ties at will; picks are spread alike all the same.
+// Envoy starts anywhere in the cycle and may order ties otherwise. The spread of picks is the same.
 TEST(EnvoyVectors, RoundRobinSpreadsPicksAsEnvoyDoes) {
   const json expected = load(kData / "expected" / "rr-weights-7-2-1.json");
   const auto envoys = expected.at("sequence").get<std::vector<std::string>>();

@@ -135,7 +135,7 @@ TEST(Ring, OrderOfTwelveEntries) {
   EXPECT_EQ(entries.front().hash, 833437586790550860ULL);
 }
 
-// The buckets must lead to what a plain search of the ring finds, at every edge.
+// The segments must lead to the entry that a plain search of the ring finds, at every edge.
 TEST(Ring, EncodedTableAgreesWithTheRing) {
   std::mt19937_64 random(1);
   for (const std::uint64_t size : {1U, 3U, 12U, 1026U, 50000U}) {

@@ -1,4 +1,4 @@
-// A compiler that has seen a history gives what a fresh one gives, and keeps what did not change.
+// A compiler with a history gives what a fresh compiler gives, and keeps what did not change.
 #include <gtest/gtest.h>
 
 #include <random>

@@ -1,4 +1,4 @@
-// What the compiler makes of that which the plain model is asked about.
+// What the compiler makes of the inputs of the plain model.
 #pragma once
 
 #include <memory>

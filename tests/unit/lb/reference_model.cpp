@@ -173,7 +173,7 @@ Hosts callersOf(const ModelWorld& world) {
   return atPriority(hostsOf(world.callers, {}, {}), 0);
 }
 
-// The probability of each zone, or nothing where zone-aware routing does not apply.
+// The probability of each zone, or nothing if zone-aware routing does not apply.
 std::map<Locality, double> zones(const ModelLeg& leg, const ModelWorld& world, const Hosts& hosts) {
   const ZoneAware& config = leg.cluster.lb.zoneAware;
   const Hosts callers = callersOf(world);

@@ -1,5 +1,5 @@
-// Each endpoint's exact share of a VIP's connections, worked out slowly and plainly from Envoy's
-// rules. Shares no code with the compiler: where the two agree, both are likely right.
+// Each endpoint's exact share of a VIP's connections, computed slowly and plainly from Envoy's
+// rules. It shares no code with the compiler: if the two agree, both are probably right.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// What one hash leads to, also where a split leaves part of it to chance.
+// What one hash leads to, also if a split draws a part of it at random.
 #include "lb/share.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t kHash = 0x0123456789abcdef;
 
 TEST(ChoicesByHash, OneLegIsOneChoice) {
-  // Two of four hosts of the first priority are sick: the priority is chosen by the hash, too.
+  // Two of four hosts of the first priority are unhealthy: the hash also chooses the priority.
   const auto given = assignment({locality("a", 0, 1, 4, 2), locality("a", 0, 11, 4, 4, 1)});
   for (const LbPolicy policy : {LbPolicy::kMaglev, LbPolicy::kRingHash}) {
     const auto service = serviceOf(cluster("c", policy), given, true);

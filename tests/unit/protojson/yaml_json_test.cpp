@@ -35,7 +35,7 @@ std::string json(const std::string& yaml) {
   return all;
 }
 
-// What parsing `text` as a Proto complains of; "" where it does not.
+// The error of parsing `text` as a Proto. "" if there is none.
 template <typename Proto>
 std::string errorOf(const std::string& text) {
   Proto proto;

@@ -36,7 +36,7 @@ class AdsSessionTest : public ::testing::Test {
     session_->onRequest(request);
   }
 
-  // The next response; a failed test and an empty one where nothing was sent.
+  // The next response. If nothing was sent, the test fails and the response is empty.
   Response next() {
     if (sent_.empty()) {
       ADD_FAILURE() << "nothing was sent";

@@ -23,8 +23,8 @@ class FolderWatchTest : public ::testing::Test {
 
   static void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
 
-  // Whether `change` is noticed. A loop runs once, so each has its own; what came before counts as
-  // known.
+  // Whether `change` is noticed. A loop runs only once, so each call has its own loop. Earlier
+  // changes count as known.
   template <typename Change>
   bool noticed(Change change) {
     auto loop = std::move(EventLoop::create()).value();

@@ -153,7 +153,7 @@ TEST_F(ResourceFolderTest, AllMistakesAreListed) {
   EXPECT_THAT(all, HasSubstr("f.yaml: name: must not be empty"));
 }
 
-// What people write where a resource belongs is told apart, with what to do about it.
+// Other documents in place of a resource are recognised, and the error says what to do.
 TEST_F(ResourceFolderTest, DocumentsOfOtherKindsAreNamed) {
   write("bootstrap.yaml", R"(node: { id: x }
 static_resources: { clusters: [] }
@@ -223,7 +223,7 @@ TEST_F(ResourceFolderTest, ErrorsShowWhatTheyQuoteAndAreALineEach) {
   EXPECT_THAT(error(), HasSubstr("b.yaml: line 3: k\\nforged: no such field"));
 }
 
-// Each in the time of one thread, so that others on the machine do not count.
+// Measured as CPU time of one thread, so that other work on the machine does not count.
 double secondsToLoad(const fs::path& folder) {
   const auto now = [] {
     timespec time{};

@@ -65,7 +65,7 @@ std::vector<std::string> namesOf(const Request& request) {
   return {request.resource_names().begin(), request.resource_names().end()};
 }
 
-// A client on a loop of its own thread, as in the agent.
+// A client on a loop with a thread of its own, as in the agent.
 class AdsClientTest : public ::testing::Test {
  protected:
   using SnapshotPtr = std::shared_ptr<const Snapshot>;
@@ -441,7 +441,7 @@ TEST_F(AdsClientTest, TheNextResponseIsReadAfterWhatTheSnapshotMadeTheLoopDo) {
   }
 }
 
-// It is not waited for; what it has not read is made into one answer, the latest.
+// The client does not wait for it. Answers that it has not read become one answer, the latest.
 TEST_F(AdsClientTest, AServerThatDoesNotReadIsAnsweredOnceInTheEnd) {
   ScriptedAdsServer server;
   startClient(server.address());

@@ -139,7 +139,7 @@ TEST(DecodeLoadBalancing, LocalityModes) {
   EXPECT_TRUE(forced.zoneAware.basisIsWeight);
 }
 
-// The API's own limits, which Envoy does not hold typed policies to.
+// The API's own limits, which Envoy does not apply to typed policies.
 TEST(DecodeLoadBalancing, TypedPoliciesTakeWhatEnvoyTakes) {
   EXPECT_EQ(decoded(typed("ring_hash.v3.RingHash", "minimum_ring_size {}")).minimumRingSize, 0U);
   EXPECT_EQ(

@@ -1,5 +1,5 @@
-// A real istiod's answers, decoded, against what follows from the objects it was given. Run from
-// the repository's root.
+// A real istiod's answers, decoded, compared with what follows from istiod's input. Run from the
+// repository's root.
 #include <algorithm>
 #include <fstream>
 #include <map>

@@ -1,4 +1,4 @@
-// Our hand-written protos against bytes that a real istiod sent: nothing that decoders read may
+// The hand-written protos against bytes that a real istiod sent: no field that decoders read may
 // hide among unknown fields, and the JSON form of a resource must be the same message as its bytes.
 #include <algorithm>
 #include <fstream>
@@ -59,7 +59,7 @@ envoy::service::discovery::v3::DiscoveryResponse captured(std::size_t type) {
   return response;
 }
 
-// The message inside; null where its type is none of ours.
+// The message inside. Null if its type is not declared in proto/.
 std::unique_ptr<Message> unpack(const Any& any) {
   const std::string name = any.type_url().substr(any.type_url().rfind('/') + 1);
   const auto* type = DescriptorPool::generated_pool()->FindMessageTypeByName(name);
@@ -69,7 +69,7 @@ std::unique_ptr<Message> unpack(const Any& any) {
   return message;
 }
 
-// Type and number of every field that our protos do not name, through Anys of known types too.
+// Type and number of every field that proto/ does not declare, also inside Anys of known types.
 void collectUnknown(const Message& message, std::set<std::string>& unknown) {
   const auto* reflection = message.GetReflection();
   const auto& fields = reflection->GetUnknownFields(message);
@@ -97,7 +97,7 @@ void collectUnknown(const Message& message, std::set<std::string>& unknown) {
   }
 }
 
-// Messages that we declare in part, because only HTTP reads the rest of them.
+// Messages that proto/ declares in part, because only HTTP uses the rest.
 bool declaredInPart(const std::string& field) {
   for (const char* prefix :
        {"envoy.config.route.v3.", "envoy.extensions.filters.http.",
@@ -122,8 +122,8 @@ TEST(ProtoWire, CapturedResponsesHideNothingInUnknownFields) {
   EXPECT_EQ(unknown, std::set<std::string>{});
 }
 
-// An Any whose type is none of ours has no JSON form here; istiod's readable capture has some, all
-// of them of HTTP. They are cut from both sides of the comparison.
+// An Any of an undeclared type has no JSON form here; istiod's readable capture has some, all of
+// them of HTTP. They are cut from both sides of the comparison.
 bool known(const std::string& typeUrl) {
   return DescriptorPool::generated_pool()->FindMessageTypeByName(
              typeUrl.substr(typeUrl.rfind('/') + 1)) != nullptr;
@@ -199,7 +199,8 @@ TEST(ProtoWire, TheReadableCaptureIsTheSameMessages) {
   EXPECT_EQ(compared, 73u);
 }
 
-// What people write into files beside the fields we act on: all of it must parse strictly.
+// What people write into files beside the fields that have an effect. All of it must parse
+// strictly.
 void expectParses(const std::string& json, Message&& message) {
   const auto parsed = JsonStringToMessage(json, &message);
   EXPECT_TRUE(parsed.ok()) << parsed.ToString();

@@ -160,7 +160,7 @@ TEST_F(ResourceStoreTest, TheSnapshotStaysTheSameWhileNothingChanges) {
   EXPECT_EQ(store_.snapshot(), before);
 }
 
-// Its clock starts anew, as in Envoy: the compiler takes a new object for news.
+// Its timer starts anew, as in Envoy. A new object is a change for the compiler.
 TEST_F(ResourceStoreTest, AnAssignmentThatGrowsStaleIsNewEachTimeItComes) {
   mustAccept(cds(edsCluster("a")));
   auto mortal = assignment("a");

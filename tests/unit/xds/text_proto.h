@@ -9,7 +9,7 @@
 
 namespace sockmesh {
 
-// `text` as a Message; a test that cannot be read fails.
+// `text` as a Message. A text that cannot be read fails the test.
 template <typename Message>
 Message parseText(const std::string& text) {
   Message message;
@@ -17,13 +17,13 @@ Message parseText(const std::string& text) {
   return message;
 }
 
-// The message of a failed Result; "" where it did not fail.
+// The message of a failed Result. "" if it did not fail.
 template <typename Decoded>
 std::string errorOf(const Decoded& result) {
   return result.ok() ? "" : result.error().message();
 }
 
-// A parameter of the tables of cases: a name, what is decoded, and what is to come of it.
+// A parameter of the tables of cases: a name, what is decoded, and the expected result.
 struct Case {
   const char* what;
   std::string text;

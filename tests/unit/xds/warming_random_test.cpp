@@ -1,5 +1,5 @@
-// Any order of responses: what a VIP has is not taken away while its successor is still to come,
-// and once everything is answered, what the control plane said last is in force.
+// For any order of responses: a VIP's target is not taken away while its successor is still to
+// come. Once everything is answered, the latest versions are in force.
 #include <gtest/gtest.h>
 
 #include <algorithm>

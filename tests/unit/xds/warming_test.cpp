@@ -1,5 +1,5 @@
-// Make before break, as snapshots tell it: what a VIP leads to is never taken away before what
-// comes in its place is known.
+// Make before break, as snapshots show it: a VIP's target is never taken away before its successor
+// is known.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -179,7 +179,7 @@ TEST_F(Warming, AListenerDoesNotWaitForAClusterThatDoesNotExist) {
   EXPECT_THAT(targetsOf("l"), ElementsAre("nowhere"));
 }
 
-// It would be held back for ever by a cluster that never has been answered.
+// A cluster that is never answered would hold it back for ever.
 TEST_F(Warming, AListenerDoesNotWaitForAClusterThatItPointsAtAlready) {
   accept(cds(edsCluster("c", 5, "a"), edsCluster("slow")));
   accept(eds(assignment("a")));
