@@ -23,19 +23,19 @@ const char* discoveryName(DiscoveryType type) {
   return "unknown";
 }
 
-const char* leaveAloneName(LeaveAloneReason reason) {
+const char* leaveAloneName(LeftAloneReason reason) {
   switch (reason) {
-    case LeaveAloneReason::kNone:
+    case LeftAloneReason::kNone:
       return "";
-    case LeaveAloneReason::kTls:
+    case LeftAloneReason::kTls:
       return "Tls";
-    case LeaveAloneReason::kOriginalDst:
+    case LeftAloneReason::kOriginalDst:
       return "OriginalDst";
-    case LeaveAloneReason::kBlackHole:
+    case LeftAloneReason::kBlackHole:
       return "BlackHole";
-    case LeaveAloneReason::kDns:
+    case LeftAloneReason::kDns:
       return "Dns";
-    case LeaveAloneReason::kUnsupportedDiscovery:
+    case LeftAloneReason::kUnsupportedDiscovery:
       return "Unsupported";
   }
   return "unknown";

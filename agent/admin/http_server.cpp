@@ -66,7 +66,7 @@ void writeResponse(mg_connection* connection, const HttpResponse& response, bool
 }
 
 // Connects and hangs up.
-void knock(const SocketAddress& to) {
+void wakeServer(const SocketAddress& to) {
   const int family = to.ip.isV4() ? AF_INET : AF_INET6;
   const UniqueFd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_storage storage{};
@@ -99,7 +99,7 @@ struct HttpServer::Context {
     // connection wakes it.
     const auto stopped = std::async(std::launch::async, [this] { mg_stop(server); });
     while (stopped.wait_for(std::chrono::milliseconds(2)) != std::future_status::ready) {
-      knock(address);
+      wakeServer(address);
     }
   }
 

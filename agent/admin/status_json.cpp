@@ -71,7 +71,7 @@ AdminJson attachmentsJson(const std::vector<AttachmentStats>& attachments) {
 }
 
 // Before the first snapshot these lists are unknown: null, and not empty.
-void addReservations(const AdminState& state, AdminJson& json) {
+void addNotHonoured(const AdminState& state, AdminJson& json) {
   const auto snapshot = state.snapshot.load();
   const auto conflicts = state.conflicts.load();
   json["needsLayer7"] = snapshot ? layerSevenJson(*snapshot) : AdminJson(nullptr);
@@ -128,7 +128,7 @@ AdminJson statusJson(const AdminState& state) {
   json["writer"] = stats ? writerJson(stats->writer) : AdminJson(nullptr);
   json["attachments"] = stats ? attachmentsJson(stats->attachments) : AdminJson(nullptr);
   json["outlierWarnings"] = stats ? AdminJson(stats->outlierWarnings) : AdminJson(nullptr);
-  addReservations(state, json);
+  addNotHonoured(state, json);
   return json;
 }
 

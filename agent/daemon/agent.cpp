@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
-#include "daemon/reservation_stats.h"
+#include "daemon/not_honoured_stats.h"
 #include "daemon/unknowns.h"
 #include "datapath/ejection_count.h"
 #include "datapath/endpoint_state_reader.h"
@@ -168,7 +168,7 @@ void Agent::startControlPlane() {
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     state_.snapshot.store(snapshot);
-    stats_.reservations = reservationStats(*snapshot);
+    stats_.notHonoured = notHonouredStats(*snapshot);
     auto unknowns = unknownsOf(*snapshot, ads_->stats());
     reconciler_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };

@@ -34,9 +34,9 @@ Result<Detection> EjectionControl::detect(std::uint32_t endpointId, Detector det
   return Detection::kNone;
 }
 
-Result<bool> EjectionControl::takeBack(std::uint32_t endpointId) const {
+Result<bool> EjectionControl::uneject(std::uint32_t endpointId) const {
   const auto answer =
-      run(returnProgram_,
+      run(unejectProgram_,
           {.endpoint_id = endpointId, .detector = 0, .enforcing_percent = 0, .answer = 0});
   if (!answer) return answer.error();
   return *answer != 0;

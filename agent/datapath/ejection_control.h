@@ -13,20 +13,20 @@ namespace sockmesh {
 class EjectionControl {
  public:
   // Descriptors of the loaded programs sm_agent_detect and sm_agent_uneject, which outlive this.
-  EjectionControl(int detectProgram, int returnProgram)
-      : detectProgram_(detectProgram), returnProgram_(returnProgram) {}
+  EjectionControl(int detectProgram, int unejectProgram)
+      : detectProgram_(detectProgram), unejectProgram_(unejectProgram) {}
 
   // A detector fired for this endpoint: ejects it, or says why not.
   Result<Detection> detect(std::uint32_t endpointId, Detector detector,
                            std::uint32_t enforcingPercent) const;
   // Unejects the endpoint. False: it was not ejected.
-  Result<bool> takeBack(std::uint32_t endpointId) const;
+  Result<bool> uneject(std::uint32_t endpointId) const;
 
  private:
   static Result<std::uint32_t> run(int program, sm_agent_request request);
 
   int detectProgram_;
-  int returnProgram_;
+  int unejectProgram_;
 };
 
 }  // namespace sockmesh

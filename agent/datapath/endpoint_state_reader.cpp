@@ -32,7 +32,7 @@ std::optional<EndpointState> readEndpointState(const KernelMaps& maps, std::uint
   out.ejected = until != 0;
   out.ejectedUntil = Nanos(until);
   out.ejectedAt = Nanos(load(state->ejected_at_ns));
-  out.returnedAt = Nanos(load(state->unejected_at_ns));
+  out.unejectedAt = Nanos(load(state->unejected_at_ns));
   out.ejections = load(state->ejections);
   out.multiplier = load(state->multiplier);
   out.detector = static_cast<Detector>(load(state->detector));

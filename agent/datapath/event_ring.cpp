@@ -32,7 +32,7 @@ int EventRing::take(void* self, void* data, std::size_t size) {
   std::memcpy(&raw, data, sizeof(raw));
   RingEvent event;
   event.kind =
-      raw.kind == SM_EVENT_UNEJECTED ? RingEvent::Kind::kReturned : RingEvent::Kind::kDetected;
+      raw.kind == SM_EVENT_UNEJECTED ? RingEvent::Kind::kUnejected : RingEvent::Kind::kDetected;
   event.endpointId = raw.endpoint_id;
   event.detector = static_cast<Detector>(raw.detector);
   event.detection =

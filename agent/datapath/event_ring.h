@@ -17,8 +17,8 @@ namespace sockmesh {
 
 struct RingEvent {
   enum class Kind : std::uint8_t {
-    kDetected,  // a consecutive detector fired; `detection` is kEjected or kNotEnforced
-    kReturned,  // an ejection had run out, and a connection's end took the endpoint back
+    kDetected,   // a consecutive detector fired; `detection` is kEjected or kNotEnforced
+    kUnejected,  // an ejection had run out, and a connection's end took the endpoint back
   };
   Kind kind = Kind::kDetected;
   std::uint32_t endpointId = 0;

@@ -123,7 +123,7 @@ Result<bool> KernelStore::withdraw(std::uint32_t endpointId) {
   if (std::atomic_ref<__u64>(state->ejected_until_ns).load(std::memory_order_seq_cst) == 0) {
     return false;
   }
-  return ejections_.takeBack(endpointId);
+  return ejections_.uneject(endpointId);
 }
 
 Status KernelStore::relist(std::uint32_t endpointId) {

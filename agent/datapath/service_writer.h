@@ -10,7 +10,7 @@
 #include "datapath/grace_period.h"
 #include "datapath/id_registry.h"
 #include "datapath/kernel_image.h"
-#include "datapath/shared_runs.h"
+#include "datapath/shared_ranges.h"
 #include "datapath/table_store.h"
 #include "datapath/write_report.h"
 #include "lb/tables.h"
@@ -96,8 +96,8 @@ class ServiceWriter {
   const IdRegistry& ids_;
   IdAllocator serviceIds_;
   IdAllocator descriptorIds_;
-  SharedRuns<sm_cell> cells_;
-  SharedRuns<sm_group> groups_;
+  SharedRanges<sm_cell> cells_;
+  SharedRanges<sm_group> groups_;
   std::map<VipKey, Installed> services_;
   // Continuations that outlive the writer find this gone.
   std::shared_ptr<ServiceWriter*> self_;

@@ -30,10 +30,10 @@ Detection KernelStateAccess::detect(const std::string& cluster, const SocketAddr
   return detection ? *detection : Detection::kNone;
 }
 
-bool KernelStateAccess::takeBack(const std::string& cluster, const SocketAddress& address) {
+bool KernelStateAccess::uneject(const std::string& cluster, const SocketAddress& address) {
   const std::uint32_t id = ids_.endpointId(cluster, address);
   if (id == 0) return false;
-  const auto returned = ejections_.takeBack(id);
+  const auto returned = ejections_.uneject(id);
   if (!returned) logger("health")->error("{}", returned.error().message());
   return returned && *returned;
 }

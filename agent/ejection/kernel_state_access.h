@@ -28,7 +28,7 @@ class KernelStateAccess final : public EndpointStateAccess {
                                     const SocketAddress& address) const override;
   Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
                    std::uint32_t enforcingPercent) override;
-  bool takeBack(const std::string& cluster, const SocketAddress& address) override;
+  bool uneject(const std::string& cluster, const SocketAddress& address) override;
   bool anyEjected(const std::string& cluster) const override;
   void recount(const std::string& cluster) override;
   void setMultiplier(const std::string& cluster, const SocketAddress& address,

@@ -40,7 +40,7 @@ OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& 
       states_(datapath, ids, grace),
       log_(clock_, logPath),
       detector_(states_, [this](const EjectionEvent& event) { log_.write(event); }),
-      told_(detector_.overlay()) {}
+      publishedOverlay_(detector_.overlay()) {}
 
 OutlierLoop::~OutlierLoop() {
   loop_.cancel(sweepTimer_);
@@ -94,9 +94,9 @@ void OutlierLoop::onEvent(const RingEvent& event) {
 // Called after anything that may have changed the detector: publishes its overlay and schedules its
 // next sweep.
 void OutlierLoop::settle() {
-  if (detector_.overlay() != told_) {
-    told_ = detector_.overlay();
-    if (onOverlay_) onOverlay_(told_);
+  if (detector_.overlay() != publishedOverlay_) {
+    publishedOverlay_ = detector_.overlay();
+    if (onOverlay_) onOverlay_(publishedOverlay_);
   }
   loop_.cancel(std::exchange(sweepTimer_, 0));
   const auto next = detector_.nextSweep();

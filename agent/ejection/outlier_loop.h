@@ -67,7 +67,7 @@ class OutlierLoop {
   std::unique_ptr<EventRing> ring_;
   bool listening_ = false;
   std::map<std::string, Held> held_;
-  std::shared_ptr<const HealthOverlay> told_;
+  std::shared_ptr<const HealthOverlay> publishedOverlay_;
   Warnings warned_;
   EventLoop::TimerId sweepTimer_ = 0;
 };

@@ -7,10 +7,10 @@ void EjectionHistory::adopt(const EndpointState& state) {
   detector_ = state.detector;
   ejections_ = state.ejections;
   ejectedAt_ = state.ejectedAt;
-  returnedAt_ = state.returnedAt;
+  unejectedAt_ = state.unejectedAt;
 }
 
-EjectionEvent EjectionHistory::returnEvent(Nanos at) const {
+EjectionEvent EjectionHistory::unejectEvent(Nanos at) const {
   EjectionEvent event;
   event.action = EjectionEvent::Action::kUneject;
   event.detector = detector_;
@@ -25,9 +25,10 @@ std::vector<EjectionEvent> EjectionHistory::update(const EndpointState& state) {
   // The kernel counts an ejection last. Until the count is there, the ejection is half written.
   if (state.ejections != ejections_) {
     const bool next = state.ejections == ejections_ + 1;
-    const bool returnIsBefore = state.returnedAt.count() > 0 && state.returnedAt <= state.ejectedAt;
-    if (ejected_ && next && returnIsBefore && state.returnedAt >= ejectedAt_)
-      events.push_back(returnEvent(state.returnedAt));
+    const bool returnIsBefore =
+        state.unejectedAt.count() > 0 && state.unejectedAt <= state.ejectedAt;
+    if (ejected_ && next && returnIsBefore && state.unejectedAt >= ejectedAt_)
+      events.push_back(unejectEvent(state.unejectedAt));
 
     EjectionEvent event;
     event.detector = state.detector;
@@ -35,22 +36,22 @@ std::vector<EjectionEvent> EjectionHistory::update(const EndpointState& state) {
     event.ejections = state.ejections;
     event.ejectedUntil = state.ejected ? state.ejectedUntil : Nanos{0};
     if (returnIsBefore)
-      event.sinceLastAction = state.ejectedAt - state.returnedAt;
-    else if (next && !ejected_ && returnedAt_.count() > 0)
-      event.sinceLastAction = state.ejectedAt - returnedAt_;
+      event.sinceLastAction = state.ejectedAt - state.unejectedAt;
+    else if (next && !ejected_ && unejectedAt_.count() > 0)
+      event.sinceLastAction = state.ejectedAt - unejectedAt_;
     events.push_back(event);
 
     ejected_ = true;
     detector_ = state.detector;
     ejections_ = state.ejections;
     ejectedAt_ = state.ejectedAt;
-    if (returnIsBefore) returnedAt_ = state.returnedAt;
+    if (returnIsBefore) unejectedAt_ = state.unejectedAt;
   }
   // An unejection whose time is not written yet is also half written.
-  if (ejected_ && !state.ejected && state.returnedAt >= ejectedAt_) {
-    events.push_back(returnEvent(state.returnedAt));
+  if (ejected_ && !state.ejected && state.unejectedAt >= ejectedAt_) {
+    events.push_back(unejectEvent(state.unejectedAt));
     ejected_ = false;
-    returnedAt_ = state.returnedAt;
+    unejectedAt_ = state.unejectedAt;
   }
   return events;
 }

@@ -22,16 +22,16 @@ class EjectionHistory {
   std::vector<EjectionEvent> update(const EndpointState& state);
 
   std::uint32_t ejections() const { return ejections_; }
-  Nanos returnedAt() const { return returnedAt_; }  // the last return, 0: none
+  Nanos unejectedAt() const { return unejectedAt_; }  // the last return, 0: none
 
  private:
-  EjectionEvent returnEvent(Nanos at) const;
+  EjectionEvent unejectEvent(Nanos at) const;
 
   bool ejected_ = false;
   Detector detector_ = Detector::kConsecutive5xx;
   std::uint32_t ejections_ = 0;
   Nanos ejectedAt_{0};
-  Nanos returnedAt_{0};
+  Nanos unejectedAt_{0};
 };
 
 }  // namespace sockmesh

@@ -88,7 +88,7 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
   warnings_.erase(watched.name);
   const OutlierDetection* settings = watched.settings();
   if (settings == nullptr) {
-    takeAllBack(watched, now);
+    unejectAll(watched, now);
     // The kernel may still eject until the new rules are written, so one more sweep follows.
     if (oldInterval) watched.due = now + *oldInterval;
     return;
@@ -112,7 +112,7 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
 }
 
 // Without outlier_detection no sweep would end an ejection.
-void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
+void OutlierDetector::unejectAll(Watched& watched, Nanos now) {
   if (!states_.anyEjected(watched.name)) {
     watched.hosts.clear();
     watched.ejected.clear();
@@ -123,7 +123,7 @@ void OutlierDetector::takeAllBack(Watched& watched, Nanos now) {
     if (!host.seen) host.since = now;
     const auto state = observe(watched, address, host);
     if (!state || !state->ejected) continue;
-    states_.takeBack(watched.name, address);
+    states_.uneject(watched.name, address);
     observe(watched, address, host);
   }
   watched.hosts.clear();
@@ -174,7 +174,7 @@ void OutlierDetector::refresh(const std::string& cluster, Nanos now) {
   if (found->second->settings() != nullptr)
     observeAll(*found->second);
   else
-    takeAllBack(*found->second, now);
+    unejectAll(*found->second, now);
   publish();
 }
 
@@ -196,7 +196,7 @@ void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddres
   event.address = address;
   event.at = now;
   // From what was told so far: the state may already show an ejection that came after this event.
-  if (const Nanos returned = host.history.returnedAt(); returned.count() > 0)
+  if (const Nanos returned = host.history.unejectedAt(); returned.count() > 0)
     event.sinceLastAction = now - returned;
   event.ejections = host.history.ejections();
   event.enforced = false;
@@ -219,7 +219,7 @@ void OutlierDetector::sweep(Nanos now) {
     if (watched->settings() != nullptr) {
       sweepCluster(*watched, now);
     } else {
-      takeAllBack(*watched, now);
+      unejectAll(*watched, now);
       watched->due.reset();
     }
   }
@@ -236,7 +236,7 @@ std::optional<Nanos> OutlierDetector::nextSweep() const {
 void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
   const OutlierDetection& settings = *watched.settings();
   states_.recount(watched.name);
-  const Nanos end = takeDueBack(watched, now);
+  const Nanos end = unejectDue(watched, now);
   evaluate(watched, now);
   decay(watched, settings.interval, now);
   // Counted from the sweep's end, as Envoy arms its timer: an endpoint that this sweep unejected
@@ -244,14 +244,14 @@ void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
   watched.due = end + settings.interval;
 }
 
-Nanos OutlierDetector::takeDueBack(Watched& watched, Nanos now) {
+Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now) {
   Nanos end = now;
   for (auto& [address, host] : watched.hosts) {
     auto state = observe(watched, address, host);
     if (!state || !state->ejected || state->ejectedUntil > now) continue;
-    states_.takeBack(watched.name, address);
+    states_.uneject(watched.name, address);
     state = observe(watched, address, host);
-    if (state) end = std::max(end, state->returnedAt);
+    if (state) end = std::max(end, state->unejectedAt);
   }
   return end;
 }
@@ -286,9 +286,9 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now) {
 void OutlierDetector::decay(Watched& watched, Nanos interval, Nanos now) {
   for (const auto& [address, host] : watched.hosts) {
     const auto state = states_.read(watched.name, address);
-    if (!state || state->ejected || state->multiplier == 0 || state->returnedAt.count() == 0)
+    if (!state || state->ejected || state->multiplier == 0 || state->unejectedAt.count() == 0)
       continue;
-    if (now - state->returnedAt >= interval)
+    if (now - state->unejectedAt >= interval)
       states_.setMultiplier(watched.name, address, state->multiplier - 1);
   }
 }

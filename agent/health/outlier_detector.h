@@ -67,7 +67,7 @@ class OutlierDetector {
   struct Watched;
 
   void follow(Watched& watched, const WatchedCluster& resources, Nanos now);
-  void takeAllBack(Watched& watched, Nanos now);
+  void unejectAll(Watched& watched, Nanos now);
   // Reads the state, tells what is new in it and notes whether the endpoint is ejected. `rates` go
   // with the event of an ejection.
   std::optional<EndpointState> observe(
@@ -81,7 +81,7 @@ class OutlierDetector {
 
   // The parts of a sweep, in Envoy's order.
   void sweepCluster(Watched& watched, Nanos now);
-  Nanos takeDueBack(Watched& watched, Nanos now);  // when it was done with that
+  Nanos unejectDue(Watched& watched, Nanos now);  // when it was done with that
   void evaluate(Watched& watched, Nanos now);
   void decay(Watched& watched, Nanos interval, Nanos now);
 

@@ -24,7 +24,7 @@ class EndpointStateAccess {
   virtual Detection detect(const std::string& cluster, const SocketAddress& address,
                            Detector detector, std::uint32_t enforcingPercent) = 0;
   // Unejects the endpoint. False: it was not ejected.
-  virtual bool takeBack(const std::string& cluster, const SocketAddress& address) = 0;
+  virtual bool uneject(const std::string& cluster, const SocketAddress& address) = 0;
   // Whether any endpoint of the cluster counts as ejected: one look, however many there are.
   virtual bool anyEjected(const std::string& cluster) const = 0;
   // Corrects the cluster's count of ejected endpoints if it differs from their states: at once, or

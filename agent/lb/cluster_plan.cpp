@@ -9,19 +9,19 @@
 namespace sockmesh {
 namespace {
 
-sm_reason reasonOf(LeaveAloneReason reason) {
+sm_reason reasonOf(LeftAloneReason reason) {
   switch (reason) {
-    case LeaveAloneReason::kTls:
+    case LeftAloneReason::kTls:
       return SM_REASON_TLS;
-    case LeaveAloneReason::kOriginalDst:
+    case LeftAloneReason::kOriginalDst:
       return SM_REASON_ORIGINAL_DST;
-    case LeaveAloneReason::kBlackHole:
+    case LeftAloneReason::kBlackHole:
       return SM_REASON_BLACK_HOLE;
-    case LeaveAloneReason::kDns:
+    case LeftAloneReason::kDns:
       return SM_REASON_DNS;
-    case LeaveAloneReason::kUnsupportedDiscovery:
+    case LeftAloneReason::kUnsupportedDiscovery:
       return SM_REASON_UNSUPPORTED;
-    case LeaveAloneReason::kNone:
+    case LeftAloneReason::kNone:
       break;
   }
   return SM_REASON_NONE;
@@ -192,7 +192,7 @@ ClusterPlan planReachable(const PlanInputs& inputs, CellPool& pool, const LoadAs
 
 sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignment) {
   if (cluster == nullptr) return SM_REASON_CLUSTER_UNKNOWN;
-  if (cluster->leaveAlone != LeaveAloneReason::kNone) return reasonOf(cluster->leaveAlone);
+  if (cluster->leaveAlone != LeftAloneReason::kNone) return reasonOf(cluster->leaveAlone);
   if (configuredPolicy(cluster->lb.policy) == nullptr) return SM_REASON_ORIGINAL_DST;
   return assignment == nullptr ? SM_REASON_ENDPOINTS_UNKNOWN : SM_REASON_NONE;
 }
@@ -214,7 +214,7 @@ PlanInputs PlanInputs::over(const LoadAssignment& other) const {
           .reach = reach};
 }
 
-PlanPtr leaveAlonePlan(const std::string& cluster, sm_reason reason) {
+PlanPtr leftAlonePlan(const std::string& cluster, sm_reason reason) {
   auto plan = std::make_shared<ClusterPlan>();
   plan->groups.push_back(
       {.share = 1, .group = fixedOutcomeGroup(SM_POLICY_LEAVE_ALONE, reason, cluster)});

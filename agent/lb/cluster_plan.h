@@ -54,7 +54,7 @@ struct PlanInputs {
 sm_reason leftAloneReason(const Cluster* cluster, const LoadAssignment* assignment);
 
 // A plan that leaves connections alone for this reason.
-PlanPtr leaveAlonePlan(const std::string& cluster, sm_reason reason);
+PlanPtr leftAlonePlan(const std::string& cluster, sm_reason reason);
 // A plan that refuses, for a cluster that does not exist.
 PlanPtr absentPlan(const std::string& cluster);
 

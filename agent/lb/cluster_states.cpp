@@ -154,13 +154,13 @@ void ClusterStates::release(ClusterState& state, const std::string& listener) {
 }
 
 void ClusterStates::update(ClusterState& state, ClusterInputs seen) {
-  const bool first = state.changedIn == 0;
+  const bool first = state.changedInPass == 0;
   const bool due = state.nextChange && *state.nextChange <= now_;
   if (!first && !due && seen == state.inputs) return;
   if (first || seen.received != state.inputs.received) state.receivedAt = now_;
   index(state, false);
   state.inputs = std::move(seen);
-  state.changedIn = run_;
+  state.changedInPass = run_;
   changed_.push_back(&state);
   refresh(state);
   index(state, true);
@@ -209,7 +209,7 @@ const ClusterPlans& ClusterStates::plans(ClusterState& state, const MetadataStru
   if (reason == SM_REASON_NONE) {
     known = makePlans(state, criteria);
   } else {
-    const PlanPtr plan = leaveAlonePlan(state.name, reason);
+    const PlanPtr plan = leftAlonePlan(state.name, reason);
     known = {plan, plan, plan};
   }
   return known;

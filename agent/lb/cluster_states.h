@@ -37,7 +37,7 @@ struct ClusterInputs {
 
 struct ClusterState {
   std::string name;
-  std::uint64_t changedIn = 0;      // the run in which the inputs, or time, last changed anything
+  std::uint64_t changedInPass = 0;  // the run in which the inputs, or time, last changed anything
   std::set<std::string> listeners;  // that lead here; none: forgotten at the end of the run
   ClusterInputs inputs;
   std::shared_ptr<const LoadAssignment> effective;  // as received; empty once it is stale

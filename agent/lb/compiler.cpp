@@ -131,9 +131,9 @@ void Compiler::State::drop(const std::string& name) {
 
 void Compiler::State::update(ListenerState& state,
                              const std::shared_ptr<const Listener>& listener) {
-  const bool same =
-      std::all_of(state.clusters.begin(), state.clusters.end(),
-                  [&](const ClusterState* cluster) { return cluster->changedIn <= state.builtIn; });
+  const bool same = std::all_of(
+      state.clusters.begin(), state.clusters.end(),
+      [&](const ClusterState* cluster) { return cluster->changedInPass <= state.builtIn; });
   if (state.listener != listener || !same) build(state, listener);
 }
 

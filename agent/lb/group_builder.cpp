@@ -6,7 +6,7 @@
 
 namespace sockmesh {
 
-LbGroup groupOver(const GroupContext& context, const HostsSource& source, const HostList& hosts) {
+LbGroup groupOver(const GroupContext& context, const HostPool& source, const HostList& hosts) {
   LbGroup group;
   group.cluster = context.cluster.name;
   group.priority = source.priority;

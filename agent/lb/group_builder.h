@@ -9,7 +9,7 @@
 
 #include "lb/cell_table.h"
 #include "lb/compiler_options.h"
-#include "lb/hosts_source.h"
+#include "lb/host_pool.h"
 #include "lb/tables.h"
 
 namespace sockmesh {
@@ -29,7 +29,7 @@ struct GroupContext {
 };
 
 // A group over these hosts of `source`, without policy and table.
-LbGroup groupOver(const GroupContext& context, const HostsSource& source, const HostList& hosts);
+LbGroup groupOver(const GroupContext& context, const HostPool& source, const HostList& hosts);
 
 std::shared_ptr<const LbGroup> finished(LbGroup group);
 

@@ -99,12 +99,12 @@ std::vector<double> shares(const HostSet& upstream, const LocalityRules& rules) 
 
 }  // namespace
 
-std::vector<HostsPart> zoneAwareParts(const HostSet& upstream, const LocalityRules& rules) {
+std::vector<HostPoolPart> zoneAwareParts(const HostSet& upstream, const LocalityRules& rules) {
   if (!applies(upstream, rules)) return {};
   const bool panic = belowPanicThreshold(*rules.localCluster, rules.panicThresholdPercent);
   if (panic && !rules.zoneAware.failTrafficOnPanic) return {};
   const double enabled = std::clamp(rules.zoneAware.routingEnabledPercent / 100, 0.0, 1.0);
-  std::vector<HostsPart> parts;
+  std::vector<HostPoolPart> parts;
   const auto add = [&](double share, const Locality* locality, HostList hosts) {
     if (share > 0) parts.push_back({share, share, locality, std::move(hosts)});
   };

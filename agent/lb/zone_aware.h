@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "lb/hosts_source.h"
+#include "lb/host_pool.h"
 
 namespace sockmesh {
 
@@ -13,6 +13,6 @@ namespace sockmesh {
 // without hosts in the own locality, or in panic; with fewer healthy hosts than min_cluster_size.
 // With fail_traffic_on_panic and the callers' cluster in panic there is a part without hosts. What
 // routing_enabled leaves out is a flat part.
-std::vector<HostsPart> zoneAwareParts(const HostSet& upstream, const LocalityRules& rules);
+std::vector<HostPoolPart> zoneAwareParts(const HostSet& upstream, const LocalityRules& rules);
 
 }  // namespace sockmesh

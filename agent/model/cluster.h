@@ -142,7 +142,7 @@ struct TcpKeepalive {
 enum class DiscoveryType : std::uint8_t { kStatic, kStrictDns, kLogicalDns, kEds, kOriginalDst };
 
 // Why a cluster's connections are left alone (not rewritten) although a VIP leads to it.
-enum class LeaveAloneReason : std::uint8_t {
+enum class LeftAloneReason : std::uint8_t {
   kNone,
   kTls,          // transport_socket asks for TLS, which a connect() cannot originate
   kOriginalDst,  // ORIGINAL_DST / CLUSTER_PROVIDED: the destination is the endpoint
@@ -162,7 +162,7 @@ struct Cluster {
   CircuitBreakers circuitBreakers;
   std::optional<TcpKeepalive> keepalive;
   bool closeConnectionsOnHostHealthFailure = false;
-  LeaveAloneReason leaveAlone = LeaveAloneReason::kNone;
+  LeftAloneReason leaveAlone = LeftAloneReason::kNone;
   // transport_socket_matches would use TLS to some endpoints (istio's automatic mTLS). The cluster
   // is rewritten to plaintext and listed.
   bool automaticTls = false;

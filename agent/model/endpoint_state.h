@@ -13,7 +13,7 @@ struct EndpointState {
   bool ejected = false;
   Nanos ejectedUntil{0};  // while ejected; not before this does it return
   Nanos ejectedAt{0};     // the last ejection
-  Nanos returnedAt{0};    // the last return
+  Nanos unejectedAt{0};   // the last return
   std::uint32_t ejections = 0;
   std::uint32_t multiplier = 0;                   // of base_ejection_time
   Detector detector = Detector::kConsecutive5xx;  // of the last ejection

@@ -97,18 +97,18 @@ void collectAttachments(const std::vector<AttachmentStats>& attachments, Familie
 // Only clusters with such a policy have a series. Multiplied with
 // sockmesh_connections_selected_total on (cluster), it says how many connections lack the
 // configured affinity.
-void collectReservations(const ReservationStats& reservations, Families& out) {
+void collectNotHonoured(const NotHonouredStats& counts, Families& out) {
   Family layer7 = gaugeFamily(
       "sockmesh_cluster_needs_layer7",
       "1 for a cluster whose hash policy needs a request (header, cookie): its connections are "
       "balanced without it.");
-  for (const auto& [cluster, hashPolicy] : reservations.clustersNeedingLayer7) {
+  for (const auto& [cluster, hashPolicy] : counts.clustersNeedingLayer7) {
     layer7.add({{"cluster", cluster}, {"hash_policy", hashPolicy}}, 1);
   }
   Family notHonoured =
       gaugeFamily("sockmesh_xds_not_honoured_resources",
                   "Resources with fields that have no effect at connect(), by type; see /status.");
-  for (const auto& [type, count] : reservations.notHonoured) {
+  for (const auto& [type, count] : counts.byType) {
     notHonoured.add({{"type", type}}, static_cast<double>(count));
   }
   out.push_back(layer7.take());
@@ -127,7 +127,7 @@ std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
   collectXds(stats->xds, out);
   collectWriter(stats->writer, out);
   collectAttachments(stats->attachments, out);
-  if (stats->reservations) collectReservations(*stats->reservations, out);
+  if (stats->notHonoured) collectNotHonoured(*stats->notHonoured, out);
   return out;
 }
 

@@ -90,19 +90,19 @@ struct AttachmentStats {
 };
 
 // What the control plane configured and a connect() does not do.
-struct ReservationStats {
+struct NotHonouredStats {
   // Clusters behind a service whose hash policy needs a request, with the policy: {"reviews",
   // "header x-user"}. By name, each once.
   std::vector<std::pair<std::string, std::string>> clustersNeedingLayer7;
   // Resources with fields that have no effect, by type ("CDS", "LDS").
-  std::vector<std::pair<std::string, std::uint64_t>> notHonoured;
+  std::vector<std::pair<std::string, std::uint64_t>> byType;
 };
 
 struct AgentStats {
   XdsStats xds;
   WriterStats writer;
-  std::vector<AttachmentStats> attachments;      // none before the programs are attached
-  std::optional<ReservationStats> reservations;  // nothing before the first snapshot
+  std::vector<AttachmentStats> attachments;     // none before the programs are attached
+  std::optional<NotHonouredStats> notHonoured;  // nothing before the first snapshot
   // Settings of outlier detection that cannot work, by cluster.
   std::map<std::string, std::string> outlierWarnings;
 };

@@ -59,12 +59,12 @@ void decodeStatic(const ProtoCluster& proto, Cluster& cluster, FieldErrors& erro
     }
     cluster.inlineAssignment = std::make_shared<const LoadAssignment>(std::move(inlined));
   }
-  if (empty) cluster.leaveAlone = LeaveAloneReason::kBlackHole;
+  if (empty) cluster.leaveAlone = LeftAloneReason::kBlackHole;
 }
 
 void decodeDns(const ProtoCluster& proto, bool logical, Cluster& cluster, FieldErrors& errors) {
   cluster.type = logical ? DiscoveryType::kLogicalDns : DiscoveryType::kStrictDns;
-  cluster.leaveAlone = LeaveAloneReason::kDns;
+  cluster.leaveAlone = LeftAloneReason::kDns;
   const FieldErrors::Scope scope(errors, "load_assignment");
   const auto& assignment = proto.load_assignment();
   if (logical &&
@@ -75,7 +75,7 @@ void decodeDns(const ProtoCluster& proto, bool logical, Cluster& cluster, FieldE
 }
 
 void decodeOriginalDst(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
-  cluster.leaveAlone = LeaveAloneReason::kOriginalDst;
+  cluster.leaveAlone = LeftAloneReason::kOriginalDst;
   if (cluster.lb.policy != LbPolicy::kClusterProvided) {
     errors.add("lb_policy", "an ORIGINAL_DST cluster needs CLUSTER_PROVIDED");
   }
@@ -93,7 +93,7 @@ void decodeCustomType(const ProtoCluster& proto, Cluster& cluster, FieldErrors& 
     return;
   }
   cluster.type = DiscoveryType::kStatic;
-  cluster.leaveAlone = LeaveAloneReason::kUnsupportedDiscovery;
+  cluster.leaveAlone = LeftAloneReason::kUnsupportedDiscovery;
 }
 
 void decodeDiscovery(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
@@ -143,7 +143,7 @@ void decodeTransportSockets(const ProtoCluster& proto, Cluster& cluster, FieldEr
     }
   }
   // A matcher chooses sockets by rules that only Envoy knows, so TLS cannot be ruled out.
-  if (!plain || proto.has_transport_socket_matcher()) cluster.leaveAlone = LeaveAloneReason::kTls;
+  if (!plain || proto.has_transport_socket_matcher()) cluster.leaveAlone = LeftAloneReason::kTls;
 }
 
 using Thresholds = envoy::config::cluster::v3::CircuitBreakers::Thresholds;

@@ -162,7 +162,7 @@ TEST_F(Affinity, AnEjectedEndpointIsLeftAtOnce) {
   for (const auto& [client, endpoint] : before) {
     EXPECT_EQ(after.at(client) == endpoint, endpoint != at(host(1))) << client;
   }
-  ASSERT_TRUE(control.takeBack(idOf("c", host(1))).value());
+  ASSERT_TRUE(control.uneject(idOf("c", host(1))).value());
   EXPECT_EQ(clients(30), after);
 }
 

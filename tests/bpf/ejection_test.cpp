@@ -254,7 +254,7 @@ TEST_F(Ejection, AWithdrawnEndpointIsNeverEjected) {
 
   // It comes back under its id while its connections wait, and can be ejected as any other.
   up(1);
-  ASSERT_TRUE(datapath_->ejections().takeBack(idOf("c", backend(1))).value());
+  ASSERT_TRUE(datapath_->ejections().uneject(idOf("c", backend(1))).value());
   apply(detecting({silent, backend(2)}));
   ASSERT_EQ(idOf("c", silent), id);
   EXPECT_EQ(datapath_->ejections().detect(id, Detector::kSuccessRate, 100).value(),
@@ -333,7 +333,7 @@ TEST_F(Ejection, ARecountBesideEjectionsLosesNothing) {
     for (int i = 0; !done; ++i) {
       const std::uint32_t id = idOf("c", backend(1 + i % 4));
       [[maybe_unused]] const auto out = control.detect(id, Detector::kSuccessRate, 100);
-      [[maybe_unused]] const auto back = control.takeBack(idOf("c", backend(1 + (i + 2) % 4)));
+      [[maybe_unused]] const auto back = control.uneject(idOf("c", backend(1 + (i + 2) % 4)));
     }
   });
   for (int i = 0; i < 50; ++i) {
@@ -374,8 +374,8 @@ TEST_F(Ejection, TheAgentsOwnDetectorsEjectByTheSameRules) {
   EXPECT_EQ(line(1).detector, Detector::kSuccessRate);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(connectOnce(), 0);
   EXPECT_EQ(selected(1), 0u);
-  EXPECT_TRUE(control.takeBack(idOf("c", backend(1))).value());
-  EXPECT_FALSE(control.takeBack(idOf("c", backend(1))).value());
+  EXPECT_TRUE(control.uneject(idOf("c", backend(1))).value());
+  EXPECT_FALSE(control.uneject(idOf("c", backend(1))).value());
   EXPECT_EQ(clusterState().ejected, 0u);
   EXPECT_EQ(clusterStats().ejections_detected[SM_DETECTOR_SUCCESS_RATE], 3u);
 }

@@ -61,7 +61,7 @@ Shares expectedShares(const ExpectedVip& vip) {
   for (const auto& cluster : vip.clusters) legs += cluster.weight;
   Shares shares;
   for (const auto& cluster : vip.clusters) {
-    if (cluster.leaveAlone != LeaveAloneReason::kNone) continue;
+    if (cluster.leaveAlone != LeftAloneReason::kNone) continue;
     for (const auto& [address, share] : sharesWithin(cluster)) {
       shares[{cluster.name, address}] = share * cluster.weight / legs;
     }

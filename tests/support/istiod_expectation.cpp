@@ -191,9 +191,9 @@ class Expectation {
     takePolicy(policy, service, cluster);
     if (service.resolution == Resolution::kNone || cluster.policy == LbPolicy::kClusterProvided) {
       cluster.policy = LbPolicy::kClusterProvided;
-      cluster.leaveAlone = LeaveAloneReason::kOriginalDst;
+      cluster.leaveAlone = LeftAloneReason::kOriginalDst;
     } else if (service.resolution != Resolution::kStatic) {
-      cluster.leaveAlone = LeaveAloneReason::kDns;
+      cluster.leaveAlone = LeftAloneReason::kDns;
     } else {
       addEndpoints(service, port, subsetLabels(rule, subset), cluster);
       prioritise(policy, service, cluster);

@@ -35,7 +35,7 @@ struct ExpectedCluster {
   std::uint32_t weight = 1;
   LbPolicy policy = LbPolicy::kLeastRequest;
   LocalityMode localityMode = LocalityMode::kFlat;
-  LeaveAloneReason leaveAlone = LeaveAloneReason::kNone;
+  LeftAloneReason leaveAlone = LeftAloneReason::kNone;
   std::vector<ExpectedEndpoint> endpoints;
   double panicThresholdPercent = 0;
   std::uint32_t maxConnections = UINT32_MAX;

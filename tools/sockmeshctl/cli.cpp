@@ -137,7 +137,7 @@ class CommandLine {
     app_.add_flag("--no-headers", global_.noHeaders, "tables without column titles");
   }
 
-  CLI::App* group(const std::string& name, const std::string& help) {
+  CLI::App* parentCommand(const std::string& name, const std::string& help) {
     CLI::App* app = app_.add_subcommand(name, help);
     app->require_subcommand(1);
     app->fallthrough();
@@ -145,7 +145,7 @@ class CommandLine {
   }
 
   void addServiceCommands() {
-    CLI::App* service = group("service", "virtual addresses and where they lead");
+    CLI::App* service = parentCommand("service", "virtual addresses and where they lead");
     CLI::App* list = service->add_subcommand("list", "list services");
     list->fallthrough();
     list->add_option("--vip", options_.vip, "only this address")
@@ -164,7 +164,7 @@ class CommandLine {
   }
 
   void addEndpointCommands() {
-    CLI::App* endpoint = group("endpoint", "the endpoints behind services");
+    CLI::App* endpoint = parentCommand("endpoint", "the endpoints behind services");
     CLI::App* list = endpoint->add_subcommand("list", "list endpoints and how they do");
     list->fallthrough();
     list->add_option("--cluster", options_.cluster, "only this cluster's");
@@ -185,7 +185,8 @@ class CommandLine {
   }
 
   void addEjectionCommands() {
-    CLI::App* ejection = group("ejection", "endpoints that outlier detection took out of rotation");
+    CLI::App* ejection =
+        parentCommand("ejection", "endpoints that outlier detection took out of rotation");
     CLI::App* list = ejection->add_subcommand("list", "list who is out, why, since and until when");
     list->fallthrough();
     list->add_option("--cluster", options_.cluster, "only this cluster's");
@@ -198,7 +199,7 @@ class CommandLine {
   }
 
   void addMapCommands() {
-    CLI::App* map = group("map", "the maps as they are in the kernel");
+    CLI::App* map = parentCommand("map", "the maps as they are in the kernel");
     CLI::App* list = map->add_subcommand("list", "list maps: kind, entries, memory");
     list->fallthrough();
     list->callback([this] { command_ = [this] { return withNode(global_, mapList); }; });

@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "agent_reservations.h"
+#include "agent_not_honoured.h"
 #include "lb/abi_names.h"
 #include "lb/policy/policy.h"
 #include "lb/service_summary.h"

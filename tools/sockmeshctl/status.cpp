@@ -4,7 +4,7 @@
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
 #include "status_agent.h"
-#include "status_reservations.h"
+#include "status_not_honoured.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lb/group_builder.h"
-#include "lb/hosts_source.h"
+#include "lb/host_pool.h"
 #include "lb/policy/policy.h"
 #include "lb/priority_load.h"
 #include "model/lb_policy.h"

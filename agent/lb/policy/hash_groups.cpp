@@ -28,7 +28,7 @@ std::shared_ptr<const LbGroup> hashGroup(const GroupContext& context, const Poli
   const HashHosts chosen =
       hashHosts(hosts.set[priority], panic, localityWeighted, lb.useHostnameForHashing);
   if (chosen.hosts.empty()) return groupWithoutHost(context);
-  HostsSource source;
+  HostPool source;
   source.priority = priority;
   source.panic = panic;
   LbGroup group = groupOver(context, source, chosen.hosts);

@@ -34,8 +34,8 @@ CellTable leastRequestTable(std::vector<double> weights, double bias) {
   return table;
 }
 
-std::shared_ptr<const LbGroup> leastRequestPart(const GroupContext& context,
-                                                const HostsSource& source, const HostsPart& part) {
+std::shared_ptr<const LbGroup> leastRequestPart(const GroupContext& context, const HostPool& source,
+                                                const HostPoolPart& part) {
   const LoadBalancing& lb = context.cluster.lb;
   LbGroup group = groupOver(context, source, part.hosts);
   group.policy = SM_POLICY_LEAST_REQUEST;
@@ -71,10 +71,10 @@ class LeastRequest final : public ConfiguredPolicy {
 
   PolicyGroups build(const GroupContext& context, const PolicyHosts& hosts) const override {
     PolicyGroups made;
-    const auto part = [&context](const HostsSource& source, const HostsPart& one) {
+    const auto part = [&context](const HostPool& source, const HostPoolPart& one) {
       return leastRequestPart(context, source, one);
     };
-    for (const HostsSource& source : hostsSources(hosts)) {
+    for (const HostPool& source : hostPools(hosts)) {
       appendParts(context, source, part, made.groups);
     }
     return made;

@@ -21,12 +21,12 @@ std::vector<double> randomShares(const GroupContext& context, const HostList& ho
 }
 
 std::vector<SharedGroup> randomGroups(const GroupContext& context,
-                                      const std::vector<HostsSource>& sources) {
+                                      const std::vector<HostPool>& sources) {
   HostList hosts;
   std::vector<double> weights;
   double refused = 0;
-  for (const HostsSource& source : sources) {
-    for (const HostsPart& part : source.parts) {
+  for (const HostPool& source : sources) {
+    for (const HostPoolPart& part : source.parts) {
       const double share = source.load / 100.0 * part.share;
       if (part.hosts.empty()) refused += share;
       hosts.insert(hosts.end(), part.hosts.begin(), part.hosts.end());
@@ -36,7 +36,7 @@ std::vector<SharedGroup> randomGroups(const GroupContext& context,
   std::vector<SharedGroup> groups;
   if (!hosts.empty()) {
     LbGroup group = groupOver(context, sources.front(), hosts);
-    for (const HostsSource& source : sources) {
+    for (const HostPool& source : sources) {
       if (!source.panic) group.flags &= ~SM_GROUP_PANIC;
       if (!source.degraded) group.flags &= ~SM_GROUP_DEGRADED;
     }
@@ -52,7 +52,7 @@ class Random final : public ConfiguredPolicy {
   std::string_view name() const override { return "RANDOM"; }
 
   PolicyGroups build(const GroupContext& context, const PolicyHosts& hosts) const override {
-    return {.groups = randomGroups(context, hostsSources(hosts)), .byHash = {}};
+    return {.groups = randomGroups(context, hostPools(hosts)), .byHash = {}};
   }
 
   std::uint32_t cellCount(const TableShape& shape) const override { return shape.size; }

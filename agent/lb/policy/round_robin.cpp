@@ -19,8 +19,8 @@ std::shared_ptr<const LbGroup> scheduleGroup(const GroupContext& context, LbGrou
   return finished(std::move(group));
 }
 
-std::shared_ptr<const LbGroup> roundRobinPart(const GroupContext& context,
-                                              const HostsSource& source, const HostsPart& part) {
+std::shared_ptr<const LbGroup> roundRobinPart(const GroupContext& context, const HostPool& source,
+                                              const HostPoolPart& part) {
   LbGroup group = groupOver(context, source, part.hosts);
   // Envoy's panic keeps the endpoints' weights.
   const std::vector<double> weights = weightsOf(part.hosts);
@@ -29,10 +29,10 @@ std::shared_ptr<const LbGroup> roundRobinPart(const GroupContext& context,
 }
 
 // All localities of a pool in one schedule. Null if no schedule can hold them.
-std::shared_ptr<const LbGroup> nestedGroup(const GroupContext& context, const HostsSource& source) {
+std::shared_ptr<const LbGroup> nestedGroup(const GroupContext& context, const HostPool& source) {
   HostList hosts;
   std::vector<LocalityWeights> localities;
-  for (const HostsPart& part : source.parts) {
+  for (const HostPoolPart& part : source.parts) {
     hosts.insert(hosts.end(), part.hosts.begin(), part.hosts.end());
     localities.push_back({part.weight, weightsOf(part.hosts)});
   }
@@ -47,10 +47,10 @@ class RoundRobin final : public ConfiguredPolicy {
 
   PolicyGroups build(const GroupContext& context, const PolicyHosts& hosts) const override {
     PolicyGroups made;
-    const auto part = [&context](const HostsSource& source, const HostsPart& one) {
+    const auto part = [&context](const HostPool& source, const HostPoolPart& one) {
       return roundRobinPart(context, source, one);
     };
-    for (const HostsSource& source : hostsSources(hosts)) {
+    for (const HostPool& source : hostPools(hosts)) {
       auto nested = source.localityWeighted ? nestedGroup(context, source) : nullptr;
       if (nested) {
         made.groups.push_back({.share = source.load / 100.0, .group = std::move(nested)});

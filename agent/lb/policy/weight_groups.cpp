@@ -10,13 +10,13 @@ std::vector<double> weightsOf(const HostList& hosts) {
   return weights;
 }
 
-std::vector<HostsSource> hostsSources(const PolicyHosts& hosts) {
-  return hostsSources(hosts.set, hosts.loads, hosts.rules);
+std::vector<HostPool> hostPools(const PolicyHosts& hosts) {
+  return hostPools(hosts.set, hosts.loads, hosts.rules);
 }
 
-void appendParts(const GroupContext& context, const HostsSource& source, const PartMaker& make,
+void appendParts(const GroupContext& context, const HostPool& source, const PartMaker& make,
                  std::vector<SharedGroup>& groups) {
-  for (const HostsPart& part : source.parts) {
+  for (const HostPoolPart& part : source.parts) {
     groups.push_back(
         {.share = source.load / 100.0 * part.share,
          .group = part.hosts.empty() ? groupWithoutHost(context) : make(source, part)});

@@ -13,14 +13,14 @@ namespace sockmesh {
 // The weight of each host, in order; all > 0.
 std::vector<double> weightsOf(const HostList& hosts);
 
-std::vector<HostsSource> hostsSources(const PolicyHosts& hosts);
+std::vector<HostPool> hostPools(const PolicyHosts& hosts);
 
 // Makes the group of a part that has hosts.
 using PartMaker =
-    std::function<std::shared_ptr<const LbGroup>(const HostsSource& source, const HostsPart& part)>;
+    std::function<std::shared_ptr<const LbGroup>(const HostPool& source, const HostPoolPart& part)>;
 
 // Appends a group for each part of the source; a part without hosts gets a group that refuses.
-void appendParts(const GroupContext& context, const HostsSource& source, const PartMaker& make,
+void appendParts(const GroupContext& context, const HostPool& source, const PartMaker& make,
                  std::vector<SharedGroup>& groups);
 
 }  // namespace sockmesh

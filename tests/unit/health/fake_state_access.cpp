@@ -124,7 +124,7 @@ std::optional<EndpointState> FakeStateAccess::read(const std::string& cluster,
   line.ejected = state.ejected_until_ns != 0;
   line.ejectedUntil = nanos(state.ejected_until_ns);
   line.ejectedAt = nanos(state.ejected_at_ns);
-  line.returnedAt = nanos(state.unejected_at_ns);
+  line.unejectedAt = nanos(state.unejected_at_ns);
   line.ejections = state.ejections;
   line.multiplier = state.multiplier;
   line.detector = static_cast<Detector>(state.detector);
@@ -139,7 +139,7 @@ Detection FakeStateAccess::detect(const std::string& cluster, const SocketAddres
                 enforcingPercent);
 }
 
-bool FakeStateAccess::takeBack(const std::string& cluster, const SocketAddress& address) {
+bool FakeStateAccess::uneject(const std::string& cluster, const SocketAddress& address) {
   auto& lines = clusters_.at(cluster);
   return sm_outlier_uneject(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
 }

@@ -151,12 +151,12 @@ TEST(Compiler, AClusterThatTheControlPlaneDoesNotHaveIsRefused) {
 }
 
 TEST(Compiler, ClustersThatCannotBeHonouredAreLeftAloneByReason) {
-  const std::vector<std::pair<LeaveAloneReason, sm_reason>> reasons = {
-      {LeaveAloneReason::kTls, SM_REASON_TLS},
-      {LeaveAloneReason::kOriginalDst, SM_REASON_ORIGINAL_DST},
-      {LeaveAloneReason::kBlackHole, SM_REASON_BLACK_HOLE},
-      {LeaveAloneReason::kDns, SM_REASON_DNS},
-      {LeaveAloneReason::kUnsupportedDiscovery, SM_REASON_UNSUPPORTED}};
+  const std::vector<std::pair<LeftAloneReason, sm_reason>> reasons = {
+      {LeftAloneReason::kTls, SM_REASON_TLS},
+      {LeftAloneReason::kOriginalDst, SM_REASON_ORIGINAL_DST},
+      {LeftAloneReason::kBlackHole, SM_REASON_BLACK_HOLE},
+      {LeftAloneReason::kDns, SM_REASON_DNS},
+      {LeftAloneReason::kUnsupportedDiscovery, SM_REASON_UNSUPPORTED}};
   for (const auto& [given, expected] : reasons) {
     Cluster c = cluster("c");
     c.leaveAlone = given;

@@ -154,7 +154,7 @@ TEST(Descriptor, FlagsSayWhatHashesAndWhatNeedsMore) {
   c.automaticTls = true;
   EXPECT_EQ(serviceOf(c, given, false)->flags,
             SM_DESCRIPTOR_HASH_SOURCE | SM_DESCRIPTOR_NEEDS_L7 | SM_DESCRIPTOR_AUTO_TLS);
-  c.leaveAlone = LeaveAloneReason::kTls;
+  c.leaveAlone = LeftAloneReason::kTls;
   EXPECT_EQ(serviceOf(c, given, false)->flags, 0U) << "left alone: nothing is rewritten";
 }
 

@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include "lb/hosts_source.h"
+#include "lb/host_pool.h"
 #include "lb/priority_load.h"
 #include "unit/lb/build.h"
 

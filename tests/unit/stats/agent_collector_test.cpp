@@ -52,7 +52,7 @@ TEST(AgentCollector, ClustersThatNeedLayer7AreNamedWithTheReason) {
   auto stats = std::make_shared<AgentStats>(*someStats());
   const auto collector = std::make_shared<AgentCollector>([&] { return stats; });
   EXPECT_EQ(expose({collector}).find("not_honoured"), std::string::npos) << "not known yet";
-  stats->reservations = ReservationStats{{{"reviews", "header x-user"}}, {{"CDS", 3}, {"LDS", 0}}};
+  stats->notHonoured = NotHonouredStats{{{"reviews", "header x-user"}}, {{"CDS", 3}, {"LDS", 0}}};
   const std::string text = expose({collector});
   for (const char* line : {
            "sockmesh_cluster_needs_layer7{cluster=\"reviews\",hash_policy=\"header x-user\"} 1\n",

@@ -44,7 +44,7 @@ TEST(DecodeCluster, FillsInEnvoysDefaults) {
   EXPECT_EQ(cluster.edsName, "c");
   EXPECT_EQ(cluster.connectTimeout, std::chrono::seconds(5));
   EXPECT_EQ(cluster.edsInitialFetchTimeout, std::chrono::seconds(15));
-  EXPECT_EQ(cluster.leaveAlone, LeaveAloneReason::kNone);
+  EXPECT_EQ(cluster.leaveAlone, LeftAloneReason::kNone);
   EXPECT_FALSE(cluster.automaticTls);
   EXPECT_FALSE(cluster.outlierDetection.has_value());
   EXPECT_FALSE(cluster.keepalive.has_value());
@@ -74,44 +74,44 @@ TEST(DecodeCluster, AStaticClusterBringsItsEndpoints) {
   const Cluster cluster =
       decoded("name: 'c' load_assignment { cluster_name: 'c' endpoints { " + kEndpoint + " } }");
   EXPECT_EQ(cluster.type, DiscoveryType::kStatic);
-  EXPECT_EQ(cluster.leaveAlone, LeaveAloneReason::kNone);
+  EXPECT_EQ(cluster.leaveAlone, LeftAloneReason::kNone);
   ASSERT_NE(cluster.inlineAssignment, nullptr);
   EXPECT_EQ(cluster.inlineAssignment->localities[0].endpoints[0].address.toString(), "10.0.0.1:80");
 }
 
 TEST(DecodeCluster, AStaticClusterWithoutEndpointsIsABlackHole) {
   EXPECT_EQ(decoded("name: 'BlackHoleCluster' type: STATIC").leaveAlone,
-            LeaveAloneReason::kBlackHole);
+            LeftAloneReason::kBlackHole);
   EXPECT_EQ(decoded("name: 'c' type: STATIC load_assignment { cluster_name: 'c' endpoints {} }")
                 .leaveAlone,
-            LeaveAloneReason::kBlackHole);
+            LeftAloneReason::kBlackHole);
 }
 
 TEST(DecodeCluster, LeavesOtherDiscoveryAlone) {
   EXPECT_EQ(decoded("name: 'c' type: ORIGINAL_DST lb_policy: CLUSTER_PROVIDED").leaveAlone,
-            LeaveAloneReason::kOriginalDst);
+            LeftAloneReason::kOriginalDst);
   const Cluster dns = decoded(
       "name: 'c' type: STRICT_DNS load_assignment { cluster_name: 'c' endpoints { lb_endpoints {"
       " endpoint { address { socket_address { address: 'a.example' port_value: 80 } } } } } }");
-  EXPECT_EQ(dns.leaveAlone, LeaveAloneReason::kDns);
+  EXPECT_EQ(dns.leaveAlone, LeftAloneReason::kDns);
   EXPECT_EQ(dns.type, DiscoveryType::kStrictDns);
   EXPECT_EQ(decoded("name: 'c' cluster_type { name: 'envoy.clusters.dns' }").leaveAlone,
-            LeaveAloneReason::kDns);
+            LeftAloneReason::kDns);
   EXPECT_EQ(decoded("name: 'c' cluster_type { name: 'envoy.clusters.redis' typed_config {"
                     " type_url: 'type.googleapis.com/never.heard.Of' value: 'x' } }")
                 .leaveAlone,
-            LeaveAloneReason::kUnsupportedDiscovery);
+            LeftAloneReason::kUnsupportedDiscovery);
 }
 
 TEST(DecodeCluster, NeverRewritesToPlaintextWhatAsksForTls) {
-  EXPECT_EQ(decoded(kEds + kTls).leaveAlone, LeaveAloneReason::kTls);
-  EXPECT_EQ(decoded(kEds + internalUpstream(kTls)).leaveAlone, LeaveAloneReason::kTls);
+  EXPECT_EQ(decoded(kEds + kTls).leaveAlone, LeftAloneReason::kTls);
+  EXPECT_EQ(decoded(kEds + internalUpstream(kTls)).leaveAlone, LeftAloneReason::kTls);
   EXPECT_EQ(decoded(kEds + "transport_socket { name: 'x' typed_config { type_url:"
                            " 'type.googleapis.com/never.heard.Of' } }")
                 .leaveAlone,
-            LeaveAloneReason::kTls);
-  EXPECT_EQ(decoded(kEds + kRaw).leaveAlone, LeaveAloneReason::kNone);
-  EXPECT_EQ(decoded(kEds + internalUpstream(kRaw)).leaveAlone, LeaveAloneReason::kNone);
+            LeftAloneReason::kTls);
+  EXPECT_EQ(decoded(kEds + kRaw).leaveAlone, LeftAloneReason::kNone);
+  EXPECT_EQ(decoded(kEds + internalUpstream(kRaw)).leaveAlone, LeftAloneReason::kNone);
 }
 
 std::string socketMatch(const std::string& label, const std::string& socket) {
@@ -124,7 +124,7 @@ TEST(DecodeCluster, ListsTlsThatSomeEndpointsWouldGet) {
   const Cluster cluster = decoded(kEds + socketMatch("tunnel", internalUpstream(kRaw)) +
                                   socketMatch("tlsMode", kTls) + socketMatch("", kRaw));
   EXPECT_TRUE(cluster.automaticTls);
-  EXPECT_EQ(cluster.leaveAlone, LeaveAloneReason::kNone);
+  EXPECT_EQ(cluster.leaveAlone, LeftAloneReason::kNone);
   EXPECT_FALSE(decoded(kEds + socketMatch("tunnel", internalUpstream(kRaw)) + socketMatch("", kRaw))
                    .automaticTls);
 }
@@ -133,13 +133,13 @@ TEST(DecodeCluster, AMatchForEveryEndpointIsTheClustersSocket) {
   // Matches behind it are never reached.
   const Cluster plain =
       decoded(kEds + socketMatch("", kRaw) + socketMatch("a", kTls) + socketMatch("", kTls));
-  EXPECT_EQ(plain.leaveAlone, LeaveAloneReason::kNone);
+  EXPECT_EQ(plain.leaveAlone, LeftAloneReason::kNone);
   EXPECT_FALSE(plain.automaticTls);
   // istio's explicit TLS beside a tunnel: TLS for all that is not tunnelled.
   EXPECT_EQ(decoded(kEds + socketMatch("tunnel", internalUpstream(kRaw)) + socketMatch("", kTls))
                 .leaveAlone,
-            LeaveAloneReason::kTls);
-  EXPECT_EQ(decoded(kEds + kTls + socketMatch("a", kRaw)).leaveAlone, LeaveAloneReason::kTls);
+            LeftAloneReason::kTls);
+  EXPECT_EQ(decoded(kEds + kTls + socketMatch("a", kRaw)).leaveAlone, LeftAloneReason::kTls);
 }
 
 TEST(DecodeCluster, ReadsCircuitBreakersOfTheDefaultPriority) {

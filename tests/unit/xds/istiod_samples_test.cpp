@@ -154,9 +154,9 @@ TEST_F(IstiodSamples, WhatMakesNoVipSaysWhy) {
 }
 
 TEST_F(IstiodSamples, TheClustersThatStandForNoServiceAreLeftAlone) {
-  EXPECT_EQ(clusters_.at("BlackHoleCluster")->leaveAlone, LeaveAloneReason::kBlackHole);
-  EXPECT_EQ(clusters_.at("PassthroughCluster")->leaveAlone, LeaveAloneReason::kOriginalDst);
-  EXPECT_EQ(clusters_.at("connect_originate")->leaveAlone, LeaveAloneReason::kTls);
+  EXPECT_EQ(clusters_.at("BlackHoleCluster")->leaveAlone, LeftAloneReason::kBlackHole);
+  EXPECT_EQ(clusters_.at("PassthroughCluster")->leaveAlone, LeftAloneReason::kOriginalDst);
+  EXPECT_EQ(clusters_.at("connect_originate")->leaveAlone, LeftAloneReason::kTls);
 }
 
 TEST_F(IstiodSamples, AutomaticTlsIsListed) {

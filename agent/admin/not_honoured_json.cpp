@@ -1,5 +1,5 @@
 // What is configured and not honoured, for /status and /config_dump.
-#include "model/reservations.h"
+#include "model/not_honoured.h"
 #include "model/unreachable.h"
 
 #include "admin/json_views.h"

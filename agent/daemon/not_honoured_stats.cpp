@@ -1,13 +1,13 @@
-#include "daemon/reservation_stats.h"
+#include "daemon/not_honoured_stats.h"
 
 #include <map>
 
-#include "model/reservations.h"
+#include "model/not_honoured.h"
 
 namespace sockmesh {
 
-ReservationStats reservationStats(const Snapshot& snapshot) {
-  ReservationStats out;
+NotHonouredStats notHonouredStats(const Snapshot& snapshot) {
+  NotHonouredStats out;
   std::map<std::string, std::string> clusters;  // several services may lead to one
   for (const LayerSevenNeed& need : layerSevenNeeds(snapshot)) {
     std::string policies;
@@ -18,8 +18,8 @@ ReservationStats reservationStats(const Snapshot& snapshot) {
   out.clustersNeedingLayer7.assign(clusters.begin(), clusters.end());
   std::uint64_t byKind[2] = {};
   for (const NotHonoured& one : notHonoured(snapshot)) ++byKind[static_cast<int>(one.kind)];
-  out.notHonoured = {{"CDS", byKind[static_cast<int>(NotHonoured::Kind::kCluster)]},
-                     {"LDS", byKind[static_cast<int>(NotHonoured::Kind::kListener)]}};
+  out.byType = {{"CDS", byKind[static_cast<int>(NotHonoured::Kind::kCluster)]},
+                {"LDS", byKind[static_cast<int>(NotHonoured::Kind::kListener)]}};
   return out;
 }
 

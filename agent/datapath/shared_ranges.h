@@ -18,11 +18,11 @@ namespace sockmesh {
 
 // T is trivially copyable and compared by its bytes.
 template <typename T>
-class SharedRuns {
+class SharedRanges {
  public:
   using Write = std::function<Status(std::uint32_t first, const std::vector<T>& run)>;
 
-  SharedRuns(std::uint32_t first, std::uint32_t limit, Write write)
+  SharedRanges(std::uint32_t first, std::uint32_t limit, Write write)
       : ranges_(first, limit), write_(std::move(write)) {}
 
   // The first index of a range with this content. The range is written if it does not exist yet.

@@ -12,7 +12,7 @@
 namespace sockmesh {
 
 // Hosts among which the policy chooses.
-struct HostsPart {
+struct HostPoolPart {
   double weight = 1;                   // effective locality weight, or the share itself; > 0
   double share = 1;                    // of its source's connections; > 0, they sum to 1
   const Locality* locality = nullptr;  // null: hosts of several localities
@@ -20,14 +20,14 @@ struct HostsPart {
 };
 
 // One priority's healthy or degraded hosts, or all of them.
-struct HostsSource {
+struct HostPool {
   std::uint32_t priority = 0;
   std::uint32_t load = 0;  // percent of the cluster's connections, > 0
   bool degraded = false;
   bool panic = false;
   // The parts are localities. Envoy walks them by earliest deadline first, not by a random draw.
   bool localityWeighted = false;
-  std::vector<HostsPart> parts;  // at least one
+  std::vector<HostPoolPart> parts;  // at least one
 };
 
 struct LocalityRules {
@@ -41,8 +41,8 @@ struct LocalityRules {
 
 // In order of priority, healthy before degraded. The loads sum to 100. For the policies that choose
 // by weight or load. The hash policies have their own tables.
-std::vector<HostsSource> hostsSources(const PrioritySet& set, const PriorityLoads& loads,
-                                      const LocalityRules& rules);
+std::vector<HostPool> hostPools(const PrioritySet& set, const PriorityLoads& loads,
+                                const LocalityRules& rules);
 
 // Envoy's effective weight of a locality for its hosts of this health: the configured weight,
 // reduced once overprovisioning no longer makes up for the missing hosts.

@@ -18,7 +18,7 @@ constexpr const char* kChecksHealth = R"(  health_checks:
   - { timeout: 1s, interval: 5s, unhealthy_threshold: 2, healthy_threshold: 2, tcp_health_check: {} }
 )";
 
-class Reservations : public MeshTest {
+class NotHonouredFields : public MeshTest {
  protected:
   void SetUp() override {
     MeshTest::SetUp();
@@ -45,7 +45,7 @@ class Reservations : public MeshTest {
   }
 };
 
-TEST_F(Reservations, AreToldByLogMetricsStatusAndExplain) {
+TEST_F(NotHonouredFields, AreToldByLogMetricsStatusAndExplain) {
   expectIn(mesh_->agent().log(), {"cluster reviews: without effect at connect(): health_checks: "});
   expectIn(mesh_->get("/metrics"),
            {"sockmesh_services_needing_layer7 1\n",
@@ -59,14 +59,14 @@ TEST_F(Reservations, AreToldByLogMetricsStatusAndExplain) {
             "Not honoured: health_checks: endpoints are not checked actively (cluster reviews)"});
 }
 
-TEST_F(Reservations, WithTheAgentDeadTheKernelStillKnowsOfLayer7) {
+TEST_F(NotHonouredFields, WithTheAgentDeadTheKernelStillKnowsOfLayer7) {
   mesh_->killAgent();
   const std::string reason = "a hash policy needs a request: a header, a cookie or the like";
   expectIn(ctl({"status"}), {"Needing layer 7: 1 service", reason});
   expectIn(ctl({"explain", kVip}), {"Needs layer 7: " + reason, "Agent: not reachable"});
 }
 
-TEST_F(Reservations, EndWhenTheControlPlaneTakesThemBack) {
+TEST_F(NotHonouredFields, EndWhenTheControlPlaneTakesThemBack) {
   mesh_->serve("a.yaml", serviceYaml(kVip, "reviews", {"127.0.1.1:80"}));
   EXPECT_TRUE(mesh_->agent().awaitLog("cluster reviews: everything in it has its effect now"))
       << mesh_->agent().log();

@@ -1,9 +1,9 @@
-#include "status_reservations.h"
+#include "status_not_honoured.h"
 
 #include <map>
 
 #include "agent_json.h"
-#include "agent_reservations.h"
+#include "agent_not_honoured.h"
 #include "lb/service_summary.h"
 #include "text.h"
 

@@ -1,4 +1,4 @@
-#include "lb/hosts_source.h"
+#include "lb/host_pool.h"
 
 #include <algorithm>
 
@@ -7,16 +7,16 @@
 namespace sockmesh {
 namespace {
 
-void normalise(std::vector<HostsPart>& parts) {
+void normalise(std::vector<HostPoolPart>& parts) {
   double sum = 0;
-  for (const HostsPart& part : parts) sum += part.weight;
-  for (HostsPart& part : parts) part.share = part.weight / sum;
+  for (const HostPoolPart& part : parts) sum += part.weight;
+  for (HostPoolPart& part : parts) part.share = part.weight / sum;
 }
 
 // Empty if no locality has any weight. Selection is flat then.
-std::vector<HostsPart> weightedParts(const HostSet& set, HostHealth health,
-                                     std::uint32_t overprovisioningFactor) {
-  std::vector<HostsPart> parts;
+std::vector<HostPoolPart> weightedParts(const HostSet& set, HostHealth health,
+                                        std::uint32_t overprovisioningFactor) {
+  std::vector<HostPoolPart> parts;
   for (const LocalityHosts& locality : set.localities) {
     const double weight = effectiveLocalityWeight(locality, health, overprovisioningFactor);
     if (weight <= 0) continue;
@@ -26,24 +26,24 @@ std::vector<HostsPart> weightedParts(const HostSet& set, HostHealth health,
   return parts;
 }
 
-HostsPart flatPart(const HostSet& set, HostHealth health) {
+HostPoolPart flatPart(const HostSet& set, HostHealth health) {
   return {1, 1, nullptr, withHealth(allHosts(set), health)};
 }
 
 // A priority in panic: all hosts, one flat list.
-HostsSource panicSource(const HostSet& set, const LocalityRules& rules) {
-  HostsSource source;
+HostPool panicSource(const HostSet& set, const LocalityRules& rules) {
+  HostPool source;
   source.panic = true;
-  HostsPart part;
+  HostPoolPart part;
   const bool fail = rules.mode == LocalityMode::kZoneAware && rules.zoneAware.failTrafficOnPanic;
   if (!fail) part.hosts = allHosts(set);
   source.parts.push_back(std::move(part));
   return source;
 }
 
-HostsSource sourceOf(const HostSet& set, std::uint32_t priority, HostHealth health,
-                     const LocalityRules& rules) {
-  HostsSource source;
+HostPool sourceOf(const HostSet& set, std::uint32_t priority, HostHealth health,
+                  const LocalityRules& rules) {
+  HostPool source;
   if (rules.mode == LocalityMode::kLocalityWeighted) {
     source.parts = weightedParts(set, health, rules.overprovisioningFactor);
     source.localityWeighted = !source.parts.empty();
@@ -68,14 +68,14 @@ double effectiveLocalityWeight(const LocalityHosts& locality, HostHealth health,
   return locality.weight * std::min(1.0, overprovisioningFactor / 100.0 * available);
 }
 
-std::vector<HostsSource> hostsSources(const PrioritySet& set, const PriorityLoads& loads,
-                                      const LocalityRules& rules) {
-  std::vector<HostsSource> sources;
+std::vector<HostPool> hostPools(const PrioritySet& set, const PriorityLoads& loads,
+                                const LocalityRules& rules) {
+  std::vector<HostPool> sources;
   for (std::uint32_t p = 0; p < set.size(); ++p) {
     for (const bool degraded : {false, true}) {
       const std::uint32_t load = degraded ? loads.degraded[p] : loads.healthy[p];
       if (load == 0) continue;
-      HostsSource source =
+      HostPool source =
           loads.panic[p]
               ? panicSource(set[p], rules)
               : sourceOf(set[p], p, degraded ? HostHealth::kDegraded : HostHealth::kHealthy, rules);

@@ -1,4 +1,4 @@
-#include "model/reservations.h"
+#include "model/not_honoured.h"
 
 #include <set>
 
@@ -15,7 +15,7 @@ void addNotHonoured(NotHonoured::Kind kind, const Snapshot::ByName<T>& resources
 
 // A cluster that is left alone has no hash policy.
 bool hashes(const Cluster& cluster) {
-  return cluster.leaveAlone == LeaveAloneReason::kNone && usesHash(cluster.lb.policy);
+  return cluster.leaveAlone == LeftAloneReason::kNone && usesHash(cluster.lb.policy);
 }
 
 }  // namespace

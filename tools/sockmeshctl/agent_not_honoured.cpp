@@ -1,4 +1,4 @@
-#include "agent_reservations.h"
+#include "agent_not_honoured.h"
 
 #include "agent_json.h"
 #include "text.h"

@@ -1,4 +1,4 @@
-#include "model/reservations.h"
+#include "model/not_honoured.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,7 +59,7 @@ TEST(LayerSevenNeeds, WhereNothingIsHashedThereIsNoNeed) {
   Snapshot snapshot;
   snapshot.clusters["random"] = hashing("random", LbPolicy::kRandom);
   auto tls = hashing("tls", LbPolicy::kRingHash);
-  tls->leaveAlone = LeaveAloneReason::kTls;
+  tls->leaveAlone = LeftAloneReason::kTls;
   snapshot.clusters["tls"] = tls;
   snapshot.clusters["unreached"] = hashing("unreached", LbPolicy::kRingHash);
   snapshot.listeners["l"] = listener("l", {"random", "tls"});

@@ -25,7 +25,7 @@ std::shared_ptr<const Snapshot> snapshot() {
   return made;
 }
 
-TEST(Reservations, StatusCountsAndListsThem) {
+TEST(NotHonouredFields, StatusCountsAndListsThem) {
   AdminState state;
   state.snapshot.store(snapshot());
   state.conflicts.store(std::make_shared<const std::vector<LeftAlone>>(
@@ -45,7 +45,7 @@ TEST(Reservations, StatusCountsAndListsThem) {
   EXPECT_EQ(status["conflicts"][0]["name"], "other");
 }
 
-TEST(Reservations, BeforeTheFirstSnapshotTheyAreNotKnown) {
+TEST(NotHonouredFields, BeforeTheFirstSnapshotTheyAreNotKnown) {
   const AdminState state;
   const AdminJson status = statusJson(state);
   for (const char* field : {"notHonoured", "needsLayer7", "leftAlone", "conflicts"}) {
@@ -53,7 +53,7 @@ TEST(Reservations, BeforeTheFirstSnapshotTheyAreNotKnown) {
   }
 }
 
-TEST(Reservations, TheConfigDumpHasThemByResource) {
+TEST(NotHonouredFields, TheConfigDumpHasThemByResource) {
   const auto shown = snapshot();
   const AdminJson dump = configDumpJson(shown.get(), {});
   EXPECT_EQ(dump["clusters"][0]["notHonoured"],
