@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # sockmesh. Output only under build/. `make help` lists the targets; V=1 shows the commands.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:

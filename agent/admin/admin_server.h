@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The agent's admin server: probes, metrics and dumps over HTTP, for loopback.
 //
 //   GET  /                   this list

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the admin server shows of other threads: immutable values behind atomic pointers. Writers
 // store a new value when something changed. Handlers load the value and never touch the writers'
 // own state.

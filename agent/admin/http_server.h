@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A small HTTP/1.1 server on threads of its own: one handler, whole bodies.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the admin server shows, as JSON. "schemaVersion" is raised when a field's meaning changes.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is configured and not honoured, for /status and /config_dump.
 #include "model/not_honoured.h"
 #include "model/unreachable.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exponential backoff: delays that double, exact or with jitter.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Time behind an interface, so that timers and detectors can be tested under a manual clock.
 #pragma once
 

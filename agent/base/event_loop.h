@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One thread's event loop: posted tasks, one-shot timers, readable file descriptors (epoll).
 // Everything except post() and stop() is for the loop's own thread.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HOST:PORT where the host may be a name, as gRPC takes it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logging: named spdlog loggers as scopes ("xds", "datapath", ...), text for people or one JSON
 // object a line. Data goes to stdout, messages to stderr. A message is one line: newlines and
 // characters that control a terminal are escaped (base/printable.h).

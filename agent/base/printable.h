@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Makes foreign text (names, messages) safe in lines that people read: it cannot move the cursor,
 // begin a new line, change the direction of writing or hide anything.
 #pragma once

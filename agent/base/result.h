@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Errors as values. Every fallible function of the agent returns Result<T>; no exception crosses a
 // room. An Error says what failed, innermost last: "endpoints[3].port_value: 70000 is not a port".
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finds the name that was probably meant by an unknown name.
 #pragma once
 

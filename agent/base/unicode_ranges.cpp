@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Made by tools/build/unicode-ranges.py from Unicode 14.0.0; not edited by hand.
 #include "base/unicode_ranges.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Classes of characters, as ranges in ascending order.
 #pragma once
 

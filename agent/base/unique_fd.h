@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file descriptor that closes itself. Move-only; -1 is "none".
 #pragma once
 

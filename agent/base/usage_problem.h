@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Describes what is wrong with a command line, in one helpful line.
 #pragma once
 

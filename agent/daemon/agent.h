@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The composition root: what sockmeshd is made of, and the order in which it starts.
 //
 //   threads: control (the event loop: ADS state, compiler, ids, map writer, timers) runs in run();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The agent's settings: defaults, then the file, then flags.
 #pragma once
 

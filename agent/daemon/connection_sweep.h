@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sweeps the connection records from time to time, between other work of the control thread. Logs
 // when another sock_ops program takes callbacks away. Control thread.
 #pragma once

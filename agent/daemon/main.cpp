@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // sockmeshd: flags, configuration, and the Agent's life.
 #include <CLI/CLI.hpp>
 #include <csignal>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is not honoured in a Snapshot, as the metrics room counts it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeps the kernel at what the control plane wants: Snapshot + HealthOverlay -> LbTables -> maps. A
 // pass runs when one of the two changes, when time alone changes the result, and after a failed
 // write. Control thread.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resources that the control plane has and of which no good version is known, because the present
 // version was rejected. In a running agent the last good version stays. After a restart only the
 // kernel's tables have it.

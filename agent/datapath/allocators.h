@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Allocators of ids and of ranges. Deterministic: the lowest free one first.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A typed BPF hash map over a descriptor that it owns.
 #pragma once
 

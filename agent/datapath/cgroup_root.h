@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The root of the cgroup v2 hierarchy, where the programs attach.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Converts between the model's values and the ABI's structs. Byte order and layout are in this one
 // place.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "datapath/connection_sweeper.h"
 
 #include <bpf/bpf.h>

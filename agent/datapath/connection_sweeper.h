@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ends the connection records whose sockets are gone without a word (bpf/hooks/sweep.bpf.c), some
 // at a time. Control thread.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A TableStore that counts, for each map, what its inner store was asked to write and what failed.
 #pragma once
 

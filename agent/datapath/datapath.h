@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The programs in the kernel: loaded, their maps and links pinned, attached to the cgroup root.
 // They and their maps outlive this process; a later one adopts them.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ejects and unejects for the agent by running BPF programs, so sock_ops and the agent share the
 // code. Control thread.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compares sm_cluster_state.ejected with the endpoint states. The programs change both at any time,
 // the count a moment before or after the state. So a difference is a lost count only if it is still
 // there after all programs that ran at the first look have ended. Control thread.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "datapath/endpoint_state_reader.h"
 
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads the endpoint states that the programs keep for outlier detection, and writes the words that
 // the agent owns. Control thread.
 #pragma once

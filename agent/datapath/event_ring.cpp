@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "datapath/event_ring.h"
 
 #include <bpf/libbpf.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the programs tell the agent as it happens. An event is a hint, and the endpoint states are
 // the truth. An event that does not fit into the ring is only counted. Control thread.
 #pragma once

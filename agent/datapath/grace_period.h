@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Waits until no program can still see what was unpublished. An update of an element of an
 // array-of-maps returns only when every program that was running has ended (since Linux 4.20; about
 // 8 ms). membarrier(2) would not do: it waits for nothing on a machine with one CPU.

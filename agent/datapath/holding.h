@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Services that go on as the kernel has them, because the control plane has not said enough about
 // them yet. After a restart the tables of the earlier agent are better than "unknown".
 #pragma once

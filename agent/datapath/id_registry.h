@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ids of clusters, endpoints and localities: given when first needed, kept while anything can refer
 // to them, reused after. The registry only keeps books: EndpointWriter writes what they say into
 // the kernel. Control thread.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernel holds, read back from the maps and decoded. A restarted agent starts from it, and
 // the CLI shows it, also while no agent runs.
 #pragma once

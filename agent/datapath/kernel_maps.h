@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All of the datapath's maps, opened: by the agent for writing, by the CLI and the metrics for
 // reading. The programs write counters and records concurrently with any reader.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TableStore on the pinned maps.
 #pragma once
 

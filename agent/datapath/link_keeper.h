@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The programs' links: attached, pinned, held open, and checked from time to time. A link that was
 // detached, or whose cgroup is gone, is made anew if that is possible. Control thread.
 #pragma once

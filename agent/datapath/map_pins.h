@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Restores the maps' pins if another process removed them. Without pins no later agent and no tool
 // finds the maps. Control thread.
 #pragma once

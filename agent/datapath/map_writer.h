@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Brings the kernel's tables to LbTables by writing what differs. At every instant each VIP leads
 // to its old set of endpoints or to its new set, whole:
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A memory-mapped BPF array (BPF_F_MMAPABLE): reads and writes of its values without system calls.
 #pragma once
 

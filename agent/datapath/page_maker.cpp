@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "datapath/page_maker.h"
 
 #include "base/log.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Makes pages ahead of need in a thread of its own, so that an update does not wait for the
 // kernel's grace periods.
 #pragma once

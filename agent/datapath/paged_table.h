@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Userspace side of a paged table (see sockmesh_abi.h): an outer array-of-maps whose pages are
 // mmap-able arrays. Pages are pinned beside the outer map as DIR/pages/NAME-N (bpffs reserves names
 // with dots). So a restarted agent and the CLI reach them without CAP_SYS_ADMIN, which a lookup by

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One process at a time changes what is pinned: the agent while it runs, or `sockmeshd --cleanup`.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where links and maps are pinned. The folder carries the ABI version, so that an agent with other
 // layouts never adopts them.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ranges of cells (or groups) in the kernel, shared by content and counted. What two services have
 // in common exists once. Control thread.
 #pragma once

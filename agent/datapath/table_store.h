@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The seam between the map writer and the kernel. Each write is one call, so that a test can end
 // the process between any two writes. Ids and indices are those of the ABI.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Connects outlier detection with the agent's loop: endpoint states from the kernel, hints from the
 // ring, timers for sweeps, the overlay for the compiler, events for the log. Control thread.
 #pragma once

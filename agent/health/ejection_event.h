@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happened to an endpoint, for the log: envoy.data.cluster.v3.OutlierDetectionEvent.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compares what the log has told of one endpoint with the endpoint's state, and finds the events
 // that are still to be told. The kernel's hints may be late or lost, so events come from the state,
 // not from the hints.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tells people and log collectors of ejections: Envoy's outlier event log with a line of JSON
 // (envoy.data.cluster.v3.OutlierDetectionEvent) for each event, and the same in words in the
 // agent's own log.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The periodic half of Envoy's outlier detection. The kernel counts outcomes and ejects by the
 // consecutive detectors at once. The detector sweeps each cluster every `interval`: it unejects
 // endpoints, has the count of ejected endpoints corrected, evaluates success rate and failure

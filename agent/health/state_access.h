@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The seam between the detector and the kernel's endpoint states (sm_endpoint_state). The programs
 // eject by the consecutive detectors on their own, also while no agent runs. So the states are the
 // truth, and the detector reads them. Endpoints are named by cluster and address. Control thread.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Envoy's statistical detectors as arithmetic: finds the hosts of a cluster that stand out in one
 // interval. Knows no time, no ejection and no limit.
 #pragma once

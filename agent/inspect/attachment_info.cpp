@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "inspect/attachment_info.h"
 
 #include <bpf/bpf.h>

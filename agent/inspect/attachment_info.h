@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which of the programs are attached, where, and beside which other programs. Read from the pinned
 // links, so that a "healthy" report does not hide programs on the wrong cgroup or programs that run
 // second.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The connection records (conn.h), read for people: those in the four-way array, then those in
 // conn_overflow.
 #pragma once

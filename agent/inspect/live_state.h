@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the programs have counted so far, summed over shards and CPUs. This half of the maps changes
 // without the agent. A reading is not atomic: counters move meanwhile.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Making, reading and sharing CellTables.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the datapath and the detector need to know of a cluster besides its selection tables.
 #pragma once
 

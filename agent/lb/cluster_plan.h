@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one cluster, or the subset that a leg's metadata names, contributes to a service. All
 // services that lead there share the plan.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The memory of the Compiler: every cluster that a VIP leads to, as the last pass saw it, with its
 // plans. What did not change is not made again.
 #pragma once

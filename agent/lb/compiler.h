@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Snapshot + HealthOverlay -> LbTables: makes every decision of Envoy that can be made before a
 // connection. Knows no ids, no kernel and no clock. Equal input gives equal (and shared) output.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The two hash functions of Envoy's consistent hashing.
 #pragma once
 

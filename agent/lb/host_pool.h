@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The pools of hosts from which a connection's host is chosen, and their shares: Envoy's choice of
 // priority, availability, panic and locality. The policy then chooses inside a pool.
 #pragma once

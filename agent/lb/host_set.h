@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The hosts of a cluster as Envoy's load balancers see them: by priority and locality, with the
 // health that follows from EDS and from ejections on this node.
 #pragma once

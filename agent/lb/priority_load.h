@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How Envoy spreads connections over priorities: health, degraded hosts, panic and total panic.
 #pragma once
 

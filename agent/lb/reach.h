@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which of a cluster's hosts a socket can reach: an IPv4 socket reaches only IPv4; an IPv6 socket
 // reaches both families, unless it is IPv6-only or bound to an address of one family.
 #pragma once

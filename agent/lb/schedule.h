@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weighted round robin as a cyclic schedule in the order of Envoy's earliest-deadline-first
 // scheduler.
 #pragma once

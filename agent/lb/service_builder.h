@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Makes the services of a listener's VIPs from the plans of its clusters.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The share of a VIP's connections that each endpoint gets, read from the compiled tables alone.
 // For people, and for tests that compare the share with the configuration.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Slow start: new endpoints begin with a part of their weight (ROUND_ROBIN, LEAST_REQUEST).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The subset load balancer (lb_subset_config): which of a cluster's endpoints a route's metadata
 // selects.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the compiler makes of a Snapshot and the map writer puts into the kernel: selection tables
 // in terms of names and addresses. Only the writer knows ids. Cells refer to hosts and groups by
 // their index in this structure, so equal tables of different clusters are one table.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Zone-aware routing (common_lb_config.zone_aware_lb_config): callers prefer hosts of their own
 // zone, as far as the hosts of all zones are then loaded equally.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Addresses as values. IPv4 is kept v4-mapped in 16 bytes, so that both families compare and hash
 // alike. `isV4()` tells them apart. Text output is canonical (inet_ntop).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A cluster's endpoints (envoy.config.endpoint.v3.ClusterLoadAssignment), decoded, in the order
 // received. Duplicates are dropped already: the first occurrence of an address counts, also across
 // localities and priorities.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Cluster as the control plane configured it (envoy.config.cluster.v3.Cluster), decoded, with
 // Envoy's defaults filled in. Immutable once it is in a Snapshot.
 #pragma once

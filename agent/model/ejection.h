@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The vocabulary of outlier detection that several rooms share.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernel keeps of an endpoint's outcomes and ejections (sm_endpoint_state), in words.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What this node itself knows about endpoints, apart from the Snapshot: ejections by the outlier
 // detector. Ejection never changes the Snapshot; EDS health, active health and ejection stay three
 // separate facts.

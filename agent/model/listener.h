@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a Listener means to a connect(): addresses (VIPs) and the clusters behind them.
 #pragma once
 

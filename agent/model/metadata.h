@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // filter_metadata["envoy.lb"] of endpoints and filters: values with deep equality, as the subset
 // load balancer compares them.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the control plane configured and a connect() does not do, collected from a Snapshot for the
 // status page, metrics and the log.
 #pragma once

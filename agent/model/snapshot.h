@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything the control plane said, decoded, at one moment. Immutable: a change makes a new
 // Snapshot that shares the unchanged resources, so two snapshots are compared by pointer.
 #pragma once

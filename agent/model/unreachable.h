@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Endpoints that no connection can reach in any network. Envoy takes and uses them, and connections
 // fail. They are also used here, and listed by name.
 #pragma once

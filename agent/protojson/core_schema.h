@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a YAML scalar is, by the core schema of YAML 1.2 (chapter 10.3.2).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A YAML or JSON document as a tree that remembers lines, between the text and the protobuf
 // message it describes.
 #pragma once

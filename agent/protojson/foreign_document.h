@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recognises what people write in place of an xDS resource or of the agent's configuration, so that
 // an error can say what the document is and what to write instead.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON (RFC 8259) -> DocumentNode. The YAML parser is not used, because it rejects some JSON
 // (surrogate pairs, long keys) and accepts texts that are not JSON.
 #include <array>

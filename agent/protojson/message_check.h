@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a document fits a message type by the rules of proto3 JSON. It finds everything that
 // protobuf's own parser would reject, and says where.
 #pragma once

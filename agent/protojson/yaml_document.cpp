@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // YAML -> DocumentNode, from yaml-cpp's events. yaml-cpp's Node would lose the lines of keys and
 // accept duplicate keys.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // YAML or JSON text into protobuf messages, by the rules of proto3 JSON (field names in snake_case
 // or lowerCamelCase). Errors name the line and the field's path. Unknown fields are errors.
 #pragma once

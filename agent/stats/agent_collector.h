@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The agent's own work as metrics: control plane, map writer, build.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the agent knows of its own work: the control plane's stream and the map writer. Plain
 // values. The control thread publishes a new one from time to time. Metrics and admin read it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums over a cluster's endpoints that never go down. The kernel forgets an endpoint's counters
 // with the endpoint. The plain sum would then fall, and rate() would take the fall for a restart
 // and count everything anew. So this class adds up what each endpoint added since the last reading.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the datapath counted, in words: filled by datapath/live_state, turned into metrics here.
 #pragma once
 

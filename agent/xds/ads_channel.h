@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one place where a channel to the control plane is made.
 #pragma once
 

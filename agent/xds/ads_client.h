@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeps an ADS stream to the control plane: subscribes to every type of the table in
 // xds/resource_type.h, answers every response with one ACK or NACK, and comes back after every
 // loss. What was received stays valid while there is no connection, unless its TTL ends. The client

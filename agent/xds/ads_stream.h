@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One streaming call to the control plane. Everything it reports runs on the event loop's thread,
 // everything it is told comes from there.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The result of applying one response of the control plane.
 #pragma once
 

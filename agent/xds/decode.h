@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One decoder a resource type: the protobuf message as received -> the model's, with Envoy's
 // defaults filled in and Envoy's (and PGV's) rules enforced. An Error lists every violation with
 // its field path ("endpoints[1].lb_endpoints[0].load_balancing_weight: must be at least 1"); it

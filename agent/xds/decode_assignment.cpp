@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ClusterLoadAssignment: docs/envoy.md 2.5.
 #include <algorithm>
 #include <map>

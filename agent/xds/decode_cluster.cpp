@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cluster: docs/envoy.md 3, 4, 7.4; what a connect() cannot do is left alone or listed by name.
 #include <utility>
 

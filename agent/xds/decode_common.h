@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the decoders share: fields with rules, read with their path in case of an error.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // lb_policy and its tuning: docs/envoy.md 3.1. The tuning of another policy is
 // checked by its own rules and otherwise ignored.
 #include "xds/decode_lb.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parts of LoadBalancing that legacy and typed configuration have in common. Legacy and typed
 // messages differ in package only, so most of these are templates over both.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // load_balancing_policy: policies as extensions, known by the type of their configuration.
 #include "envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.pb.h"
 #include "envoy/extensions/load_balancing_policies/cluster_provided/v3/cluster_provided.pb.h"

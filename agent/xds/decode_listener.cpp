@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Listener: a VIP for every address that a tcp_proxy stands behind; everything else is left alone
 // with a reason. docs/envoy.md 7.1 to 7.3.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // outlier_detection: docs/envoy.md 1.1.
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Subsets: docs/envoy.md 3.10. Legacy and typed messages have the same fields and numbers.
 #include <algorithm>
 

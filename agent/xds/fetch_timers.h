@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // initial_fetch_timeout: how long a name that has been asked for may stay unanswered before its
 // resource counts as absent. Only time with a connection to the control plane counts: a server that
 // is away has not failed to answer. Lives on the loop's thread.

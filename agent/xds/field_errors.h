@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collects the errors of a resource, each with the path of its field, so that one NACK names all of
 // them.
 #pragma once

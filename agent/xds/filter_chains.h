@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which filter chain of a listener a connect() meets: docs/envoy.md 7.2, for a client that is
 // known to send no TLS and no ALPN, and whose source is not known in advance.
 #pragma once

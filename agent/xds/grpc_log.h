@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Redirects gRPC's own messages, which otherwise go to stderr in another form.
 #pragma once
 

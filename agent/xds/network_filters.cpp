@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // tcp_proxy and what stands before it: docs/envoy.md 7.3.
 #include "xds/network_filters.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The network filters of a filter chain, as far as a connect() can follow them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The log's lines about resources that are valid and not honoured in everything: once for each
 // resource, and again after a change. The control plane sends the same resources again and again.
 #pragma once

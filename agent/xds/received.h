@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The resources of an update, each parsed as the message of its type; nothing is judged yet except
 // its form.
 #pragma once

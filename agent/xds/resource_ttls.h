@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When resources expire (Resource.ttl): each receipt with a ttl starts the time anew, and a receipt
 // without a ttl ends it. Knows times, no clock. One thread.
 #pragma once

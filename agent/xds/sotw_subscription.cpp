@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "xds/sotw_subscription.h"
 
 #include <utility>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The subscription of the state-of-the-world protocol: one version for each type, and full lists of
 // names in each request.
 #pragma once

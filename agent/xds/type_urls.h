@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Type URLs of the resources that are subscribed to or served, and their short names.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Make before break: which version of a cluster or listener is in force while the newest one still
 // waits for endpoints. The newest version is what the control plane said last; the version in force
 // is what connections get.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the agent costs at size: cold start, one endpoint's change, a storm of them, one cluster's
 // change, a restart, and nothing at all, over a real ADS stream into real maps.
 // usage: agent_bench [--services N[,N...]] [--endpoints N] [--storm SECONDS] [--json]

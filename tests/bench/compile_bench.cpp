@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The price of compiling: many services at once, and then one endpoint's change among them.
 #include <time.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The price of the hooks: connect() of a fresh non-blocking socket to a VIP under every policy, to
 // an address that is no service, and with no hook at all; and close(). usage: connect_bench [ROUNDS
 // [OTHER_SERVICES]] Paired: in every round, sockets of all kinds are connected in turn, in an order

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long a dying endpoint is still chosen: from the failing event (the kernel's own time of the
 // ejection) to the last connection that was sent there (its record's time), on any CPU, with the
 // agent idle, busy and dead. usage: ejection_bench [EJECTIONS]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Client-IP session affinity with real sockets: a client returns to its last endpoint within the
 // time, if the endpoint still belongs to the service, is healthy and is in rotation.
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bounded load (hash_balance_factor): the kernel's picks against Envoy's rule written down plainly,
 // with doubles and std::mt19937, for random connection counts and weights.
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whose fault a failed connect() is, with real sockets: the endpoint's (refused, silent, reset in
 // the handshake, unreachable), the application's (it gave up), or one pod's own.
 #include <fcntl.h>

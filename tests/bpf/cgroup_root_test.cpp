@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where the programs attach: the true root of cgroup v2, and no subtree that looks like the root.
 #include <gtest/gtest.h>
 

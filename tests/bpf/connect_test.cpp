@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an application meets at connect() and getpeername(), with real sockets.
 #include <cerrno>
 

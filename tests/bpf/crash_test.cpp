@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Proof 2: nothing half visible. The agent is killed at write n of an update, for every n; each VIP
 // resolves to its old or its new endpoint set, whole, and a restart converges.
 #include <sys/vfs.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TCP Fast Open: connect() returns before its SYN leaves, which goes with the first data. The
 // endpoint's time starts with the SYN.
 #include <fcntl.h>

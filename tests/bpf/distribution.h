@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fixture: a compiled service in the kernel, and many selections of it there.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every policy's selections in the kernel, against the compiled tables' exact shares, against
 // shares worked out by hand, and against the plain model of Envoy's rules.
 #include <random>

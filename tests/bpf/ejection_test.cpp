@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ejection in the kernel, without an agent: the failure that reaches the threshold takes the
 // endpoint out of rotation, under every policy, within the limit, for the ejection's time.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sockmeshctl explain` against the kernel: whole command lines over real maps with no agent
 // running, and the endpoints that real connections of bound clients then reach.
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Proof 1: no foreign endpoint, no missed service, while services are rewritten, removed and added
 // again without pause on another CPU, and ids, cells and endpoints are reused.
 #include <bpf/bpf.h>

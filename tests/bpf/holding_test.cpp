@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Services of an earlier agent go on, each until the endpoints of all clusters that it needs have
 // come.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What readers see of the real maps and programs: counters, map usage, attachments, and the CLI's
 // whole command lines over them, with no agent running.
 #include <bpf/bpf.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LEAST_REQUEST under unequal load: what Envoy's rule says, host by host.
 #include <algorithm>
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pages of tables: many at once, ahead of need, and none where one fails.
 #include <bpf/bpf.h>
 

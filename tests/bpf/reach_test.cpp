@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sockets that reach one address family: what they are sent to, with real sockets.
 #include <arpa/inet.h>
 #include <netinet/in.h>

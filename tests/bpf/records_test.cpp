@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The life of connection records, and what the counters say of every way a connection can go. In
 // every case no record is left and `active` returns to zero.
 #include <netinet/in.h>

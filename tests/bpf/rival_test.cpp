@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Another sock_ops program runs behind sockmesh's and replaces all callbacks by its own.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

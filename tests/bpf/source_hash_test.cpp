@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Consistent hashing by source address: the hook hashes the client's address as Envoy does.
 #include <arpa/inet.h>
 #include <netinet/in.h>

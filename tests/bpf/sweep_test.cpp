@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sweep ends records whose socket is gone without an event, and no other records.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Records whose end TCP does not report: sockets that the kernel made for MPTCP, a failed connect()
 // that is followed by a direct one, connections to themselves.
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The agent as a user meets it: real processes, a real ADS stream, real connections.
 #include <bpf/bpf.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Connection records whose sockets went while nobody told: a starting agent finds and ends them.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

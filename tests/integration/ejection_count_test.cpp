@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A count of ejected endpoints that is wrong, whatever made it so, is put right: by a sweep, and by
 // an agent that starts.
 #include <atomic>

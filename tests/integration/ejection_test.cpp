@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Outlier detection as a user meets it: a backend dies behind a running agent, leaves rotation and
 // comes back. Also what is reported, and what outlives the agent.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A control plane in the test's own process that answers at once, except for the endpoints that a
 // test holds back. Services are one listener, one cluster and its endpoints each.
 #pragma once

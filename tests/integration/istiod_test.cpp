@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a real istiod sent, served as it is over a real ADS stream: what the kernel then holds for
 // every VIP is compared with an expectation that is computed from the Kubernetes and Istio objects
 // alone.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Programs, cgroups and pins that are removed under a running agent: it notices, reports it, and
 // restores what can be restored.
 #include <bpf/bpf.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fixture: a sandbox with an agent and a control plane yet to be started, and three backends that
 // listen.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the control plane configures and a connect() does not do is reported to the operator: by the
 // log, the metrics and sockmeshctl, with the agent alive and dead.
 #include "integration/mesh_test.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an operator reads: first lines, last lines, refusals.
 #include <signal.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What was adopted serves: an agent restarts before a control plane that takes its time, under
 // connects that never cease.
 #include <fcntl.h>

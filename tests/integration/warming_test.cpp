@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Make before break, as an application sees it: connections go on while the control plane changes
 // what a VIP leads to, whatever is still to be sent.
 #include <arpa/inet.h>

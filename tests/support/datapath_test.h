@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fixture: the real programs on a cgroup of the test's own, and a writer on their maps.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Waits for something that the kernel does by itself (a timer, the ACK of the other end): checks
 // often, and gives up after a while. If there is an event, wait for the event instead.
 #pragma once

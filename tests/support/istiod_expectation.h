@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What connect() should do for every VIP, computed from istiod's input and not from its output:
 // Services, EndpointSlices, ServiceEntries, VirtualServices (tcp) and DestinationRules.
 #pragma once

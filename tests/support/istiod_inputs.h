@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What istiod was given, as YAML: Kubernetes' and Istio's objects, brought together as services.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A queue between threads, for tests: events go in, the test waits for them.
 #pragma once
 

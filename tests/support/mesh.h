@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A whole mesh node for a test: sockmesh-xds on a folder and sockmeshd, in a sandbox.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Real sockets for tests: listeners that know their address, clients that say what happened.
 #pragma once
 

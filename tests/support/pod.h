@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A client in a network namespace of its own, as a pod is: a child process on a veth pair to the
 // test's namespace. It lives in the caller's cgroup, so the hooks see its connects.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Child processes of tests: the product's own binaries, with their stderr kept.
 #pragma once
 

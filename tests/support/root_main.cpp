@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // main() of the tests that need root and the real kernel.
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A place for tests on the real kernel: a network namespace with loopback up, a cgroup below the
 // true root, a bpffs of its own. Several test processes can run at once.
 #pragma once

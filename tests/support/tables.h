@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LbTables by hand, for tests of the datapath without the compiler.
 #pragma once
 

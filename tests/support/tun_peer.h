@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hosts that misbehave as no ordinary listener can: behind a tun device of the test's own network
 // namespace, 10.99.0.0/24, a thread answers SYNs by the last byte of the address.
 #pragma once

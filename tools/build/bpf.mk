@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # bpf/hooks/*.bpf.c -> one linked object -> $(GEN)/sockmesh.skel.h. The object is built for no
 # particular kernel: bpf/include/kernel.h declares the few kernel structs that the programs read, and
 # the loader relocates them (CO-RE).

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that building, testing and the demo need, and those given as
 # arguments. Does nothing if they are installed already. Asks once on a terminal; SOCKMESH_YES=1 or
 # no terminal means yes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # proto/**/*.proto -> $(BUILD)/gen/**/*.pb.{h,cc}; files with a service also get .grpc.pb.{h,cc}.
 PROTOS := $(shell cd proto && find . -name '*.proto' | sed 's|^\./||' | sort)
 GRPC_PROTOS := $(shell cd proto && grep -rlE '^service ' --include='*.proto' . | sed 's|^\./||' | sort)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The rooms of agent/, one static library each. A room stands before the rooms that it includes: this
 # is the order in which a linker wants them.
 ROOMS := daemon admin ejection xds protojson inspect datapath health lb stats model base

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs every test binary of a build, one after the other, and closes with one line:
 # "N passed, N failed" (", N skipped"). Exits 0 only where nothing failed.
 set -uo pipefail

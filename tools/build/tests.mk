@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # tests/unit/<room>/*.cpp -> $(BUILD)/tests/unit_<room> (no root needed); tests/bpf/*.cpp ->
 # bpf_tests and tests/integration/*.cpp -> integration_tests (root, real kernel).
 GTEST_MAIN := -lgtest_main

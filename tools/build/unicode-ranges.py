@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes agent/base/unicode_ranges.cpp from this Python's Unicode data: which characters are not
 shown as they are, which take no column and which take two. Run it again for a newer Unicode."""
 import pathlib

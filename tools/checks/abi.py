@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The layout of bpf/include/sockmesh_abi.h is asserted whole: the size of every struct and union, and the offset
 of every field except padding. Prints what has no assertion and exits 1, or prints the counts.
 

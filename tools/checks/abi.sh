@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The ABI header compiles as BPF C, C and C++, with every assertion of its layout; abi.py says whether
 # any is missing.
 # usage: abi.sh CLANG MULTIARCH

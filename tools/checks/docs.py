@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Documents against the tree. Prints each problem and exits 1 on any:
 
 - a link, or a section in a link, that leads nowhere;

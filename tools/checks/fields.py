@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """docs/FIELDS.md against the code. Prints each difference and exits 1 on any:
 
 - a field that proto/ declares and the document lacks, or the other way round, or another number;

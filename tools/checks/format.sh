@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # clang-format over all sources: bpf/ and BPF test programs in kernel style, the rest in ours.
 # `format.sh --fix` rewrites instead of complaining.
 set -uo pipefail

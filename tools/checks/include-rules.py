@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Who may include whom. Prints each violation; exits 1 on any.
 
 The graph is that of the build: the MAY_X lines of tools/build/*.mk name the rooms whose headers room,

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # clang-tidy over the rooms that do not see generated code, where a file takes seconds and not
 # minutes. usage: tidy.sh JOBS COMPILER_FLAGS...
 set -uo pipefail

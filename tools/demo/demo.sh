@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The main job before your eyes: HTTP backends, a control plane that serves a folder, the agent, and
 # a client in a cgroup of its own. Everything lives in namespaces that end with this script; exits
 # with 0 only if what it showed was right.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The demo's HTTP peers: backends that answer with their name, and a client that counts answers.
 
   http_peers.py serve NAME=ADDRESS:PORT ...

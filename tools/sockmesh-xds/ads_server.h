@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A state-of-the-world ADS server over a ResourceSet, for any number of clients.
 #pragma once
 

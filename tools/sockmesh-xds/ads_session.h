@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One client's state-of-the-world ADS conversation, without the transport: what the client asked
 // for, what was sent, and what is still to be sent. A change reaches the client make-before-break:
 // clusters, then endpoints, then listeners and routes. Unused clusters are removed last.

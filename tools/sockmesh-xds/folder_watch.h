@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reports that something below a folder may have changed: a file was written, moved or removed, a
 // folder came or went, or a symbolic link was replaced (Kubernetes ConfigMaps, the folder itself).
 #pragma once

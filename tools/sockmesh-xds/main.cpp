@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // sockmesh-xds: serves a folder of xDS resources over ADS, and what changes in it.
 #include <fmt/format.h>
 #include <signal.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a folder of resources: YAML or JSON files in the xDS API's JSON form, and .pb files with a
 // serialized DiscoveryResponse.
 #pragma once

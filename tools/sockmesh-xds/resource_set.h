@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the server serves: resources by type and name, immutable once shared.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The server's end of one StreamAggregatedResources call. It hides gRPC's threads: events run on
 // the loop's thread, and calls come from that thread.
 #pragma once

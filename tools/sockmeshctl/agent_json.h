@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads JSON that another version of the agent may have written. A field that is missing or of
 // another type counts as empty.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "agent_not_honoured.h"
 
 #include "agent_json.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the agent's /status says about configuration that is not honoured.
 #pragma once
 

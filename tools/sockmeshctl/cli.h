@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The command line: parses, reads what the command needs, prints.
 #pragma once
 

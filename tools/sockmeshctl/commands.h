@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands: each makes a Document of a NodeView. None reads the kernel or prints.
 #pragma once
 

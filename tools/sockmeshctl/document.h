@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The result of a command, independent of how it is printed: typed data for machines, tables for
 // people. Commands make Documents out of a NodeView; output.h prints them.
 #pragma once

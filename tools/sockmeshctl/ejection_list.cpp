@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who is out of rotation, why, since when, until when and how often. Read from the kernel's
 // endpoint states, so it includes ejections that happened while no agent ran.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Outlier detection cluster by cluster, from the kernel's states.
 #pragma once
 

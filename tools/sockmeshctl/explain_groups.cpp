@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The groups and endpoints of an explanation.
 #include <algorithm>
 #include <set>

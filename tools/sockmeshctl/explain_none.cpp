@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The explanation of an address that is no VIP: mostly a wrong port, or an endpoint's own address.
 #include <algorithm>
 #include <set>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a hash policy chooses for a client's address.
 #include <array>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `map dump`: rows are JSON objects made once, and the table shows the same fields as columns.
 #include "map_dump.h"
 

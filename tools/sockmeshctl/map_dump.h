@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of each map, decoded: addresses as text, ports in host order, numbers that have names by
 // name, and ids beside what they stand for. Every row of a map has the same fields in one order.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The maps that the programs write, endpoints and names.
 #include <array>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything that commands show of this node, read from the pins at once. Plain values, so that
 // commands are tested without a kernel.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "status_agent.h"
 
 #include "agent_json.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `status` says of the agent: from its admin server, or that no agent answers.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The node's TCP sockets as `ss` sees them, to put an address and a namespace beside the cookie of
 // a connection record.
 #pragma once

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ACK or NACK: what Envoy and sockmeshd answer to resources at the edge of what is valid."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All cases, numbered: each has its own VIP, its own clusters and its own /24 of endpoints.
 
 A case is a dictionary in the form of tests/data/envoy/cases/*.json: name, why, mode, cluster,

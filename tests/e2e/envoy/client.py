@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Connects to VIPs as it is told, and says who answered.
 
   client.py envoy|sockmesh [CGROUP]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether what sockmesh did is what Envoy did."""
 import collections
 import math

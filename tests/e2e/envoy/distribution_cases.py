@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Policies, weights, localities and splits, among healthy hosts: whose share is what."""
 from messages import (
     assignment, cluster, host, hosts, locality, split, typed, weighted,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outlier detection: the same failures, the same hosts ejected, for the same time.
 
 An ejection case adds to the other cases' form:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether sockmesh ejected what Envoy ejected, by the rules of a case (ejection_cases.py)."""
 import collections
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the failure traces: both sides connect through the same switches of the same endpoints."""
 import collections
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hash policies: 1,000 sources, each of which must meet the same endpoint on both sides."""
 from distribution_cases import BY_LOCALITY, case, shares
 from messages import host, hosts, levels, locality, panic_threshold, split, typed, weighted

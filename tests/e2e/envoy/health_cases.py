@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Health, priorities, panic, degraded and draining hosts, duplicates: who is eligible."""
 from distribution_cases import BY_LOCALITY, case, shares
 from messages import NET, host, hosts, levels, locality, panic_threshold, weighted

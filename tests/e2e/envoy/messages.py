@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of xDS messages, as proto3 JSON."""
 
 PORT = 9080

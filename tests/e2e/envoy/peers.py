@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The endpoints of all cases, in one process.
 
   peers.py PORT...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Envoy, sockmeshd, sockmesh-xds, the endpoints and the clients, as processes of this sandbox."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resources on the edge of what is valid, one at a time: does each side take or refuse them?
 
 """

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The same resources to a real Envoy and to sockmeshd: the same shares, picks, ejections, refusals?
 
   run.py --venv DIRECTORY --bin DIRECTORY [--data DIRECTORY] [--only PATTERN] [--connections N]

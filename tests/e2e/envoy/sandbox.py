@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cgroup, a work folder and namespaces of our own, which end with this process however it ends."""
 import os
 import pathlib

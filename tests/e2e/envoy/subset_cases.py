@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subsets by metadata: which hosts a route's criteria leave over, and what happens where none is."""
 from distribution_cases import case, shares
 from messages import host, levels, match, panic_threshold, typed

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Endpoints that are switched: each listens, refuses or swallows what comes, as it is told.
 
   switched.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the cases of time (timed_cases.py) beside others, and judges them."""
 import collections
 import concurrent.futures

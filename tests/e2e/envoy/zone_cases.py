@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Zone-aware routing: which part of the connections stays in the caller's own zone.
 
 A zone case adds to the other cases' form "callers", which of CALLERS the local cluster's endpoints

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Boots Debian's kernels under qemu's software emulation, without a disk or a network, and checks
 # what the README promises: a kernel that is too old is refused with one line, and nothing is half
 # attached; on other kernels the programs load and the tests pass. Prints a table. Exits with 0 only

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The admin server over real HTTP, on a port of the kernel's choice.
 #include "admin/admin_server.h"
 

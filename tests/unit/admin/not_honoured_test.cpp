@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is configured and not honoured, as the admin server shows it.
 #include <gtest/gtest.h>
 

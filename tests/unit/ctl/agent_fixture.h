@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the agent's admin server answers, dead and alive.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exit codes and streams of whole command lines, without maps and without an agent.
 #include "cli.h"
 #include "sockmesh_abi.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A node made by hand: two clusters behind one split VIP, one VIP that is left alone, one VIP that
 // refuses.
 #pragma once

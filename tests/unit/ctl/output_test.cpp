@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Documents as text: a table stays a table, whatever the names of resources are.
 #include "output.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Consecutive detectors, the common ejection step, length and unejection: the kernel's rules and
 // the agent's sweeps together.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the detector keeps and tells: watching, overlay, events, warnings, restarts, lost hints.
 #include "health/outlier_detector.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernel's half without a kernel: real lines in memory, written by the very rules of
 // bpf/conn/outlier_rules.h under a manual clock.
 #pragma once

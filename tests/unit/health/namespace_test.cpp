@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whose fault a failure is (bpf/conn/outlier_rules.h): one pod must not eject an endpoint for all.
 #include <gtest/gtest.h>
 

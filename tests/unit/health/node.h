@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One node with one cluster "c" of endpoints 10.0.0.1:80, 10.0.0.2:80, ...: the detector over fake
 // endpoint states under a manual clock. Hints are delivered, unless a test holds them back.
 #pragma once

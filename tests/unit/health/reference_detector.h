@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Envoy's outlier detector as its description tells it, for comparison: host monitors that count
 // results, two buckets each, counters set back one by one. It shares nothing with the detector
 // except the configuration's type, and is not fast.

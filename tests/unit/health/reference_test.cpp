@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random histories through the kernel's rules and the agent's detector on one side, and through a
 // plain model of Envoy's detector on the other: after every step the same is ejected and counted.
 #include <gtest/gtest.h>

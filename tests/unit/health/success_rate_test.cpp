@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Success rate and failure percentage: the arithmetic, and a sweep's use of it.
 #include "health/success_rate.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a listener, its clusters and their endpoints become.
 #include "lb/compiler.h"
 

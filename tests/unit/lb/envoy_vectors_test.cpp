@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Clusters that a real Envoy was run with: its shares and its picks against those of our tables.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Known answers of Envoy's hash functions, Maglev and ring hash.
 #include <gtest/gtest.h>
 

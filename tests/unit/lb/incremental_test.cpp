@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A compiler with a history gives what a fresh compiler gives, and keeps what did not change.
 #include <gtest/gtest.h>
 

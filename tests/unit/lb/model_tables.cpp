@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "unit/lb/model_tables.h"
 
 #include "lb/compiler.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Groups by policy, a service's flags, and what a cluster's outlier detection means to the kernel.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Priorities, panic, localities and zones: the worked values of Envoy's arithmetic.
 #include <gtest/gtest.h>
 

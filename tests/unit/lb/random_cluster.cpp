@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "unit/lb/random_cluster.h"
 
 #include "unit/lb/build.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random clusters of every kind, the same for the same seed.
 #pragma once
 

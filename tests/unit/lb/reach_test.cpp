@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What sockets that reach one address family choose from.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The hosts of the reference model, and picking some of them.
 #pragma once
 

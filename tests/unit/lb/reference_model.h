@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Each endpoint's exact share of a VIP's connections, computed slowly and plainly from Envoy's
 // rules. It shares no code with the compiler: if the two agree, both are probably right.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Maglev and ring hash tables of the reference model, and what share of all hashes each host has.
 #pragma once
 

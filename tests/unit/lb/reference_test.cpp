@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The compiler's tables against a plain model of Envoy's rules, on random clusters.
 #include <gtest/gtest.h>
 

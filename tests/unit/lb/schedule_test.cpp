@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Round robin's order and counts, and alias tables' shares.
 #include "lb/schedule.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one hash leads to, also if a split draws a part of it at random.
 #include "lb/share.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Subsets of a cluster by metadata.
 #include <gtest/gtest.h>
 

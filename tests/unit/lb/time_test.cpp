@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What time alone changes: slow start and stale endpoints.
 #include <gtest/gtest.h>
 

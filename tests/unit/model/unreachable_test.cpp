@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Endpoints that no connection reaches, by name.
 #include "model/unreachable.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The server with the agent's own client at the other end of a real stream.
 #include "ads_server.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Small resources for the server's tests.
 #pragma once
 

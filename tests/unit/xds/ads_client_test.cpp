@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The client over a real stream on loopback: what it says on the wire, and what comes out of it.
 #include "xds/ads_client.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A real istiod's answers, decoded, compared with what follows from istiod's input. Run from the
 // repository's root.
 #include <algorithm>

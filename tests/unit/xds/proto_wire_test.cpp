@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The hand-written protos against bytes that a real istiod sent: no field that decoders read may
 // hide among unknown fields, and the JSON form of a resource must be the same message as its bytes.
 #include <algorithm>

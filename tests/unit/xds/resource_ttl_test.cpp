@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resource.ttl: what the control plane does not renew goes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resources and responses as a control plane sends them, for tests, in few words.
 #pragma once
 

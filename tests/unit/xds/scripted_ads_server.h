@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An ADS server that does what a test tells it, on loopback.
 #pragma once
 

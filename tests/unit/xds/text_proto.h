@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Messages from text format, and what a decoder said about them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // For any order of responses: a VIP's target is not taken away while its successor is still to
 // come. Once everything is answered, the latest versions are in force.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Make before break, as snapshots show it: a VIP's target is never taken away before its successor
 // is known.
 #include <gmock/gmock.h>
