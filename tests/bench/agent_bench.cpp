@@ -163,7 +163,11 @@ class Run {
 
  private:
   pid_t agent() { return mesh_.agent().pid(); }
-  int anyService() { return static_cast<int>(random_() % static_cast<unsigned>(shape_.services)); }
+  // Any service except the first, which is the probe of storm().
+  int anyService() {
+    const auto others = static_cast<unsigned>(std::max(1, shape_.services - 1));
+    return shape_.services == 1 ? 0 : 1 + static_cast<int>(random_() % others);
+  }
 
   nlohmann::json memory() {
     return {{"resident_mib", memoryOf(agent(), "VmRSS")},
@@ -260,7 +264,7 @@ class Run {
       generator_->changeEndpoint(anyService());
     }
     const double sent = now();
-    const double behind = change(anyService());
+    const double behind = change(0);
     const double cpu = cpuOf(agent()) - before;
     nlohmann::json result = memory();
     result["changes_per_second"] = changes / (sent - start);
