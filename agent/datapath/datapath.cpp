@@ -245,25 +245,27 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
 }
 
 void Datapath::check() {
-  const auto restored = restorePins();
+  const PinPath pins(options_.bpffsRoot);
+  const bool missing = mapPinsMissing(pins);
+  const Status restored = missing ? restorePins(pins) : Status();
   const std::string problem = restored ? "" : restored.error().message();
   if (problem != pinProblem_ && !problem.empty()) {
     logger("datapath")->error("the maps' pins are gone: {}", problem);
   }
   pinProblem_ = problem;
   links_->check();
+  // Said last: whoever reads the line may rely on the links' pins, too.
+  if (missing && restored) {
+    logger("datapath")->warn("{}: pins were gone, and are there again", pins.folder);
+  }
 }
 
 // Pins outlive the agent, unless another process empties or unmounts the bpffs.
-Status Datapath::restorePins() {
-  const PinPath pins(options_.bpffsRoot);
-  if (!mapPinsMissing(pins)) return {};
+Status Datapath::restorePins(const PinPath& pins) {
   if (auto mounted = ensureBpffs(options_.bpffsRoot); !mounted) return mounted;
   // Another mount has another lock.
   if (auto lock = lockPins(options_.bpffsRoot)) lock_ = std::move(lock).value();
-  auto restored = restoreMapPins(pins, skeleton_->bpf->obj, *maps_);
-  if (restored) logger("datapath")->warn("{}: pins were gone, and are there again", pins.folder);
-  return restored;
+  return restoreMapPins(pins, skeleton_->bpf->obj, *maps_);
 }
 
 Status Datapath::registerAgent() {

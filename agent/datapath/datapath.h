@@ -71,7 +71,7 @@ class Datapath {
   struct Skeleton;
   Datapath();
   Status load(const DatapathOptions& options, const PinPath& pins);
-  Status restorePins();
+  Status restorePins(const PinPath& pins);
 
   DatapathOptions options_;
   UniqueFd lock_;  // see pin_lock.h; let go of last
