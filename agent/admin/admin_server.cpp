@@ -32,7 +32,7 @@ HttpResponse configDump(const AdminState& state) {
   return json(configDumpJson(snapshot.get(), conflicts ? *conflicts : std::vector<LeftAlone>{}));
 }
 
-std::vector<Route> makeRoutes(const AdminState& state, const Collectables& metrics) {
+std::vector<Route> metricsRoutes(const AdminState& state, const Collectables& metrics) {
   const auto exposed = [metrics](const HttpRequest&) {
     return HttpResponse{200, kExpositionContentType, expose(metrics), ""};
   };
@@ -48,16 +48,22 @@ std::vector<Route> makeRoutes(const AdminState& state, const Collectables& metri
       {"/stats/prometheus", "the same", false, exposed},
       {"/version", "the agent's version", false,
        [](const HttpRequest&) { return json(versionJson()); }},
-      {"/status", "control plane, map writer, what is not followed", false,
-       [&state](const HttpRequest&) { return json(statusJson(state)); }},
-      {"/config_dump", "what the control plane configured", false,
-       [&state](const HttpRequest&) { return configDump(state); }},
-      {"/logging", "log levels; POST ?level=LEVEL or ?SCOPE:LEVEL", true, handleLogging},
   };
 }
 
+std::vector<Route> adminRoutes(const AdminState& state, const Collectables& metrics) {
+  std::vector<Route> routes = metricsRoutes(state, metrics);
+  routes.push_back({"/status", "control plane, map writer, what is not followed", false,
+                    [&state](const HttpRequest&) { return json(statusJson(state)); }});
+  routes.push_back({"/config_dump", "what the control plane configured", false,
+                    [&state](const HttpRequest&) { return configDump(state); }});
+  routes.push_back(
+      {"/logging", "log levels; POST ?level=LEVEL or ?SCOPE:LEVEL", true, handleLogging});
+  return routes;
+}
+
 std::string index(const std::vector<Route>& routes) {
-  std::string body = "sockmesh admin\n\n";
+  std::string body = "sockmesh\n\n";
   for (const Route& route : routes) {
     body += route.path + std::string(20 - route.path.size(), ' ') + route.help + "\n";
   }
@@ -88,10 +94,22 @@ HttpResponse dispatch(const std::vector<Route>& routes, const HttpRequest& reque
 Result<std::unique_ptr<AdminServer>> AdminServer::start(const SocketAddress& address,
                                                         const AdminState& state,
                                                         Collectables metrics) {
-  auto http =
-      HttpServer::start(address, [routes = makeRoutes(state, metrics)](const HttpRequest& request) {
-        return dispatch(routes, request);
-      });
+  return serve(address, [routes = adminRoutes(state, metrics)](const HttpRequest& request) {
+    return dispatch(routes, request);
+  });
+}
+
+Result<std::unique_ptr<AdminServer>> AdminServer::startMetrics(const SocketAddress& address,
+                                                               const AdminState& state,
+                                                               Collectables metrics) {
+  return serve(address, [routes = metricsRoutes(state, metrics)](const HttpRequest& request) {
+    return dispatch(routes, request);
+  });
+}
+
+Result<std::unique_ptr<AdminServer>> AdminServer::serve(const SocketAddress& address,
+                                                        HttpServer::Handler handler) {
+  auto http = HttpServer::start(address, std::move(handler));
   if (!http) return http.error();
   std::unique_ptr<AdminServer> server(new AdminServer());
   server->http_ = std::move(http).value();

@@ -10,6 +10,9 @@
 //   GET  /config_dump        JSON: what the control plane configured, decoded
 //   GET  /logging            JSON: the level of every scope
 //   POST /logging?level=LEVEL or ?SCOPE:LEVEL (also ?SCOPE=LEVEL), several with &
+//
+// The metrics server is for scrapers on other machines. It serves /healthz, /readyz, /metrics and
+// /version, and nothing that changes the agent or shows the configuration.
 #pragma once
 
 #include <memory>
@@ -27,12 +30,17 @@ class AdminServer {
   // `state` outlives the server. `metrics` are collected on the server's threads.
   static Result<std::unique_ptr<AdminServer>> start(const SocketAddress& address,
                                                     const AdminState& state, Collectables metrics);
+  static Result<std::unique_ptr<AdminServer>> startMetrics(const SocketAddress& address,
+                                                           const AdminState& state,
+                                                           Collectables metrics);
 
   // Where it listens: the port is never 0.
   const SocketAddress& address() const { return http_->address(); }
 
  private:
   AdminServer() = default;
+  static Result<std::unique_ptr<AdminServer>> serve(const SocketAddress& address,
+                                                    HttpServer::Handler handler);
   std::unique_ptr<HttpServer> http_;
 };
 

@@ -75,6 +75,10 @@ Status Agent::startAdmin() {
   auto admin = AdminServer::start(config_.adminAddress, state_, metrics);
   if (!admin) return admin.error().in("admin");
   admin_ = std::move(admin).value();
+  if (!config_.metricsAddress) return {};
+  auto scraped = AdminServer::startMetrics(*config_.metricsAddress, state_, metrics);
+  if (!scraped) return scraped.error().in("metrics");
+  metrics_ = std::move(scraped).value();
   return {};
 }
 

@@ -62,7 +62,9 @@ class Agent {
   std::unique_ptr<ConnectionSweep> sweep_;
   ResourceStore resources_;
   std::unique_ptr<AdsClient> ads_;
-  std::unique_ptr<AdminServer> admin_;  // last: its handlers read state_
+  // Last: their handlers read state_. There is a metrics server only if it has an address.
+  std::unique_ptr<AdminServer> admin_;
+  std::unique_ptr<AdminServer> metrics_;
 };
 
 }  // namespace sockmesh

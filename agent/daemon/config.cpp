@@ -126,6 +126,17 @@ void takeAffinity(const sockmesh::config::v1::LoadBalancing& proto, AffinityOpti
   }
 }
 
+void takeMetrics(const sockmesh::config::v1::Metrics& proto, Config& out, FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "metrics");
+  if (proto.has_endpoint_label()) out.endpointLabel = proto.endpoint_label().value();
+  if (proto.address().empty()) return;
+  if (auto address = SocketAddress::parse(proto.address())) {
+    out.metricsAddress = *address;
+  } else {
+    errors.add("address", address.error().message());
+  }
+}
+
 // gRPC resolves the address, and accepts much more than HOST:PORT.
 void checkXdsAddress(const std::string& address, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "ads");
@@ -183,9 +194,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.weightedRandom = proto.load_balancing().weighted_random();
   takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
-  if (proto.metrics().has_endpoint_label()) {
-    config.endpointLabel = proto.metrics().endpoint_label().value();
-  }
+  takeMetrics(proto.metrics(), config, errors);
   if (!errors.empty()) {
     return flags.configFile.empty() ? errors.error() : errors.error().in(flags.configFile);
   }

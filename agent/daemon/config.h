@@ -39,6 +39,7 @@ struct Config {
   bool weightedRandom = false;
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = true;
+  std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics
 
   Locality locality() const;
 };

@@ -79,6 +79,27 @@ TEST_F(People, CleanupSaysWhatItRemoved) {
   EXPECT_EQ(again.output, "nothing to remove: no pins under " + sandbox_->bpffs() + "\n");
 }
 
+TEST_F(People, ConnectShowsWhereAVipLeads) {
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0], hosts_[1]}));
+  mesh_->startControlPlane();
+  mesh_->startAgent();
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  const std::vector<std::string> command = {binary("sockmeshctl"), "connect", kVip, "--count", "10",
+                                            "--rewritten"};
+  const Ran balanced = run(command);
+  EXPECT_EQ(balanced.code, 0) << balanced.output;
+  EXPECT_TRUE(contains(balanced.output, "10 of 10 connections established, 10 rewritten"))
+      << balanced.output;
+  for (const std::string& host : {hosts_[0], hosts_[1]}) {
+    EXPECT_TRUE(contains(balanced.output, host)) << balanced.output;
+  }
+  // Outside the cgroup, and to an address that is no VIP, nothing is rewritten.
+  ASSERT_TRUE(sandbox_->leave());
+  const Ran outside = run({binary("sockmeshctl"), "connect", hosts_[0], "--rewritten"});
+  EXPECT_EQ(outside.code, 1) << outside.output;
+  EXPECT_TRUE(contains(outside.output, "not rewritten")) << outside.output;
+}
+
 TEST_F(People, AWrongCommandLineIsNamedWithTheRightOne) {
   const auto says = [](const std::vector<std::string>& arguments, const std::string& expected) {
     auto command = arguments;

@@ -9,7 +9,7 @@ import sys
 
 APACHE, BPF = "Apache-2.0", "GPL-2.0-only OR BSD-2-Clause"
 SLASHES, HASH = {".h", ".cpp", ".proto", ".c"}, {".py", ".sh", ".mk"}
-NAMES = {"Makefile", ".ci/run", "tests/e2e/kernels/guest-init"}
+NAMES = {"Makefile", "Dockerfile", ".ci/run", "tests/e2e/kernels/guest-init"}
 
 
 def wanted(name):

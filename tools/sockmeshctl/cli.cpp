@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "base/defaults.h"
+#include "base/host_port.h"
 #include "base/printable.h"
 #include "base/suggestion.h"
 #include "base/usage_problem.h"
@@ -22,6 +23,13 @@ namespace sockmesh::ctl {
 namespace {
 
 constexpr auto kAgentTimeout = std::chrono::seconds(2);
+
+constexpr const char* kConnectHelp =
+    "Connects as an application would, from here. ENDPOINT is where TCP itself is connected to: "
+    "if\n"
+    "sockmesh balances the address, that is an endpoint and not the address. The command needs no\n"
+    "privileges and no agent, so it also runs in a pod.\n"
+    "  sockmeshctl connect reviews.shop.svc:9080 --count 30";
 
 constexpr const char* kMapDumpHelp =
     "From a line of `ss -tne` to its row in `map dump connections`: sk:1011 is in column SK, the\n"
@@ -52,6 +60,10 @@ struct CommandOptions {
   std::string map;
   std::string explained;
   std::string source;
+  std::string target;
+  int count = 10;
+  double timeoutSeconds = 3;
+  bool rewritten = false;
 };
 
 AgentReport askAgent(const std::string& address) {
@@ -84,6 +96,11 @@ std::string checkAddress(const std::string& text) {
   return parsed ? "" : parsed.error().message();
 }
 
+std::string checkHostPort(const std::string& text) {
+  const auto parsed = parseHostPort(text);
+  return parsed ? "" : parsed.error().message();
+}
+
 std::string checkIp(const std::string& text) {
   const auto parsed = IpAddress::parse(text);
   return parsed ? "" : parsed.error().message();
@@ -109,6 +126,7 @@ class CommandLine {
     addEjectionCommands();
     addMapCommands();
     addExplain();
+    addConnect();
     addNodeCommands();
     app_.require_subcommand(1);
     app_.fallthrough();
@@ -240,6 +258,32 @@ class CommandLine {
         });
       };
     });
+  }
+
+  void addConnect() {
+    CLI::App* connect = app_.add_subcommand("connect", "where connections from here really lead");
+    connect->fallthrough();
+    connect->add_option("HOST:PORT", options_.target, "a VIP, or a name that stands for one")
+        ->required()
+        ->check(CLI::Validator(checkHostPort, "HOST:PORT"));
+    connect->add_option("--count", options_.count, "how many connections, one after the other")
+        ->check(CLI::Range(1, 1000000))
+        ->capture_default_str();
+    connect->add_option("--timeout", options_.timeoutSeconds, "seconds for each")
+        ->check(CLI::Range(0.001, 3600.0))
+        ->capture_default_str();
+    connect->add_flag("--rewritten", options_.rewritten,
+                      "fail if a connection leads to the address itself");
+    connect->footer(kConnectHelp);
+    connect->callback([this] { command_ = [this] { return connectFromHere(); }; });
+  }
+
+  Outcome connectFromHere() const {
+    const auto timeout =
+        std::chrono::milliseconds(static_cast<std::int64_t>(options_.timeoutSeconds * 1000));
+    const auto report = probe(parseHostPort(options_.target).value(), options_.count, timeout);
+    if (!report) return Failure{kExitFailure, report.error().message()};
+    return connectReport(*report, options_.target, options_.rewritten);
   }
 
   void addNodeCommands() {

@@ -9,6 +9,7 @@
 #include "document.h"
 #include "model/address.h"
 #include "node_view.h"
+#include "probe.h"
 
 namespace sockmesh::ctl {
 
@@ -53,6 +54,10 @@ struct ExplainQuery {
 // What happens to a connect() to this address. If it is not a service, what the address is instead,
 // with exit code 1.
 Outcome explain(const NodeView& view, const AgentReport& agent, const ExplainQuery& query);
+
+// Where connections to `asked` (HOST:PORT) led. Exit code 1 if one failed, and, with
+// `mustBeRewritten`, if one led to the address itself.
+Outcome connectReport(const ProbeReport& report, const std::string& asked, bool mustBeRewritten);
 
 Outcome versionOf(const AgentReport& agent);
 

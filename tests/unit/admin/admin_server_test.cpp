@@ -68,6 +68,23 @@ TEST_F(AdminServerTest, MetricsAreTextThatPrometheusReads) {
   EXPECT_EQ(get("/stats/prometheus").body, answer.body);
 }
 
+TEST_F(AdminServerTest, TheMetricsServerHasMetricsAndProbesAlone) {
+  auto started = AdminServer::startMetrics(
+      SocketAddress::parse("127.0.0.1:0").value(), state_,
+      {std::make_shared<AgentCollector>([this] { return state_.stats.load(); })});
+  ASSERT_TRUE(started) << started.error().message();
+  const SocketAddress address = (*started)->address();
+  EXPECT_EQ(request(address, "GET", "/metrics").body, get("/metrics").body);
+  EXPECT_EQ(request(address, "GET", "/healthz").status, 200);
+  EXPECT_EQ(request(address, "GET", "/readyz").status, 503);
+  for (const char* local : {"/status", "/config_dump", "/logging"}) {
+    EXPECT_EQ(get(local).status, 200) << local;
+    EXPECT_EQ(request(address, "GET", local).status, 404) << local;
+    EXPECT_EQ(request(address, "GET", "/").body.find(local), std::string::npos) << local;
+  }
+  EXPECT_EQ(request(address, "POST", "/logging?level=off").status, 404);
+}
+
 TEST_F(AdminServerTest, StatusTellsOfTheControlPlane) {
   EXPECT_TRUE(getJson("/status")["xds"].is_null());
   AgentStats stats;

@@ -74,6 +74,14 @@ TEST(ConfigFile, TheControlPlanesAddressIsHostAndPort) {
   refused("", "the control plane's HOST:PORT is needed");
 }
 
+TEST(ConfigFile, TheMetricsServerListensOnlyWhereItHasAnAddress) {
+  EXPECT_FALSE(load("metrics: {endpoint_label: false}\n")->metricsAddress);
+  EXPECT_EQ(load("metrics: {address: '0.0.0.0:15078'}\n")->metricsAddress->toString(),
+            "0.0.0.0:15078");
+  EXPECT_NE(errorOf("metrics: {address: 'node:15078'}\n").find("metrics.address: "),
+            std::string::npos);
+}
+
 TEST(ConfigFile, AMisspeltLogLevelIsNamedWithTheRightOne) {
   EXPECT_NE(errorOfFile("logging: {level: wran}\n").find("did you mean warn?"), std::string::npos);
 }

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# The container image, by the Dockerfile or without any builder. IMAGE=NAME:TAG names it.
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+IMAGE ?= sockmesh:$(VERSION)
+IMAGE_DIR := $(BUILD)/image
+IMAGE_TAR := $(IMAGE_DIR)/sockmesh.tar
+
+.PHONY: image image-files image-tar image-test
+image:  ## the container image, with docker, podman or buildah; IMAGE=NAME:TAG
+	$(Q)tools/image/build.sh '$(IMAGE)' '$(VERSION)' '$(REVISION)' '$(CREATED)'
+
+image-files: $(BINARIES)
+	$(call say,IMAGE,$(IMAGE_DIR))
+	$(Q)tools/build/install-deps.sh ca-certificates binutils
+	$(Q)tools/image/rootfs.py --bin $(BUILD)/bin --out $(IMAGE_DIR) --version '$(VERSION)' --created '$(CREATED)'
+
+image-tar: image-files  ## the image as an OCI archive, build/image/sockmesh.tar, without any of them
+	$(Q)tools/image/oci.py --from $(IMAGE_DIR) --out $(IMAGE_TAR) --name '$(IMAGE)' --machine '$(ARCH)' \
+		--version '$(VERSION)' --revision '$(REVISION)' --created '$(CREATED)'
+	@echo "$(IMAGE_TAR): $(IMAGE)"
+
+image-test: image-tar  ## does the archive hold what it must, and nothing else? (root, for chroot)
+	$(Q)python3 tests/image/image_test.py $(IMAGE_DIR)
