@@ -68,6 +68,7 @@ class Datapath {
   static Result<CleanupReport> cleanup(const std::string& bpffsRoot);
 
  private:
+  static Result<std::unique_ptr<Datapath>> tryOpen(const DatapathOptions& options);
   struct Skeleton;
   Datapath();
   Status load(const DatapathOptions& options, const PinPath& pins);
