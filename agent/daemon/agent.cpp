@@ -170,6 +170,7 @@ void Agent::startControlPlane() {
   AdsClientOptions options;
   options.channel.target = config_.xdsAddress;
   options.node = config_.node;
+  ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options));
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     state_.snapshot.store(snapshot);
@@ -181,8 +182,7 @@ void Agent::startControlPlane() {
     stats_.xds = stats;
     publishStats();
   };
-  ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options), std::move(callbacks));
-  ads_->start();
+  ads_->start(std::move(callbacks));
   watchDatapath();
   stats_.xds = ads_->stats();
   publishStats();

@@ -29,12 +29,10 @@ long long millis(Nanos duration) {
 
 }  // namespace
 
-AdsClient::AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options,
-                     Callbacks callbacks)
+AdsClient::AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options)
     : loop_(loop),
       store_(store),
       options_(std::move(options)),
-      callbacks_(std::move(callbacks)),
       backoff_(options_.backoffBase, options_.backoffMax, std::random_device()()),
       timers_(loop, store, options_.firstResponseWait, timerEvents()),
       log_(logger("xds")) {
@@ -66,8 +64,9 @@ AdsClient::~AdsClient() {
   stop();
 }
 
-void AdsClient::start() {
+void AdsClient::start(Callbacks callbacks) {
   if (stream_ || retryTimer_ != 0) return;
+  callbacks_ = std::move(callbacks);
   alive_ = std::make_shared<int>();
   timers_.start();
   connect();

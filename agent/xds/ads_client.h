@@ -55,14 +55,15 @@ class AdsClient {
   };
 
   // `loop` and `store` outlive the client.
-  AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options, Callbacks callbacks);
+  AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options);
   // As stop().
   ~AdsClient();
   AdsClient(const AdsClient&) = delete;
   AdsClient& operator=(const AdsClient&) = delete;
 
-  // Connects, and keeps connecting until stop().
-  void start();
+  // Connects, and keeps connecting until stop(). The callbacks may use the client: it exists before
+  // they do. Nothing happens if the client is started already.
+  void start(Callbacks callbacks);
   // Cancels the stream and waits until gRPC is done with it. No callback follows.
   void stop();
 
