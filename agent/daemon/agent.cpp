@@ -111,7 +111,7 @@ Status Agent::buildControlLoop() {
   return {};
 }
 
-// Tables go to the detector, and what it ejects comes back into the tables.
+// Tables go to the detector, and the detector's ejections come back into the tables.
 void Agent::connectControlLoop() {
   outliers_->onOverlay([this](std::shared_ptr<const HealthOverlay> overlay) {
     reconciler_->setOverlay(std::move(overlay));

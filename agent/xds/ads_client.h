@@ -99,7 +99,7 @@ class AdsClient {
   void flush();
   void publishSnapshot();
   void updateStats();
-  void logKept(const std::vector<KeptVersion>& kept);
+  void logHeld(const std::vector<HeldVersion>& held);
   void readNextAfterPosted();
 
   EventLoop& loop_;
@@ -111,7 +111,7 @@ class AdsClient {
   std::vector<Type> types_;  // in the order of their requests
   XdsStats stats_;           // `types` as of the last flush
   NotHonouredLog notHonoured_;
-  std::set<std::string> keptLogged_;
+  std::set<std::string> heldLogged_;
 
   std::unique_ptr<AdsStream> stream_;
   EventLoop::TimerId retryTimer_ = 0;

@@ -22,7 +22,7 @@ def without_comments(text):
 
 
 def body(text, start):
-    """The text between the brace at `start` and its partner, and where it ends."""
+    """The text between the brace at `start` and its closing brace, and the end of that text."""
     depth = 0
     for at in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[at], 0)
@@ -32,7 +32,7 @@ def body(text, start):
 
 
 def fields(text, prefix=""):
-    """Names of a struct's fields, of nested structs as outer.inner."""
+    """The names of a struct's fields. A field of a nested struct is outer.inner."""
     at, found = 0, []
     declaration = re.compile(r"\s*([^;{]*?)(\{|;)", re.S)
     while match := declaration.match(text, at):

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server with the agent's own client at the other end of a real stream.
+// The server and the agent's own client at the two ends of a real stream.
 #include "ads_server.h"
 
 #include <gtest/gtest.h>
