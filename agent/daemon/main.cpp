@@ -35,15 +35,16 @@ void describe(CLI::App& app, Flags& flags, bool& version) {
   app.add_option("--cgroup-root", flags.cgroupRoot,
                  "cgroup v2 directory to attach to; default: the hierarchy's root")
       ->type_name("DIR");
-  const auto option = [&app](const char* name, auto& value, const std::string& help,
-                             const std::string& byDefault) {
+  const auto addOption = [&app](const char* name, auto& value, const std::string& help,
+                                const std::string& byDefault) {
     return app.add_option(name, value, help + "; default: " + byDefault);
   };
-  option("--bpffs-root", flags.bpffsRoot, "where links and maps are pinned", kDefaultBpffsRoot)
+  addOption("--bpffs-root", flags.bpffsRoot, "where links and maps are pinned", kDefaultBpffsRoot)
       ->type_name("DIR");
-  option("--admin-address", flags.adminAddress, "probes, metrics and dumps", kDefaultAdminAddress)
+  addOption("--admin-address", flags.adminAddress, "probes, metrics and dumps",
+            kDefaultAdminAddress)
       ->type_name("HOST:PORT");
-  option("--log-level", flags.logLevel, logLevels(), kDefaultLogLevel)->type_name("LEVEL");
+  addOption("--log-level", flags.logLevel, logLevels(), kDefaultLogLevel)->type_name("LEVEL");
   for (CLI::Option* option : app.get_options()) {
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
