@@ -111,7 +111,7 @@ Status Agent::buildControlLoop() {
   return {};
 }
 
-// Tables go to the detector, and what it ejects comes back into the tables.
+// Tables go to the detector, and the detector's ejections come back into the tables.
 void Agent::connectControlLoop() {
   outliers_->onOverlay([this](std::shared_ptr<const HealthOverlay> overlay) {
     reconciler_->setOverlay(std::move(overlay));
@@ -170,6 +170,7 @@ void Agent::startControlPlane() {
   AdsClientOptions options;
   options.channel.target = config_.xdsAddress;
   options.node = config_.node;
+  ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options));
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     state_.snapshot.store(snapshot);
@@ -181,8 +182,7 @@ void Agent::startControlPlane() {
     stats_.xds = stats;
     publishStats();
   };
-  ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options), std::move(callbacks));
-  ads_->start();
+  ads_->start(std::move(callbacks));
   watchDatapath();
   stats_.xds = ads_->stats();
   publishStats();

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/defaults.h"
 #include "base/result.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
@@ -32,7 +33,7 @@ struct Config {
   std::string xdsAddress;  // HOST:PORT
   DatapathOptions datapath;
   SocketAddress adminAddress;
-  std::string logLevel = "info";
+  std::string logLevel = kDefaultLogLevel;
   bool logJson = false;
   std::string localCluster;
   AffinityOptions affinity;

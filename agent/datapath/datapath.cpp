@@ -91,8 +91,8 @@ Status makeFolder(const std::string& path) {
   return Error::fromErrno(path, errno);
 }
 
-// The pinned links, those of connect first. Once they are detached, no connection is sent to an
-// endpoint.
+// The pinned links. The links of connect come first. Once they are detached, no connection is sent
+// to an endpoint.
 std::vector<std::string> pinnedLinks(const PinPath& pins) {
   std::vector<std::string> links;
   std::error_code failed;
@@ -258,7 +258,7 @@ void Datapath::check() {
   }
   pinProblem_ = problem;
   links_->check();
-  // Said last: whoever reads the line may rely on the links' pins, too.
+  // This log line comes last, so that a reader of the line can rely on the links' pins, too.
   if (missing && restored) {
     logger("datapath")->warn("{}: pins were gone, and are there again", pins.folder);
   }

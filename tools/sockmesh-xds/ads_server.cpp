@@ -69,7 +69,8 @@ Status AdsServer::listen(const std::string& address) {
   server_ = builder.BuildAndStart();
   if (server_ && port_ != 0) return {};
   server_.reset();
-  return Error(fmt::format("cannot listen on {}: the address is in use or not ours", address));
+  return Error(fmt::format(
+      "cannot listen on {}: the address is in use, or no address of this machine", address));
 }
 
 void AdsServer::publish(std::shared_ptr<const ResourceSet> resources) {

@@ -39,7 +39,7 @@ class AdsSession {
   AdsSession& operator=(const AdsSession&) = delete;
 
   void onRequest(const Request& request);
-  // Brings the client from what it holds to `resources`.
+  // Brings the client from its present resources to `resources`.
   void onResources(std::shared_ptr<const ResourceSet> resources);
 
   // node.id of the first request, or "?".
@@ -69,7 +69,7 @@ class AdsSession {
   // Takes the steps of a change that need no answer from the client.
   void advance();
   void enterStep(Step step);
-  // The types that a step sends, of those the client asked for.
+  // The types that a step sends. Only types that the client asked for are sent.
   std::vector<std::string> typesOf(Step step) const;
   bool stepAnswered() const;
   void sendChanges(const std::string& typeUrl, bool keepRemoved);

@@ -38,7 +38,7 @@ class ScriptedAdsServer final
     void readRequests(bool on);
     // Ends the stream.
     void finish(grpc::Status status);
-    // Waits until gRPC has ended it, whoever began.
+    // Waits until gRPC has ended the stream, whichever side began.
     bool ended() { return done_.take().has_value(); }
 
    private:
