@@ -93,12 +93,13 @@ TEST_F(CliTest, AWrongWordIsNamedWithTheRightOne) {
   says({"dump", "names"}, R"(unknown command "dump", did you mean one of: map dump?)");
   says({"banana"},
        R"(unknown command "banana"; the commands are service, endpoint, ejection, map, explain, )"
-       "status, version");
+       "connect, status, version");
   says({"\x1b[2Jx"},
        R"(unknown command "\x1b[2Jx"; the commands are service, endpoint, ejection, map, )"
-       "explain, status, version");
+       "explain, connect, status, version");
   says({"service", "list", "extra"}, R"(unexpected argument "extra")");
-  says({}, "a command is needed: service, endpoint, ejection, map, explain, status, version");
+  says({},
+       "a command is needed: service, endpoint, ejection, map, explain, connect, status, version");
   says({"map"}, R"("map" needs a command: list, dump)");
 }
 
