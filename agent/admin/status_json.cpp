@@ -32,6 +32,7 @@ AdminJson xdsJson(const XdsStats& xds) {
   AdminJson types = AdminJson::array();
   for (const XdsTypeStats& type : xds.types) types.push_back(typeJson(type));
   return {{"address", xds.address},
+          {"protocol", xds.protocol},
           {"connected", xds.connected},
           {xds.connected ? "connectedAt" : "disconnectedAt", timeOrNull(xds.changedAt)},
           {"lastError", xds.lastError},
@@ -120,6 +121,7 @@ AdminJson statusJson(const AdminState& state) {
                     {"kind", "AgentStatus"},
                     {"version", version()},
                     {"nodeId", state.nodeId},
+                    {"nodeNamespace", state.nodeNamespace},
                     {"startedAt", timeText(state.startedAt)},
                     {"ready", readiness["ready"]},
                     {"notReadyReasons", readiness["reasons"]},

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "daemon/node_identity.h"
 #include "daemon/not_honoured_stats.h"
 #include "daemon/unknowns.h"
 #include "datapath/ejection_count.h"
@@ -65,6 +66,7 @@ Status Agent::watchSignals() {
 
 Status Agent::startAdmin() {
   state_.nodeId = config_.node.id();
+  state_.nodeNamespace = namespaceOf(config_.node);
   state_.startedAt = SystemClock().wall();
   const std::string bpffs = config_.datapath.bpffsRoot;
   const Collectables metrics = {
@@ -168,7 +170,11 @@ void Agent::introduce() const {
 
 void Agent::startControlPlane() {
   AdsClientOptions options;
-  options.channel.target = config_.xdsAddress;
+  options.channel = config_.ads;
+  const bool delta = config_.adsProtocol != sockmesh::config::v1::Ads::SOTW;
+  options.protocol = delta ? &deltaProtocol() : &sotwProtocol();
+  const bool either = config_.adsProtocol == sockmesh::config::v1::Ads::AUTO;
+  options.fallback = either ? &sotwProtocol() : nullptr;
   options.node = config_.node;
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
@@ -217,7 +223,7 @@ void Agent::publishReadiness() {
   if (!serving) {
     readiness->reasons.push_back(stats_.xds.connected
                                      ? "waiting for the first clusters and listeners"
-                                     : "no connection to the control plane " + config_.xdsAddress);
+                                     : "no connection to the control plane " + config_.ads.target);
   }
   if (auto held = stats_.writer.held.text(); !held.empty()) readiness->notes.push_back(held);
   state_.readiness.store(std::move(readiness));

@@ -35,7 +35,8 @@ struct XdsTypeStats {
 };
 
 struct XdsStats {
-  std::string address;  // of the control plane
+  std::string address;   // of the control plane
+  std::string protocol;  // spoken, or tried: "delta", "state of the world"
   bool connected = false;
   std::optional<Nanos> changedAt;  // CLOCK_REALTIME when `connected` became what it is
   std::string lastError;           // of the last stream that ended, "" where none did

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,7 +34,10 @@ namespace sockmesh {
 
 struct AdsClientOptions {
   AdsChannelOptions channel;
-  const AdsProtocol* protocol = &sotwProtocol();  // outlives the client
+  // They outlive the client. `fallback` is spoken to a server that answers the other one with
+  // UNIMPLEMENTED; null: none is. Each stream tries `protocol` first.
+  const AdsProtocol* protocol = &sotwProtocol();
+  const AdsProtocol* fallback = nullptr;
   // id, cluster, metadata and locality as the operator gave them; the client adds the user agent.
   envoy::config::core::v3::Node node;
   Nanos backoffBase = std::chrono::milliseconds(500);
@@ -42,6 +46,9 @@ struct AdsClientOptions {
   // their endpoints behind them) waits no longer than this for a server that does not send the
   // other.
   Nanos firstResponseWait = std::chrono::seconds(15);
+  // A server that has nothing new to say is silent. A stream that stays open for this long after
+  // its first request counts as connected.
+  Nanos quietConnection = std::chrono::seconds(2);
 };
 
 // Everything here runs on the loop's thread, the callbacks too.
@@ -71,24 +78,30 @@ class AdsClient {
  private:
   // One type of the table.
   struct Type {
-    std::unique_ptr<Subscription> subscription;
-    std::uint64_t namesRevision = 0;  // of the names that the subscription has
+    const ResourceType* row = nullptr;
+    std::unique_ptr<Subscription> subscription;  // of protocol_
+    std::unique_ptr<Subscription> resting;       // of the other protocol, as it was left; or null
+    std::optional<std::uint64_t> namesRevision;  // of the names that `subscription` has
     XdsTypeStats stats;
 
-    const ResourceType& row() const { return subscription->type(); }
-    bool byName() const { return row().scope == ResourceType::Scope::kByName; }
+    bool byName() const { return row->scope == ResourceType::Scope::kByName; }
   };
 
   ResourceTimers::Events timerEvents();
   Type* find(std::string_view url);
   void connect();
+  void openStream();
+  void speak(const AdsProtocol& protocol);
+  bool fallBack(const grpc::Status& status);
   void onUpdate(const Update& update);
   void onSent();
   void onClosed(const grpc::Status& status);
-  void noteConnected(const Update& update);
+  void awaitQuiet();
+  void noteConnected(const std::string& controlPlane);
+  static std::string describe(const Type& type, const Update& update);
   void noteAccepted(Type& type, const Update& update);
   void noteRejected(Type& type, const Update& update, const ApplyResult& result);
-  static void listRejected(Type& type, const ApplyResult& result);
+  static void listRejected(Type& type, const Update& update, const ApplyResult& result);
   void onFetchTimeout(const ResourceKey& key, bool changed);
   void onExpired(const std::vector<ResourceKey>& expired);
   void send(Subscription& subscription);
@@ -112,8 +125,11 @@ class AdsClient {
   NotHonouredLog notHonoured_;
   std::set<std::string> keptLogged_;
 
+  const AdsProtocol* protocol_ = nullptr;  // spoken on stream_
+  bool fallbackLogged_ = false;
   std::unique_ptr<AdsStream> stream_;
   EventLoop::TimerId retryTimer_ = 0;
+  EventLoop::TimerId quietTimer_ = 0;
   bool nodeSent_ = false;  // on this stream
   bool readDue_ = false;   // a response was taken and the next one not asked for yet
   bool flushScheduled_ = false;

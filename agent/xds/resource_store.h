@@ -16,6 +16,7 @@
 #include "xds/apply_result.h"
 #include "xds/resource_ttls.h"
 #include "xds/resource_type.h"
+#include "xds/subscription.h"
 #include "xds/update.h"
 
 namespace sockmesh {
@@ -32,6 +33,10 @@ class ResourceStore {
   // no resource wants are ignored. Of several resources with one name the first counts. Resources
   // may come in discovery.v3.Resource wrappers. A resource that is no protobuf rejects the whole
   // update. `now` (CLOCK_MONOTONIC) is when TTLs start.
+  //
+  // A delta update removes what it names, of a type that is subscribed to by wildcard. Of a type
+  // that is subscribed to by name it removes nothing: what is held goes when nobody wants it, and
+  // what never came may still come, until its initial_fetch_timeout is over.
   ApplyResult apply(const Update& update, Nanos now = Nanos(0));
 
   // What to subscribe to, of a type that is subscribed to by name: the names that versions want,
@@ -54,6 +59,8 @@ class ResourceStore {
   // Removes what has expired at `now`, and says what; that changed the snapshot.
   std::vector<ResourceKey> expire(Nanos now);
 
+  // What the server sent of this type and is held.
+  HeldVersions versions(const ResourceType& type) const;
   // How many resources of this type are in force.
   std::size_t count(const ResourceType& type) const;
 

@@ -2,146 +2,22 @@
 // The client over a real stream on loopback: what it says on the wire, and what comes out of it.
 #include "xds/ads_client.h"
 
-#include <gtest/gtest.h>
-
-#include <thread>
-
-#include "envoy/config/cluster/v3/cluster.pb.h"
-#include "envoy/config/endpoint/v3/endpoint.pb.h"
-#include "envoy/config/listener/v3/listener.pb.h"
-#include "scripted_ads_server.h"
-#include "xds/type_urls.h"
+#include "ads_client_fixture.h"
 
 namespace sockmesh {
 namespace {
 
-using envoy::config::cluster::v3::Cluster;
-using envoy::config::endpoint::v3::ClusterLoadAssignment;
 using std::chrono::milliseconds;
-using testing::Mailbox;
+using testing::AdsClientTest;
+using testing::assignment;
+using testing::badCluster;
+using testing::Cluster;
+using testing::edsCluster;
+using testing::namesOf;
 using testing::Request;
 using testing::Response;
+using testing::response;
 using testing::ScriptedAdsServer;
-
-Cluster edsCluster(const std::string& name) {
-  Cluster cluster;
-  cluster.set_name(name);
-  cluster.set_type(Cluster::EDS);
-  cluster.mutable_eds_cluster_config()->mutable_eds_config()->mutable_ads();
-  return cluster;
-}
-
-// A cluster that is refused: STRICT priorities apart, an interval of 0 is none.
-Cluster badCluster(const std::string& name) {
-  Cluster cluster = edsCluster(name);
-  cluster.mutable_outlier_detection()->mutable_interval()->set_seconds(0);
-  return cluster;
-}
-
-ClusterLoadAssignment assignment(const std::string& name, std::uint32_t port) {
-  ClusterLoadAssignment assignment;
-  assignment.set_cluster_name(name);
-  auto* address = assignment.add_endpoints()
-                      ->add_lb_endpoints()
-                      ->mutable_endpoint()
-                      ->mutable_address()
-                      ->mutable_socket_address();
-  address->set_address("10.0.0.1");
-  address->set_port_value(port);
-  return assignment;
-}
-
-template <typename... Messages>
-Response response(std::string_view type, const std::string& version, const std::string& nonce,
-                  const Messages&... messages) {
-  Response made;
-  made.set_type_url(std::string(type));
-  made.set_version_info(version);
-  made.set_nonce(nonce);
-  (made.add_resources()->PackFrom(messages), ...);
-  return made;
-}
-
-std::vector<std::string> namesOf(const Request& request) {
-  return {request.resource_names().begin(), request.resource_names().end()};
-}
-
-// A client on a loop with a thread of its own, as in the agent.
-class AdsClientTest : public ::testing::Test {
- protected:
-  using SnapshotPtr = std::shared_ptr<const Snapshot>;
-
-  ~AdsClientTest() override {
-    if (!thread_.joinable()) return;
-    loop_->post([this] {
-      client_.reset();
-      loop_->stop();
-    });
-    thread_.join();
-  }
-
-  void startClient(const std::string& address) {
-    AdsClientOptions options;
-    options.channel.target = address;
-    options.node.set_id("sidecar~10.0.0.9~node.ns~ns.svc.cluster.local");
-    options.backoffBase = milliseconds(2);
-    options.backoffMax = milliseconds(20);
-    options.firstResponseWait = firstResponseWait_;
-    AdsClient::Callbacks callbacks;
-    callbacks.onSnapshot = [this](SnapshotPtr snapshot) {
-      if (whenTold_) whenTold_(*snapshot);
-      snapshots_.put(std::move(snapshot));
-    };
-    callbacks.onStats = [this](const XdsStats& stats) { stats_.put(stats); };
-    client_ = std::make_unique<AdsClient>(*loop_, store_, std::move(options), std::move(callbacks));
-    loop_->post([this] { client_->start(); });
-    thread_ = std::thread([this] { loop_->run(); });
-  }
-
-  // The first snapshot that `wanted` holds for; null when none comes.
-  template <typename Wanted>
-  SnapshotPtr snapshot(Wanted wanted) {
-    while (auto next = snapshots_.take()) {
-      if (wanted(**next)) return *next;
-    }
-    ADD_FAILURE() << "no such snapshot came";
-    return nullptr;
-  }
-
-  template <typename Wanted>
-  XdsStats stats(Wanted wanted) {
-    while (auto next = stats_.take()) {
-      if (wanted(*next)) return *next;
-    }
-    ADD_FAILURE() << "no such numbers came";
-    return {};
-  }
-
-  // Brings a new stream to where cluster "a" with its endpoints and no listener are accepted.
-  void bringUp(ScriptedAdsServer::Stream& stream) {
-    EXPECT_EQ(stream.request().type_url(), kClusterType);
-    stream.send(response(kClusterType, "c1", "n1", edsCluster("a")));
-    EXPECT_EQ(stream.request().response_nonce(), "n1");
-    EXPECT_EQ(stream.request().type_url(), kAssignmentType);
-    EXPECT_EQ(stream.request().type_url(), kListenerType);
-    stream.send(response(kAssignmentType, "e1", "n2", assignment("a", 80)));
-    EXPECT_EQ(stream.request().response_nonce(), "n2");
-    stream.send(response(kListenerType, "l1", "n3"));
-    EXPECT_EQ(stream.request().response_nonce(), "n3");
-  }
-
-  std::function<void(const Snapshot&)> whenTold_;  // on the loop's thread
-  Mailbox<bool> busy_;
-  Mailbox<bool> goOn_;
-  Mailbox<std::string> order_;
-  Nanos firstResponseWait_ = std::chrono::seconds(15);
-  std::unique_ptr<EventLoop> loop_ = std::move(EventLoop::create()).value();
-  ResourceStore store_;
-  std::unique_ptr<AdsClient> client_;
-  std::thread thread_;
-  Mailbox<SnapshotPtr> snapshots_;
-  Mailbox<XdsStats> stats_;
-};
 
 TEST_F(AdsClientTest, AsksForClustersThenTheirEndpointsThenListeners) {
   ScriptedAdsServer server;
