@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent and a control plane that both show certificates. The control plane gets another authority
-// while the agent runs.
+// The agent and a control plane that both show certificates. The control plane gets another
+// authority while the agent runs.
 #include <gmock/gmock.h>
 
 #include <filesystem>
@@ -24,8 +24,8 @@ class ControlPlaneTls : public MeshTest {
   // The control plane's authority and the agent's are the same.
   std::vector<std::string> serveWith(const CertificateAuthority& authority) const {
     const CertificateFiles server = authority.sign("server", "DNS:istiod.test");
-    return {"--tls-cert",  server.certificate, "--tls-key", server.key,
-            "--client-ca", authority.root()};
+    return {"--tls-cert", server.certificate, "--tls-key",
+            server.key,   "--client-ca",      authority.root()};
   }
   void install(const std::string& from, const std::string& name) const {
     std::filesystem::copy(from, folder_ + "/.new",

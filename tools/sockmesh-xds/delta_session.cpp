@@ -34,13 +34,13 @@ void DeltaSession::onRequest(const Request& request) {
   const auto [entry, first] = types().try_emplace(typeUrl);
   TypeState& state = entry->second;
   if (!request.response_nonce().empty()) {
-    noteAnswer(typeUrl, state,
-               {request.response_nonce(), request.has_error_detail(),
-                request.error_detail().message()});
+    noteAnswer(
+        typeUrl, state,
+        {request.response_nonce(), request.has_error_detail(), request.error_detail().message()});
   }
   if (first) begin(request, state);
-  const bool changes = request.resource_names_subscribe_size() > 0 ||
-                       request.resource_names_unsubscribe_size() > 0;
+  const bool changes =
+      request.resource_names_subscribe_size() > 0 || request.resource_names_unsubscribe_size() > 0;
   if (changes) updateSubscription(request, state);
   if (first || changes) {
     const ResourcesByName wanted = subscribed(typeUrl, state);

@@ -12,10 +12,10 @@
 namespace sockmesh {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using testing::assignment;
 using testing::cluster;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using testing::listener;
 using testing::resources;
 using Names = std::vector<std::string>;

@@ -12,11 +12,11 @@
 namespace sockmesh {
 namespace {
 
-using testing::AdsClientTest;
-using testing::ScriptedAdsServer;
 using test::CertificateAuthority;
 using test::CertificateFiles;
 using test::contentOf;
+using testing::AdsClientTest;
+using testing::ScriptedAdsServer;
 
 class AdsTls : public AdsClientTest {
  protected:
@@ -63,8 +63,7 @@ TEST_F(AdsTls, ACertificateOfAnotherAuthorityIsRefusedUntilTheRootIsReplaced) {
   const CertificateAuthority other(folder_, "other");
   ScriptedAdsServer server(0, serverSide(authority_->sign("server", "IP:127.0.0.1")));
   put("root.pem", contentOf(other.root()));
-  options_.channel.tls =
-      AdsTlsFiles{.roots = folder_ + "/root.pem", .certificate = "", .key = ""};
+  options_.channel.tls = AdsTlsFiles{.roots = folder_ + "/root.pem", .certificate = "", .key = ""};
   startClient(server.address());
   const XdsStats refused = failure();
   EXPECT_FALSE(refused.connected);
@@ -93,8 +92,8 @@ TEST_F(AdsTls, TheAuthorityIsTheNameThatTheCertificateHasToHold) {
 }
 
 TEST_F(AdsTls, AClientShowsItsCertificateAndTakesAReplacedOne) {
-  ScriptedAdsServer server(0, serverSide(authority_->sign("server", "IP:127.0.0.1"),
-                                         authority_->root()));
+  ScriptedAdsServer server(
+      0, serverSide(authority_->sign("server", "IP:127.0.0.1"), authority_->root()));
   const auto install = [this](const CertificateFiles& files) {
     put("cert.pem", contentOf(files.certificate));
     put("key.pem", contentOf(files.key));

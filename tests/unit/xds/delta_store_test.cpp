@@ -40,7 +40,11 @@ class DeltaStore : public ::testing::Test {
   std::vector<std::string> clusters() { return namesOf(store_.snapshot()->clusters); }
   HeldVersions versions(std::string_view type) { return store_.versions(*findResourceType(type)); }
   std::uint32_t portOf(const std::string& assignment) {
-    return store_.snapshot()->assignments.at(assignment)->localities.at(0).endpoints[0].address.port;
+    return store_.snapshot()
+        ->assignments.at(assignment)
+        ->localities.at(0)
+        .endpoints[0]
+        .address.port;
   }
 
   ResourceStore store_;

@@ -98,7 +98,8 @@ TEST_F(DeltaSubscriptionTest, ChangesThatWereNotSentYetAreOneRequest) {
   endpoints_.setNames({"b", "d"});
   const Request change = endpoints_.takeRequest();
   EXPECT_THAT(added(change), ElementsAre("d"));
-  EXPECT_THAT(dropped(change), ElementsAre("a", "c")) << "c was never asked for, which harms nobody";
+  EXPECT_THAT(dropped(change), ElementsAre("a", "c"))
+      << "c was never asked for, which harms nobody";
   EXPECT_FALSE(endpoints_.requestDue());
 }
 
