@@ -23,6 +23,9 @@ AdminJson typeJson(const XdsTypeStats& type) {
           {"resources", type.resources},
           {"accepted", type.accepted},
           {"rejected", type.rejected},
+          {"bytes", type.bytes},
+          {"awaited", type.awaited},
+          {"kept", type.kept},
           {"lastUpdateAt", timeOrNull(type.lastUpdateAt)},
           {"rejectedResources", type.rejectedResources},
           {"lastRejection", rejection}};
@@ -37,6 +40,10 @@ AdminJson xdsJson(const XdsStats& xds) {
           {xds.connected ? "connectedAt" : "disconnectedAt", timeOrNull(xds.changedAt)},
           {"lastError", xds.lastError},
           {"connections", xds.connections},
+          {"lastMessageAt", timeOrNull(xds.lastMessageAt)},
+          {"snapshotAt", timeOrNull(xds.snapshotAt)},
+          {"staleSince", timeOrNull(xds.staleSince)},
+          {"cacheProblem", xds.cacheProblem},
           {"types", types}};
 }
 

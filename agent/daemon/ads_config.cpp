@@ -68,6 +68,18 @@ AdsChannelOptions takeAds(const sockmesh::config::v1::Ads& proto,
   return options;
 }
 
+std::vector<std::string> takeFallbacks(const sockmesh::config::v1::Ads& proto,
+                                       FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "ads");
+  for (int i = 0; i < proto.fallback_addresses_size(); ++i) {
+    const FieldErrors::Scope item(errors, "fallback_addresses", static_cast<std::size_t>(i));
+    if (const auto parsed = parseHostPort(proto.fallback_addresses(i)); !parsed) {
+      errors.add(parsed.error().message());
+    }
+  }
+  return {proto.fallback_addresses().begin(), proto.fallback_addresses().end()};
+}
+
 void checkAdsAddress(const std::string& address, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "ads");
   if (address.empty()) {

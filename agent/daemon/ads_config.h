@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "envoy/config/core/v3/core.pb.h"
 #include "sockmesh/config/v1/config.pb.h"
@@ -15,6 +16,9 @@ namespace sockmesh {
 // not checked.
 AdsChannelOptions takeAds(const sockmesh::config::v1::Ads& proto,
                           const envoy::config::core::v3::Node& node, FieldErrors& errors);
+
+// Further addresses, checked.
+std::vector<std::string> takeFallbacks(const sockmesh::config::v1::Ads& proto, FieldErrors& errors);
 
 // gRPC resolves the address, and accepts much more than HOST:PORT.
 void checkAdsAddress(const std::string& address, FieldErrors& errors);

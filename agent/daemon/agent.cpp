@@ -168,9 +168,20 @@ void Agent::introduce() const {
   }
 }
 
+void Agent::openCache() {
+  if (config_.cachePath.empty()) return;
+  CacheWriter::Options options{.path = config_.cachePath, .view = viewOf(config_.node)};
+  cache_ = std::make_unique<ResourceCache>(resources_, options, [this](const std::string& problem) {
+    loop_->post([this, problem] { ads_->noteCacheProblem(problem); });
+  });
+}
+
 void Agent::startControlPlane() {
+  openCache();
   AdsClientOptions options;
+  if (cache_) options.restoredAt = cache_->restored().writtenAt;
   options.channel = config_.ads;
+  options.fallbackTargets = config_.fallbackAddresses;
   const bool delta = config_.adsProtocol != sockmesh::config::v1::Ads::SOTW;
   options.protocol = delta ? &deltaProtocol() : &sotwProtocol();
   const bool either = config_.adsProtocol == sockmesh::config::v1::Ads::AUTO;
@@ -188,6 +199,7 @@ void Agent::startControlPlane() {
     publishStats();
   };
   ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options), std::move(callbacks));
+  if (cache_) ads_->noteCacheProblem(cache_->restored().problem);
   ads_->start();
   watchDatapath();
   stats_.xds = ads_->stats();
@@ -223,7 +235,7 @@ void Agent::publishReadiness() {
   if (!serving) {
     readiness->reasons.push_back(stats_.xds.connected
                                      ? "waiting for the first clusters and listeners"
-                                     : "no connection to the control plane " + config_.ads.target);
+                                     : "no connection to the control plane " + stats_.xds.address);
   }
   if (auto held = stats_.writer.held.text(); !held.empty()) readiness->notes.push_back(held);
   state_.readiness.store(std::move(readiness));

@@ -156,6 +156,8 @@ Result<Config> loadConfig(const Flags& flags) {
   config.node = makeNode(proto.node(), proto.ads().cluster_domain(), readNodeFacts(), errors);
   config.adsProtocol = proto.ads().protocol();
   config.ads = takeAds(proto.ads(), config.node, errors);
+  config.fallbackAddresses = takeFallbacks(proto.ads(), errors);
+  config.cachePath = proto.ads().cache_path();
   if (!flags.cleanup) checkAdsAddress(config.ads.target, errors);
   takeDatapath(proto.datapath(), config.datapath, errors);
   const std::string admin =

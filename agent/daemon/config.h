@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "datapath/datapath.h"
@@ -31,6 +32,8 @@ struct Flags {
 struct Config {
   envoy::config::core::v3::Node node;  // whole, see daemon/node_identity.h
   AdsChannelOptions ads;
+  std::vector<std::string> fallbackAddresses;  // HOST:PORT
+  std::string cachePath;                       // empty: no cache
   sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
   DatapathOptions datapath;
   SocketAddress adminAddress;

@@ -136,8 +136,8 @@ void check(const Node& node, FieldErrors& errors) {
     }
   }
   if (!address) {
-    errors.add("id", "\"" + node.id() +
-                         "\" is not sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.cluster.local");
+    errors.add("id",
+               "\"" + node.id() + "\" is not sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.cluster.local");
   }
   if (metadataOf(node, "INTERCEPTION_MODE") == "NONE") {
     errors.add("metadata.INTERCEPTION_MODE",
@@ -182,6 +182,11 @@ std::string namespaceOf(const Node& node) {
   if (const std::string space = metadataOf(node, "NAMESPACE"); !space.empty()) return space;
   const auto parts = split(node.id(), '~');
   return parts.size() == 4 ? parts[3].substr(0, parts[3].find('.')) : "";
+}
+
+std::string viewOf(const Node& node) {
+  const std::string space = namespaceOf(node);
+  return space.empty() ? "node " + node.id() : "namespace " + space;
 }
 
 }  // namespace sockmesh

@@ -13,12 +13,12 @@ namespace sockmesh {
 
 // What the node says of itself. "" or none: not known.
 struct NodeFacts {
-  std::string podName;         // POD_NAME; without it, the host's name
-  std::string podNamespace;    // POD_NAMESPACE
+  std::string podName;           // POD_NAME; without it, the host's name
+  std::string podNamespace;      // POD_NAMESPACE
   std::vector<std::string> ips;  // POD_IPS, POD_IP; without them, the addresses of the interfaces
-  std::string nodeName;        // NODE_NAME
-  std::string serviceAccount;  // SERVICE_ACCOUNT
-  std::string clusterId;       // CLUSTER_ID
+  std::string nodeName;          // NODE_NAME
+  std::string serviceAccount;    // SERVICE_ACCOUNT
+  std::string clusterId;         // CLUSTER_ID
   std::string hostName;
 };
 NodeFacts readNodeFacts();
@@ -37,5 +37,8 @@ envoy::config::core::v3::Node makeNode(const envoy::config::core::v3::Node& conf
 
 // The namespace whose view istiod gives to this node; "" for a node id of another form.
 std::string namespaceOf(const envoy::config::core::v3::Node& node);
+
+// Whose view of the mesh the control plane gives to this node: the namespace, or the node id.
+std::string viewOf(const envoy::config::core::v3::Node& node);
 
 }  // namespace sockmesh

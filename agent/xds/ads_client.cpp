@@ -39,6 +39,7 @@ AdsClient::AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions opt
       timers_(loop, store, options_.firstResponseWait, timerEvents()),
       log_(logger("xds")) {
   addUserAgent(options_.node);
+  failures_.resize(servers());
   stats_.address = options_.channel.target;
   for (const ResourceType& row : resourceTypes()) {
     Type& type = types_.emplace_back();
@@ -70,7 +71,38 @@ void AdsClient::start() {
   if (stream_ || retryTimer_ != 0) return;
   alive_ = std::make_shared<int>();
   timers_.start();
+  if (options_.restoredAt) useRestored();
   connect();
+}
+
+// No type has to wait for another one's first response: it is known already.
+void AdsClient::useRestored() {
+  stats_.staleSince = *std::exchange(options_.restoredAt, std::nullopt);
+  for (const Type& type : types_) {
+    timers_.onResponse(*type.row);
+    if (!type.byName()) unconfirmed_.insert(type.row);
+  }
+  snapshotChanged_ = true;
+  scheduleFlush();
+}
+
+// The control plane has spoken of this type; null: it has nothing to say of any.
+void AdsClient::confirm(const ResourceType* type) {
+  if (!stats_.staleSince) return;
+  if (type != nullptr) {
+    unconfirmed_.erase(type);
+  } else {
+    unconfirmed_.clear();
+  }
+  if (!unconfirmed_.empty()) return;
+  stats_.staleSince.reset();
+  log_->info("the control plane has confirmed or replaced what the cache held");
+}
+
+void AdsClient::noteCacheProblem(const std::string& problem) {
+  if (std::exchange(stats_.cacheProblem, problem) == problem) return;
+  if (!problem.empty()) log_->warn("cache: {}", problem);
+  scheduleFlush();
 }
 
 void AdsClient::stop() {
@@ -83,8 +115,13 @@ void AdsClient::stop() {
   stats_.connected = false;
 }
 
+const std::string& AdsClient::targetOf(std::size_t server) const {
+  return server == 0 ? options_.channel.target : options_.fallbackTargets[server - 1];
+}
+
 void AdsClient::connect() {
   retryTimer_ = 0;
+  stats_.address = target();
   speak(*options_.protocol);
   openStream();
 }
@@ -92,8 +129,10 @@ void AdsClient::connect() {
 void AdsClient::openStream() {
   nodeSent_ = false;
   readDue_ = false;
-  log_->debug("connecting to {}: {}", options_.channel.target, protocol_->name());
-  const auto connection = makeAdsConnection(options_.channel);
+  log_->debug("connecting to {}: {}", target(), protocol_->name());
+  AdsChannelOptions channel = options_.channel;
+  channel.target = target();
+  const auto connection = makeAdsConnection(channel);
   if (!connection) {
     return onClosed({grpc::StatusCode::FAILED_PRECONDITION, connection.error().message()});
   }
@@ -128,8 +167,8 @@ bool AdsClient::fallBack(const grpc::Status& status) {
   if (status.error_code() != grpc::StatusCode::UNIMPLEMENTED || stats_.connected) return false;
   if (options_.fallback == nullptr || protocol_ == options_.fallback) return false;
   if (!std::exchange(fallbackLogged_, true)) {
-    log_->info("{} does not speak the protocol \"{}\": trying \"{}\"", options_.channel.target,
-               protocol_->name(), options_.fallback->name());
+    log_->info("{} does not speak the protocol \"{}\": trying \"{}\"", target(), protocol_->name(),
+               options_.fallback->name());
   }
   stream_.reset();
   timers_.onStreamEnded();
@@ -149,6 +188,8 @@ void AdsClient::onUpdate(const Update& update) {
     log_->warn("ignored a response of type {}, which was not asked for", update.typeUrl);
     return;
   }
+  stats_.lastMessageAt = clock_.wall();
+  type->stats.bytes += update.bytes;
   const ApplyResult result = store_.apply(update, clock_.monotonic());
   snapshotChanged_ = snapshotChanged_ || result.changed;
   type->subscription->answer(update, result);
@@ -158,6 +199,7 @@ void AdsClient::onUpdate(const Update& update) {
     noteRejected(*type, update, result);
   }
   listRejected(*type, update, result);
+  confirm(type->row);
   if (!stream_->sending()) send(*type->subscription);
   timers_.onResponse(*type->row);
 }
@@ -174,21 +216,21 @@ void AdsClient::awaitQuiet() {
   quietTimer_ = loop_.after(options_.quietConnection, [this] {
     quietTimer_ = 0;
     noteConnected("");
+    confirm(nullptr);
     scheduleFlush();
   });
 }
 
 void AdsClient::noteConnected(const std::string& controlPlane) {
   backoff_.reset();
-  repeatedFailures_ = 0;
   if (std::exchange(stats_.connected, true)) return;
   loop_.cancel(std::exchange(quietTimer_, 0));
   ++stats_.connections;
   stats_.changedAt = clock_.wall();
-  failureLogged_ = Nanos(0);
+  failures_.assign(servers(), {});
   // What the other protocol's subscriptions know of versions is history now.
   for (Type& type : types_) type.resting.reset();
-  log_->info("connected to {}{}, {}", options_.channel.target,
+  log_->info("connected to {}{}, {}", target(),
              controlPlane.empty() ? "" : " (" + controlPlane + ")", protocol_->name());
 }
 
@@ -237,22 +279,36 @@ void AdsClient::onClosed(const grpc::Status& status) {
   const std::string reason = describeStatus(status);
   const bool wasConnected = std::exchange(stats_.connected, false);
   if (wasConnected) stats_.changedAt = clock_.wall();
-  const bool repeated = !wasConnected && reason == stats_.lastError;
   stats_.lastError = reason;
   stream_.reset();
   timers_.onStreamEnded();
 
-  const Nanos delay = backoff_.next();
-  const Nanos now = clock_.monotonic();
-  ++repeatedFailures_;
-  if (!repeated || failureLogged_ == Nanos(0) || now - failureLogged_ >= kRepeatLogInterval) {
-    log_->warn("{} {}: {}; next attempt in {} ms{}", wasConnected ? "lost" : "no answer from",
-               options_.channel.target, reason, millis(delay),
-               repeatedFailures_ > 1 ? fmt::format(" ({} attempts)", repeatedFailures_) : "");
-    failureLogged_ = now;
-  }
+  const std::size_t failed = server_;
+  const Nanos delay = nextServer(wasConnected);
+  logFailure(failed, wasConnected, reason, delay);
   retryTimer_ = loop_.after(delay, [this] { connect(); });
   scheduleFlush();
+}
+
+// Moves on to the server that is tried next. When.
+Nanos AdsClient::nextServer(bool wasConnected) {
+  const bool another = !wasConnected && server_ + 1 < servers();
+  server_ = another ? server_ + 1 : 0;
+  return another ? Nanos(0) : backoff_.next();
+}
+
+void AdsClient::logFailure(std::size_t server, bool wasConnected, const std::string& reason,
+                           Nanos delay) {
+  Failure& failure = failures_[server];
+  const Nanos now = clock_.monotonic();
+  ++failure.count;
+  const bool repeated = !wasConnected && reason == failure.reason;
+  if (repeated && now - failure.loggedAt < kRepeatLogInterval) return;
+  log_->warn("{} {}: {}; next attempt in {} ms{}", wasConnected ? "lost" : "no answer from",
+             targetOf(server), reason, millis(delay),
+             failure.count > 1 ? fmt::format(" ({} attempts)", failure.count) : "");
+  failure.reason = reason;
+  failure.loggedAt = now;
 }
 
 void AdsClient::onFetchTimeout(const ResourceKey& key, bool changed) {
@@ -326,6 +382,12 @@ void AdsClient::publishSnapshot() {
 }
 
 void AdsClient::updateStats() {
+  if (snapshotChanged_) stats_.snapshotAt = clock_.wall();
+  for (Type& type : types_) type.stats.awaited = type.stats.kept = 0;
+  for (const auto& [key, timeout] : store_.missing()) ++find(key.type->url)->stats.awaited;
+  for (const KeptVersion& one : store_.kept()) {
+    for (Type& type : types_) type.stats.kept += type.stats.type == one.type ? 1 : 0;
+  }
   for (std::size_t i = 0; i < types_.size(); ++i) {
     types_[i].stats.resources = store_.count(*types_[i].row);
     stats_.types[i] = types_[i].stats;

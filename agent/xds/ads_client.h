@@ -34,6 +34,9 @@ namespace sockmesh {
 
 struct AdsClientOptions {
   AdsChannelOptions channel;
+  // Targets of further control planes. A server that cannot be reached is followed by the next one
+  // at once; after the last one there is a wait. A lost connection begins with `channel` again.
+  std::vector<std::string> fallbackTargets;
   // They outlive the client. `fallback` is spoken to a server that answers the other one with
   // UNIMPLEMENTED; null: none is. Each stream tries `protocol` first.
   const AdsProtocol* protocol = &sotwProtocol();
@@ -49,6 +52,9 @@ struct AdsClientOptions {
   // A server that has nothing new to say is silent. A stream that stays open for this long after
   // its first request counts as connected.
   Nanos quietConnection = std::chrono::seconds(2);
+  // CLOCK_REALTIME of the cache that the store was given; nothing: the store is empty. What it
+  // holds is in force from start() on, and stale until the control plane has spoken.
+  std::optional<Nanos> restoredAt;
 };
 
 // Everything here runs on the loop's thread, the callbacks too.
@@ -74,6 +80,8 @@ class AdsClient {
   void stop();
 
   const XdsStats& stats() const { return stats_; }
+  // What is wrong with the cache; "": nothing.
+  void noteCacheProblem(const std::string& problem);
 
  private:
   // One type of the table.
@@ -91,11 +99,18 @@ class AdsClient {
   Type* find(std::string_view url);
   void connect();
   void openStream();
+  std::size_t servers() const { return 1 + options_.fallbackTargets.size(); }
+  const std::string& targetOf(std::size_t server) const;
+  const std::string& target() const { return targetOf(server_); }
+  Nanos nextServer(bool wasConnected);
+  void logFailure(std::size_t server, bool wasConnected, const std::string& reason, Nanos delay);
   void speak(const AdsProtocol& protocol);
   bool fallBack(const grpc::Status& status);
   void onUpdate(const Update& update);
   void onSent();
   void onClosed(const grpc::Status& status);
+  void useRestored();
+  void confirm(const ResourceType* type);
   void awaitQuiet();
   void noteConnected(const std::string& controlPlane);
   static std::string describe(const Type& type, const Update& update);
@@ -120,8 +135,9 @@ class AdsClient {
   Callbacks callbacks_;
   Backoff backoff_;
   ResourceTimers timers_;
-  std::vector<Type> types_;  // in the order of their requests
-  XdsStats stats_;           // `types` as of the last flush
+  std::vector<Type> types_;                    // in the order of their requests
+  XdsStats stats_;                             // `types` as of the last flush
+  std::set<const ResourceType*> unconfirmed_;  // of which the store has the cache's resources
   NotHonouredLog notHonoured_;
   std::set<std::string> keptLogged_;
 
@@ -134,8 +150,14 @@ class AdsClient {
   bool readDue_ = false;   // a response was taken and the next one not asked for yet
   bool flushScheduled_ = false;
   bool snapshotChanged_ = false;
-  std::uint64_t repeatedFailures_ = 0;  // with the same error, since it was last logged
-  Nanos failureLogged_{0};              // CLOCK_MONOTONIC
+  // What was last logged of a server that cannot be reached.
+  struct Failure {
+    std::string reason;
+    Nanos loggedAt{0};        // CLOCK_MONOTONIC
+    std::uint64_t count = 0;  // since a connection
+  };
+  std::vector<Failure> failures_;  // by server
+  std::size_t server_ = 0;         // 0: `channel`; others: fallbackTargets
   SystemClock clock_;
   std::shared_ptr<spdlog::logger> log_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted tasks hold it weakly

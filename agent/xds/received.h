@@ -18,6 +18,7 @@
 
 namespace sockmesh {
 
+// Points into the update.
 struct Received {
   std::string name;
   std::string wrapperName;                           // "" without a wrapper
@@ -25,6 +26,7 @@ struct Received {
   std::optional<Nanos> ttl;          // from when it was received; nothing: it does not expire
   std::string version;               // the wrapper's; "" without one
   std::vector<std::string> aliases;  // other names of it
+  std::string_view content;          // what `proto` was read from
 
   // The server uses the requested name, which is the wrapper's name if there is a wrapper.
   const std::string& requestedName() const { return wrapperName.empty() ? name : wrapperName; }

@@ -67,6 +67,7 @@ struct ResourceStore::State {
                     return of(*findResourceType(url)).wanted;
                   }};
   ResourceTtls ttls;
+  HeldObserver* observer = nullptr;
 
   // The snapshot of the present state, once it was requested.
   mutable std::shared_ptr<const Snapshot> handedOut;
@@ -88,6 +89,8 @@ struct ResourceStore::State {
             ApplyResult& result);
   bool takeHeartbeat(TypeState& state, const std::string& name, const Received& received,
                      ApplyResult& result);
+  void observeHeld(const TypeState& state, const std::string& name, const Received& received) const;
+  void observeDropped(const TypeState& state, const std::string& name) const;
   void hold(TypeState& state, const std::string& name, Held version);
   bool countAsAbsent(TypeState& state, const std::string& name);
   void removeAbsent(TypeState& state, const std::set<std::string>& present, ApplyResult& result);
@@ -117,6 +120,17 @@ bool ResourceStore::State::countAsAbsent(TypeState& state, const std::string& na
   hold(state, name, {std::nullopt, state.type->absent(name), ""});
   handedOut.reset();
   return true;
+}
+
+void ResourceStore::State::observeHeld(const TypeState& state, const std::string& name,
+                                       const Received& received) const {
+  if (observer == nullptr) return;
+  observer->held({state.type, name}, received.version, received.content,
+                 state.type->expires ? received.ttl : std::nullopt);
+}
+
+void ResourceStore::State::observeDropped(const TypeState& state, const std::string& name) const {
+  if (observer != nullptr) observer->dropped({state.type, name});
 }
 
 // True where it was one for what is held.
@@ -149,6 +163,8 @@ bool ResourceStore::State::take(TypeState& state, const std::string& name, const
   const auto before = state.held.find(name);
   if (before != state.held.end() && before->second.hash == hash) {
     result.accepted.push_back(name);
+    if (before->second.version != received.version || received.ttl)
+      observeHeld(state, name, received);
     before->second.version = received.version;
     DecodedResource renewed = type.renewed ? type.renewed(before->second.value) : nullptr;
     if (!renewed) return false;
@@ -165,6 +181,7 @@ bool ResourceStore::State::take(TypeState& state, const std::string& name, const
     return false;
   }
   hold(state, name, {hash, *std::move(decoded), received.version});
+  observeHeld(state, name, received);
   result.accepted.push_back(name);
   return true;
 }
@@ -227,6 +244,7 @@ void ResourceStore::State::removeNamed(TypeState& state, const std::vector<std::
 
 void ResourceStore::State::remove(const TypeState& state, const std::string& name) {
   ttls.removed({state.type, name});
+  observeDropped(state, name);
   state.type->remove(warming, name);
 }
 
@@ -293,6 +311,7 @@ bool ResourceStore::State::settle() {
   for (TypeState& state : types) {
     for (const std::string& name : state.wanted.takeReleased()) {
       if (state.held.erase(name) == 0) continue;
+      observeDropped(state, name);
       state.type->remove(warming, name);
       changed = true;
     }
@@ -319,6 +338,10 @@ void ResourceStore::State::noteReceived(TypeState& state, const Update& update,
 
 ResourceStore::ResourceStore() : state_(std::make_unique<State>()) {}
 ResourceStore::~ResourceStore() = default;
+
+void ResourceStore::observe(HeldObserver* observer) {
+  state_->observer = observer;
+}
 
 ApplyResult ResourceStore::apply(const Update& update, Nanos now) {
   ApplyResult result;
@@ -380,6 +403,7 @@ std::vector<ResourceKey> ResourceStore::expire(Nanos now) {
   std::vector<ResourceKey> expired = state_->ttls.takeExpired(now);
   for (const ResourceKey& key : expired) {
     state_->of(*key.type).held.erase(key.name);
+    state_->observeDropped(state_->of(*key.type), key.name);
     key.type->expire(state_->warming, key.name);
   }
   if (expired.empty()) return expired;
@@ -394,6 +418,11 @@ HeldVersions ResourceStore::versions(const ResourceType& type) const {
     if (held.hash) versions.emplace_hint(versions.end(), name, held.version);
   }
   return versions;
+}
+
+const std::vector<KeptVersion>& ResourceStore::kept() const {
+  state_->warming.describe();
+  return state_->inForce.kept;
 }
 
 std::size_t ResourceStore::count(const ResourceType& type) const {

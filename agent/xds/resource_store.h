@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -21,10 +22,25 @@
 
 namespace sockmesh {
 
+// Who wants to know what is held, for example to keep it on a disk.
+class HeldObserver {
+ public:
+  virtual ~HeldObserver() = default;
+  // A good version is held, or came again. `content` is the resource's own message, serialized, and
+  // valid during the call. `ttl` is from now on.
+  virtual void held(const ResourceKey& key, const std::string& version, std::string_view content,
+                    std::optional<Nanos> ttl) = 0;
+  // It is held no more.
+  virtual void dropped(const ResourceKey& key) = 0;
+};
+
 class ResourceStore {
  public:
   ResourceStore();
   ~ResourceStore();
+
+  // Told from now on. Outlives the store, or is replaced by null.
+  void observe(HeldObserver* observer);
 
   // Takes in an update of one of our types. Of a type that is subscribed to by wildcard, a
   // state-of-the-world update is a complete set: what is absent is removed (a rejected name that is
@@ -61,6 +77,8 @@ class ResourceStore {
 
   // What the server sent of this type and is held.
   HeldVersions versions(const ResourceType& type) const;
+  // Previous versions in force, because the newest one waits.
+  const std::vector<KeptVersion>& kept() const;
   // How many resources of this type are in force.
   std::size_t count(const ResourceType& type) const;
 

@@ -56,6 +56,7 @@ Update updateOf(const envoy::service::discovery::v3::DiscoveryResponse& response
   update.version = response.version_info();
   update.nonce = response.nonce();
   update.controlPlane = response.control_plane().identifier();
+  update.bytes = response.ByteSizeLong();
   update.stateOfTheWorld = true;
   update.resources.reserve(static_cast<std::size_t>(response.resources_size()));
   for (int i = 0; i < response.resources_size(); ++i) {
@@ -70,6 +71,7 @@ Update updateOf(const envoy::service::discovery::v3::DeltaDiscoveryResponse& res
   update.version = response.system_version_info();
   update.nonce = response.nonce();
   update.controlPlane = response.control_plane().identifier();
+  update.bytes = response.ByteSizeLong();
   update.resources.resize(static_cast<std::size_t>(response.resources_size()));
   for (int i = 0; i < response.resources_size(); ++i) {
     Envelope& envelope = update.resources[static_cast<std::size_t>(i)];

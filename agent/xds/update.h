@@ -30,6 +30,7 @@ struct Update {
   std::string version;
   std::string nonce;
   std::string controlPlane;  // its identifier; "" where it gives none
+  std::size_t bytes = 0;     // of the response
   // State of the world: of a type that is subscribed to by wildcard, what is absent is removed.
   bool stateOfTheWorld = false;
   std::vector<Envelope> resources;   // in the order received

@@ -71,6 +71,13 @@ void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out
     out.sections.push_back({"Waiting: " + note, {}});
   }
   const Json xds = child(*agent.status, "xds", Json::value_t::object);
+  if (const std::string since = text(xds, "staleSince"); !since.empty()) {
+    out.sections.push_back(
+        {"Stale: from the cache of " + since + ", not confirmed by the control plane yet", {}});
+  }
+  if (const std::string problem = text(xds, "cacheProblem"); !problem.empty()) {
+    out.sections.push_back({"Cache: " + problem, {}});
+  }
   const Table types = typesTable(child(xds, "types", Json::value_t::array));
   out.sections.push_back({controlPlaneLine(*agent.status), types.rows.empty() ? Table{} : types});
 }

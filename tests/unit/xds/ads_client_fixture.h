@@ -87,10 +87,15 @@ class AdsClientTest : public ::testing::Test {
 
   // By `options_`, of which only what concerns the test is set.
   void startClient() {
+    options_.backoffBase = std::chrono::milliseconds(2);
+    options_.backoffMax = std::chrono::milliseconds(20);
+    startTimed();
+  }
+
+  // The same, with the backoff that is set.
+  void startTimed() {
     AdsClientOptions options = options_;
     options.node.set_id("sidecar~10.0.0.9~node.ns~ns.svc.cluster.local");
-    options.backoffBase = std::chrono::milliseconds(2);
-    options.backoffMax = std::chrono::milliseconds(20);
     options.firstResponseWait = firstResponseWait_;
     AdsClient::Callbacks callbacks;
     callbacks.onSnapshot = [this](SnapshotPtr snapshot) {

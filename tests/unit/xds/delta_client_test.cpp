@@ -171,7 +171,8 @@ TEST_F(DeltaClient, AServerWithNothingNewToSayIsConnected) {
 TEST_F(DeltaClient, AServerWithoutDeltaIsAskedForTheStateOfTheWorldAtOnce) {
   options_.backoffBase = options_.backoffMax = std::chrono::hours(1);
   ScriptedAdsServer server;
-  startClient(server.address());
+  options_.channel.target = server.address();
+  startTimed();
   const auto stream = server.stream();
   ASSERT_TRUE(stream) << "without waiting for a retry";
   bringUp(*stream);
