@@ -24,42 +24,6 @@ const char* discoveryName(DiscoveryType type) {
   return "unknown";
 }
 
-const char* leaveAloneName(LeftAloneReason reason) {
-  switch (reason) {
-    case LeftAloneReason::kNone:
-      return "";
-    case LeftAloneReason::kTls:
-      return "Tls";
-    case LeftAloneReason::kOriginalDst:
-      return "OriginalDst";
-    case LeftAloneReason::kBlackHole:
-      return "BlackHole";
-    case LeftAloneReason::kDns:
-      return "Dns";
-    case LeftAloneReason::kUnsupportedDiscovery:
-      return "Unsupported";
-  }
-  return "unknown";
-}
-
-const char* healthName(EdsHealth health) {
-  switch (health) {
-    case EdsHealth::kUnknown:
-      return "UNKNOWN";
-    case EdsHealth::kHealthy:
-      return "HEALTHY";
-    case EdsHealth::kUnhealthy:
-      return "UNHEALTHY";
-    case EdsHealth::kDraining:
-      return "DRAINING";
-    case EdsHealth::kTimeout:
-      return "TIMEOUT";
-    case EdsHealth::kDegraded:
-      return "DEGRADED";
-  }
-  return "unknown";
-}
-
 AdminJson metadataJson(const MetadataValue& value);
 
 AdminJson structJson(const MetadataStruct& fields) {
@@ -131,7 +95,7 @@ AdminJson localityJson(const LocalityEndpoints& locality) {
   for (const Endpoint& endpoint : locality.endpoints) {
     AdminJson json = {{"address", endpoint.address.toString()},
                       {"weight", endpoint.weight},
-                      {"health", healthName(endpoint.health)}};
+                      {"health", edsHealthName(endpoint.health)}};
     if (!endpoint.hostname.empty()) json["hostname"] = endpoint.hostname;
     if (!endpoint.lbMetadata.empty()) json["metadata"] = structJson(endpoint.lbMetadata);
     endpoints.push_back(std::move(json));
@@ -178,9 +142,9 @@ AdminJson listOf(const Snapshot::ByName<T>& resources, ToJson toJson) {
   return json;
 }
 
-AdminJson keptJson(const std::vector<KeptVersion>& kept) {
+AdminJson heldJson(const std::vector<HeldVersion>& held) {
   AdminJson json = AdminJson::array();
-  for (const KeptVersion& one : kept) {
+  for (const HeldVersion& one : held) {
     json.push_back({{"type", one.type}, {"name", one.name}, {"reason", one.why}});
   }
   return json;
@@ -198,7 +162,7 @@ AdminJson clusterJson(const Cluster& cluster) {
       {"outlierDetection",
        cluster.outlierDetection ? outlierJson(*cluster.outlierDetection) : AdminJson(nullptr)},
       {"maxConnections", cluster.circuitBreakers.maxConnections},
-      {"leftAlone", leaveAloneName(cluster.leaveAlone)},
+      {"leftAlone", leftAloneName(cluster.leaveAlone)},
       {"automaticTls", cluster.automaticTls},
       {"notHonoured", cluster.notHonoured}};
   if (cluster.inlineAssignment) json["assignment"] = assignmentJson(*cluster.inlineAssignment);
@@ -216,7 +180,7 @@ AdminJson configDumpJson(const Snapshot* snapshot, const std::vector<LeftAlone>&
           {"clusters", listOf<Cluster>(shown.clusters, clusterJson)},
           {"assignments", listOf<LoadAssignment>(shown.assignments, assignmentJson)},
           {"leftAlone", leftAloneJson(shown.leftAlone)},
-          {"kept", keptJson(shown.kept)},
+          {"held", heldJson(shown.held)},
           {"conflicts", leftAloneJson(conflicts)}};
 }
 

@@ -25,7 +25,7 @@ AdminJson typeJson(const XdsTypeStats& type) {
           {"rejected", type.rejected},
           {"bytes", type.bytes},
           {"awaited", type.awaited},
-          {"kept", type.kept},
+          {"held", type.held},
           {"lastUpdateAt", timeOrNull(type.lastUpdateAt)},
           {"rejectedResources", type.rejectedResources},
           {"lastRejection", rejection}};

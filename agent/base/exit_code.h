@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exit codes of sockmeshd and sockmeshctl: those of BSD's sysexits, as istioctl has them.
+// Exit codes of sockmeshd and sockmeshctl. The numbers are those of BSD's sysexits, as in istioctl.
 #pragma once
 
 #include <sysexits.h>

@@ -39,7 +39,8 @@ std::unique_ptr<spdlog::formatter> makeFormatter(bool json) {
   return formatter;
 }
 
-// spdlog's own registry is the one process-wide table of loggers; this guards "make if absent".
+// spdlog's own registry is the one table of loggers in the process. The mutex guards "make if
+// absent".
 std::mutex creation;
 
 Result<spdlog::level::level_enum> parseLevel(const std::string& level) {

@@ -113,7 +113,7 @@ Status Agent::buildControlLoop() {
   return {};
 }
 
-// Tables go to the detector, and what it ejects comes back into the tables.
+// Tables go to the detector, and the detector's ejections come back into the tables.
 void Agent::connectControlLoop() {
   outliers_->onOverlay([this](std::shared_ptr<const HealthOverlay> overlay) {
     reconciler_->setOverlay(std::move(overlay));
@@ -187,6 +187,7 @@ void Agent::startControlPlane() {
   const bool either = config_.adsProtocol == sockmesh::config::v1::Ads::AUTO;
   options.fallback = either ? &sotwProtocol() : nullptr;
   options.node = config_.node;
+  ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options));
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     state_.snapshot.store(snapshot);
@@ -198,9 +199,8 @@ void Agent::startControlPlane() {
     stats_.xds = stats;
     publishStats();
   };
-  ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options), std::move(callbacks));
   if (cache_) ads_->noteCacheProblem(cache_->restored().problem);
-  ads_->start();
+  ads_->start(std::move(callbacks));
   watchDatapath();
   stats_.xds = ads_->stats();
   publishStats();

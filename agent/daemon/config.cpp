@@ -18,8 +18,7 @@
 namespace sockmesh {
 namespace {
 
-// The default and the limit of Kubernetes' clientIP.timeoutSeconds.
-constexpr std::uint32_t kDefaultAffinitySeconds = 10800;
+// The limit of Kubernetes' clientIP.timeoutSeconds.
 constexpr std::int64_t kLongestAffinitySeconds = 86400;
 
 // What to do if the file is of another kind. "" if the kind is not known.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/defaults.h"
 #include "base/result.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
@@ -37,7 +38,7 @@ struct Config {
   sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
   DatapathOptions datapath;
   SocketAddress adminAddress;
-  std::string logLevel = "info";
+  std::string logLevel = kDefaultLogLevel;
   bool logJson = false;
   std::string localCluster;
   AffinityOptions affinity;

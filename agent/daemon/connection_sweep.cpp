@@ -28,7 +28,6 @@ ConnectionSweep::ConnectionSweep(EventLoop& loop, Datapath& datapath, GracePerio
       bpffsRoot_(std::move(bpffsRoot)),
       sweeper_(datapath.sweeper()),
       self_(std::make_shared<ConnectionSweep*>(this)) {
-  callbacksLost_ = callbacksLost(maps_);
   post();
 }
 
@@ -64,7 +63,8 @@ void ConnectionSweep::turn() {
 void ConnectionSweep::passed() {
   if (ended_ > 0) {
     logger("datapath")
-        ->info("{} connection records ended: their sockets were gone without a word", ended_);
+        ->info("{} connection records ended: nothing had reported the end of their sockets",
+               ended_);
   }
   reportLostCallbacks();
   const std::uint32_t gone = std::exchange(gone_, 0);
@@ -85,18 +85,21 @@ void ConnectionSweep::again(std::uint32_t gone) {
   });
 }
 
+// A starting agent also reports what was lost before, if the other program is still there.
 void ConnectionSweep::reportLostCallbacks() {
   const std::uint64_t lost = callbacksLost(maps_);
+  const bool beforeUs = !std::exchange(reported_, true);
   const std::uint64_t more = lost - std::exchange(callbacksLost_, lost);
   if (more == 0) return;
   const std::string behind = programsBehindOurs(bpffsRoot_, "sm_sock_ops");
+  if (behind.empty() && beforeUs) return;
   if (behind == blamed_ && !blamed_.empty()) return;
   blamed_ = behind;
   logger("datapath")
       ->warn(
-          "another sock_ops program took TCP's callbacks away from {} connections; it sets its own "
-          "without keeping those that are there, and runs behind ours: {}. How such connections "
-          "end is noticed late and less exactly",
+          "another sock_ops program took TCP's callbacks away from {} connections; that program "
+          "sets its own callbacks without keeping the present ones, and runs behind ours: {}. The "
+          "end of such connections is noticed late and less exactly",
           more, behind.empty() ? "not found now" : behind);
 }
 

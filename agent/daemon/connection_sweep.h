@@ -34,10 +34,11 @@ class ConnectionSweep {
   GracePeriod& grace_;
   std::string bpffsRoot_;
   ConnectionSweeper sweeper_;
-  std::uint32_t gone_ = 0;   // in this pass
-  std::uint32_t ended_ = 0;  // in this pass
-  std::uint64_t callbacksLost_ = 0;
-  std::string blamed_;  // the programs that were named last
+  std::uint32_t gone_ = 0;           // in this pass
+  std::uint32_t ended_ = 0;          // in this pass
+  std::uint64_t callbacksLost_ = 0;  // as of the last report
+  bool reported_ = false;            // whether a pass of this agent looked at callbacksLost_
+  std::string blamed_;               // the programs that were named last
   EventLoop::TimerId timer_ = 0;
   std::shared_ptr<ConnectionSweep*> self_;  // for posted tasks that outlive this
 };

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/defaults.h"
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/printable.h"
@@ -29,17 +30,21 @@ void blockSignals() {
 void describe(CLI::App& app, Flags& flags, bool& version) {
   app.add_option("--config", flags.configFile, "configuration, YAML or JSON")->type_name("FILE");
   app.add_option("--xds-address", flags.xdsAddress, "control plane (ADS)")->type_name("HOST:PORT");
-  app.add_option("--node-id", flags.nodeId, "xDS node id; default: the host's name")
+  app.add_option("--node-id", flags.nodeId, "xDS node id; default: the name of the host")
       ->type_name("ID");
   app.add_option("--cgroup-root", flags.cgroupRoot,
                  "cgroup v2 directory to attach to; default: the hierarchy's root")
       ->type_name("DIR");
-  app.add_option("--bpffs-root", flags.bpffsRoot, "where links and maps are pinned")
+  const auto addOption = [&app](const char* name, auto& value, const std::string& help,
+                                const std::string& byDefault) {
+    return app.add_option(name, value, help + "; default: " + byDefault);
+  };
+  addOption("--bpffs-root", flags.bpffsRoot, "where links and maps are pinned", kDefaultBpffsRoot)
       ->type_name("DIR");
-  app.add_option("--admin-address", flags.adminAddress, "probes, metrics and dumps")
+  addOption("--admin-address", flags.adminAddress, "probes, metrics and dumps",
+            kDefaultAdminAddress)
       ->type_name("HOST:PORT");
-  app.add_option("--log-level", flags.logLevel, "trace, debug, info, warn, error or off")
-      ->type_name("LEVEL");
+  addOption("--log-level", flags.logLevel, logLevels(), kDefaultLogLevel)->type_name("LEVEL");
   for (CLI::Option* option : app.get_options()) {
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }

@@ -127,7 +127,7 @@ void Reconciler::report(const WriteReport& report, Nanos began, Nanos done) {
     stats_.lastWriteAt = clock_.wall();
   }
   stats_.pending = report.errors;
-  // A service that does not fit does not make the other services unserved.
+  // The other services are served although one service does not fit.
   serving_ = serving_ || report.errors.empty() || writer_.services() > 0;
   if (report.errors.empty() && changedAt_) {
     stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, {})));
@@ -140,7 +140,7 @@ void Reconciler::scheduleNext(bool failed, Nanos now) {
   if (failed) {
     const Nanos delay = retryDelay_.next();
     logger("datapath")
-        ->error("not in the kernel: {} of the changes, next try in {} s; the first: {}",
+        ->error("{} changes are not in the kernel, next attempt in {} s; the first: {}",
                 stats_.pending.size(), seconds(delay), stats_.pending.front());
     retryTimer_ = loop_.after(delay, [this] { pass(); });
   } else {
@@ -164,9 +164,7 @@ void Reconciler::noteHeld(const std::vector<HeldService>& held) {
   stats.listeners.assign(listeners.begin(), listeners.end());
   if (stats == stats_.held) return;
   stats_.held = std::move(stats);
-  logger("datapath")
-      ->info("{}",
-             held.empty() ? "no service is held as it was before any more" : stats_.held.text());
+  logger("datapath")->info("{}", held.empty() ? "no service is held any more" : stats_.held.text());
 }
 
 void Reconciler::publish() {

@@ -44,8 +44,8 @@ class Reconciler {
   // Takes over what an earlier agent left. Call first, a grace period after that agent has ended.
   void adopt(const KernelImage& image);
 
-  // A snapshot that is not complete changes nothing, because what it lacks is unknown. Services
-  // that depend on `unknowns` stay as the kernel has them.
+  // A snapshot that is not complete changes nothing, because the missing resources are unknown.
+  // Services that depend on `unknowns` stay as the kernel has them.
   void setSnapshot(std::shared_ptr<const Snapshot> snapshot, Unknowns unknowns = {});
   void setOverlay(std::shared_ptr<const HealthOverlay> overlay);
 

@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -85,7 +86,11 @@ Status ensureBpffs(const std::string& root) {
   if (statfs(root.c_str(), &fs) != 0) return Error::fromErrno(root, errno);
   if (fs.f_type == BPF_FS_MAGIC) return {};
   if (mount(kBpffsSource, root.c_str(), "bpf", 0, "mode=0700") != 0) {
-    return Error::fromErrno("mounting bpffs at " + root, errno);
+    const int reason = errno;
+    const std::string hint =
+        reason == EPERM ? " (mount one there first: mount -t bpf bpf " + root + ")" : "";
+    return Error("no bpffs is mounted at " + root +
+                 ", and mounting one failed: " + std::strerror(reason) + hint);
   }
   return {};
 }

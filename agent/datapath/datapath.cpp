@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "datapath/map_pins.h"
 #include "datapath/pin_lock.h"
+#include "datapath/privileges.h"
 #include "sockmesh.skel.h"
 
 namespace sockmesh {
@@ -47,11 +48,6 @@ class LibbpfLog {
 
 bool exists(const std::string& path) {
   return access(path.c_str(), F_OK) == 0;
-}
-
-Status checkPrivileges() {
-  if (geteuid() == 0) return {};
-  return Error("not root: loading BPF programs needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
 }
 
 Status checkKernel() {
@@ -95,8 +91,8 @@ Status makeFolder(const std::string& path) {
   return Error::fromErrno(path, errno);
 }
 
-// The pinned links, those of connect first. Once they are detached, no connection is sent to an
-// endpoint.
+// The pinned links. The links of connect come first. Once they are detached, no connection is sent
+// to an endpoint.
 std::vector<std::string> pinnedLinks(const PinPath& pins) {
   std::vector<std::string> links;
   std::error_code failed;
@@ -152,8 +148,16 @@ Datapath::Datapath() = default;
 Datapath::~Datapath() = default;
 
 Result<std::unique_ptr<Datapath>> Datapath::open(const DatapathOptions& options) {
+  auto opened = tryOpen(options);
+  if (opened) return opened;
+  // The kernel says no more than "not permitted", or that the verifier refused.
+  const Status privileged = checkPrivileges();
+  if (privileged) return opened.error();
+  return Error(opened.error().message() + "; " + privileged.error().message());
+}
+
+Result<std::unique_ptr<Datapath>> Datapath::tryOpen(const DatapathOptions& options) {
   libbpf_set_print(&LibbpfLog::print);
-  if (auto ok = checkPrivileges(); !ok) return ok.error();
   if (auto ok = checkKernel(); !ok) return ok.error();
   std::unique_ptr<Datapath> datapath(new Datapath());
   auto cgroup = openCgroupRoot(options.cgroupRoot);
@@ -254,7 +258,7 @@ void Datapath::check() {
   }
   pinProblem_ = problem;
   links_->check();
-  // Said last: whoever reads the line may rely on the links' pins, too.
+  // This log line comes last, so that a reader of the line can rely on the links' pins, too.
   if (missing && restored) {
     logger("datapath")->warn("{}: pins were gone, and are there again", pins.folder);
   }

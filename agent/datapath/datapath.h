@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The programs in the kernel: loaded, their maps and links pinned, attached to the cgroup root.
-// They and their maps outlive this process; a later one adopts them.
+// Programs and maps outlive this process, and a later process adopts them.
 #pragma once
 
 #include <cstdint>
@@ -68,6 +68,7 @@ class Datapath {
   static Result<CleanupReport> cleanup(const std::string& bpffsRoot);
 
  private:
+  static Result<std::unique_ptr<Datapath>> tryOpen(const DatapathOptions& options);
   struct Skeleton;
   Datapath();
   Status load(const DatapathOptions& options, const PinPath& pins);

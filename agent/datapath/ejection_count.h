@@ -24,7 +24,8 @@ std::int32_t ejectionSurplus(const KernelMaps& maps, std::uint32_t clusterId,
                              const std::vector<std::uint32_t>& endpoints);
 
 // The second look, a grace period after the first one, which found `surplus`. Takes the part that
-// both looks found off the count. Returns what it took off; negative: added.
+// both looks found off the count. Returns the number that was taken off, or a negative number if
+// the count was raised.
 std::int32_t correctEjections(KernelMaps& maps, std::uint32_t clusterId,
                               const std::vector<std::uint32_t>& endpoints, std::int32_t surplus);
 

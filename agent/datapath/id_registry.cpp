@@ -58,7 +58,7 @@ void IdRegistry::adoptEndpoint(const ImageEndpoint& adopted) {
   Endpoint& known = cluster->second.endpoints[addresses];
   known = {adopted.id, adopted.endpoint, !adopted.withdrawn, 0, 0};
   endpointOfId_[adopted.id] = {&cluster->first, addresses};
-  // It was withdrawn under an earlier agent, and may still have connections.
+  // The endpoint was withdrawn under an earlier agent, and may still have connections.
   if (adopted.withdrawn) unlist(known);
 }
 

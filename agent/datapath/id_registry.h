@@ -80,7 +80,7 @@ class IdRegistry {
   std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
   // Names of the listed clusters.
   std::set<std::string> clusters() const;
-  // Ids of the cluster's endpoints, also of those that are not listed any more.
+  // Ids of the cluster's endpoints, also of endpoints that are not listed any more.
   std::vector<std::uint32_t> endpointsOf(const std::string& cluster) const;
   // A cluster as the kernel has it: its listed endpoints, by address, and its limits. Nothing where
   // it is not known.

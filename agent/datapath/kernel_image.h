@@ -22,7 +22,7 @@ struct ImageService {
   sm_descriptor descriptor{};
   std::vector<sm_group> groups;              // as in the kernel, with ids and cell numbers
   std::shared_ptr<const LbService> service;  // the same, decoded
-  // For sockets that reach only one family. Null: they use this one.
+  // The service for sockets that reach only one family. Null: these sockets use this service.
   std::shared_ptr<const ImageService> ipv4Only;
   std::shared_ptr<const ImageService> ipv6Only;
 };

@@ -14,7 +14,7 @@ namespace sockmesh {
 
 class KernelStore final : public TableStore {
  public:
-  // `maps` is opened for writing; it and the programs behind `ejections` outlive the store.
+  // `maps` is opened for writing. The maps and the programs behind `ejections` outlive the store.
   KernelStore(KernelMaps& maps, EjectionControl ejections);
   ~KernelStore() override;
 

@@ -27,7 +27,7 @@ class LinkKeeper {
   // step. After an Error, what was attached before is as it was, or replaced.
   Status attach(CgroupRoot cgroup);
 
-  // Checks all links and pins, repairs what can be repaired, and logs what it found.
+  // Checks all links and pins, repairs them if possible, and logs each loss.
   void check();
 
   const CgroupRoot& cgroup() const { return cgroup_; }

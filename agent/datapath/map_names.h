@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of the pinned maps, out of the one list in the ABI.
+// Names of the pinned maps, from the list in the ABI.
 #pragma once
 
 #include <cstddef>

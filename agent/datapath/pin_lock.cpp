@@ -13,7 +13,7 @@ Result<UniqueFd> lockPins(const std::string& bpffsRoot) {
   if (!fd.valid()) return Error::fromErrno(bpffsRoot, errno);
   if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
   if (errno != EWOULDBLOCK) return Error::fromErrno("locking " + bpffsRoot, errno);
-  return Error("another sockmeshd runs on " + bpffsRoot + ": end it first");
+  return Error("another sockmeshd runs on " + bpffsRoot + ": end that agent first");
 }
 
 }  // namespace sockmesh

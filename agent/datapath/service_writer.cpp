@@ -332,7 +332,7 @@ void ServiceWriter::adoptService(const VipKey& key, const ImageService& image,
       sound = tables.error();
     }
   };
-  if (!serviceIds_.take(image.id)) sound = Error("its service id is taken or out of range");
+  if (!serviceIds_.take(image.id)) sound = Error("the service's id is in use or out of range");
   take(image, adopted.tables);
   if (image.ipv4Only) take(*image.ipv4Only, adopted.ipv4Only);
   if (image.ipv6Only) take(*image.ipv6Only, adopted.ipv6Only);
@@ -345,7 +345,8 @@ void ServiceWriter::adoptService(const VipKey& key, const ImageService& image,
 }
 
 Result<ServiceWriter::Tables> ServiceWriter::adoptTables(const ImageService& image) {
-  if (!descriptorIds_.take(image.descriptorIndex)) return Error("its descriptor is taken");
+  if (!descriptorIds_.take(image.descriptorIndex))
+    return Error("the service's descriptor is in use");
   std::vector<sm_group> run = image.groups;
   for (sm_group& group : run) group.cursor = 0;
   const bool known = groups_.contains(image.descriptor.group_first);
@@ -358,7 +359,7 @@ Result<ServiceWriter::Tables> ServiceWriter::adoptTables(const ImageService& ima
   if (sound && image.service->pick) {
     sound = cells_.adopt(image.descriptor.pick_cell, image.service->pick->cells);
   }
-  if (!sound) return Error("its tables overlap others");
+  if (!sound) return Error("the service's tables overlap other tables");
   return Tables{image.descriptorIndex, image.descriptor.group_first,
                 image.service->pick ? image.descriptor.pick_cell : 0};
 }

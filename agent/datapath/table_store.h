@@ -48,7 +48,7 @@ class TableStore {
   // An endpoint that is no longer listed is not ejected from now on, and does not count as ejected.
   // Returns whether it was ejected.
   virtual Result<bool> withdraw(std::uint32_t endpointId) = 0;
-  // It is listed again, under the same id.
+  // The endpoint is listed again, under the same id.
   virtual Status relist(std::uint32_t endpointId) = 0;
 
   // Published with one atomic word each.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a pass over the kernel's tables did, and what it could not do.
+// What a pass over the kernel's tables wrote, and what did not fit or was refused.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,7 @@
 namespace sockmesh {
 
 void logCorrected(const std::string& cluster, std::int32_t lost) {
-  logger("health")->warn("cluster {}: {} endpoints too {} were counted as ejected; put right",
+  logger("health")->warn("cluster {}: {} endpoints too {} were counted as ejected; corrected",
                          cluster, std::abs(lost), lost > 0 ? "many" : "few");
 }
 

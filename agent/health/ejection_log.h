@@ -15,7 +15,7 @@ namespace sockmesh {
 // default value. No newline. `at` is the event's time since the epoch.
 std::string ejectionJson(const EjectionEvent& event, Nanos at);
 // "cluster c: 10.0.0.1:80 ejected (consecutive_5xx), 2nd time, until 2026-01-02T03:04:05Z";
-// `until` since the epoch, 0: not known.
+// `until` is a time since the epoch. 0: not known.
 std::string ejectionText(const EjectionEvent& event, Nanos until);
 
 class EjectionLog {

@@ -39,7 +39,7 @@ Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot);
 // "name#id" of a program. "program#id" if the kernel does not tell its name.
 std::string programText(const ProgramInfo& program);
 
-// Those that run at this hook after our program, in running order.
+// The programs that run at this hook after our program, in running order.
 std::vector<ProgramInfo> behindOurs(const Attachment& attachment);
 
 // The same for the program that is pinned as `link`, as text: "one#12, other#13". "" if there is

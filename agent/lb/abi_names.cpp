@@ -6,6 +6,7 @@
 #include <array>
 
 #include "lb/policy/policy.h"
+#include "model/cluster.h"
 
 namespace sockmesh {
 namespace {
@@ -33,11 +34,13 @@ Word reasonWord(std::uint32_t reason) {
       {"None", "no reason given"},
       {"EndpointsUnknown", "the control plane has not sent the cluster's endpoints yet"},
       {"ClusterUnknown", "the control plane has not sent the cluster yet"},
-      {"Tls", "the cluster asks for TLS, which a connect() cannot originate"},
-      {"OriginalDst", "the destination is the endpoint"},
-      {"BlackHole", "a cluster without discovery and endpoints"},
-      {"Dns", "the cluster's endpoints are DNS names"},
-      {"Unsupported", "a discovery type or endpoint addresses that a connect() cannot use"},
+      {leftAloneName(LeftAloneReason::kTls),
+       "the cluster asks for TLS, which a connect() cannot originate"},
+      {leftAloneName(LeftAloneReason::kOriginalDst), "the destination is the endpoint"},
+      {leftAloneName(LeftAloneReason::kBlackHole), "a cluster without discovery and endpoints"},
+      {leftAloneName(LeftAloneReason::kDns), "the cluster's endpoints are DNS names"},
+      {leftAloneName(LeftAloneReason::kUnsupportedDiscovery),
+       "a discovery type or endpoint addresses that a connect() cannot use"},
       {"NoEndpoints", "the cluster has no endpoints"},
       {"NoHealthyEndpoints", "the cluster has endpoints, but none that its policy may use"},
       {"NoSubset", "no subset matches and there is no fallback"},
@@ -96,12 +99,6 @@ std::string_view nameKindName(std::uint32_t kind) {
 std::string_view protocolName(std::uint32_t protocol) {
   if (protocol == IPPROTO_TCP) return "TCP";
   return protocol == IPPROTO_UDP ? "UDP" : kUnknown;
-}
-
-std::string_view edsHealthName(std::uint32_t health) {
-  constexpr std::array<std::string_view, 6> kNames = {"UNKNOWN",  "HEALTHY", "UNHEALTHY",
-                                                      "DRAINING", "TIMEOUT", "DEGRADED"};
-  return at(kNames, health);
 }
 
 }  // namespace sockmesh

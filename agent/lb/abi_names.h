@@ -28,6 +28,5 @@ Word counterWord(std::uint32_t counter);
 std::string_view connectionStateName(std::uint32_t state);
 std::string_view nameKindName(std::uint32_t kind);
 std::string_view protocolName(std::uint32_t protocol);  // "TCP", "UDP"
-std::string_view edsHealthName(std::uint32_t health);   // core.v3.HealthStatus: "HEALTHY"
 
 }  // namespace sockmesh

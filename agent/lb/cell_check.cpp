@@ -39,7 +39,7 @@ Status checkHosts(const LbGroup& group) {
 Status checkTable(const LbGroup& group) {
   if (!group.table || group.table->size == 0) return Error("no table");
   if (group.table->cells.size() != tableCellCount(shapeOf(group))) {
-    return Error("not as many cells as the table needs");
+    return Error("fewer cells than the table needs");
   }
   return {};
 }

@@ -11,7 +11,7 @@ namespace {
 
 using AssignmentPtr = std::shared_ptr<const LoadAssignment>;
 
-// An expired assignment counts as this one, and so does a static cluster without an assignment.
+// Stands for an expired assignment, and for the assignment of a static cluster without endpoints.
 const AssignmentPtr& emptyAssignment() {
   static const AssignmentPtr empty = std::make_shared<const LoadAssignment>();
   return empty;

@@ -104,7 +104,7 @@ struct Compiler::State {
   std::vector<ListenerState*> changed;  // listeners with other services than before
 };
 
-// All listeners, and those that are gone.
+// All listeners, and the listeners that are gone.
 void Compiler::State::updateListeners(const Snapshot& snapshot) {
   std::vector<std::string> gone;
   for (const auto& [name, state] : listeners) {

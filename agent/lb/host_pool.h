@@ -36,7 +36,7 @@ struct LocalityRules {
   std::uint32_t overprovisioningFactor = 140;  // percent
   double panicThresholdPercent = 50;
   ZoneAware zoneAware;
-  // The callers' own cluster (its priority 0); null: not known, zone-aware routing is off.
+  // The callers' own cluster (its priority 0). Null: not known, and zone-aware routing is off.
   const HostSet* localCluster = nullptr;
 };
 

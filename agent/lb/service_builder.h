@@ -23,7 +23,7 @@ struct ServiceLeg {
 LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& legs, Reach reach,
                        CellPool& pool);
 
-// Whether sockets of this reach have another choice than those that reach both families.
+// Whether sockets of this reach have another choice than sockets that reach both families.
 bool differs(const std::vector<ServiceLeg>& legs, Reach reach);
 
 }  // namespace sockmesh

@@ -45,7 +45,7 @@ const SocketAddress* hostByHash(const LbGroup& group, std::uint64_t hash) {
 std::vector<double> groupShares(const LbService& service) {
   std::vector<double> shares = pickShares(service);
   shares.resize(service.groups.size(), 0.0);
-  // The groups behind those of the pick are reached only through a group of the pick: one pass.
+  // Only groups of the pick lead to the groups behind them, so one pass is enough.
   for (std::size_t i = 0; i < std::min<std::size_t>(service.pickSize, shares.size()); ++i) {
     const Policy& policy = policyOf(service.groups[i]->policy);
     if (!policy.leadsToGroups()) continue;

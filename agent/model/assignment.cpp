@@ -9,4 +9,22 @@ std::string Locality::toString() const {
   return region;
 }
 
+std::string_view edsHealthName(EdsHealth health) {
+  switch (health) {
+    case EdsHealth::kUnknown:
+      return "UNKNOWN";
+    case EdsHealth::kHealthy:
+      return "HEALTHY";
+    case EdsHealth::kUnhealthy:
+      return "UNHEALTHY";
+    case EdsHealth::kDraining:
+      return "DRAINING";
+    case EdsHealth::kTimeout:
+      return "TIMEOUT";
+    case EdsHealth::kDegraded:
+      return "DEGRADED";
+  }
+  return "unknown";
+}
+
 }  // namespace sockmesh

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -34,6 +35,9 @@ enum class EdsHealth : std::uint8_t {
   kTimeout,
   kDegraded,
 };
+
+// core.v3.HealthStatus: "DRAINING".
+std::string_view edsHealthName(EdsHealth health);
 
 struct Endpoint {
   SocketAddress address;  // who it is: ids, hashes, ejections and people go by it

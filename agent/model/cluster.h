@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -87,7 +88,7 @@ struct LoadBalancing {
 
   bool useHostnameForHashing = false;   // RING_HASH and MAGLEV
   std::uint32_t hashBalanceFactor = 0;  // percent; 0: bounded load is off
-  // From the typed policy's own hash_policy list; it overrides the listener's.
+  // The typed policy's own hash_policy list. It overrides the listener's list.
   bool hashPolicyGiven = false;
   bool hashSourceIp = false;
   std::vector<LayerSevenHash> hashNeedsLayerSeven;
@@ -151,6 +152,25 @@ enum class LeftAloneReason : std::uint8_t {
   kDns,          // STRICT_DNS / LOGICAL_DNS: no resolver yet
   kUnsupportedDiscovery,  // a custom cluster_type we do not know
 };
+
+// The word for people: "Tls". "" for kNone.
+constexpr std::string_view leftAloneName(LeftAloneReason reason) {
+  switch (reason) {
+    case LeftAloneReason::kNone:
+      return "";
+    case LeftAloneReason::kTls:
+      return "Tls";
+    case LeftAloneReason::kOriginalDst:
+      return "OriginalDst";
+    case LeftAloneReason::kBlackHole:
+      return "BlackHole";
+    case LeftAloneReason::kDns:
+      return "Dns";
+    case LeftAloneReason::kUnsupportedDiscovery:
+      return "Unsupported";
+  }
+  return "unknown";
+}
 
 struct Cluster {
   std::string name;

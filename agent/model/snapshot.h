@@ -19,7 +19,7 @@ namespace sockmesh {
 
 // A cluster or listener whose previous version is in force although the control plane has replaced
 // or removed it, and why; for people.
-struct KeptVersion {
+struct HeldVersion {
   std::string type;  // "CDS" or "LDS"
   std::string name;
   std::string why;
@@ -37,13 +37,13 @@ struct Snapshot {
   // is unknown then.
   bool clustersListed = false;
   // The versions in force. A cluster or listener whose newest version waits for endpoints is here
-  // in its earlier version, see `kept`.
+  // in its earlier version, see `held`.
   ByName<Cluster> clusters;
   // By EDS name. A name that is absent has not arrived: unknown is not empty.
   ByName<LoadAssignment> assignments;
   ByName<Listener> listeners;
   std::vector<LeftAlone> leftAlone;  // listeners that make no VIP, by name
-  std::vector<KeptVersion> kept;     // clusters, then listeners, each by name
+  std::vector<HeldVersion> held;     // clusters, then listeners, each by name
   // Version by type, as the server gave it, for people: {"CDS": "2026-..", ...}.
   std::map<std::string, std::string> versions;
   // Relative to the previous snapshot that the store handed out. A reader that skips snapshots

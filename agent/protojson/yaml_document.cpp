@@ -57,7 +57,8 @@ class Builder final : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchored_.find(anchor);
-    if (found == anchored_.end()) return fail(lineOf(mark), "an alias to what contains it");
+    if (found == anchored_.end())
+      return fail(lineOf(mark), "an alias to a value that contains the alias");
     aliasedValues_ += found->second->values;
     aliasedBytes_ += found->second->bytes + found->second->text.size();
     if (aliasedValues_ > kMaxAliasedValues || aliasedBytes_ > kMaxAliasedBytes) {

@@ -28,13 +28,13 @@ void collectXds(const XdsStats& xds, Families& out) {
                                "Bytes of the control plane's responses, by type.");
   Family awaited = gaugeFamily("sockmesh_xds_awaited_resources",
                                "Resources that were asked for and did not come yet, by type.");
-  Family kept = gaugeFamily("sockmesh_xds_kept_resources",
+  Family held = gaugeFamily("sockmesh_xds_held_resources",
                             "Previous versions in force because the newest one waits, by type.");
   for (const XdsTypeStats& type : xds.types) {
     const Labels labels = {{"type", type.type}};
     bytes.add(labels, static_cast<double>(type.bytes));
     awaited.add(labels, static_cast<double>(type.awaited));
-    kept.add(labels, static_cast<double>(type.kept));
+    held.add(labels, static_cast<double>(type.held));
     updates.add({{"type", type.type}, {"result", "accepted"}}, static_cast<double>(type.accepted));
     updates.add({{"type", type.type}, {"result", "rejected"}}, static_cast<double>(type.rejected));
     if (type.lastUpdateAt) last.add(labels, toSeconds(*type.lastUpdateAt));
@@ -67,7 +67,7 @@ void collectXds(const XdsStats& xds, Families& out) {
                     .add({}, xds.staleSince ? 1 : 0)
                     .take());
   for (Family* family :
-       {&updates, &last, &rejected, &resources, &expired, &bytes, &awaited, &kept}) {
+       {&updates, &last, &rejected, &resources, &expired, &bytes, &awaited, &held}) {
     out.push_back(family->take());
   }
 }

@@ -28,7 +28,7 @@ struct XdsTypeStats {
   std::uint64_t rejected = 0;         // responses answered with NACK
   std::uint64_t bytes = 0;            // of all responses, as protobuf
   std::uint64_t awaited = 0;          // names that were asked for and did not come yet
-  std::uint64_t kept = 0;             // previous versions in force, because the newest one waits
+  std::uint64_t held = 0;             // previous versions in force, because the newest one waits
   std::optional<Nanos> lastUpdateAt;  // CLOCK_REALTIME of the last accepted response
   // Resources whose last update was rejected and that keep their last good version, by name.
   std::vector<std::string> rejectedResources;

@@ -29,12 +29,10 @@ long long millis(Nanos duration) {
 
 }  // namespace
 
-AdsClient::AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options,
-                     Callbacks callbacks)
+AdsClient::AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options)
     : loop_(loop),
       store_(store),
       options_(std::move(options)),
-      callbacks_(std::move(callbacks)),
       backoff_(options_.backoffBase, options_.backoffMax, std::random_device()()),
       timers_(loop, store, options_.firstResponseWait, timerEvents()),
       log_(logger("xds")) {
@@ -57,7 +55,7 @@ ResourceTimers::Events AdsClient::timerEvents() {
           .onMayAsk = [this] { sendDueRequest(); }};
 }
 
-// Null: not a type of ours.
+// Null: the table has no such type.
 AdsClient::Type* AdsClient::find(std::string_view url) {
   const auto found = std::ranges::find(types_, url, [](const Type& type) { return type.row->url; });
   return found == types_.end() ? nullptr : &*found;
@@ -67,8 +65,9 @@ AdsClient::~AdsClient() {
   stop();
 }
 
-void AdsClient::start() {
+void AdsClient::start(Callbacks callbacks) {
   if (stream_ || retryTimer_ != 0) return;
+  callbacks_ = std::move(callbacks);
   alive_ = std::make_shared<int>();
   timers_.start();
   if (options_.restoredAt) useRestored();
@@ -185,7 +184,8 @@ void AdsClient::onUpdate(const Update& update) {
   scheduleFlush();
   Type* type = find(update.typeUrl);
   if (type == nullptr || !type->subscription->requestedOnStream()) {
-    log_->warn("ignored a response of type {}, which was not asked for", update.typeUrl);
+    log_->warn("ignored a response of type {}, because the agent did not ask for this type",
+               update.typeUrl);
     return;
   }
   stats_.lastMessageAt = clock_.wall();
@@ -250,7 +250,7 @@ void AdsClient::noteRejected(Type& type, const Update& update, const ApplyResult
   const std::string message = result.message();
   ++type.stats.rejected;
   type.stats.lastRejection = XdsRejection{clock_.wall(), message};
-  log_->warn("{}: rejected {} of {} resources, what was there before stays: {}",
+  log_->warn("{}: rejected {} of {} resources, the last good versions stay: {}",
              describe(type, update), result.rejected.size(), update.resources.size(), message);
   if (!type.byName()) return;
   for (const RejectedResource& resource : result.rejected) {
@@ -320,7 +320,7 @@ void AdsClient::onFetchTimeout(const ResourceKey& key, bool changed) {
 void AdsClient::onExpired(const std::vector<ResourceKey>& expired) {
   for (const ResourceKey& key : expired) {
     Type& type = *find(key.type->url);
-    log_->warn("{} {}: its TTL is over, the control plane did not renew it: removed",
+    log_->warn("{} {}: removed, because its TTL ended and the control plane did not renew it",
                type.stats.type, key.name);
     ++type.stats.expired;
     type.subscription->forget(key.name);
@@ -377,16 +377,16 @@ void AdsClient::flush() {
 void AdsClient::publishSnapshot() {
   const auto snapshot = store_.snapshot();
   for (const std::string& line : notHonoured_.update(*snapshot)) log_->info("{}", line);
-  logKept(snapshot->kept);
+  logHeld(snapshot->held);
   if (callbacks_.onSnapshot) callbacks_.onSnapshot(snapshot);
 }
 
 void AdsClient::updateStats() {
   if (snapshotChanged_) stats_.snapshotAt = clock_.wall();
-  for (Type& type : types_) type.stats.awaited = type.stats.kept = 0;
+  for (Type& type : types_) type.stats.awaited = type.stats.held = 0;
   for (const auto& [key, timeout] : store_.missing()) ++find(key.type->url)->stats.awaited;
-  for (const KeptVersion& one : store_.kept()) {
-    for (Type& type : types_) type.stats.kept += type.stats.type == one.type ? 1 : 0;
+  for (const HeldVersion& one : store_.heldBack()) {
+    for (Type& type : types_) type.stats.held += type.stats.type == one.type ? 1 : 0;
   }
   for (std::size_t i = 0; i < types_.size(); ++i) {
     types_[i].stats.resources = store_.count(*types_[i].row);
@@ -395,13 +395,13 @@ void AdsClient::updateStats() {
 }
 
 // Each once, when it begins.
-void AdsClient::logKept(const std::vector<KeptVersion>& kept) {
+void AdsClient::logHeld(const std::vector<HeldVersion>& held) {
   std::set<std::string> lines;
-  for (const KeptVersion& one : kept) {
+  for (const HeldVersion& one : held) {
     const auto line = lines.insert(fmt::format("{} {}: {}", one.type, one.name, one.why)).first;
-    if (!keptLogged_.contains(*line)) log_->info("{}; its previous version is in force", *line);
+    if (!heldLogged_.contains(*line)) log_->info("{}; its previous version is in force", *line);
   }
-  keptLogged_ = std::move(lines);
+  heldLogged_ = std::move(lines);
 }
 
 // The task that writes the snapshot into the kernel is posted by now, and the next response waits

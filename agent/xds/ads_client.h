@@ -68,14 +68,15 @@ class AdsClient {
   };
 
   // `loop` and `store` outlive the client.
-  AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options, Callbacks callbacks);
+  AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options);
   // As stop().
   ~AdsClient();
   AdsClient(const AdsClient&) = delete;
   AdsClient& operator=(const AdsClient&) = delete;
 
-  // Connects, and keeps connecting until stop().
-  void start();
+  // Connects, and keeps connecting until stop(). The callbacks may use the client: it exists before
+  // they do. Nothing happens if the client is started already.
+  void start(Callbacks callbacks);
   // Cancels the stream and waits until gRPC is done with it. No callback follows.
   void stop();
 
@@ -126,7 +127,7 @@ class AdsClient {
   void flush();
   void publishSnapshot();
   void updateStats();
-  void logKept(const std::vector<KeptVersion>& kept);
+  void logHeld(const std::vector<HeldVersion>& held);
   void readNextAfterPosted();
 
   EventLoop& loop_;
@@ -139,7 +140,7 @@ class AdsClient {
   XdsStats stats_;                             // `types` as of the last flush
   std::set<const ResourceType*> unconfirmed_;  // of which the store has the cache's resources
   NotHonouredLog notHonoured_;
-  std::set<std::string> keptLogged_;
+  std::set<std::string> heldLogged_;
 
   const AdsProtocol* protocol_ = nullptr;  // spoken on stream_
   bool fallbackLogged_ = false;

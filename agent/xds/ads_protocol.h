@@ -19,7 +19,7 @@ class AdsProtocol {
   virtual std::string_view name() const = 0;  // for people
   // `held` says what is held of the type, whenever it is asked. It outlives the subscription.
   virtual std::unique_ptr<Subscription> subscribe(const ResourceType& type,
-                                                  std::function<HeldVersions()> held) const = 0;
+                                                  std::function<ResourceVersions()> held) const = 0;
   // Opens a stream. It takes the requests of this protocol's subscriptions. `loop` outlives it.
   virtual std::unique_ptr<AdsStream> open(EventLoop& loop, const AdsConnection& connection,
                                           AdsStream::Events events) const = 0;

@@ -44,7 +44,7 @@ class CacheWriter {
   void dropped(std::string_view typeUrl, const std::string& name);
 
  private:
-  using Key = std::pair<std::string, std::string>;  // type URL, name
+  using Key = std::pair<std::string, std::string>;                              // type URL, name
   using Change = std::pair<Key, std::optional<sockmesh::cache::v1::Resource>>;  // nothing: dropped
 
   void put(Change change);

@@ -140,7 +140,7 @@ void checkLocality(const endpoint::LocalityLbEndpoints& proto, FieldErrors& erro
 void checkDropOverloads(const endpoint::ClusterLoadAssignment::Policy& proto, FieldErrors& errors) {
   static constexpr std::uint32_t kDenominators[] = {100, 10'000, 1'000'000};
   if (proto.drop_overloads_size() > 1) {
-    errors.add("drop_overloads", "more than one is not supported");
+    errors.add("drop_overloads", "only one is supported");
   }
   for (int i = 0; i < proto.drop_overloads_size(); ++i) {
     const FieldErrors::Scope scope(errors, "drop_overloads", i);

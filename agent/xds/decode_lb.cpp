@@ -99,7 +99,7 @@ LoadBalancing decodeTuning(const Proto& proto, FieldErrors& errors) {
   return lb;
 }
 
-// Whether the tuning message is the one that `policy` reads.
+// Whether `policy` reads this tuning message.
 bool tunes(Proto::LbConfigCase tuning, LbPolicy policy) {
   switch (policy) {
     case LbPolicy::kRingHash:

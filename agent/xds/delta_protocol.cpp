@@ -23,7 +23,7 @@ class DeltaProtocol final : public AdsProtocol {
  public:
   std::string_view name() const override { return "delta"; }
   std::unique_ptr<Subscription> subscribe(const ResourceType& type,
-                                          std::function<HeldVersions()> held) const override {
+                                          std::function<ResourceVersions()> held) const override {
     return std::make_unique<DeltaSubscription>(type, std::move(held));
   }
   std::unique_ptr<AdsStream> open(EventLoop& loop, const AdsConnection& connection,

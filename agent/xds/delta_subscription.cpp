@@ -62,7 +62,7 @@ void DeltaSubscription::addFirst(Request& request) {
   requested_ = true;
   subscribe_ = {names_.begin(), names_.end()};
   addNames(request);
-  HeldVersions held = held_();
+  ResourceVersions held = held_();
   auto& versions = *request.mutable_initial_resource_versions();
   if (type_.scope == ResourceType::Scope::kAll) {
     for (auto& [name, version] : held) versions[name] = std::move(version);

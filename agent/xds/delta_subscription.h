@@ -25,7 +25,7 @@ class DeltaSubscription final : public Subscription {
   // Answers that wait for a server that does not read. If there are more, the oldest is dropped.
   static constexpr std::size_t kMaxAnswers = 256;
 
-  DeltaSubscription(const ResourceType& type, std::function<HeldVersions()> held)
+  DeltaSubscription(const ResourceType& type, std::function<ResourceVersions()> held)
       : type_(type), held_(std::move(held)) {}
 
   const ResourceType& type() const override { return type_; }
@@ -52,7 +52,7 @@ class DeltaSubscription final : public Subscription {
   void addNames(Request& request);
 
   const ResourceType& type_;
-  std::function<HeldVersions()> held_;
+  std::function<ResourceVersions()> held_;
   std::vector<std::string> names_;  // wanted, sorted
   // What this stream's server was not told yet. A name that was wanted no more and is wanted again
   // is in subscribe_ although the server knows it: what it sent was forgotten here.

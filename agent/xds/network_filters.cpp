@@ -70,7 +70,7 @@ void decodeClusters(const TcpProxy& proto, TcpRoute& route, FieldErrors& errors)
 
 void decodeHashPolicy(const TcpProxy& proto, ChainRoute& decoded, FieldErrors& errors) {
   using HashPolicy = envoy::type::v3::HashPolicy;
-  if (proto.hash_policy_size() > 1) errors.add("hash_policy", "more than one is not allowed");
+  if (proto.hash_policy_size() > 1) errors.add("hash_policy", "only one is allowed");
   for (int i = 0; i < proto.hash_policy_size(); ++i) {
     switch (proto.hash_policy(i).policy_specifier_case()) {
       case HashPolicy::kSourceIp:

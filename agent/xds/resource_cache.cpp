@@ -39,8 +39,8 @@ ResourceCache::ResourceCache(ResourceStore& store, const CacheWriter::Options& o
     if (content.error().errnum() != ENOENT) restored_.problem = content.error().message();
     content = Configuration();
   } else if (content->view() != options.view) {
-    restored_.problem = options.path + ": is of the view \"" + content->view() + "\", not \"" +
-                        options.view + "\"";
+    restored_.problem =
+        options.path + ": is of the view \"" + content->view() + "\", not \"" + options.view + "\"";
     content = Configuration();
   } else {
     restore(*content);

@@ -13,15 +13,15 @@
 
 namespace sockmesh {
 
-class ResourceCache final : public HeldObserver {
+class ResourceCache final : public ResourceObserver {
  public:
   struct Restored {
     std::optional<Nanos> writtenAt;  // CLOCK_REALTIME; nothing: nothing was restored
     std::string problem;             // why not, and what of it was refused; "" where all is well
   };
 
-  // Reads the file and applies it to `store`, which is empty and outlives the cache. Then writes what
-  // changes. Resources whose TTL ended meanwhile are left out. Control thread.
+  // Reads the file and applies it to `store`, which is empty and outlives the cache. Then writes
+  // what changes. Resources whose TTL ended meanwhile are left out. Control thread.
   ResourceCache(ResourceStore& store, const CacheWriter::Options& options,
                 CacheWriter::OnResult onResult);
   // Writes what is due.

@@ -67,7 +67,7 @@ struct ResourceStore::State {
                     return of(*findResourceType(url)).wanted;
                   }};
   ResourceTtls ttls;
-  HeldObserver* observer = nullptr;
+  ResourceObserver* observer = nullptr;
 
   // The snapshot of the present state, once it was requested.
   mutable std::shared_ptr<const Snapshot> handedOut;
@@ -339,7 +339,7 @@ void ResourceStore::State::noteReceived(TypeState& state, const Update& update,
 ResourceStore::ResourceStore() : state_(std::make_unique<State>()) {}
 ResourceStore::~ResourceStore() = default;
 
-void ResourceStore::observe(HeldObserver* observer) {
+void ResourceStore::observe(ResourceObserver* observer) {
   state_->observer = observer;
 }
 
@@ -412,17 +412,17 @@ std::vector<ResourceKey> ResourceStore::expire(Nanos now) {
   return expired;
 }
 
-HeldVersions ResourceStore::versions(const ResourceType& type) const {
-  HeldVersions versions;
+ResourceVersions ResourceStore::versions(const ResourceType& type) const {
+  ResourceVersions versions;
   for (const auto& [name, held] : state_->of(type).held) {
     if (held.hash) versions.emplace_hint(versions.end(), name, held.version);
   }
   return versions;
 }
 
-const std::vector<KeptVersion>& ResourceStore::kept() const {
+const std::vector<HeldVersion>& ResourceStore::heldBack() const {
   state_->warming.describe();
-  return state_->inForce.kept;
+  return state_->inForce.held;
 }
 
 std::size_t ResourceStore::count(const ResourceType& type) const {

@@ -23,9 +23,9 @@
 namespace sockmesh {
 
 // Who wants to know what is held, for example to keep it on a disk.
-class HeldObserver {
+class ResourceObserver {
  public:
-  virtual ~HeldObserver() = default;
+  virtual ~ResourceObserver() = default;
   // A good version is held, or came again. `content` is the resource's own message, serialized, and
   // valid during the call. `ttl` is from now on.
   virtual void held(const ResourceKey& key, const std::string& version, std::string_view content,
@@ -40,7 +40,7 @@ class ResourceStore {
   ~ResourceStore();
 
   // Told from now on. Outlives the store, or is replaced by null.
-  void observe(HeldObserver* observer);
+  void observe(ResourceObserver* observer);
 
   // Takes in an update of one of our types. Of a type that is subscribed to by wildcard, a
   // state-of-the-world update is a complete set: what is absent is removed (a rejected name that is
@@ -76,9 +76,9 @@ class ResourceStore {
   std::vector<ResourceKey> expire(Nanos now);
 
   // What the server sent of this type and is held.
-  HeldVersions versions(const ResourceType& type) const;
+  ResourceVersions versions(const ResourceType& type) const;
   // Previous versions in force, because the newest one waits.
-  const std::vector<KeptVersion>& kept() const;
+  const std::vector<HeldVersion>& heldBack() const;
   // How many resources of this type are in force.
   std::size_t count(const ResourceType& type) const;
 

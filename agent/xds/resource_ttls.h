@@ -23,7 +23,7 @@ class ResourceTtls {
 
   // When the first of them expires; nothing: none does.
   std::optional<Nanos> next() const;
-  // Those that have expired at `now`, the earliest first; they are forgotten here.
+  // The resources that have expired at `now`, the earliest first. Forgets them.
   std::vector<ResourceKey> takeExpired(Nanos now);
 
  private:

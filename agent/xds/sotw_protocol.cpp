@@ -22,8 +22,8 @@ struct SotwCall {
 class SotwProtocol final : public AdsProtocol {
  public:
   std::string_view name() const override { return "state of the world"; }
-  std::unique_ptr<Subscription> subscribe(const ResourceType& type,
-                                          std::function<HeldVersions()> /*held*/) const override {
+  std::unique_ptr<Subscription> subscribe(
+      const ResourceType& type, std::function<ResourceVersions()> /*held*/) const override {
     return std::make_unique<SotwSubscription>(type);
   }
   std::unique_ptr<AdsStream> open(EventLoop& loop, const AdsConnection& connection,

@@ -20,7 +20,7 @@
 namespace sockmesh {
 
 // The versions of what is held of a type, by name; "" where a version is not known.
-using HeldVersions = std::map<std::string, std::string>;
+using ResourceVersions = std::map<std::string, std::string>;
 
 class Subscription {
  public:

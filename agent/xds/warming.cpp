@@ -109,7 +109,8 @@ void Warming::expireListener(const std::string& name) {
 }
 
 bool Warming::settle() {
-  // In this order: a cluster in force lets listeners in, and those let go of other clusters.
+  // In this order: a cluster in force lets listeners in, and these listeners let go of other
+  // clusters.
   bool changed = std::exchange(expired_, false);
   changed = settleClusters() || changed;
   changed = settleListeners() || changed;
@@ -262,25 +263,25 @@ void Warming::countLegs(const std::string& listener, int by) {
   }
 }
 
-std::vector<KeptVersion> Warming::kept() const {
-  std::vector<KeptVersion> kept;
+std::vector<HeldVersion> Warming::heldVersions() const {
+  std::vector<HeldVersion> held;
   for (const auto& [name, newest] : pendingClusters_) {
-    kept.push_back({"CDS", name,
+    held.push_back({"CDS", name,
                     newest ? "its newest version waits for the endpoints of " + (*newest)->edsName
                            : "the control plane removed it, and listeners still point at it"});
   }
   for (const auto& [name, newest] : pendingListeners_) {
     const std::set<std::string> clusters = waitsFor(name, newest);
-    kept.push_back({"LDS", name,
+    held.push_back({"LDS", name,
                     clusters.empty()
                         ? "the listener that takes over one of its VIPs waits for endpoints"
                         : "its newest version waits for the endpoints of " + joined(clusters)});
   }
-  return kept;
+  return held;
 }
 
 void Warming::describe() {
-  inForce_.kept = kept();
+  inForce_.held = heldVersions();
   if (!std::exchange(leftAloneChanged_, false)) return;
   inForce_.leftAlone.clear();
   for (const auto& [name, reason] : leftAlone_) inForce_.leftAlone.push_back({name, reason});

@@ -63,8 +63,8 @@ class Warming {
   using EndpointsPtr = std::shared_ptr<const LoadAssignment>;
 
   // `inForce` is the snapshot to keep: its resources, its lists for people and what `changed`.
-  // `wantedOf` gives the names of a type, by URL, that versions of other types want: kept here.
-  // `inForce` and the names outlive this.
+  // `wantedOf` gives the set of names of a type, by URL. This object puts into the set what
+  // versions of other types want. `inForce` and the names outlive this.
   Warming(Snapshot& inForce, const std::function<WantedNames&(std::string_view url)>& wantedOf);
 
   // What the control plane says now. In force at settle(), by the tables above.
@@ -115,7 +115,7 @@ class Warming {
   bool settleClusters();
   bool settleListeners();
   bool dropUnused();
-  std::vector<KeptVersion> kept() const;
+  std::vector<HeldVersion> heldVersions() const;
 
   Snapshot& inForce_;
   WantedNames& endpoints_;  // EDS names

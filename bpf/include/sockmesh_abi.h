@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The shared memory between the kernel programs and userspace: every key, value and constant that
- * both sides know. This is the only header that both sides include. Each layout is asserted on both
- * sides.
+ * both sides know. This is the only header that both sides include: it includes its two parts.
+ * Each layout is asserted on both sides.
+ *
+ *   sockmesh_abi.h         sizes and names of maps, tables that the agent writes, events, globals
+ *   sockmesh_abi_state.h   what the programs write: states, counters, records, session affinity
+ *   sockmesh_abi_layout.h  sizes and offsets, asserted
  *
  * Rules: types have fixed widths. Padding is explicit and zero. `_be` is network byte order,
  * everything else is in the CPU's order. Times are nanoseconds of CLOCK_MONOTONIC (`_ns`). A change
@@ -249,206 +253,9 @@ struct sm_endpoint {
 	__u32 pad2[2];
 };
 
-/*
- * Two cache lines, shared by all CPUs. Every connection touches the first. Only ejections write the
- * second, which is the detector's memory and outlives the agent.
- */
-struct sm_endpoint_state {
-	__u32 active;		    /* connections that hold a record naming this endpoint */
-	__u32 consecutive_failures; /* in a row, since the last success or unejection */
-	__u64 ejected_until_ns;	    /* 0: in rotation; a time in the past: due to be unejected */
-	/* Which clients (network namespaces) were served lately; see outlier_rules.h. */
-	__u64 served;	     /* a bit for each, in this epoch */
-	__u64 served_before; /* in the epoch before */
-	__u64 served_by[2];  /* network namespace cookies of the last two of them; 0: none */
-	__u32 served_epoch;
-	/* 1: no cluster lists the endpoint any more, and it is not ejected: nobody would uneject
-	 * it. Set by the agent; see outlier_rules.h. */
-	__u32 withdrawn;
-	__u32 pad[2];
+/* ---- what connections leave behind: states, counters, records, session affinity ---- */
 
-	__u64 ejected_at_ns;   /* the last ejection; 0: never */
-	__u64 unejected_at_ns; /* the last unejection; 0: never */
-	__u32 ejections;       /* ever */
-	__u32 multiplier;      /* of base_ejection_ns; the agent lets it decay */
-	__u32 detector;	       /* enum sm_detector of the last ejection */
-	__u32 pad2[9];
-};
-
-enum sm_failure {
-	SM_FAILURE_REFUSED = 0,
-	SM_FAILURE_TIMED_OUT = 1,
-	SM_FAILURE_UNREACHABLE = 2,
-	SM_FAILURE_RESET = 3,	  /* reset while connecting, other than a refusal */
-	SM_FAILURE_LOCAL = 4,	  /* no route, no port, own policy: never the endpoint's fault */
-	SM_FAILURE_ABANDONED = 5, /* the application gave up while connecting */
-	SM_FAILURES = 6,
-};
-
-enum sm_close {
-	SM_CLOSE_CLEAN = 0,
-	SM_CLOSE_RESET_BY_PEER = 1,
-	SM_CLOSE_RESET_BY_US = 2,
-	SM_CLOSE_TIMED_OUT = 3,
-	SM_CLOSES = 4,
-};
-
-/* Log2 histograms: bucket i counts values <= 64 us << i; the last counts the rest (> 1.05 s). */
-#define SM_HISTOGRAM_BUCKETS  16
-#define SM_HISTOGRAM_FIRST_US 64
-
-struct sm_endpoint_stats {
-	__u64 selected;
-	__u64 established;
-	__u64 failed[SM_FAILURES];
-	__u64 closed[SM_CLOSES];
-	__u64 sent_bytes;
-	__u64 received_bytes;
-	__u64 retransmits; /* segments */
-	__u64 disputed;	   /* failures that did not count against the endpoint; outlier_rules.h */
-	__u32 connect_us[SM_HISTOGRAM_BUCKETS]; /* time to establish */
-	__u32 rtt_us[SM_HISTOGRAM_BUCKETS];	/* smoothed RTT at close */
-};
-
-/* ---- clusters and outlier detection ---- */
-
-/* envoy.data.cluster.v3.OutlierEjectionType, number for number. */
-enum sm_detector {
-	SM_DETECTOR_CONSECUTIVE_5XX = 0,
-	SM_DETECTOR_CONSECUTIVE_GATEWAY_FAILURE = 1,
-	SM_DETECTOR_SUCCESS_RATE = 2,
-	SM_DETECTOR_CONSECUTIVE_LOCAL_ORIGIN_FAILURE = 3,
-	SM_DETECTOR_SUCCESS_RATE_LOCAL_ORIGIN = 4,
-	SM_DETECTOR_FAILURE_PERCENTAGE = 5,
-	SM_DETECTOR_FAILURE_PERCENTAGE_LOCAL_ORIGIN = 6,
-	SM_DETECTORS = 7,
-};
-
-/* Every `threshold` failures in a row are detected, and eject with enforcing_percent. */
-struct sm_consecutive_rule {
-	__u32 threshold; /* 0: never */
-	__u16 enforcing_percent;
-	__u16 detector; /* enum sm_detector */
-};
-
-#define SM_CONSECUTIVE_RULES 2
-
-/* One cache line, shared by all CPUs. The agent writes everything except the two counts. */
-struct sm_cluster_state {
-	__u32 active;	      /* connections whose record says SM_CONN_IN_CLUSTER */
-	__u32 ejected;	      /* endpoints ejected now */
-	__u32 ejection_limit; /* ejections allowed at once */
-	__u32 jitter_ms;      /* at most; added to each ejection */
-	/* In the order in which they are asked. */
-	struct sm_consecutive_rule consecutive[SM_CONSECUTIVE_RULES];
-	__u64 connect_timeout_ns;
-	__u64 base_ejection_ns; /* 0: the cluster has no outlier detection */
-	__u64 max_ejection_ns;	/* without jitter */
-	__u64 pad;
-};
-
-struct sm_cluster_stats {
-	__u64 refused_no_endpoints;
-	__u64 left_alone;
-	__u64 reselected;	  /* first choice was ejected */
-	__u64 hash_fallback;	  /* a hash policy without a usable hash */
-	__u64 ejections_overflow; /* not ejected: the limit was reached */
-	__u64 ejections_detected[SM_DETECTORS];
-	__u64 ejections_enforced[SM_DETECTORS];
-};
-
-/* What became of a detection. */
-enum sm_detection {
-	SM_DETECTION_NONE = 0, /* ejected already, or the cluster has no outlier detection */
-	SM_DETECTION_EJECTED = 1,
-	SM_DETECTION_OVERFLOW = 2,     /* the limit of ejections was reached */
-	SM_DETECTION_NOT_ENFORCED = 3, /* the dice said no */
-};
-
-/* What the agent hands to sm_agent_detect and sm_agent_uneject (BPF_PROG_TEST_RUN). */
-struct sm_agent_request {
-	__u32 endpoint_id;
-	__u32 detector; /* enum sm_detector */
-	__u32 enforcing_percent;
-	__u32 answer; /* enum sm_detection; sm_agent_uneject: 1 where it was ejected */
-};
-
-/* ---- connection records: see conn/record.h ---- */
-
-enum sm_conn_state {
-	SM_CONN_FREE = 0,
-	SM_CONN_PENDING = 1, /* connect() rewrote, TCP has not sent a SYN (perhaps not yet) */
-	SM_CONN_CONNECTING = 2,
-	SM_CONN_ESTABLISHED = 3,
-	SM_CONN_OVERDUE = 4, /* connecting for longer than connect_timeout: counted as timed out */
-};
-
-/* Counted in sm_cluster_state.active: of clusters with bounded load, when the choice was made. */
-#define SM_CONN_IN_CLUSTER (1U << 0)
-
-struct sm_connection {
-	__be32 vip_be[4];
-	__be16 vip_port_be;
-	__u8 family; /* of the socket: getpeername4 or 6 answers */
-	__u8 state;  /* enum sm_conn_state */
-	__u32 endpoint_id;
-	__u32 cluster_id;
-	__u32 flags;	     /* SM_CONN_IN_CLUSTER */
-	__u64 connect_at_ns; /* when the SYN left; 0: it has not */
-	__u64 netns_cookie;
-	__u64 sk; /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
-	__u64 gone_cookie; /* the record's own cookie: the sweep before found its socket gone */
-};
-
-/* Four ways a set: the tags in a cache line of their own, so that a miss reads 32 bytes. The record
- * of set s and way w is at w * sets + s. */
-#define SM_CONN_WAYS 4
-
-struct sm_conn_tags {
-	__u64 cookie[SM_CONN_WAYS]; /* socket cookie; 0: free */
-};
-
-/* What the agent hands to sm_sweep_sets (BPF_PROG_TEST_RUN): some of the table. */
-#define SM_SWEEP_SETS 256
-
-struct sm_sweep_sets {
-	__u32 first;
-	__u32 count; /* at most SM_SWEEP_SETS */
-	__u32 gone;  /* answer: records whose socket is gone, seen for the first time */
-	__u32 ended; /* answer: those that were seen before, and ended now */
-};
-
-/* The same for sm_sweep_overflow: some keys of conn_overflow. */
-#define SM_SWEEP_COOKIES 16
-
-struct sm_sweep_cookies {
-	__u64 cookie[SM_SWEEP_COOKIES]; /* 0: none */
-	__u32 gone;
-	__u32 ended;
-};
-
-/* ---- session affinity: where a client went last; see affinity.h ---- */
-
-/* The VIP and not its service id: ids are reused. */
-struct sm_affinity_key {
-	__be32 client_be[4];
-	__be32 vip_be[4];
-	__be16 vip_port_be;
-	__u8 protocol;
-	__u8 pad;
-};
-
-struct sm_affinity {
-	__be32 addr_be[4]; /* of the endpoint: the id may belong to another endpoint by now */
-	__be16 port_be;
-	__u16 pad;
-	__u32 endpoint_id;
-	/* A hint: where the endpoint was found, in the descriptor's groups and the group's hosts.
-	 */
-	__u32 group;
-	__u32 host;
-	__u64 used_ns; /* the last connect() */
-};
+#include "sockmesh_abi_state.h"
 
 /* ---- names: what an id means, without the agent's memory ---- */
 
@@ -474,7 +281,7 @@ struct sm_name {
 	char text[SM_NAME_PART];
 };
 
-/* ---- events: hints; the lines above are the truth ---- */
+/* ---- events: hints; the states are the truth ---- */
 
 enum sm_event_kind {
 	SM_EVENT_DETECTED = 1,	/* a detector fired in sock_ops */

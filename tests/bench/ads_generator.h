@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A state-of-the-world ADS server that makes its resources up: any number of TCP services, each a
 // listener, an EDS cluster and an assignment, as istiod sends them. For benchmarks: it answers one
-// client and keeps no copy of what it sent.
+// client and keeps no copy of sent resources.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

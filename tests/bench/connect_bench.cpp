@@ -70,7 +70,7 @@ UniqueFd makeSocket(const Kind& kind, const Sandbox& sandbox) {
 }
 
 // One round: sockets of all kinds are made, then connected and accepted, then closed. Each turn has
-// an order of its own, so that neither code nor memory is warmer for one kind.
+// an order of its own, so that no kind finds warmer code or memory.
 void runRound(std::vector<Kind>& kinds, const Sandbox& sandbox, const UniqueFd& listener) {
   std::vector<std::vector<UniqueFd>> sockets(kinds.size());
   std::vector<std::vector<double>> connects(kinds.size()), closes(kinds.size());

@@ -110,7 +110,7 @@ class Connector {
   std::thread thread_;
 };
 
-// Backends that accept and forget; the one numbered 0 is closed.
+// Backends that accept and forget. Backend 0 is closed.
 class Backends {
  public:
   Backends() {

@@ -203,7 +203,7 @@ TEST_P(OnePodsFirewall, EjectsForNobody) {
   EXPECT_EQ(connectFrom(0), 0);
   EXPECT_EQ(connectFrom(1), 0);
   forbid(*pods_[0], GetParam());
-  // Faster than the other pod is served, and more often than the detector's threshold.
+  // The failures come faster than the other pod is served, and are more than the threshold.
   const bool silent = std::string(GetParam()) == "drop";
   for (int round = 0; round < 4; ++round) {
     for (int i = 0; i < 10; ++i) {

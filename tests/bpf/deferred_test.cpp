@@ -27,7 +27,7 @@ class Deferred : public DatapathTest {
  protected:
   void SetUp() override {
     DatapathTest::SetUp();
-    setFastOpen(0x5);  // as a client, and without a cookie: so each one is deferred
+    setFastOpen(0x5);  // as a client, and without a cookie, so that each SYN is deferred
     backend_ = at("127.0.0.2:0");
     listener_ = std::move(listenOn(backend_, 0)).value();
     apply(TableBuilder()
@@ -43,7 +43,7 @@ class Deferred : public DatapathTest {
     file << value << std::flush;
     ASSERT_TRUE(file);
   }
-  // connect() of this one returns at once, and no SYN has left.
+  // A socket whose connect() returned at once, before any SYN left.
   UniqueFd deferred() {
     UniqueFd client = tcpSocket();
     const int one = 1;

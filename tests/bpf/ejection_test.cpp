@@ -253,7 +253,7 @@ TEST_F(Ejection, AWithdrawnEndpointIsNeverEjected) {
   ASSERT_EQ(failuresUntilEjection(), 1) << "the next dead one is";
   EXPECT_TRUE(line(1).ejected);
 
-  // It comes back under its id while its connections wait, and can be ejected as any other.
+  // The endpoint comes back under its id while its connections wait, and can be ejected again.
   up(1);
   ASSERT_TRUE(datapath_->ejections().uneject(idOf("c", backend(1))).value());
   apply(detecting({silent, backend(2)}));

@@ -138,7 +138,7 @@ TEST_F(Explain, InATrafficSplitASourceReachesOneOfTheChoices) {
   for (const json& choice : choices) EXPECT_GT(reached[addressOf(choice)], 0) << choice;
 }
 
-// Its shares are what round robin then does. Round robin has no randomness.
+// The shares of `explain` are the counts of round robin, which has no randomness.
 TEST_F(Explain, ItsSharesAreWhatHappens) {
   LocalityEndpoints weighted = hosts(1, 3, 2);
   weighted.endpoints[0].weight = 3;

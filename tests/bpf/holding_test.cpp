@@ -66,7 +66,7 @@ TEST_F(Holding, ServiceByServiceUntilItsEndpointsHaveCome) {
   EXPECT_EQ(heldBy(unknown(unknown({}, kVip, "a"), kOther, "b")), 2u);
   EXPECT_EQ(reached(kVip), 1);
   EXPECT_EQ(reached(kOther), 2);
-  // The endpoints of one are there; the other's go on.
+  // The endpoints of one cluster have come. The other cluster's endpoints go on.
   EXPECT_EQ(heldBy(unknown(TableBuilder().service(kVip, "a", {hosts_[3]}), kOther, "b")), 1u);
   EXPECT_EQ(reached(kVip), 3);
   EXPECT_EQ(reached(kOther), 2);
@@ -141,7 +141,7 @@ TEST_F(Holding, ASplitWaitsForAllItsClusters) {
   EXPECT_EQ(seen[1], 0);
 }
 
-// A leg that never had endpoints holds up nothing: the other one's changes arrive.
+// A leg that never had endpoints holds nothing up: changes of the other leg arrive.
 TEST_F(Holding, ALegThatIsLeftAloneDoesNotHoldTheOther) {
   const auto tables = [&](const std::string& host) {
     return split(unknown(TableBuilder().service(kVip, "a", {host}), kOther, "b"), kVip, kOther);

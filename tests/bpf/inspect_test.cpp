@@ -196,7 +196,7 @@ TEST_F(Inspect, TheCliShowsTheNodeWithTheAgentDead) {
   EXPECT_EQ(connections["items"][0]["state"], "established");
 }
 
-// What `ss -tne` prints of a connection is what its row has.
+// The row of a connection has what `ss -tne` prints of the connection.
 TEST_F(Inspect, AConnectionIsFoundByWhatSsShows) {
   makeTraffic();
   std::uint64_t cookie = 0;

@@ -4,7 +4,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Set before loading: the callbacks (BPF_SOCK_OPS_*_CB), as bits, in which it does so. */
+/* Set before loading: the callbacks (BPF_SOCK_OPS_*_CB), as bits, in which the program acts. */
 const volatile __u64 in_callbacks = 0;
 
 SEC("sockops")

@@ -12,8 +12,7 @@
 #include <thread>
 
 #include "datapath/pin_path.h"
-#include "support/datapath_test.h"
-#include "support/eventually.h"
+#include "records_fixture.h"
 
 namespace sockmesh::test {
 namespace {
@@ -39,12 +38,10 @@ void sendDescriptor(int through, int fd) {
   ASSERT_EQ(sendmsg(through, &message, 0), 1);
 }
 
-class Sweep : public DatapathTest {
+class Sweep : public RecordsTest {
  protected:
   void SetUp() override {
-    DatapathTest::SetUp();
-    backend_ = at("127.0.0.2:0");
-    listener_ = std::move(listenOn(backend_)).value();
+    RecordsTest::SetUp();
     apply(TableBuilder()
               .service(kVip, "here", {backend_.toString()})
               .service(kNowhere, "nowhere", {kFar}));
@@ -62,9 +59,7 @@ class Sweep : public DatapathTest {
   std::uint32_t nowhere() { return activeOf("nowhere", kFar); }
   std::uint64_t swept() { return readCounter(datapath_->maps(), SM_COUNTER_CONN_SWEPT).value(); }
   std::uint32_t overflow() { return datapath_->maps().globals[0].conn_overflow_live; }
-
-  SocketAddress backend_;
-  UniqueFd listener_;
+  std::uint32_t active() override { return here() + nowhere(); }
 };
 
 TEST_F(Sweep, RecordsThatNeverCameToASynAreEndedByTheSecondPass) {
@@ -120,14 +115,14 @@ TEST_F(Sweep, SocketsThatAreThereKeepTheirRecords) {
     elsewhere = tcpSocket();
     ASSERT_EQ(connectErrno(elsewhere.get(), at(kNowhere)), ENETUNREACH);
   }).join();
-  // Closed by its application with data under way that nobody reads: an orphan.
+  // An orphan: its application closed it, and nobody reads the data under way.
   UniqueFd orphan = std::move(connectTo(at(kVip))).value();
   const UniqueFd silent = acceptOn(listener_);
   const std::string data(1 << 20, 'x');
   while (send(orphan.get(), data.data(), data.size(), MSG_DONTWAIT) > 0) {
   }
   orphan.reset();
-  // Held by nobody but a message in a queue.
+  // Only a message in a queue holds the socket.
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
   const UniqueFd left(ends[0]);

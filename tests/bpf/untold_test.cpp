@@ -8,8 +8,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "support/datapath_test.h"
-#include "support/eventually.h"
+#include "records_fixture.h"
 #include "support/process.h"
 
 namespace sockmesh::test {
@@ -21,12 +20,10 @@ const char* const kVip6 = "[fd00::1]:80";
 const char* const kNowhere = "10.96.0.2:80";
 const char* const kNowhere6 = "[fd00::2]:80";
 
-class Untold : public DatapathTest {
+class Untold : public RecordsTest {
  protected:
   void SetUp() override {
-    DatapathTest::SetUp();
-    backend_ = at("127.0.0.2:0");
-    listener_ = std::move(listenOn(backend_)).value();
+    RecordsTest::SetUp();
     backend6_ = at("[::1]:0");
     listener6_ = std::move(listenOn(backend6_)).value();
     apply(TableBuilder()
@@ -37,7 +34,7 @@ class Untold : public DatapathTest {
               .service("10.96.0.3:80", "empty", {})
               .leftAlone("10.96.0.4:80", "tls", SM_REASON_TLS));
   }
-  std::uint32_t active() {
+  std::uint32_t active() override {
     return activeOf("here", backend_.toString()) + activeOf("here6", backend6_.toString()) +
            activeOf("nowhere", kFar) + activeOf("nowhere6", kFar6);
   }
@@ -45,21 +42,14 @@ class Untold : public DatapathTest {
     return statsOf("nowhere", kFar).failed[SM_FAILURE_LOCAL] +
            statsOf("nowhere6", kFar6).failed[SM_FAILURE_LOCAL];
   }
-  void expectNothingLeft() {
-    EXPECT_TRUE(eventually([&] { return records() == 0 && active() == 0; }))
-        << records() << " records, " << active() << " active";
-    EXPECT_EQ(datapath_->maps().globals[0].conn_overflow_live, 0u);
-  }
 
   static constexpr const char* kFar = "203.0.113.1:4080";  // no route here
   static constexpr const char* kFar6 = "[2001:db8::1]:4080";
-  SocketAddress backend_;
   SocketAddress backend6_;
-  UniqueFd listener_;
   UniqueFd listener6_;
 };
 
-// ---- MPTCP: the application holds another socket than the one that connects ----
+// ---- MPTCP: the application's socket is not the socket that connects ----
 
 class Mptcp : public Untold {
  protected:
@@ -125,18 +115,7 @@ TEST_F(Mptcp, AConnectThatFailsBeforeItsSynLeavesNothing) {
 TEST_F(Mptcp, NorOneThatFindsNoPort) {
   UniqueFd first = socketOf(false);
   UniqueFd second = socketOf(false);
-  const int one = 1;
-  sockaddr_in local{};
-  socklen_t length = sizeof(local);
-  local.sin_family = AF_INET;
-  local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  for (const UniqueFd* socket : {&first, &second}) {
-    setsockopt(socket->get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  }
-  ASSERT_EQ(bind(first.get(), reinterpret_cast<sockaddr*>(&local), length), 0);
-  ASSERT_EQ(connectErrno(first.get(), at(kVip)), 0);
-  getsockname(first.get(), reinterpret_cast<sockaddr*>(&local), &length);
-  ASSERT_EQ(bind(second.get(), reinterpret_cast<sockaddr*>(&local), length), 0);
+  shareOnePort(first, second, at(kVip));
   EXPECT_EQ(connectErrno(second.get(), at(kVip)), EADDRNOTAVAIL);
   second.reset();
   EXPECT_EQ(records(), 1u);

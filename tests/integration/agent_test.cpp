@@ -134,7 +134,7 @@ TEST_F(Agent, WhatDoesNotFitIsReportedAndTheRestIsServed) {
   EXPECT_TRUE(serves(vips[1]));
   EXPECT_EQ(acceptedFrom(vips[1]), 1);
   EXPECT_NE(mesh_->get("/metrics").find("\nsockmesh_map_writes_pending 1\n"), std::string::npos);
-  // Where one goes, the other finds room.
+  // When one service goes, the other service finds room.
   std::filesystem::remove(mesh_->folder() + "/s0.yaml");
   EXPECT_TRUE(serves(vips[2]));
   EXPECT_EQ(acceptedFrom(vips[2]), 2);
@@ -262,7 +262,7 @@ TEST_F(Agent, TheDatapathHasOneAgentAtATime) {
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
   start();
   const std::string refusal =
-      "sockmeshd: another sockmeshd runs on " + sandbox_->bpffs() + ": end it first\n";
+      "sockmeshd: another sockmeshd runs on " + sandbox_->bpffs() + ": end that agent first\n";
   auto second = mesh_->agentCommand();
   // The admin port is another: that is not what keeps them apart.
   second.insert(second.end(), {"--admin-address", "127.0.0.1:15078", "--log-level", "off"});

@@ -51,9 +51,8 @@ TEST_F(Cache, AnAgentWithoutItsControlPlaneServesWhatWasServedLast) {
   EXPECT_TRUE(mesh_->awaitImage([](const KernelImage& image) {
     return image.services.contains({at("10.96.0.2:80"), Protocol::kTcp});
   }));
-  EXPECT_TRUE(eventually([&] {
-    return mesh_->get("/metrics").find("sockmesh_xds_stale 0") != std::string::npos;
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return mesh_->get("/metrics").find("sockmesh_xds_stale 0") != std::string::npos; }));
 }
 
 TEST_F(Cache, ADamagedFileIsReportedAndTheAgentWaits) {

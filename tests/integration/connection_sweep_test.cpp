@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connection records whose sockets went while nobody told: a starting agent finds and ends them.
+// Connection records whose sockets are gone although no program was told: a starting agent finds
+// and ends the records. The log names programs that take callbacks away.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +11,7 @@
 #include "datapath/pin_path.h"
 #include "inspect/connection_records.h"
 #include "integration/mesh_test.h"
+#include "tests/rival.skel.h"
 
 namespace sockmesh::test {
 namespace {
@@ -25,7 +28,7 @@ TEST_F(ConnectionSweepTest, AStartingAgentEndsWhatIsLeftFromBefore) {
   }));
   mesh_->killAgent();
 
-  // Nobody hears of the sockets that are closed now.
+  // No program hears of the sockets that are closed now.
   const PinPath pins(sandbox_->bpffs());
   const std::string path = pins.links() + "/sm_sock_release";
   bpf_link* link = bpf_link__open(path.c_str());
@@ -50,6 +53,57 @@ TEST_F(ConnectionSweepTest, AStartingAgentEndsWhatIsLeftFromBefore) {
   EXPECT_NE(mesh_->get("/metrics").find(R"(sockmesh_datapath_events_total{event="conn_swept"} 29)"),
             std::string::npos);
   EXPECT_TRUE(mesh_->agent().awaitLog("29 connection records ended"));
+}
+
+// A sock_ops program of somebody else that runs behind ours and replaces the callbacks.
+class Rival {
+ public:
+  explicit Rival(const std::string& cgroup) : rival_(rival_bpf::open()) {
+    if (rival_ == nullptr) return;
+    rival_->rodata->in_callbacks = 1ULL << BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB;
+    if (rival_bpf::load(rival_) != 0) return;
+    const UniqueFd folder(::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    link_ = bpf_program__attach_cgroup(rival_->progs.rival, folder.get());
+  }
+  ~Rival() {
+    bpf_link__destroy(link_);
+    rival_bpf::destroy(rival_);
+  }
+  Rival(const Rival&) = delete;
+  Rival& operator=(const Rival&) = delete;
+  bool attached() const { return link_ != nullptr; }
+  // As the log names it.
+  std::string name() const {
+    bpf_prog_info info{};
+    std::uint32_t length = sizeof(info);
+    bpf_obj_get_info_by_fd(bpf_program__fd(rival_->progs.rival), &info, &length);
+    return "rival#" + std::to_string(info.id);
+  }
+
+ private:
+  rival_bpf* rival_;
+  bpf_link* link_ = nullptr;
+};
+
+TEST_F(ConnectionSweepTest, TheLogNamesTheProgramThatTakesCallbacksAway) {
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  mesh_->startControlPlane();
+  mesh_->startAgent();
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  mesh_->killAgent();
+  const Rival rival(sandbox_->cgroup());
+  ASSERT_TRUE(rival.attached());
+  {
+    const UniqueFd client = std::move(connectTo(at(kVip))).value();
+    const UniqueFd server = acceptOn(listeners_[0]);
+  }
+  mesh_->startAgent();
+  EXPECT_TRUE(
+      mesh_->agent().awaitLog("another sock_ops program took TCP's callbacks away from 1 "
+                              "connections"))
+      << mesh_->agent().log();
+  EXPECT_NE(mesh_->agent().log().find("runs behind ours: " + rival.name()), std::string::npos)
+      << mesh_->agent().log();
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ class EjectionCount : public MeshTest {
   bool putRight() const {
     return eventually([&] { return std::atomic_ref<std::uint32_t>(*counted_).load() == 0; },
                       std::chrono::seconds(20)) &&
-           mesh_->agent().awaitLog("too many were counted as ejected; put right");
+           mesh_->agent().awaitLog("too many were counted as ejected; corrected");
   }
 
   std::unique_ptr<KernelMaps> maps_;

@@ -32,7 +32,7 @@ class GatedControlPlane final
   void remove(const std::string& vip);
   // The listener at `vip` becomes one that no agent can accept.
   void spoilListener(const std::string& vip);
-  // Endpoints of these clusters are not sent from now on; those of all others are.
+  // From now on the endpoints of these clusters are not sent. All other endpoints are.
   void withhold(std::set<std::string> clusters);
 
  private:

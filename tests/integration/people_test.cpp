@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/defaults.h"
 #include "datapath/pin_path.h"
 #include "datapath/program_names.h"
 #include "inspect/attachment_info.h"
@@ -41,7 +42,7 @@ TEST_F(People, TheFirstLineSaysWhatWasAttachedAndHowToUndoIt) {
   for (const std::string& part :
        {"attached to " + sandbox_->cgroup() + " (cgroup ",
         "pinned under " + PinPath(sandbox_->bpffs()).folder, "to undo that, end it and run " + undo,
-        std::string("admin on 127.0.0.1:15077")}) {
+        std::string("admin on ") + kDefaultAdminAddress}) {
     EXPECT_TRUE(contains(first, part)) << part << "\n" << first;
   }
   mesh_->agent().signal(SIGTERM);

@@ -124,7 +124,7 @@ TEST_P(RestartBySignal, AdoptedServicesServeUntilTheirEndpointsHaveCome) {
   server_.serve(kVip, "a", {hosts_[1], hosts_[2]});
   server_.withhold({});
   EXPECT_TRUE(serves(kVip, {hosts_[1], hosts_[2]}));
-  EXPECT_TRUE(mesh_->agent().awaitLog("no service is held as it was before any more"));
+  EXPECT_TRUE(mesh_->agent().awaitLog("no service is held any more"));
   EXPECT_TRUE(traffic.awaitMore(200));
   traffic.stop();
   EXPECT_EQ(traffic.failed(), 0u) << "errno " << traffic.lastError();

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that building, testing and the demo need, and those given as
-# arguments. Does nothing if they are installed already. Asks once on a terminal; SOCKMESH_YES=1 or
-# no terminal means yes.
+# arguments. Does nothing if all are installed already. Asks once on a terminal. SOCKMESH_YES=1 or no
+# terminal means yes.
 set -euo pipefail
 
 packages=(
@@ -38,5 +38,5 @@ if [ -t 0 ] && [ -z "${SOCKMESH_YES:-}" ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# Debian's tools print much on stdout, also in quiet mode. Errors come on stderr.
+# Debian's tools print much on stdout, also in quiet mode. Errors are on stderr.
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs every test binary of a build, one after the other, and closes with one line:
-# "N passed, N failed" (", N skipped"). Exits 0 only where nothing failed.
+# "N passed, N failed" (", N skipped"). Exits with 0 only if nothing failed.
 set -uo pipefail
 build=${1:?usage: run-tests.sh BUILD_DIRECTORY}
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes agent/base/unicode_ranges.cpp from this Python's Unicode data: which characters are not
-shown as they are, which take no column and which take two. Run it again for a newer Unicode."""
+"""Writes agent/base/unicode_ranges.cpp from this Python's Unicode data: the characters that are shown
+escaped, the characters that take no column, and those that take two. Run it again for a newer Unicode."""
 import pathlib
 import unicodedata
 
-# Default_Ignorable_Code_Point of DerivedCoreProperties.txt, as far as the categories below do not
-# cover it, and U+2800, a blank that is no space.
+# Default_Ignorable_Code_Point of DerivedCoreProperties.txt, without what the categories below cover,
+# and U+2800, which is blank and no space.
 IGNORED = [(0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065),
            (0x2800, 0x2800), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8),
            (0xE0000, 0xE0FFF)]
-# Blocks of ideographs are wide as a whole, also what is not assigned yet.
+# Blocks of ideographs are wide as a whole, also the code points that are not assigned yet.
 IDEOGRAPHS = [(0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0x20000, 0x2FFFD), (0x30000, 0x3FFFD)]
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The layout of bpf/include/sockmesh_abi.h is asserted whole: the size of every struct and union, and the offset
-of every field except padding. Prints what has no assertion and exits 1, or prints the counts.
+"""Checks that the layout of bpf/include/sockmesh_abi.h and of its part sockmesh_abi_state.h is asserted whole: the
+size of every struct and union, and the offset of every field except padding. Prints each struct or field without an
+assertion and exits with 1, or prints the counts.
 
-`abi.py --write` writes the assertions anew, as the compiler lays the structs out: after a change of the header.
+`abi.py --write` writes the assertions anew, as the compiler lays the structs out. Run it after a change of a header.
 """
 import pathlib
 import re
@@ -12,6 +13,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEADER = ROOT / "bpf/include/sockmesh_abi.h"
+PART = "sockmesh_abi_state.h"
 LAYOUT = ROOT / "bpf/include/sockmesh_abi_layout.h"
 
 
@@ -20,7 +22,7 @@ def without_comments(text):
 
 
 def body(text, start):
-    """The text between the brace at `start` and its partner, and where it ends."""
+    """The text between the brace at `start` and its closing brace, and the end of that text."""
     depth = 0
     for at in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[at], 0)
@@ -30,7 +32,7 @@ def body(text, start):
 
 
 def fields(text, prefix=""):
-    """Names of a struct's fields, of nested structs as outer.inner."""
+    """The names of a struct's fields. A field of a nested struct is outer.inner."""
     at, found = 0, []
     declaration = re.compile(r"\s*([^;{]*?)(\{|;)", re.S)
     while match := declaration.match(text, at):
@@ -52,8 +54,9 @@ def fields(text, prefix=""):
 
 
 def structs():
-    """{"struct sm_x": [field, ...]}"""
-    text = without_comments(HEADER.read_text())
+    """{"struct sm_x": [field, ...]}, in the order in which the compiler meets the structs."""
+    whole = HEADER.read_text().replace(f'#include "{PART}"', (HEADER.parent / PART).read_text())
+    text = without_comments(whole)
     return {
         f"{m[1]} {m[2]}": fields(body(text, m.end() - 1)[0])
         for m in re.finditer(r"^(struct|union) (sm_\w+) \{", text, re.M)

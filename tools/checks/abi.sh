@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The ABI header compiles as BPF C, C and C++, with every assertion of its layout; abi.py says whether
-# any is missing.
+# Checks that the ABI header compiles as BPF C, C and C++, with every assertion of its layout. abi.py
+# says which assertions are missing.
 # usage: abi.sh CLANG MULTIARCH
 set -euo pipefail
 cd "$(dirname "$0")/../.."

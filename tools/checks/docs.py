@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Documents against the tree. Prints each problem and exits 1 on any:
+"""Compares the documents with the tree. Prints each problem, and exits with 1 if there is any:
 
 - a link, or a section in a link, that leads nowhere;
 - a path in backticks that does not exist;
-- a line of more than 120 columns (rows of tables in docs/FIELDS.md excepted);
+- a line of more than 120 columns, except rows of tables in docs/FIELDS.md;
 - a citation "docs/PAGE.md 3.1" in a source, where the page has no such section.
 """
 import pathlib
@@ -32,7 +32,7 @@ def headings(page):
 
 
 def anchor(heading):
-    """As code hosts make one of a heading."""
+    """The anchor that code hosts make of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""docs/FIELDS.md against the code. Prints each difference and exits 1 on any:
+"""Compares docs/FIELDS.md with the code. Prints each difference, and exits with 1 if there is any:
 
-- a field that proto/ declares and the document lacks, or the other way round, or another number;
-- a row that says the field is looked at where agent/xds calls no accessor of it;
-- a row that says "ignored" where agent/xds calls one.
+- a field that only proto/ or only the document has, or that has another number there;
+- a row that says that the field is read, although agent/xds calls no accessor of the field;
+- a row that says "ignored", although agent/xds calls an accessor.
 
-Accessor calls are followed through types, so that `name` of one message is not taken for another's.
+Accessor calls are followed through types, so that `name` of one message is not taken for `name` of another.
 """
 import collections
 import pathlib
@@ -14,7 +14,7 @@ import re
 import sys
 
 DOCUMENT = "docs/FIELDS.md"
-# Every message of these files has to be in the document; of others, only their fields are checked.
+# Every message of these files has to be in the document. Of other files only documented messages are checked.
 COVERED = [
     "envoy/config/cluster/v3/cluster.proto",
     "envoy/config/endpoint/v3/endpoint.proto",
@@ -22,7 +22,7 @@ COVERED = [
     "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto",
     "envoy/extensions/load_balancing_policies/",
 ]
-COVERED_MESSAGES = ["envoy.type.v3.HashPolicy"]  # and what is nested in them
+COVERED_MESSAGES = ["envoy.type.v3.HashPolicy"]  # and the messages nested in them
 LOOKED_AT = {"read", "to come", "checked", "listed", "refused", "left alone"}
 STATES = LOOKED_AT | {"ignored"}
 
@@ -86,7 +86,7 @@ class Protos:
             int(tokens[equals + 1]), kind, scope[1] if scope[0] == "oneof" else "")
 
     def resolve(self, name, scope):
-        """As protobuf does: the innermost scope that has the name."""
+        """Resolves a name as protobuf does: the innermost scope that has the name."""
         while scope:
             if f"{scope}.{name}" in self.messages:
                 return f"{scope}.{name}"
@@ -94,7 +94,7 @@ class Protos:
         return name if name in self.messages else ""
 
     def cpp(self, name):
-        """The messages that a C++ name may mean: those that end in its parts."""
+        """The messages that a C++ name may mean: those whose full name ends in the name's parts."""
         parts = [part for part in re.sub(r"<.*", "", name).split("::") if part]
         tail = "." + ".".join(parts)
         return {full for full in self.messages if ("." + full).endswith(tail)}
@@ -104,7 +104,7 @@ class Protos:
 
 
 def plain(text):
-    """Without comments, string literals and #include; simple function-like macros expanded."""
+    """The source without comments, string literals and #include, with simple function-like macros expanded."""
     text = re.sub(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/',
                   lambda found: '""' if found[0][0] == '"' else " ", text, flags=re.S)
     for name, parameters, body in re.findall(
@@ -124,7 +124,7 @@ def plain(text):
 
 
 def matching(text, at):
-    """Behind the bracket that closes the one at `at`."""
+    """The position behind the bracket that closes the bracket at `at`."""
     depth = 0
     for i in range(at, len(text)):
         depth += (text[i] in "([{") - (text[i] in ")]}")
@@ -146,7 +146,7 @@ def arguments(text):
 
 
 class Accesses:
-    """called: the (message, field) whose accessors some source calls."""
+    """called: each (message, field) whose accessor a source calls."""
 
     # [const] TYPE [&*] NAME, before what ends a declaration.
     DECLARATION = re.compile(
@@ -158,7 +158,7 @@ class Accesses:
     def __init__(self, protos, sources):
         self.protos, self.called = protos, set()
         self.unresolved = set()  # names of accessors on objects of unknown type
-        # A source is read behind its own header, whose members it uses.
+        # A source is read after its own header, because it uses the header's members.
         units = {}
         for path, text in sources.items():
             header = sources.get(path[:-4] + ".h", "") if path.endswith(".cpp") else ""
@@ -228,7 +228,7 @@ class Accesses:
 
     def use(self, text, found, variables):
         self.chain(text, found.start(), variables)
-        # A call: what it is given is what a template is instantiated with.
+        # A call: a template is instantiated with the types of the arguments.
         open_at = found.end()
         if text[open_at] != "(":
             return
@@ -239,7 +239,7 @@ class Accesses:
                 self.parameters[(function, parameter)] |= types
 
     def chain(self, text, at, variables):
-        """Follows `a.b().c(i)` from `at`, notes its accessors, gives the messages it ends in."""
+        """Follows `a.b().c(i)` from `at`, notes its accessors, and returns the messages of the last part."""
         head = re.compile(r"\w+").match(text, at)
         if not head:
             return set()
@@ -274,7 +274,7 @@ class Accesses:
     def reads(self, message, field):
         if (message, field) in self.called:
             return True
-        # For an object of unknown type only a name that no other message has proves anything.
+        # An object of unknown type proves something only by a field name that no other message has.
         owners = [name for name, fields in self.protos.messages.items() if field in fields]
         return len(owners) == 1 and bool({field, f"has_{field}", f"{field}_size"} & self.unresolved)
 

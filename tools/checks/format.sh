@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# clang-format over all sources: bpf/ and BPF test programs in kernel style, the rest in ours.
-# `format.sh --fix` rewrites instead of complaining.
+# Runs clang-format over all sources: bpf/ and BPF test programs in the kernel's style, the rest in the
+# project's style. `format.sh --fix` rewrites the files instead of complaining.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 mode=(--dry-run -Werror)

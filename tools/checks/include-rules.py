@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Who may include whom. Prints each violation; exits 1 on any.
+"""Checks who includes whom. Prints each violation, and exits with 1 if there is any.
 
 The graph is that of the build: the MAY_X lines of tools/build/*.mk name the rooms whose headers room,
-program or test folder X may include, besides its own. A room may include what its MAY line says and no
-more, so the lines have to be complete: nothing is inherited.
+program or test folder X may include, besides its own headers. A room may include what its MAY line says
+and no more. Nothing is inherited, so the lines are complete.
 """
 import pathlib
 import re
 import sys
 
-# Of another room, only these headers.
+# The only headers of another room that a room may include.
 ONLY = {("datapath", "lb"): {"lb/abi_names.h", "lb/policy/policy.h", "lb/service_summary.h",
                              "lb/table_shape.h", "lb/tables.h"}}
 ABI_HEADER = "sockmesh_abi.h"
 ABI = {"lb", "datapath", "inspect", "sockmeshctl"}  # may include it
-# Libraries that only some rooms and programs see. A header is recognised by how its name starts.
+# Libraries that only some rooms and programs include. A header is recognised by the start of its name.
 LIBRARIES = {
     "protobuf": (("google/", "envoy/", "istio/", "sockmesh/", "udpa/", "xds/core", "xds/type"),
                  {"xds", "protojson", "daemon", "sockmesh-xds"}),
@@ -39,7 +39,7 @@ def graph(root):
 
 
 def circles(may):
-    """A room that can reach itself, each once."""
+    """Yields each room that can reach itself."""
     for start in may:
         seen, todo = set(), list(may[start])
         while todo:
@@ -64,7 +64,7 @@ class Tree:
                     break
 
     def name_of(self, path):
-        """The innermost name whose folder holds `path`; None where none does."""
+        """The innermost name whose folder holds `path`, or None."""
         found = [n for n, folder in self.folders.items() if folder in path.parents]
         return max(found, key=lambda n: len(self.folders[n].parts), default=None)
 
@@ -74,7 +74,7 @@ class Tree:
                 yield path
 
     def target(self, path, header):
-        """The file of ours that `header` means in `path`; None: a library's or a generated one."""
+        """The file of this project that `header` means in `path`. None for a library's or a generated header."""
         for base in (path.parent, self.root / "agent", self.root / "tests", self.root / "bpf",
                      self.root / "bpf/include", self.root, *self.tool_folders()):
             if (base / header).is_file():

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Puts an SPDX line first into every source of the tree, and mends the wrong ones. Run in the root; can run again.
-With --check it only prints what lacks one, and exits 1."""
+"""Puts an SPDX line first into every source of the tree, and mends wrong lines. Run it in the root. It can run again.
+With --check it only prints the sources without the right line, and exits with 1 if there is any."""
 import pathlib
 import re
 import subprocess
@@ -17,7 +17,7 @@ def wanted(name):
     kernel = name.startswith("bpf/") or re.fullmatch(r"tests/bpf/.*(\.bpf\.c|_args\.h)", name)
     licence = BPF if kernel else APACHE
     if path.suffix in SLASHES:
-        # The ABI header is C for three compilers: as the rest of bpf/*.h, a C comment.
+        # The ABI header is C for three compilers, so it has a C comment, as the rest of bpf/*.h.
         return (f"/* SPDX-License-Identifier: {licence} */" if kernel and path.suffix == ".h"
                 else f"// SPDX-License-Identifier: {licence}")
     if path.suffix in HASH or name in NAMES:

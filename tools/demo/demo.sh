@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The main job before your eyes: HTTP backends, a control plane that serves a folder, the agent, and
-# a client in a cgroup of its own. Everything lives in namespaces that end with this script; exits
-# with 0 only if what it showed was right.
+# Shows the main job: HTTP backends, a control plane that serves a folder, the agent, and a client in a
+# cgroup of its own. Everything lives in namespaces that end with this script. Exits with 0 only if
+# every claim was right.
 set -euo pipefail
 
 build=$(realpath "${1:?usage: demo.sh BUILD_DIRECTORY}")
@@ -50,7 +50,7 @@ if [ -z "${SOCKMESH_DEMO_INSIDE:-}" ]; then
 fi
 
 cgroup=$2 work=$3
-bpffs=$work/bpf admin=127.0.0.1:15077
+bpffs=$work/bpf admin=127.0.0.1:18077
 wrong=0
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }

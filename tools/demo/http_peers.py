@@ -5,9 +5,10 @@
   http_peers.py serve NAME=ADDRESS:PORT ...
   http_peers.py request VIP:PORT COUNT [--until FILE] [--started FILE]
 
-`request` opens one connection a request, prints who answered how often as "NAME COUNT" lines and a
-line "failed COUNT" with the reasons, and exits 1 where any failed. With --until it goes on until
-FILE exists (COUNT is then the least). --started makes FILE after the first 50 requests.
+`request` opens one connection for each request. It prints how often each backend answered, as lines
+"NAME COUNT", and a line "failed COUNT" with the reasons. It exits with 1 if a request failed. With
+--until it goes on until FILE exists, and COUNT is the minimum. --started makes FILE after the first
+50 requests.
 """
 import collections
 import http.client

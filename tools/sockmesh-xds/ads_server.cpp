@@ -79,10 +79,10 @@ Status AdsServer::listen(const Listen& listen) {
   server_ = builder.BuildAndStart();
   if (server_ && port_ != 0) return {};
   server_.reset();
-  return Error(
-      fmt::format("cannot listen on {}: the address is in use or not ours, or a certificate does "
-                  "not fit its key",
-                  listen.address));
+  return Error(fmt::format(
+      "cannot listen on {}: the address is in use, or no address of this machine, or a certificate "
+      "does not fit its key",
+      listen.address));
 }
 
 void AdsServer::publish(std::shared_ptr<const ResourceSet> resources) {

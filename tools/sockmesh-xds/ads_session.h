@@ -31,7 +31,7 @@ class AdsSession {
   AdsSession(const AdsSession&) = delete;
   AdsSession& operator=(const AdsSession&) = delete;
 
-  // Brings the client from what it holds to `resources`.
+  // Brings the client from its present resources to `resources`.
   void onResources(std::shared_ptr<const ResourceSet> resources);
 
   // node.id of the first request, or "?".
@@ -80,7 +80,7 @@ class AdsSession {
   enum class Step { kClusters, kAssignments, kListeners, kRoutes, kOthers, kUnusedClusters, kDone };
 
   void enterStep(Step step);
-  // The types that a step sends, of those the client asked for.
+  // The types that a step sends. Only types that the client asked for are sent.
   std::vector<std::string> typesOf(Step step) const;
   bool stepAnswered() const;
   // Whether the client has yet to ask for endpoints that its new clusters need.

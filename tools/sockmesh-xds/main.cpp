@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sockmesh-xds: serves a folder of xDS resources over ADS, and what changes in it.
+// sockmesh-xds: serves a folder of xDS resources over ADS, and follows its changes.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -15,6 +15,7 @@
 #include <string>
 
 #include "ads_server.h"
+#include "base/defaults.h"
 #include "base/event_loop.h"
 #include "base/host_port.h"
 #include "base/log.h"
@@ -34,7 +35,7 @@ struct Options {
   std::string listen = "127.0.0.1:18000";
   std::string folder;
   std::string portFile;
-  std::string logLevel = "info";
+  std::string logLevel = kDefaultLogLevel;
   ServerTlsFiles tls;
 };
 
@@ -154,9 +155,10 @@ int run(int argc, char** argv) {
       ->type_name("HOST:PORT")
       ->check(checkListen)
       ->capture_default_str();
-  app.add_option("--port-file", options.portFile, "write the port listened on to this file")
+  app.add_option("--port-file", options.portFile,
+                 "file that gets the port number once the server listens")
       ->type_name("FILE");
-  app.add_option("--log-level", options.logLevel, "trace, debug, info, warn, error or off")
+  app.add_option("--log-level", options.logLevel, logLevels())
       ->type_name("LEVEL")
       ->capture_default_str();
   auto* certificate =

@@ -164,7 +164,8 @@ class Loader {
     if (!parsed) return fail("", parsed.error());
     if (parsed->empty()) return;
     if (parsed->size() > 1) {
-      return fail("", errorAtLine((*parsed)[1]->line, "a second document without --- before it"));
+      return fail("",
+                  errorAtLine((*parsed)[1]->line, "a second document needs a line --- before it"));
     }
     const DocumentNode& document = *parsed->front();
     switch (document.kind) {

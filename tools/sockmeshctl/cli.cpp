@@ -150,7 +150,7 @@ class CommandLine {
     app_.add_option("--admin-address", global_.adminAddress, "the agent's admin HOST:PORT")
         ->check(CLI::Validator(checkAddress, "IP:PORT"))
         ->capture_default_str();
-    app_.add_option("-o,--output", global_.format, "how to print")
+    app_.add_option("-o,--output", global_.format, "output format")
         ->check(oneOf({"table", "wide", "json", "yaml"}))
         ->capture_default_str();
     app_.add_flag("--no-headers", global_.noHeaders, "tables without column titles");
@@ -170,7 +170,7 @@ class CommandLine {
     list->add_option("--vip", options_.vip, "only this address")
         ->check(CLI::Validator(checkIp, "IP"));
     list->add_option("--port", options_.port, "only this port")->check(CLI::Range(1, 65535));
-    list->add_option("--name", options_.name, "only names that contain this");
+    list->add_option("--name", options_.name, "only services whose name contains this text");
     list->callback([this, list] {
       ServiceFilter filter;
       if (list->count("--vip") > 0) filter.vip = IpAddress::parse(options_.vip).value();
@@ -184,12 +184,14 @@ class CommandLine {
 
   void addEndpointCommands() {
     CLI::App* endpoint = parentCommand("endpoint", "the endpoints behind services");
-    CLI::App* list = endpoint->add_subcommand("list", "list endpoints and how they do");
+    CLI::App* list =
+        endpoint->add_subcommand("list", "list endpoints, their shares and their outcomes");
     list->fallthrough();
-    list->add_option("--cluster", options_.cluster, "only this cluster's");
-    list->add_option("--service", options_.service, "only those that VIP:PORT may choose")
+    list->add_option("--cluster", options_.cluster, "only endpoints of this cluster");
+    list->add_option("--service", options_.service,
+                     "only endpoints that a connection to VIP:PORT may reach")
         ->check(CLI::Validator(checkAddress, "VIP:PORT"));
-    list->add_flag("--ejected", options_.ejected, "only those out of rotation");
+    list->add_flag("--ejected", options_.ejected, "only ejected endpoints");
     list->callback([this, list] {
       EndpointFilter filter;
       filter.cluster = options_.cluster;
@@ -206,10 +208,12 @@ class CommandLine {
   void addEjectionCommands() {
     CLI::App* ejection =
         parentCommand("ejection", "endpoints that outlier detection took out of rotation");
-    CLI::App* list = ejection->add_subcommand("list", "list who is out, why, since and until when");
+    CLI::App* list =
+        ejection->add_subcommand("list", "list ejected endpoints: why, since when, until when");
     list->fallthrough();
-    list->add_option("--cluster", options_.cluster, "only this cluster's");
-    list->add_flag("--returned", options_.returned, "also those that were ejected and are back");
+    list->add_option("--cluster", options_.cluster, "only endpoints of this cluster");
+    list->add_flag("--returned", options_.returned,
+                   "also endpoints that were ejected and are back in rotation");
     list->callback([this] {
       command_ = [this, filter = EjectionFilter{options_.cluster, options_.returned}] {
         return withNode(global_, [&](const NodeView& view) { return ejectionList(view, filter); });
@@ -243,10 +247,13 @@ class CommandLine {
     CLI::App* explain = app_.add_subcommand("explain", "what happens to a connect() to VIP:PORT");
     explain->fallthrough();
     explain
-        ->add_option("VIP:PORT", options_.explained, "an address of `service list`, or any other")
+        ->add_option("VIP:PORT", options_.explained,
+                     "a VIP of `service list`, or any other address")
         ->required()
         ->check(CLI::Validator(checkAddress, "VIP:PORT"));
-    explain->add_option("--source", options_.source, "what a client of this address gets by hash")
+    explain
+        ->add_option("--source", options_.source,
+                     "the endpoint that a client with this address gets by its hash")
         ->check(CLI::Validator(checkIp, "IP"));
     explain->callback([this, explain] {
       ExplainQuery query;
@@ -287,7 +294,7 @@ class CommandLine {
   }
 
   void addNodeCommands() {
-    CLI::App* status = app_.add_subcommand("status", "programs, services, agent: is all well?");
+    CLI::App* status = app_.add_subcommand("status", "state of programs, services, maps and agent");
     status->fallthrough();
     status->callback([this] {
       command_ = [this] {
@@ -296,7 +303,8 @@ class CommandLine {
         });
       };
     });
-    CLI::App* versions = app_.add_subcommand("version", "versions of this tool and of the agent");
+    CLI::App* versions =
+        app_.add_subcommand("version", "the versions of sockmeshctl and of the agent");
     versions->fallthrough();
     versions->callback(
         [this] { command_ = [this] { return versionOf(askAgent(global_.adminAddress)); }; });

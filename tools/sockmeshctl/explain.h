@@ -20,8 +20,8 @@ struct Explained {
 // "groups": what connections are split over, each with its share.
 void addGroups(const Explained& explained, Document& out);
 
-// "endpoints": all endpoints of the service's clusters, also those that no connection reaches, with
-// the reason.
+// "endpoints": all endpoints of the service's clusters, also endpoints that no connection reaches,
+// with the reason.
 void addEndpoints(const Explained& explained, Document& out);
 
 // "source": what a client of this address gets. A Failure if no client can have this address.

@@ -96,7 +96,7 @@ std::vector<Row> rowsOf(const Explained& explained) {
 }
 
 std::string healthOf(const LbEndpoint& endpoint) {
-  return std::string(edsHealthName(static_cast<std::uint32_t>(endpoint.health)));
+  return std::string(edsHealthName(endpoint.health));
 }
 
 Json endpointJson(const Row& row) {
@@ -128,7 +128,7 @@ std::vector<std::string> endpointRow(const Row& row) {
           row.ejected ? "for " + secondsText(*row.ejected) : ""};
 }
 
-// The condition under which the shares are those of the tables.
+// The condition under which the tables' shares hold.
 std::string conditionOf(const Explained& explained) {
   const auto& groups = explained.service.groups;
   const bool byLoad = std::any_of(groups.begin(), groups.end(), [](const auto& group) {

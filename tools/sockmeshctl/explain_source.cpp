@@ -54,8 +54,8 @@ std::optional<Failure> addSource(const Explained& explained, const IpAddress& so
                                  Document& out) {
   const std::string address = source.toString();
   if (source.isV4() != explained.key.vip.ip.isV4()) {
-    return Failure{kExitUsage, "a client of " + address + " has no way to " +
-                                   explained.key.vip.toString() + ": another address family"};
+    return Failure{kExitUsage, "a client of " + address + " cannot connect to " +
+                                   explained.key.vip.toString() + ": the address families differ"};
   }
   // Of an IPv4 client an IPv4 socket, which has choices of its own where not all endpoints have an
   // IPv4 address.

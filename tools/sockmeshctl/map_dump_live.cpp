@@ -79,7 +79,7 @@ Json dumpEndpoints(const NodeView& view) {
                     {"locality", e.locality.toString()},
                     {"priority", e.priority},
                     {"weight", e.weight},
-                    {"health", edsHealthName(static_cast<std::uint32_t>(e.health))}});
+                    {"health", edsHealthName(e.health)}});
   }
   return rows;
 }
@@ -185,7 +185,7 @@ Json dumpConnTags(const NodeView& view) {
   return rows;
 }
 
-// All records, also those that found their bucket full.
+// All records, also the records of the overflow map.
 Json dumpConnections(const NodeView& view) {
   Json rows = Json::array();
   for (const ConnectionRecord& record : view.connections) {

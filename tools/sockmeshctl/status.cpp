@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "agent_json.h"
 #include "commands.h"
 #include "datapath/program_names.h"
 #include "ejection_summary.h"
@@ -102,6 +105,28 @@ void addServices(const NodeView& view, Document& out) {
                           table});
 }
 
+// What the control plane configured and the kernel's tables are without. Only the agent knows. A
+// full map can mean thousands, each with the same reason.
+void addNotWritten(const AgentReport& agent, Document& out) {
+  constexpr std::size_t kShown = 5;
+  if (!agent.status) return;
+  const Json writer = child(*agent.status, "writer", Json::value_t::object);
+  const std::vector<std::string> pending = strings(writer, "pending");
+  if (pending.empty()) return;
+  Table table;
+  table.columns = {{"", false, false, true}};
+  for (std::size_t i = 0; i < std::min(pending.size(), kShown); ++i) {
+    table.rows.push_back({"  " + pending[i]});
+  }
+  if (pending.size() > kShown) {
+    table.rows.push_back({"  and " + std::to_string(pending.size() - kShown) +
+                          " more (-o json lists them in agent.status.writer.pending)"});
+  }
+  out.sections.push_back({"Not written: " + std::to_string(pending.size()) +
+                              " of what the control plane configured; the agent tries again:",
+                          table});
+}
+
 void addEndpoints(const NodeView& view, Document& out) {
   std::size_t ejected = 0;
   for (const auto& [id, live] : view.live.endpoints) {
@@ -183,6 +208,7 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   addNotHonoured(agent, out);
   addPrograms(view, out);
   addServices(view, out);
+  addNotWritten(agent, out);
   addLayerSeven(view, agent, out);
   addUnreachable(view, out);
   addEndpoints(view, out);

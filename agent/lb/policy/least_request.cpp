@@ -10,6 +10,7 @@
 #include "lb/cell_check.h"
 #include "lb/cell_table.h"
 #include "lb/policy/weight_groups.h"
+#include "model/lb_policy.h"
 
 namespace sockmesh {
 namespace {
@@ -66,7 +67,7 @@ std::vector<double> weightedShares(const LbGroup& group, std::size_t entries) {
 
 class LeastRequest final : public ConfiguredPolicy {
  public:
-  std::string_view name() const override { return "LEAST_REQUEST"; }
+  std::string_view name() const override { return policyName(LbPolicy::kLeastRequest); }
   bool goesByLoad() const override { return true; }
 
   PolicyGroups build(const GroupContext& context, const PolicyHosts& hosts) const override {

@@ -11,6 +11,7 @@
 #include "lb/hash.h"
 #include "lb/policy/bounded_load.h"
 #include "lb/policy/hash_groups.h"
+#include "model/lb_policy.h"
 
 namespace sockmesh {
 namespace {
@@ -121,7 +122,7 @@ class MaglevFiller {
 
 class Maglev final : public ConfiguredPolicy {
  public:
-  std::string_view name() const override { return "MAGLEV"; }
+  std::string_view name() const override { return policyName(LbPolicy::kMaglev); }
   bool usesHash() const override { return true; }
 
   PolicyGroups build(const GroupContext& context, const PolicyHosts& hosts) const override {

@@ -7,6 +7,7 @@
 #include "lb/cell_check.h"
 #include "lb/cell_table.h"
 #include "lb/policy/weight_groups.h"
+#include "model/lb_policy.h"
 
 namespace sockmesh {
 namespace {
@@ -49,7 +50,7 @@ std::vector<SharedGroup> randomGroups(const GroupContext& context,
 
 class Random final : public ConfiguredPolicy {
  public:
-  std::string_view name() const override { return "RANDOM"; }
+  std::string_view name() const override { return policyName(LbPolicy::kRandom); }
 
   PolicyGroups build(const GroupContext& context, const PolicyHosts& hosts) const override {
     return {.groups = randomGroups(context, hostPools(hosts)), .byHash = {}};

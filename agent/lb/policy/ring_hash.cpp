@@ -11,6 +11,7 @@
 #include "lb/hash.h"
 #include "lb/policy/bounded_load.h"
 #include "lb/policy/hash_groups.h"
+#include "model/lb_policy.h"
 
 namespace sockmesh {
 namespace {
@@ -118,7 +119,7 @@ std::vector<double> arcShares(std::span<const sm_cell> cells, std::size_t hosts)
 
 class RingHash final : public ConfiguredPolicy {
  public:
-  std::string_view name() const override { return "RING_HASH"; }
+  std::string_view name() const override { return policyName(LbPolicy::kRingHash); }
   bool usesHash() const override { return true; }
 
   PolicyGroups build(const GroupContext& context, const PolicyHosts& hosts) const override {

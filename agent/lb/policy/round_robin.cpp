@@ -8,6 +8,7 @@
 #include "lb/policy/random.h"
 #include "lb/policy/weight_groups.h"
 #include "lb/schedule.h"
+#include "model/lb_policy.h"
 
 namespace sockmesh {
 namespace {
@@ -43,7 +44,7 @@ std::shared_ptr<const LbGroup> nestedGroup(const GroupContext& context, const Ho
 
 class RoundRobin final : public ConfiguredPolicy {
  public:
-  std::string_view name() const override { return "ROUND_ROBIN"; }
+  std::string_view name() const override { return policyName(LbPolicy::kRoundRobin); }
 
   PolicyGroups build(const GroupContext& context, const PolicyHosts& hosts) const override {
     PolicyGroups made;

@@ -11,7 +11,7 @@ ANSWER_SECONDS = 60
 
 
 class Log:
-    """The answers in sockmesh-xds' log."""
+    """Reads the answers from sockmesh-xds' log."""
 
     def __init__(self, mesh):
         self.mesh = mesh
@@ -27,7 +27,7 @@ class Log:
         return len(self.mesh.log("xds"))
 
     def to_same(self, kind, start):
-        """(version, {side: (word, detail)}) of the last version that both answered, or nothing."""
+        """(version, {side: (word, detail)}) of the last version that both sides answered, or None."""
         last = {}
         for version, side, word, detail in self._answers(kind, start):
             last[side] = (version, word, detail)
@@ -38,15 +38,15 @@ class Log:
 
 
 def _folder(kind, resources):
-    """The folder's content: with an assignment under test in the place of the valid one."""
+    """The folder's content, with the assignment under test in place of the valid one."""
     if kind == "EDS":
         return [refusals.base()[0], *resources, refusals.base()[2]]
     return refusals.base() + resources
 
 
 class Edge:
-    """Publishes one resource after the other, with the valid ones alone in between: sockmesh-xds
-    adds before it removes, so that two cases would else meet in one response."""
+    """Publishes one resource after the other, and only the valid resources in between. sockmesh-xds
+    adds before it removes, so without the pause two cases would meet in one response."""
 
     def __init__(self, mesh):
         self.mesh = mesh
@@ -61,20 +61,20 @@ class Edge:
         return self.log.to_same(kind, 0)
 
     def _settled(self):
-        """Both serve what is valid, and nothing else."""
+        """Whether both sides serve the valid resources and nothing else."""
         callers = CALLERS_CLUSTER["name"]
         everything = (({"xds", "base", callers}, {"base"}), ({"base", callers}, {"base"}))
         return everything == (self.mesh.envoy_has(), self.mesh.agent_has()) and all(
             self._last(kind) for kind in ("CDS", "EDS", "LDS"))
 
     def back(self, kind):
-        """The valid resources alone again; only what changes is answered."""
+        """Publishes only the valid resources again. Only what changes is answered."""
         self.mesh.publish("edge.json", refusals.base())
         processes.await_true("the valid resources again", lambda: (
             (last := self._last(kind)) and last[0] == self.base_versions[kind]), ANSWER_SECONDS)
 
     def answers(self, kind, resources):
-        """{side: (ACK or NACK, detail)}, or nothing where not both answered."""
+        """{side: (ACK or NACK, detail)}, or None if a side did not answer."""
         start = self.log.length()
 
         def given():
@@ -90,7 +90,7 @@ class Edge:
 
 
 def compare(mesh):
-    """Yields (case, answers) for each case; answers is None where there are none."""
+    """Yields (case, answers) for each case. answers is None if no answer came."""
     edge = Edge(mesh)
     for case in refusals.all_cases():
         yield case, edge.answers(case.kind, case.resources)

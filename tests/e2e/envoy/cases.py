@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All cases, numbered: each has its own VIP, its own clusters and its own /24 of endpoints.
+"""All cases, numbered. Each case has its own VIP, its own clusters and its own /24 of endpoints.
 
 A case is a dictionary in the form of tests/data/envoy/cases/*.json: name, why, mode, cluster,
 assignment, clusters, listener (fields of TcpProxy), connections, hold, and predict (a share by
@@ -24,7 +24,7 @@ HELD_CONNECTIONS = 600
 # If all connections go to one endpoint, there is no randomness.
 CERTAIN_CONNECTIONS = 500
 RECORDED_CONNECTIONS = 6000
-# The bytes of a case's /24; 127.1 to 127.3 and 127.100 have other uses.
+# The bytes of a case's /24. 127.1 to 127.3 and 127.100 have other uses.
 NETS_OF_A_BYTE = 250
 FIRST_NET = 4
 
@@ -43,7 +43,7 @@ def _keys(predict, net):
 
 
 def _scoped(case):
-    """The case with cluster names that no other case uses."""
+    """The case, with cluster names that no other case uses."""
     scope = case["name"] + "."
     legs = [case, *case.get("clusters", [])]
     for leg in legs:
@@ -58,7 +58,7 @@ def _scoped(case):
 
 
 def number(case, index):
-    """The case with its VIP, its addresses and its names; `index` is unique among all cases."""
+    """The case with its VIP, its addresses and its names. `index` is unique among all cases."""
     net = f"127.{FIRST_NET + index // NETS_OF_A_BYTE}.{index % NETS_OF_A_BYTE + 1}."
     predict = _keys(case.get("predict", {}), net)
     text = json.dumps({key: value for key, value in case.items() if key != "predict"})
@@ -77,7 +77,7 @@ def _usual_connections(case):
 
 
 def generated():
-    """The cases that Envoy and sockmesh are both run with."""
+    """The cases that run on both sides, Envoy and sockmesh."""
     cases = [*DISTRIBUTION_CASES, *SUBSET_CASES, *HEALTH_CASES, *HASH_CASES, *ZONE_CASES,
              *TIMED_CASES, *ejection_cases.EJECTION_CASES]
     names = [case["name"] for case in cases]
@@ -88,7 +88,7 @@ def generated():
 
 
 def recorded(directory, first_index):
-    """The cases of `directory` with what a real Envoy was seen to do, under "expected"."""
+    """The cases of `directory`. "expected" says what a real Envoy did."""
     cases = []
     directory = pathlib.Path(directory)
     for path in sorted((directory / "cases").glob("*.json")):

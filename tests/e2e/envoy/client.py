@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Connects to VIPs as it is told, and says who answered.
+"""Connects to VIPs by orders, and says which endpoint answered.
 
   client.py envoy|sockmesh [CGROUP]
 
-Moves itself into CGROUP first. Reads orders from stdin, a JSON object a line, and answers each with
-one: {"vip", "port", "connections", "hold", "sources"} -> {"picks": [...], "seconds": ...}, a pick
-for each connection: the endpoint's IP:PORT, "none" for a refusal, or what went wrong. An order may
-say for how long to connect ("for_seconds") instead of how often, how long to "pause" after each
-connection, after how many seconds of "patience" a connect that hangs is "none", too, and whether to
-tell the "moments" at which connections began, by the clock that all processes share.
+Moves itself into CGROUP first. Reads orders from stdin, one JSON object a line, and answers each
+order with one line: {"vip", "port", "connections", "hold", "sources"} -> {"picks": [...],
+"seconds": ...}. A pick stands for each connection: the endpoint's IP:PORT, "none" for a refusal, or
+what went wrong. Further fields of an order:
 
-What a refusal looks like differs: Envoy accepts and closes without a byte, sockmesh refuses the
-connect(). As Envoy listens where the VIP is, a connection that sockmesh did not rewrite would be
-balanced by Envoy; so each answer is checked for who the endpoint's peer was.
+  for_seconds  how long to connect, instead of how often
+  pause        seconds to wait after each connection
+  patience     seconds after which a connect that hangs counts as "none"
+  moments      whether to tell when each connection began, by the clock that all processes share
+
+A refusal looks different on the two sides: Envoy accepts and closes without a byte, sockmesh
+refuses the connect(). Envoy listens where the VIP is, so Envoy would balance a connection that
+sockmesh did not rewrite. Each answer is therefore checked for the peer that the endpoint saw.
 """
 import errno
 import json
@@ -25,13 +28,13 @@ import time
 
 TIMEOUT_SECONDS = 20
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
-# A source that Envoy's own connections never have, so that no port is the same by chance.
+# A source address that Envoy's own connections never have, so that no port is equal by chance.
 NOT_ENVOYS_ADDRESS = "127.3.0.1"
 WENT_THROUGH_ENVOY = "error: not rewritten"
 
 
 def read_line(connection):
-    """The peer's line, or nothing where it ended without one."""
+    """The peer's line, or None if the peer closed without a line."""
     received = b""
     while not received.endswith(b"\n"):
         chunk = connection.recv(256)
@@ -53,7 +56,7 @@ class Client:
         self.patience = None
 
     def one(self, vip, source, hold):
-        """One connection, over on all sides before this returns (unless it is held)."""
+        """Makes one connection. It is over on all sides before this returns, unless it is held."""
         connection = socket.socket()
         connection.settimeout(self.patience or TIMEOUT_SECONDS)
         try:
@@ -86,8 +89,8 @@ class Client:
         if hold:
             self.held.append(connection)
         elif answer:
-            # The endpoint hears of this end through the proxy, and the proxy of the endpoint's:
-            # once that has come back, nothing of the connection is open anywhere.
+            # This end reaches the endpoint through the proxy, and the endpoint's end comes back the
+            # same way. Then nothing of the connection is open anywhere.
             connection.shutdown(socket.SHUT_WR)
             read_end(connection)
         if not answer:

@@ -3,7 +3,7 @@
 import collections
 import math
 
-# Two-sided 7e-6: among some 1,500 comparisons one in a hundred runs is off by chance.
+# Two-sided 7e-6: with about 1,500 comparisons, one run in a hundred fails by chance.
 SIGMAS = 4.5
 # What is compared.
 BOTH = "Envoy-sockmesh"
@@ -25,7 +25,7 @@ def sigmas_of(difference, share, *sizes):
 
 
 def against_share(picks, predict):
-    """How far the counts are from the shares that the rules say: (sigmas, endpoint)."""
+    """How far the counts are from the shares by the rules: (sigmas, endpoint)."""
     counts = collections.Counter(picks)
     total = len(picks)
     return max(
@@ -80,7 +80,7 @@ class Verdict:
                 f"{source(i)} -> {left[i]} and {right[i]}")
 
     def known_difference(self):
-        """With "differs", Envoy is off from the rule, which is ours then; all else is as usual."""
+        """Judges a case with "differs": sockmesh follows the rule, and Envoy is away from it."""
         if not self.case.get("differs"):
             return
         if not any(line.startswith(RULE_ENVOY) for line in self.wrong):
@@ -94,7 +94,7 @@ class Verdict:
 
 
 def judge(case, envoy, sockmesh):
-    """The verdict over a case's picks; `envoy` is None for a recorded case."""
+    """The verdict on a case's picks. `envoy` is None for a recorded case."""
     verdict = Verdict(case)
     verdict.no_errors("sockmesh", sockmesh)
     if envoy is not None:
@@ -107,7 +107,7 @@ def judge(case, envoy, sockmesh):
         return verdict
     if envoy is None:
         envoy = expand(case["expected"]["counts"])
-    # Shares of hosts, and of zones: fewer shares show differences better.
+    # Shares of hosts and of zones. Fewer shares show differences better.
     kinds = [lambda pick: pick]
     if "zone_of" in case:
         kinds.append(lambda pick: case["zone_of"].get(pick, pick))

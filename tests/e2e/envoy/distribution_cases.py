@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policies, weights, localities and splits, among healthy hosts: whose share is what."""
+"""Policies, weights, localities and splits among healthy hosts: the share of each host."""
 from messages import (
     assignment, cluster, host, hosts, locality, split, typed, weighted,
 )
@@ -8,13 +8,13 @@ BY_LOCALITY = {"locality_weighted_lb_config": {}}
 
 
 def shares(weights, first=1):
-    """What follows from weights alone."""
+    """The shares that follow from weights alone."""
     return {first + i: weight / sum(weights) for i, weight in enumerate(weights) if weight}
 
 
 def case(name, why, endpoints, policy="ROUND_ROBIN", predict=None, listener=None, clusters=(),
          hold=False, eds_policy=None, connections=None, **cluster_fields):
-    """A distribution case over cluster c; `endpoints` are its localities, or hosts of just one."""
+    """A distribution case of cluster c. `endpoints` are its localities, or the hosts of its one locality."""
     if endpoints and "lb_endpoints" not in endpoints[0]:
         endpoints = [locality(None, endpoints)]
     made = {

@@ -3,17 +3,17 @@
 
 An ejection case adds to the other cases' form:
 
-  trace    steps, each applied to both sides before the next: "update" replaces fields of the
-           cluster or the assignment's endpoints; "refuse", "listen" and "hang" switch endpoints;
-           then both connect "connects" times or for "seconds", one connection after the other with
-           a "pause" between
-  expect   what both sides must show at the end, each field only where it is given: "ejected" (the
-           hosts, or how many), "failures" (of each ejected host, until it was ejected), "lengths"
-           (by host, of its ejections in seconds, without jitter), "none" and "only" (picks of the
-           last step: all refused; by these hosts alone)
+  trace    steps. Each step is applied to both sides before the next step. "update" replaces fields
+           of the cluster or the assignment's endpoints. "refuse", "listen" and "hang" switch
+           endpoints. Then both sides connect "connects" times or for "seconds", one connection
+           after the other with a "pause" between
+  expect   what both sides must show at the end. Every field is optional: "ejected" (the hosts, or
+           how many), "failures" (of each ejected host, until it was ejected), "lengths" (by host,
+           of its ejections in seconds, without jitter), "none" (all picks of the last step are
+           refused) and "only" (these hosts alone have the picks of the last step)
   exact    the trace decides everything: failures of every endpoint, counters of detections and
-           limits and picks of every step are equal. Otherwise which host is hit first is a matter
-           of chance, and only what is said of ejected hosts and of what was enforced is compared
+           limits and picks of every step are equal. Without "exact", chance decides which host is
+           hit first, and only ejected hosts and enforced ejections are compared
   differs  a known difference, and why
 """
 import json
@@ -31,14 +31,14 @@ def at(number):
 
 
 def step(refuse=(), listen=(), hang=(), **fields):
-    """One step of a trace; `fields` are connects, seconds, pause and patience."""
+    """One step of a trace. `fields` are connects, seconds, pause and patience."""
     states = {"refuse": refuse, "listen": listen, "hang": hang}
     return {"states": {at(n): state for state, numbers in states.items() for n in numbers},
             **fields}
 
 
 def detection(**fields):
-    """Quick sweeps, no return, no limit, and no detector but those that a case turns on."""
+    """Quick sweeps, no return, no limit, and no detector except those that a case turns on."""
     return {"interval": "0.25s", "base_ejection_time": FOREVER, "max_ejection_time": FOREVER,
             "max_ejection_percent": 100, "consecutive_5xx": 0, "consecutive_gateway_failure": 0,
             **fields}
@@ -46,7 +46,7 @@ def detection(**fields):
 
 def eject(name, why, endpoints, trace, expect, exact=False, panic=0, differs="", window="0s",
           policy="ROUND_ROBIN", timeout="5s", listener=None, common=None, **fields):
-    """`endpoints` are localities or the number of hosts; `fields` are of OutlierDetection."""
+    """`endpoints` are localities or the number of hosts. `fields` are those of OutlierDetection."""
     if isinstance(endpoints, int):
         endpoints = hosts(endpoints, port=PORT)
     made = case("eject-" + name, why, endpoints, policy=policy, listener=listener,
@@ -74,7 +74,7 @@ def _moved(recorded):
 
 
 def from_recorded(case):
-    """A case of tests/data/envoy with its trace; its endpoints move to the switched ones' port."""
+    """A case of tests/data/envoy with its trace. Its endpoints move to the port of switched endpoints."""
     case = _moved(case)
     bad = {address: "refuse" for address in case["behaviours"]}
     expect, recording = case["expect"], case["ejection"]
@@ -95,8 +95,8 @@ def all_bad(count, connects, then=0):
 
 
 def until(bad, connects, then):
-    """The last of `connects` ejects the last host there is. Between steps both sides have time to
-    take that in: before it has new tables, sockmesh goes on with the ejected rather than refuse."""
+    """The last of `connects` ejects the last host. Between steps both sides have time to make new
+    tables. Until then sockmesh uses ejected hosts and does not refuse."""
     return [step(refuse=bad, connects=connects), step(connects=then)]
 
 
@@ -251,14 +251,14 @@ UPDATE_CASES = [
           differs="Envoy makes a new host where the locality changes; we keep what we know"),
     eject("cds-change", "another cluster resource: still the same hosts", 2,
           [step(refuse=[1], connects=12),
-           # The new host shows when the new cluster is in use; and Envoy waits for an assignment.
+           # The new host shows when the new cluster is in use. Envoy waits for an assignment.
            step(listen=[1, 3], connects=20,
                 update=update(at_port(1, 2, 3), cluster={"connect_timeout": "4s"}))],
           {"ejected": [1], "failures": 3, "only": [2, 3]}, consecutive_5xx=3,
           differs="Envoy forgets all hosts where the cluster changes; we keep what we know"),
 ]
 
-# A flapping host fails again before the sweep after its return, or its multiplier would decay.
+# A flapping host fails again before the sweep that follows its return. Later, its multiplier decays.
 BACK_OFF = {"consecutive_5xx": 3, "base_ejection_time": "1s", "interval": "0.25s"}
 
 LENGTH_CASES = [
@@ -282,7 +282,7 @@ LENGTH_CASES = [
 
 RATES = {"interval": "1s", "success_rate_minimum_hosts": 100, "success_rate_request_volume": 5,
          "failure_percentage_minimum_hosts": 100, "failure_percentage_request_volume": 5}
-# All ten, so that a sweep in the middle of a round does not evaluate only some of them.
+# All ten hosts, so that a sweep in the middle of a round does not evaluate only some hosts.
 BY_SUCCESS = RATES | {"success_rate_minimum_hosts": 10}
 BY_FAILURES = RATES | {"failure_percentage_minimum_hosts": 10}
 BY_BOTH = BY_SUCCESS | {"failure_percentage_minimum_hosts": 10}

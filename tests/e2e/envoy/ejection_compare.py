@@ -5,9 +5,9 @@ import collections
 import ejections
 from compare import Verdict
 
-# Both sides sweep at each interval, on a busy machine.
+# Seconds. Both sides sweep at each interval, on a busy machine.
 SLACK_SECONDS = 0.2
-# From here on a reader should know.
+# From this difference on the table says so.
 LATE_SECONDS = 1.0
 NAMES = {"envoy": "Envoy", "sockmesh": "sockmesh"}
 ENFORCED = "ejections_enforced_"
@@ -22,16 +22,17 @@ def enforced_events(run):
 
 
 def failures_each(run):
-    """By host that was ejected, failures for each ejection: what it had more is its next run's.
-    Without those that were removed."""
+    """Failures for each ejection, by ejected host. Later failures belong to the next ejection.
+    Hosts that were removed are left out."""
     failures = run.readings[-1].failures
     return {host: failures[host] // count for host, count in enforced_events(run).items()
             if host in failures}
 
 
 def kinds(run):
-    """The ejections that the log tells of, hosts and times aside. Not the returns: what their type
-    is, only we say (that of the ejection that ends; Envoy leaves it at the field's default)."""
+    """The ejections in the log, without hosts and times. Returns are left out, because only
+    sockmesh gives them a type (that of the ejection that ends). Envoy leaves the type at the
+    field's default."""
     return {(e.kind, "enforced" if e.enforced else "detected") for e in run.events if e.ejects}
 
 
@@ -68,7 +69,7 @@ RULES = {"ejected": ejected_rule, "failures": failures_rule, "none": none_rule, 
 
 
 def lasted(case, run):
-    """(host, expected, seen) of each ejection whose length the case tells."""
+    """(host, expected, seen) of each ejection whose length the case gives."""
     for host, expected in case["expect"].get("lengths", {}).items():
         seen = ejections.lengths(run.events, host)
         yield from ((host, *pair) for pair in zip(expected, seen + [None] * len(expected)))
@@ -100,7 +101,7 @@ def side_problems(case, run):
 
 
 def counted(case, reading):
-    """The counters that must be equal: all, or those of what was enforced."""
+    """The counters that must be equal: all, or only those of enforced ejections."""
     return {name: count for name, count in reading.counters.items()
             if count and (name.startswith(ENFORCED) and not name.endswith("_total")
                           or case["exact"] and (name == "ejections_overflow" or
@@ -120,7 +121,7 @@ def exact_problems(envoy, sockmesh):
 
 
 def pair_problems(case, envoy, sockmesh):
-    """What is not the same on both sides, whichever hosts chance hit first."""
+    """What differs between the sides, whichever hosts chance hit first."""
     theirs, ours = (counted(case, run.readings[-1]) for run in (envoy, sockmesh))
     if theirs != ours:
         yield f"counters {theirs} and {ours}"
@@ -138,7 +139,7 @@ def pair_problems(case, envoy, sockmesh):
 
 
 def recorded_problems(case, run):
-    """Against what an Envoy did when the case was recorded."""
+    """What differs from what Envoy did when the case was recorded."""
     expected = case["expected"]
     failures = sorted(expected["failures_before_first_ejection"].values())
     if sorted(failures_each(run).values()) != failures:
@@ -156,7 +157,7 @@ ENFORCED_NAMES = {ENFORCED + kind for kind in (
 
 
 def figures(case, run, name):
-    """What is shown of one side."""
+    """The figures of one side, as the table shows them."""
     reading = run.readings[-1]
     each = sorted(set(failures_each(run).values()))
     shown = f"{NAMES[name]} {len(reading.ejected)} out"
@@ -174,7 +175,7 @@ def judge(case, runs):
         if "expected" in case:
             problems += recorded_problems(case, run)
         if name == "envoy" and case["differs"]:
-            # A known difference that has gone is also a change: of Envoy, or of the case.
+            # A known difference that is gone is also a change of Envoy or of the case.
             problems = [] if problems else ["the known difference is none any more"]
         if max(run.late) > LATE_SECONDS:
             verdict.figures.append(f"{max(run.late):.1f} s late")

@@ -13,9 +13,9 @@ import processes
 
 AT_A_TIME = 8
 PAUSE_SECONDS = 0.02
-# Envoy writes its log every 100 ms; the last ejection's end may come a sweep after the trace.
+# Envoy writes its log every 100 ms. The last ejection may end a sweep after the trace.
 LOG_SECONDS = 2.5
-# For both sides to take in what they saw.
+# Time for both sides to act on what they saw.
 SETTLE_SECONDS = 0.2
 # Failures that are no endpoint's fault.
 NOBODYS = {"local", "abandoned"}
@@ -23,7 +23,7 @@ OUTLIER = "outlier_detection."
 
 # What one side shows: failures by endpoint, the endpoints ejected now, counters by Envoy's names.
 Reading = collections.namedtuple("Reading", "failures ejected counters")
-# What one side did: its picks and its reading after each step (just the last one's where the trace
+# What one side did: its picks and its reading after each step (only after the last step if the trace
 # does not decide everything), its log, and by how many seconds the machine was late.
 Run = collections.namedtuple("Run", "picks readings events late")
 # A line of an event log.
@@ -31,7 +31,7 @@ Event = collections.namedtuple("Event", "host ejects kind enforced at")
 
 
 class Switches:
-    """The process of the switched endpoints, which obeys one order at a time."""
+    """The process of the switched endpoints. It obeys one order at a time."""
 
     def __init__(self, mesh):
         self.process = mesh.switches
@@ -93,7 +93,7 @@ def events_of(path, cluster):
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             event = json.loads(line)
-        except ValueError:  # half a line: it is being written
+        except ValueError:  # half a line, because Envoy is writing it
             continue
         if event["cluster_name"] != cluster:
             continue
@@ -105,7 +105,7 @@ def events_of(path, cluster):
 
 
 def lengths(events, host):
-    """How long each ejection of this host lasted that is over."""
+    """The lengths of this host's ejections that are over."""
     made, since = [], None
     for event in events:
         if event.host != host:
@@ -122,7 +122,7 @@ def _complete(case, events):
 
 
 def await_events(case, path):
-    """The log once all is in it that the case waits for, or else after a while."""
+    """The log, once it has everything that the case waits for, or after a time-out."""
     cluster = case["cluster"]["name"]
     until = time.monotonic() + LOG_SECONDS
     time.sleep(0.3)
@@ -146,7 +146,7 @@ def endpoints_of(case):
 
 
 def file_of(case):
-    """A case that changes its resources has a file of its own in the served folder."""
+    """The file of a case that changes its resources, in the served folder."""
     return case["name"] + ".json" if any("update" in step for step in case["trace"]) else None
 
 

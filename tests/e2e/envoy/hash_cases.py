@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hash policies: 1,000 sources, each of which must meet the same endpoint on both sides."""
+"""Hash policies: each of 1,000 sources must reach the same endpoint on both sides."""
 from distribution_cases import BY_LOCALITY, case, shares
 from messages import host, hosts, levels, locality, panic_threshold, split, typed, weighted
 
@@ -113,7 +113,7 @@ def bounded(percent):
     return {"consistent_hashing_lb_config": {"hash_balance_factor": percent}}
 
 
-# All connections stay open: each one changes the bound of the next.
+# All connections stay open, so each connection changes the bound of the next.
 BOUNDED_CASES = [
     maglev("bounded-held", "bounded load: who is above the bound is passed over", hosts(5),
            hold=True, common_lb_config=bounded(100)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Health, priorities, panic, degraded and draining hosts, duplicates: who is eligible."""
+"""Which hosts are eligible: health, priorities, panic, degraded and draining hosts, duplicates."""
 from distribution_cases import BY_LOCALITY, case, shares
 from messages import NET, host, hosts, levels, locality, panic_threshold, weighted
 

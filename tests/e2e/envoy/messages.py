@@ -20,7 +20,7 @@ TYPED_POLICIES = {
 
 
 def host(number, weight=None, health=None, hostname=None, labels=None, port=PORT):
-    """The LbEndpoint at the case's address `number` (1 to 254); `labels` is envoy.lb metadata."""
+    """The LbEndpoint at the case's address `number` (1 to 254). `labels` is envoy.lb metadata."""
     address = {"address": f"{NET}{number}", "port_value": port}
     made = {"endpoint": {"address": {"socket_address": address}}}
     if weight is not None:
@@ -35,7 +35,7 @@ def host(number, weight=None, health=None, hostname=None, labels=None, port=PORT
 
 
 def hosts(count, first=1, healthy=None, bad="UNHEALTHY", **fields):
-    """`count` hosts with consecutive numbers; the first `healthy` are healthy, the others `bad`."""
+    """`count` hosts with consecutive numbers. The first `healthy` are healthy, the others are `bad`."""
     healthy = count if healthy is None else healthy
     return [
         host(first + i, health=None if i < healthy else bad, **fields) for i in range(count)
@@ -43,7 +43,7 @@ def hosts(count, first=1, healthy=None, bad="UNHEALTHY", **fields):
 
 
 def numbers(lb_endpoints):
-    """The hosts' numbers again."""
+    """The numbers of hosts."""
     return [int(one["endpoint"]["address"]["socket_address"]["address"].removeprefix(NET))
             for one in lb_endpoints]
 

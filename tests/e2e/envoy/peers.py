@@ -5,8 +5,8 @@
   peers.py PORT...
 
 Listens on each port of every address (127.0.0.0/8 is the machine itself), so that every endpoint
-that a case can name really listens. A connection is answered with one line: the endpoint's own
-IP:PORT and the IP:PORT it sees as its peer. It is closed when the peer has sent its FIN.
+that a case can name really listens. Answers a connection with one line: the endpoint's own IP:PORT
+and the IP:PORT of the peer that the endpoint sees. Closes the connection after the peer's FIN.
 """
 import resource
 import selectors

@@ -23,7 +23,7 @@ class NotReady(Exception):
 
 
 def await_true(what, condition, seconds=START_SECONDS, alive=()):
-    """Asks `condition` until it is true; NotReady after `seconds`, or once one of `alive` ended."""
+    """Asks `condition` until it is true. Raises NotReady after `seconds`, or if a process of `alive` ends."""
     until = time.monotonic() + seconds
     while not condition():
         for process in alive:
@@ -35,7 +35,7 @@ def await_true(what, condition, seconds=START_SECONDS, alive=()):
 
 
 def get(address, path):
-    """The body, or nothing where there is no answer or no success."""
+    """The body, or None if there is no answer or no success."""
     try:
         with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
             return answer.read().decode()
@@ -75,7 +75,7 @@ def _bootstrap(admin, event_log, protocol):
 
 
 class Mesh:
-    """All the processes; `work` holds their configurations and logs."""
+    """All processes. `work` holds their configurations and logs."""
 
     def __init__(self, binaries, envoy, cgroup, work, protocol="sotw"):
         self.binaries, self.envoy_binary, self.cgroup, self.work = binaries, envoy, cgroup, work
@@ -95,7 +95,7 @@ class Mesh:
         return (self.work / f"{name}.log").read_text(errors="replace")
 
     def event_log(self, side):
-        """Where this side ("envoy" or "sockmesh") tells of ejections."""
+        """The file in which this side ("envoy" or "sockmesh") logs ejections."""
         return self.work / f"{side}.ejections"
 
     def publish(self, name, resources):
@@ -147,26 +147,26 @@ class Mesh:
         await_true("sockmeshd", agent_ready, alive=[self.agent])
 
     def envoy_has(self):
-        """Names of the clusters and of the listeners that Envoy serves."""
+        """The names of the clusters and of the listeners that Envoy serves."""
         clusters = json.loads(get(ENVOY_ADMIN, "/clusters?format=json") or "{}")
         listeners = json.loads(get(ENVOY_ADMIN, "/listeners?format=json") or "{}")
         return ({one["name"] for one in clusters.get("cluster_statuses", [])},
                 {one["name"] for one in listeners.get("listener_statuses", [])})
 
     def agent_has(self):
-        """The same of sockmeshd."""
+        """The same for sockmeshd."""
         dump = json.loads(get(AGENT_ADMIN, "/config_dump") or "{}")
         return ({one["name"] for one in dump.get("clusters", [])},
                 {one["name"] for one in dump.get("listeners", [])})
 
     def envoy_endpoints(self):
-        """Addresses by cluster, of what Envoy serves."""
+        """The addresses that Envoy serves, by cluster."""
         clusters = json.loads(get(ENVOY_ADMIN, "/clusters?format=json") or "{}")
         return {one["name"]: {_address(host) for host in one.get("host_statuses", [])}
                 for one in clusters.get("cluster_statuses", [])}
 
     def agent_endpoints(self):
-        """The same of sockmeshd."""
+        """The same for sockmeshd."""
         dump = json.loads(get(AGENT_ADMIN, "/config_dump") or "{}")
         return {one["name"]: {host["address"] for locality in one["localities"]
                               for host in locality["endpoints"]}
@@ -177,7 +177,7 @@ class Mesh:
         return self.start_told("client.py", *arguments)
 
     def start_told(self, script, *arguments):
-        """A script of ours that takes orders from its stdin."""
+        """Starts a script of this folder that takes orders from its stdin."""
         process = subprocess.Popen([sys.executable, HERE / script, *arguments], text=True,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.running.append(process)

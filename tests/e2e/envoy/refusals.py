@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources on the edge of what is valid, one at a time: does each side take or refuse them?
+"""Resources at the edge of what is valid, one at a time: does each side take or refuse the resource?
 
 """
 import copy
@@ -233,7 +233,7 @@ def _balancing_clusters(one):
 
 
 def _typed_beyond_the_api(one):
-    """Values that Envoy's typed policies do not look at, and wrr_locality's children."""
+    """Values that Envoy's typed policies ignore, and wrr_locality's children."""
     def taken(name, policy, **fields):
         return one(name, False, load_balancing_policy=typed(policy, **fields), differs=STRICTER)
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The same resources to a real Envoy and to sockmeshd: the same shares, picks, ejections, refusals?
+"""Gives the same resources to a real Envoy and to sockmeshd, and compares shares, picks, ejections, refusals.
 
   run.py --venv DIRECTORY --bin DIRECTORY [--data DIRECTORY] [--only PATTERN] [--connections N]
          [--protocol sotw|delta]
 
-Both are fed by one sockmesh-xds. Envoy listens where the VIPs are; a client within the test's
-cgroup is balanced by sockmesh, one outside reaches Envoy. The cases recorded in DIRECTORY
-(tests/data/envoy) are run through sockmeshd alone and compared with what an Envoy did then; but an
-ejection case, recorded or not, is a failure trace that both are led through in step. Cases of time
+One sockmesh-xds feeds both. Envoy listens where the VIPs are. sockmesh balances a client inside the
+test's cgroup, and a client outside reaches Envoy. Only sockmeshd runs the cases recorded in
+DIRECTORY (tests/data/envoy), and the result is compared with what Envoy did then. An ejection case
+is a failure trace that both sides go through step by step, also if it was recorded. Cases of time
 (slow start, stale assignments) run beside the others.
-Prints a table; exits with 0 only where all cases agree.
+Prints a table. Exits with 0 only if all cases agree.
 """
 import argparse
 import concurrent.futures
@@ -58,7 +58,7 @@ def options(arguments):
 
 
 def chosen_cases(wanted):
-    """The cases to run with both, and those that were recorded."""
+    """The cases to run on both sides, and the recorded cases."""
     generated = cases.generated()
     recorded = cases.recorded(wanted.data, len(generated)) if wanted.data else []
     for case in generated + recorded:
@@ -90,7 +90,7 @@ def order_of(case):
 
 
 class Side:
-    """Clients of one side, each of which runs one case at a time."""
+    """The clients of one side. Each client runs one case at a time."""
 
     def __init__(self, mesh, side, count):
         self.idle = queue.Queue()
@@ -99,7 +99,7 @@ class Side:
         self.threads = concurrent.futures.ThreadPoolExecutor(count)
 
     def await_started(self):
-        """Until each client has answered once."""
+        """Waits until each client has answered once."""
         nothing = json.dumps({"vip": "", "port": 0, "connections": 0}) + "\n"
         for future in [self.run(nothing) for _ in range(self.idle.qsize())]:
             future.result()
@@ -144,7 +144,7 @@ class Table:
 
 
 def served_by_both(mesh, generated, recorded, table):
-    """Every cluster and listener is served by both, or the table says which is not."""
+    """Checks that both sides serve every cluster and listener. The table names those that are missing."""
     both = [case for case in generated + recorded]
     clusters = {leg["cluster"]["name"] for case in both for leg in [case, *case.get("clusters", [])]}
     listeners = {case["name"] for case in both}
@@ -169,7 +169,7 @@ def run_picks(sides, generated, recorded, table):
 
 
 def use_callers(mesh, name):
-    """Publishes these endpoints of the local cluster, and waits until both sides have them."""
+    """Publishes these endpoints of the local cluster, and waits until both sides have the endpoints."""
     resources = zone_cases.callers_resources(name)
     mesh.publish(CALLERS_FILE, resources)
     wanted = set(timed.addresses(resources[1]["endpoints"]))
@@ -180,7 +180,7 @@ def use_callers(mesh, name):
 
 
 def run_zones(mesh, sides, zoned, table):
-    """The cases by the callers that they ask for: there is one local cluster."""
+    """Runs the cases by their callers, because there is only one local cluster."""
     for name in zone_cases.CALLERS:
         of_callers = [case for case in zoned if case["callers"] == name]
         if of_callers:
@@ -206,7 +206,7 @@ def of_modes(all_cases, *modes):
 
 def run_picks_and_timed(mesh, generated, recorded, table):
     picked = of_modes(generated, "distribution", "exact")
-    # Several cases at a time: a connection waits more than it works. No two share a cluster.
+    # Several cases at a time, because a connection waits more than it works. No two cases share a cluster.
     sides = {"envoy": Side(mesh, "envoy", 3), "sockmesh": Side(mesh, "sockmesh", 2)}
     timed_sides = {name: Side(mesh, name, 3) for name in sides}
     beside = timed.Timed(mesh, timed_sides, of_modes(generated, "slow", "stale"))
@@ -260,7 +260,7 @@ def run_refusals(mesh, table):
 
 
 def file_of(case):
-    """Cases that change their resources have files of their own."""
+    """The file of a case that changes its resources."""
     if case["mode"] == "ejection":
         return ejections.file_of(case) or USUAL_FILE
     if case["mode"] == "stale":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cgroup, a work folder and namespaces of our own, which end with this process however it ends."""
+"""A cgroup, a work folder and namespaces of this process. They end with the process, however it ends."""
 import os
 import pathlib
 import shutil
@@ -14,7 +14,7 @@ INSIDE = "SOCKMESH_ENVOY_INSIDE"
 
 
 def inside():
-    """(cgroup, work folder) within the sandbox, else None."""
+    """(cgroup, work folder) inside the sandbox, otherwise None."""
     value = os.environ.get(INSIDE)
     return tuple(pathlib.Path(part) for part in value.split(":")) if value else None
 
@@ -28,7 +28,7 @@ def _cgroup2_root():
 
 
 def _remove_cgroup(cgroup):
-    for _ in range(250):  # a cgroup can go once its last process is reaped
+    for _ in range(250):  # a cgroup can be removed once its last process is reaped
         try:
             cgroup.rmdir()
             return
@@ -48,7 +48,7 @@ def _remove_stale(root):
 
 
 def enter(script, arguments):
-    """Runs `script` again inside a sandbox; returns its exit status."""
+    """Runs `script` again inside a sandbox. Returns its exit status."""
     if os.geteuid() != 0:
         raise SystemExit("sockmeshd loads BPF programs: run this as root")
     root = _cgroup2_root()
@@ -81,6 +81,6 @@ def enter(script, arguments):
 
 def set_up_network():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    # Each side makes and ends many thousand connections between few addresses.
+    # Each side makes and ends many thousands of connections between few addresses.
     ports = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
     ports.write_text("15000 65000\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subsets by metadata: which hosts a route's criteria leave over, and what happens where none is."""
+"""Subsets by metadata: which hosts match a route's criteria, and what happens if no host matches."""
 from distribution_cases import case, shares
 from messages import host, levels, match, panic_threshold, typed
 
@@ -134,8 +134,8 @@ def order(name, why, predict, *all_of_them, criteria=None, **fields):
 
 ANY = "ANY_ENDPOINT"
 LONGER = ("version", "zone")
-# Envoy keeps selectors in a tree of their keys in order, and a fallback only where its selector
-# adds the last key to the tree.
+# Envoy keeps selectors in a tree of their sorted keys. A fallback is kept only if its selector adds
+# the last key to the tree.
 SELECTOR_CASES = [
     order("short-first", "the shorter one first", shares([1] * 4),
           selector("version", fallback=ANY), selector(*LONGER, fallback="NO_FALLBACK")),

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Endpoints that are switched: each listens, refuses or swallows what comes, as it is told.
+"""Switched endpoints: each endpoint listens, refuses or swallows connections, by orders.
 
   switched.py
 
-Reads orders from stdin, a JSON object a line: {"IP:PORT": "listen", "refuse" or "hang"}; answers
-"done" when all of it holds. An endpoint that was never named refuses, as nothing listens there.
+Reads orders from stdin, one JSON object a line: {"IP:PORT": "listen", "refuse" or "hang"}. Answers
+"done" when the whole order is carried out. An endpoint that was never named refuses, because
+nothing listens there.
 """
 import json
 import resource
@@ -48,7 +49,7 @@ class Hanging:
             pass
 
     def _one_more(self):
-        """Whether the backlog had room for one more: on loopback that is known at once."""
+        """Whether the backlog had room for one more connection. On loopback that is known at once."""
         connection = socket.socket()
         connection.settimeout(0.1)
         try:

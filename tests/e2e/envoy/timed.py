@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the cases of time (timed_cases.py) beside others, and judges them."""
+"""Runs the cases of time (timed_cases.py) beside other cases, and judges them."""
 import collections
 import concurrent.futures
 import itertools
@@ -12,23 +12,22 @@ import timed_cases
 from compare import BOTH, RULE_ENVOY, RULE_SOCKMESH, Verdict, sigmas_of
 
 NAMES = {"envoy": "Envoy", "sockmesh": "sockmesh"}
-# Beyond the window: until both sides have their first hosts' tables.
+# Seconds beyond the window, until both sides have the tables of their first hosts.
 OLD_SECONDS = timed_cases.WINDOW + 1
-# sockmeshd computes the weights again in each 128th of a window, on a busy machine.
+# sockmeshd computes the weights again after each 128th of a window, on a busy machine.
 STEP_SECONDS = timed_cases.WINDOW / 128 + 0.15
-# The first connections of a burst are not counted: in Envoy's schedule a host has the weight of
-# when it was last picked, until it is picked again.
+# The first connections of a burst are not counted. In Envoy's schedule a host keeps the weight of
+# its last pick until its next pick.
 LEAD_IN = 80
 AVERAGED = 50
 NEW = "new hosts"
 PAUSE_SECONDS = 0.02
-# Includes the time in which the control plane sends the assignment, after a cluster that Envoy
-# warms.
+# Includes the time in which the control plane sends the assignment of a cluster that Envoy warms.
 STALE_SLACK_SECONDS = 2.0
 
-# When the arrivals were published, and by when a side had them.
+# When the arrivals were published, and when a side had them.
 Arrival = collections.namedtuple("Arrival", "published seen")
-# One case at one age: who served, and when each connection began.
+# One case at one age: which host served each connection, and when the connection began.
 Burst = collections.namedtuple("Burst", "picks moments")
 
 
@@ -58,7 +57,7 @@ def factor(settings, age):
 
 
 def shares_at(case, age):
-    """Each host's share, its arrivals being `age` seconds old."""
+    """Each host's share when the arrivals are `age` seconds old."""
     new, grown = newcomers(case), factor(case["slow_start"], age)
     by_locality = "locality_weighted_lb_config" in case["cluster"].get("common_lb_config", {})
     shares = {}
@@ -74,7 +73,7 @@ def shares_at(case, age):
 
 
 def expected(case, arrival, moments):
-    """(least, most) share of each host, and of the new ones together, over these moments."""
+    """(least, most) share of each host and of all new hosts together, over these moments."""
     sampled = moments[:: max(1, len(moments) // AVERAGED)]
     bounds = []
     for since in (arrival.seen + STEP_SECONDS, arrival.published):
@@ -110,7 +109,7 @@ def sleep_until(moment):
 
 
 def publish(mesh, slow, key):
-    """Publishes all cases' localities under `key` at once; {side: Arrival}."""
+    """Publishes all cases' localities under `key` at once. Returns {side: Arrival}."""
     resources = []
     for case in slow:
         moved = {**case, "assignment": {**case["assignment"], "endpoints": case[key]}}
@@ -150,7 +149,7 @@ def run_slow(mesh, sides, slow, old_at):
 
 
 def _differences(seen, bounds):
-    """By what is compared: (how far outside of what the rules allow, sides, the bounds' middle)."""
+    """{what is compared: (distance from what the rules allow, sides, middle of the bounds)}."""
     made = {what: (_outside(seen[side], *bounds[side]), [side], bounds[side])
             for what, side in ((RULE_ENVOY, "envoy"), (RULE_SOCKMESH, "sockmesh"))}
     least, most = (bounds["envoy"][i] - bounds["sockmesh"][1 - i] for i in (0, 1))
@@ -161,7 +160,7 @@ def _differences(seen, bounds):
 
 
 def compare_bursts(case, arrivals, bursts):
-    """{what is compared: (sigmas, whose share)} of one moment; `bursts` by side."""
+    """{what is compared: (sigmas, whose share)} at one moment. `bursts` are by side."""
     rules = {side: expected(case, arrivals[side], burst.moments) for side, burst in bursts.items()}
     shares = {side: seen_shares(case, burst.picks) for side, burst in bursts.items()}
     worst = {}
@@ -176,7 +175,7 @@ def compare_bursts(case, arrivals, bursts):
 
 
 def judge_slow(case, arrivals, bursts):
-    """`bursts` are those of each side, by age."""
+    """Judges one case. `bursts` are those of each side, by age."""
     verdict = Verdict(case)
     worst = {}
     for i, age in enumerate(timed_cases.AGES):
@@ -201,7 +200,7 @@ def stale_file(case):
 
 
 def run_stale(mesh, sides, case):
-    """When each step was published, and {side: Burst} of one long watch over all of them."""
+    """When each step was published, and {side: Burst} of one long watch over all steps."""
     for side in sides.values():
         side.await_started()
     watch = order_of(case, for_seconds=timed_cases.STALE_WATCH_SECONDS, pause=PAUSE_SECONDS)
@@ -220,7 +219,7 @@ def run_stale(mesh, sides, case):
 
 
 def runs_of(burst):
-    """(who served, the moments) of connections in a row."""
+    """(host, moments) of consecutive connections that the same host served."""
     return [(pick, [moment for _, moment in group]) for pick, group in itertools.groupby(
         zip(burst.picks, burst.moments), key=lambda pair: pair[0])]
 
@@ -248,11 +247,11 @@ def judge_stale(case, published, watched):
     return verdict
 
 
-# ---- both, beside other cases ----
+# ---- slow start and stale assignments, beside other cases ----
 
 
 class Timed:
-    """Runs in threads of its own; old hosts are those that are published by now."""
+    """Runs in threads of its own. Old hosts are those that are published when it starts."""
 
     def __init__(self, mesh, sides, timed):
         self.cases = timed

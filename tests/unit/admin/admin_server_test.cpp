@@ -129,7 +129,7 @@ TEST_F(AdminServerTest, ConfigDumpShowsTheSnapshot) {
   assignment->localities.push_back(locality);
   snapshot.assignments["reviews"] = assignment;
   snapshot.leftAlone.push_back({"0.0.0.0_80", "wildcard address"});
-  snapshot.kept.push_back({"CDS", "c", "its newest version waits for the endpoints of b"});
+  snapshot.held.push_back({"CDS", "c", "its newest version waits for the endpoints of b"});
   state_.snapshot.store(std::make_shared<const Snapshot>(snapshot));
 
   const json dump = getJson("/config_dump");
@@ -139,7 +139,7 @@ TEST_F(AdminServerTest, ConfigDumpShowsTheSnapshot) {
   EXPECT_EQ(endpoint["address"], "10.0.0.1:80");
   EXPECT_EQ(endpoint["health"], "DEGRADED");
   EXPECT_EQ(dump["leftAlone"][0]["reason"], "wildcard address");
-  EXPECT_EQ(dump["kept"], nlohmann::json::parse(R"([
+  EXPECT_EQ(dump["held"], nlohmann::json::parse(R"([
       {"type": "CDS", "name": "c", "reason": "its newest version waits for the endpoints of b"}])"));
 }
 

@@ -36,7 +36,7 @@ class CliTest : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
 
-  // Port 1 of loopback: nobody listens there.
+  // Nobody listens on port 1 of loopback.
   Ran onNode(std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--bpffs-root", root_, "--admin-address", "127.0.0.1:1"});
     return run(arguments);

@@ -286,8 +286,9 @@ TEST(Explain, WhereNothingHashesTheAddressASourceDoesNotMatter) {
 }
 
 TEST(Explain, ASourceOfTheOtherFamilyIsWrongUsage) {
-  EXPECT_EQ(explained(makeNode(), deadAgent(), "10.96.0.10:80", Format::kTable, "fd00::7"),
-            "exit 64: a client of fd00::7 has no way to 10.96.0.10:80: another address family");
+  EXPECT_EQ(
+      explained(makeNode(), deadAgent(), "10.96.0.10:80", Format::kTable, "fd00::7"),
+      "exit 64: a client of fd00::7 cannot connect to 10.96.0.10:80: the address families differ");
 }
 
 }  // namespace

@@ -242,6 +242,24 @@ TEST(Status, SaysWhatTheAgentWaitsFor) {
       << text;
 }
 
+// "3 balanced" alone reads as if all were well.
+TEST(Status, SaysWhatDidNotFitIntoTheMaps) {
+  AgentReport agent = liveAgent();
+  Json pending = Json::array();
+  for (int i = 1; i <= 50; ++i) pending.push_back("s" + std::to_string(i) + ": no room");
+  (*agent.status)["writer"]["pending"] = pending;
+  const std::string text = shown(status(makeNode(), agent), Format::kTable);
+  EXPECT_NE(text.find("\nNot written: 50 of what the control plane configured; the agent tries "
+                      "again:\n  s1: no room\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("  s5: no room\n  and 45 more (-o json lists them in "
+                      "agent.status.writer.pending)\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("s6: no room"), std::string::npos);
+}
+
 // Another version of the agent may leave fields out or give them another type.
 TEST(Status, AStrangeAnswerOfTheAgentDoesNotBreakIt) {
   for (const char* answer : {"{}", R"({"xds": 3, "version": null})",

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 
 namespace sockmesh {
 namespace {
@@ -84,6 +85,35 @@ TEST(ConfigFile, TheMetricsServerListensOnlyWhereItHasAnAddress) {
 
 TEST(ConfigFile, AMisspeltLogLevelIsNamedWithTheRightOne) {
   EXPECT_NE(errorOfFile("logging: {level: wran}\n").find("did you mean warn?"), std::string::npos);
+}
+
+// docs/operations.md lists the defaults in a file that can be used as it stands.
+TEST(Defaults, AreWhatThePageSays) {
+  std::ifstream page("docs/operations.md");
+  std::stringstream text;
+  text << page.rdbuf();
+  const std::string all = text.str();
+  const std::size_t begin = all.find("```yaml\n") + 8;
+  ASSERT_LT(begin, all.size()) << "run from the root of the repository";
+  const std::string path = testing::TempDir() + "sockmesh-page-" + std::to_string(getpid());
+  std::ofstream(path) << all.substr(begin, all.find("```", begin) - begin);
+  Flags flags;
+  flags.configFile = path;
+  const auto documented = loadConfig(flags);
+  unlink(path.c_str());
+  ASSERT_TRUE(documented) << documented.error().message();
+  const Config byDefault = load(affinity("{vip: '10.96.0.10:80'}")).value();
+  EXPECT_EQ(documented->datapath.maxServices, byDefault.datapath.maxServices);
+  EXPECT_EQ(documented->datapath.maxConnections, byDefault.datapath.maxConnections);
+  EXPECT_EQ(documented->datapath.maxAffinityClients, byDefault.datapath.maxAffinityClients);
+  EXPECT_EQ(documented->adminAddress, byDefault.adminAddress);
+  EXPECT_EQ(documented->logLevel, byDefault.logLevel);
+  EXPECT_EQ(documented->logJson, byDefault.logJson);
+  EXPECT_EQ(documented->localCluster, byDefault.localCluster);
+  EXPECT_EQ(documented->weightedRandom, byDefault.weightedRandom);
+  EXPECT_EQ(documented->endpointLabel, byDefault.endpointLabel);
+  const SocketAddress vip = SocketAddress::parse("10.96.0.10:80").value();
+  EXPECT_EQ(documented->affinity.secondsOf("", vip), byDefault.affinity.secondsOf("", vip));
 }
 
 TEST(WeightedRandom, IsOffUnlessAskedFor) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random histories through the kernel's rules and the agent's detector on one side, and through a
-// plain model of Envoy's detector on the other: after every step the same is ejected and counted.
+// plain model of Envoy's detector on the other. After every step both have the same ejections and
+// counts.
 #include <gtest/gtest.h>
 
 #include <random>

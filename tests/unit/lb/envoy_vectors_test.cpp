@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clusters that a real Envoy was run with: its shares and its picks against those of our tables.
+// Clusters that a real Envoy ran with: compares Envoy's shares and picks with those of our tables.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -110,7 +110,7 @@ TEST(CellPool, KeepsOneObjectForEqualContent) {
   CellPool pool;
   const auto a = pool.share(wordTable(std::vector<std::uint32_t>{0, 1, 2}));
   EXPECT_EQ(a, pool.share(wordTable(std::vector<std::uint32_t>{0, 1, 2})));
-  // The same cells, but one word more of them counts.
+  // The same cells, except that one more word counts.
   EXPECT_NE(a, pool.share(wordTable(std::vector<std::uint32_t>{0, 1, 2, 0})));
   for (std::uint32_t i = 0; i < 5000; ++i) (void)pool.share(wordTable(std::vector{i}));
   EXPECT_EQ(a, pool.share(wordTable(std::vector<std::uint32_t>{0, 1, 2})));

@@ -93,7 +93,7 @@ TEST(YamlToJsonTest, WhatFollowsADocumentNeedsAMarker) {
   EXPECT_EQ(json("{a: 1}\n{b: 2}\n"), "line 2: " + error);
   EXPECT_EQ(json("--- {a: 1}\n--- {b: 2} {c: 3}\n"), "line 2: " + error);
   EXPECT_THAT(json("[]\n...\n]"), StartsWith("line 3: "));
-  // yaml-cpp alone would never come to an end of this one.
+  // yaml-cpp alone would never finish this document.
   const std::string scrambled = R"({"a"}[1!2.5e3\ud83d\ude00",nuel,true],"b":{"c":-0.1}})";
   EXPECT_EQ(json("--- " + scrambled), "line 1: " + error);
   EXPECT_EQ(json(scrambled), "line 1: ':' is expected");
@@ -102,7 +102,7 @@ TEST(YamlToJsonTest, WhatFollowsADocumentNeedsAMarker) {
 TEST(YamlToJsonTest, AnchorsAndAliases) {
   EXPECT_EQ(json("a: &x {p: [1]}\nb: *x\nc: &s text\nd: *s"),
             R"({"a":{"p":[1]},"b":{"p":[1]},"c":"text","d":"text"})");
-  EXPECT_EQ(json("a: &x [1, *x]"), "line 1: an alias to what contains it");
+  EXPECT_EQ(json("a: &x [1, *x]"), "line 1: an alias to a value that contains the alias");
 }
 
 TEST(YamlToJsonTest, AliasesCannotExplode) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server with the agent's own client at the other end of a real stream.
+// The server and the agent's own client at the two ends of a real stream.
 #include "ads_server.h"
 
 #include <gtest/gtest.h>
@@ -31,8 +31,8 @@ struct Agent {
     options.backoffBase = std::chrono::milliseconds(2);
     AdsClient::Callbacks callbacks;
     callbacks.onSnapshot = [this](auto snapshot) { snapshots.put(std::move(snapshot)); };
-    client = std::make_unique<AdsClient>(loop, store, std::move(options), std::move(callbacks));
-    client->start();
+    client = std::make_unique<AdsClient>(loop, store, std::move(options));
+    client->start(std::move(callbacks));
   }
 
   // Waits for a snapshot in which `name` has an endpoint on `port`.

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client on a loop with a thread of its own, as in the agent, and messages for it.
+// A client on a loop with a thread of its own, as in the agent, and what a server sends to it.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <memory>
-#include <string>
 #include <thread>
-#include <utility>
-#include <vector>
 
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
-#include "envoy/config/listener/v3/listener.pb.h"
 #include "scripted_ads_server.h"
 #include "xds/ads_client.h"
 #include "xds/type_urls.h"
@@ -22,6 +16,7 @@ namespace sockmesh::testing {
 
 using envoy::config::cluster::v3::Cluster;
 using envoy::config::endpoint::v3::ClusterLoadAssignment;
+using std::chrono::milliseconds;
 
 inline Cluster edsCluster(const std::string& name) {
   Cluster cluster;
@@ -31,7 +26,7 @@ inline Cluster edsCluster(const std::string& name) {
   return cluster;
 }
 
-// A cluster that is refused: STRICT priorities apart, an interval of 0 is none.
+// A cluster that is refused: an interval of 0 is no interval.
 inline Cluster badCluster(const std::string& name) {
   Cluster cluster = edsCluster(name);
   cluster.mutable_outlier_detection()->mutable_interval()->set_seconds(0);
@@ -66,7 +61,6 @@ inline std::vector<std::string> namesOf(const Request& request) {
   return {request.resource_names().begin(), request.resource_names().end()};
 }
 
-// A client on a loop with a thread of its own, as in the agent.
 class AdsClientTest : public ::testing::Test {
  protected:
   using SnapshotPtr = std::shared_ptr<const Snapshot>;
@@ -82,30 +76,29 @@ class AdsClientTest : public ::testing::Test {
 
   void startClient(const std::string& address) {
     options_.channel.target = address;
+    options_.backoffBase = milliseconds(2);
+    options_.backoffMax = milliseconds(20);
     startClient();
   }
 
   // By `options_`, of which only what concerns the test is set.
   void startClient() {
-    options_.backoffBase = std::chrono::milliseconds(2);
-    options_.backoffMax = std::chrono::milliseconds(20);
-    startTimed();
-  }
-
-  // The same, with the backoff that is set.
-  void startTimed() {
     AdsClientOptions options = options_;
     options.node.set_id("sidecar~10.0.0.9~node.ns~ns.svc.cluster.local");
     options.firstResponseWait = firstResponseWait_;
+    client_ = std::make_unique<AdsClient>(*loop_, store_, std::move(options));
+    loop_->post([this] { client_->start(callbacks()); });
+    thread_ = std::thread([this] { loop_->run(); });
+  }
+
+  AdsClient::Callbacks callbacks() {
     AdsClient::Callbacks callbacks;
     callbacks.onSnapshot = [this](SnapshotPtr snapshot) {
       if (whenTold_) whenTold_(*snapshot);
       snapshots_.put(std::move(snapshot));
     };
     callbacks.onStats = [this](const XdsStats& stats) { stats_.put(stats); };
-    client_ = std::make_unique<AdsClient>(*loop_, store_, std::move(options), std::move(callbacks));
-    loop_->post([this] { client_->start(); });
-    thread_ = std::thread([this] { loop_->run(); });
+    return callbacks;
   }
 
   // The first snapshot that `wanted` holds for; null when none comes.
@@ -142,9 +135,6 @@ class AdsClientTest : public ::testing::Test {
 
   AdsClientOptions options_;
   std::function<void(const Snapshot&)> whenTold_;  // on the loop's thread
-  Mailbox<bool> busy_;
-  Mailbox<bool> goOn_;
-  Mailbox<std::string> order_;
   Nanos firstResponseWait_ = std::chrono::seconds(15);
   std::unique_ptr<EventLoop> loop_ = std::move(EventLoop::create()).value();
   ResourceStore store_;

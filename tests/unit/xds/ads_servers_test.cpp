@@ -19,7 +19,7 @@ class AdsServers : public AdsClientTest {
   void startClient(std::vector<std::string> addresses) {
     options_.channel.target = addresses.front();
     options_.fallbackTargets.assign(addresses.begin() + 1, addresses.end());
-    AdsClientTest::startTimed();
+    AdsClientTest::startClient();
   }
 };
 
@@ -48,8 +48,9 @@ TEST_F(AdsServers, ALostConnectionBeginsWithTheFirst) {
   ASSERT_TRUE(two);
   EXPECT_EQ(two->request().version_info(), "c1") << "what is held is told to the other server";
   two->send(response(kClusterType, "c1", "n1", edsCluster("a")));
-  ASSERT_EQ(stats([&](const XdsStats& s) { return s.connected && s.address == second.address(); })
-                .connections,
+  ASSERT_EQ(stats([&](const XdsStats& s) {
+              return s.connected && s.address == second.address();
+            }).connections,
             2U);
   ScriptedAdsServer again(first.port());
   two->finish(grpc::Status::OK);
@@ -84,12 +85,12 @@ TEST_F(AdsServers, WhatCameAndWhatWaitsIsCounted) {
   stream->send(response(kAssignmentType, "e1", "n2", assignment("a", 80), assignment("b", 80)));
   const XdsStats warm = stats([](const XdsStats& s) { return s.types[1].accepted == 1; });
   EXPECT_EQ(warm.types[1].awaited, 0U);
-  EXPECT_EQ(warm.types[0].kept, 0U);
+  EXPECT_EQ(warm.types[0].held, 0U);
   testing::Cluster renamed = edsCluster("a");
   renamed.mutable_eds_cluster_config()->set_service_name("new");
   stream->send(response(kClusterType, "c2", "n3", renamed, edsCluster("b")));
   const XdsStats kept = stats([](const XdsStats& s) { return s.types[0].accepted == 2; });
-  EXPECT_EQ(kept.types[0].kept, 1U) << "a serves with its old endpoints";
+  EXPECT_EQ(kept.types[0].held, 1U) << "a serves with its old endpoints";
   EXPECT_EQ(kept.types[1].awaited, 1U);
 }
 

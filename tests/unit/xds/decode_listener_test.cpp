@@ -49,7 +49,7 @@ std::string tcpProxy(const std::string& fields) {
   return filter("tcp", "tcp_proxy.v3.TcpProxy", "stat_prefix: 's' " + fields);
 }
 
-// A filter whose type is known to nobody here.
+// A filter of an unknown type.
 std::string otherFilter(const std::string& name) {
   return "filters { name: '" + name + "' typed_config { type_url: 'a/b.C' value: 'z' } } ";
 }

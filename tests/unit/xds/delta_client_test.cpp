@@ -172,7 +172,7 @@ TEST_F(DeltaClient, AServerWithoutDeltaIsAskedForTheStateOfTheWorldAtOnce) {
   options_.backoffBase = options_.backoffMax = std::chrono::hours(1);
   ScriptedAdsServer server;
   options_.channel.target = server.address();
-  startTimed();
+  startClient();
   const auto stream = server.stream();
   ASSERT_TRUE(stream) << "without waiting for a retry";
   bringUp(*stream);

@@ -38,7 +38,9 @@ class DeltaStore : public ::testing::Test {
     return store_.apply(updateOf(response), now_);
   }
   std::vector<std::string> clusters() { return namesOf(store_.snapshot()->clusters); }
-  HeldVersions versions(std::string_view type) { return store_.versions(*findResourceType(type)); }
+  ResourceVersions versions(std::string_view type) {
+    return store_.versions(*findResourceType(type));
+  }
   std::uint32_t portOf(const std::string& assignment) {
     return store_.snapshot()
         ->assignments.at(assignment)

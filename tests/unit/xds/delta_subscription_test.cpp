@@ -38,7 +38,7 @@ ApplyResult rejected(const std::string& name) {
 
 class DeltaSubscriptionTest : public ::testing::Test {
  protected:
-  HeldVersions held_;
+  ResourceVersions held_;
   DeltaSubscription clusters_{*findResourceType(kClusterType), [this] { return held_; }};
   DeltaSubscription endpoints_{*findResourceType(kAssignmentType), [this] { return held_; }};
 };

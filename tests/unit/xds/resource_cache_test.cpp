@@ -148,9 +148,9 @@ TEST_F(ResourceCacheTest, AFileThatCannotBeWrittenIsReported) {
   std::string problem;
   {
     ResourceStore store;
-    const ResourceCache cache(
-        store, {.path = folder_ + "/file/resources", .view = "", .window = Nanos(0)},
-        [&](const std::string& what) { problem = what; });
+    const ResourceCache cache(store,
+                              {.path = folder_ + "/file/resources", .view = "", .window = Nanos(0)},
+                              [&](const std::string& what) { problem = what; });
     store.apply(updateOf(cds(edsCluster("a"))));
   }
   EXPECT_THAT(problem, HasSubstr("Not a directory"));

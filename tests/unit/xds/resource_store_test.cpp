@@ -161,7 +161,7 @@ TEST_F(ResourceStoreTest, TheSnapshotStaysTheSameWhileNothingChanges) {
   EXPECT_EQ(store_.snapshot(), before);
 }
 
-// Its timer starts anew, as in Envoy. A new object is a change for the compiler.
+// The assignment's timer starts anew, as in Envoy. A new object is a change for the compiler.
 TEST_F(ResourceStoreTest, AnAssignmentThatGrowsStaleIsNewEachTimeItComes) {
   mustAccept(cds(edsCluster("a")));
   auto mortal = assignment("a");

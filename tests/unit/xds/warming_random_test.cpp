@@ -83,7 +83,7 @@ class RandomControlPlane {
       ASSERT_EQ(listener.route.clusters.size(), said.legs.size());
       EXPECT_EQ(listener.route.clusters[0].name, said.legs[0]);
     }
-    for (const KeptVersion& one : snapshot->kept) {
+    for (const HeldVersion& one : snapshot->held) {
       EXPECT_EQ(one.type, "CDS") << one.name;
       EXPECT_FALSE(clusters_.contains(one.name)) << one.name << ": " << one.why;
     }
@@ -165,7 +165,7 @@ TEST(WarmingRandom, NoVipIsTakenAwayBeforeItsSuccessorIsThere) {
   for (std::uint32_t seed = 1; seed <= 60 && !testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
     RandomControlPlane plane(seed);
-    int kept = 0;
+    int held = 0;
     for (int step = 0; step < 200; ++step) {
       SCOPED_TRACE(step);
       std::set<std::string> before;
@@ -177,7 +177,7 @@ TEST(WarmingRandom, NoVipIsTakenAwayBeforeItsSuccessorIsThere) {
       plane.checkSubscription();
       for (const std::string& vip : before) {
         if (!plane.wanted(vip)) continue;
-        ++kept;
+        ++held;
         EXPECT_TRUE(plane.served(vip)) << vip;
       }
       if (testing::Test::HasFailure()) return;
@@ -185,7 +185,7 @@ TEST(WarmingRandom, NoVipIsTakenAwayBeforeItsSuccessorIsThere) {
       plane.answerAll();
       plane.checkNewestInForce();
     }
-    EXPECT_GT(kept, 20);
+    EXPECT_GT(held, 20);
   }
 }
 

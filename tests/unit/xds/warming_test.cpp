@@ -42,9 +42,9 @@ class Warming : public ::testing::Test {
     for (const WeightedCluster& leg : found->second->route.clusters) names.push_back(leg.name);
     return names;
   }
-  std::vector<std::string> kept() {
+  std::vector<std::string> held() {
     std::vector<std::string> lines;
-    for (const KeptVersion& one : store_.snapshot()->kept) {
+    for (const HeldVersion& one : store_.snapshot()->held) {
       lines.push_back(one.type + " " + one.name + ": " + one.why);
     }
     return lines;
@@ -65,7 +65,7 @@ TEST_F(Warming, AClusterKeepsItsEndpointsUntilThoseOfItsNewNameHaveCome) {
   EXPECT_EQ(edsNameOf("c"), "a");
   EXPECT_TRUE(served("c"));
   EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a", "b"));
-  EXPECT_THAT(kept(), ElementsAre("CDS c: its newest version waits for the endpoints of b"));
+  EXPECT_THAT(held(), ElementsAre("CDS c: its newest version waits for the endpoints of b"));
 
   accept(eds(assignment("a", 9090)));
   const auto meanwhile = store_.snapshot()->assignments.at("a");
@@ -76,7 +76,7 @@ TEST_F(Warming, AClusterKeepsItsEndpointsUntilThoseOfItsNewNameHaveCome) {
   EXPECT_EQ(edsNameOf("c"), "b");
   EXPECT_TRUE(served("c"));
   EXPECT_THAT(store_.wanted(edsType()), ElementsAre("b"));
-  EXPECT_THAT(kept(), IsEmpty());
+  EXPECT_THAT(held(), IsEmpty());
 }
 
 TEST_F(Warming, ANameThatIsAnsweredAlreadyIsTakenAtOnce) {
@@ -160,7 +160,7 @@ TEST_F(Warming, AListenerKeepsItsClusterUntilTheNewOneHasEndpoints) {
   accept(cds(edsCluster("c", 5, "a"), edsCluster("new")));
   accept(lds(listenerTo({"new"}, "l", "10.0.0.1")));
   EXPECT_THAT(targetsOf("l"), ElementsAre("c"));
-  EXPECT_THAT(kept(), ElementsAre("LDS l: its newest version waits for the endpoints of new"));
+  EXPECT_THAT(held(), ElementsAre("LDS l: its newest version waits for the endpoints of new"));
   accept(eds(assignment("new")));
   EXPECT_THAT(targetsOf("l"), ElementsAre("new"));
 }
@@ -231,7 +231,7 @@ TEST_F(Warming, AClusterThatIsRemovedStaysWhileListenersPointAtIt) {
   accept(cds(edsCluster("other")));
   EXPECT_TRUE(served("c"));
   EXPECT_THAT(store_.wanted(edsType()), ElementsAre("a", "other"));
-  EXPECT_THAT(kept(), ElementsAre(HasSubstr("CDS c: the control plane removed it")));
+  EXPECT_THAT(held(), ElementsAre(HasSubstr("CDS c: the control plane removed it")));
   accept(lds(listenerTo({"other"}, "l", "10.0.0.1")));
   EXPECT_TRUE(served("c")) << "its successor waits";
   accept(eds(assignment("other")));
