@@ -25,7 +25,8 @@ struct Readiness {
 struct AdminState {
   // Set before the server starts.
   std::string nodeId;
-  Nanos startedAt{0};  // CLOCK_REALTIME
+  std::string nodeNamespace;  // whose view istiod gives; "" where the node id has none
+  Nanos startedAt{0};         // CLOCK_REALTIME
 
   // Null until first stored. No readiness means "not ready: starting".
   std::atomic<std::shared_ptr<const Readiness>> readiness;

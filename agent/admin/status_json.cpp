@@ -23,6 +23,9 @@ AdminJson typeJson(const XdsTypeStats& type) {
           {"resources", type.resources},
           {"accepted", type.accepted},
           {"rejected", type.rejected},
+          {"bytes", type.bytes},
+          {"awaited", type.awaited},
+          {"held", type.held},
           {"lastUpdateAt", timeOrNull(type.lastUpdateAt)},
           {"rejectedResources", type.rejectedResources},
           {"lastRejection", rejection}};
@@ -32,10 +35,15 @@ AdminJson xdsJson(const XdsStats& xds) {
   AdminJson types = AdminJson::array();
   for (const XdsTypeStats& type : xds.types) types.push_back(typeJson(type));
   return {{"address", xds.address},
+          {"protocol", xds.protocol},
           {"connected", xds.connected},
           {xds.connected ? "connectedAt" : "disconnectedAt", timeOrNull(xds.changedAt)},
           {"lastError", xds.lastError},
           {"connections", xds.connections},
+          {"lastMessageAt", timeOrNull(xds.lastMessageAt)},
+          {"snapshotAt", timeOrNull(xds.snapshotAt)},
+          {"staleSince", timeOrNull(xds.staleSince)},
+          {"cacheProblem", xds.cacheProblem},
           {"types", types}};
 }
 
@@ -120,6 +128,7 @@ AdminJson statusJson(const AdminState& state) {
                     {"kind", "AgentStatus"},
                     {"version", version()},
                     {"nodeId", state.nodeId},
+                    {"nodeNamespace", state.nodeNamespace},
                     {"startedAt", timeText(state.startedAt)},
                     {"ready", readiness["ready"]},
                     {"notReadyReasons", readiness["reasons"]},

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "daemon/node_identity.h"
 #include "daemon/not_honoured_stats.h"
 #include "daemon/unknowns.h"
 #include "datapath/ejection_count.h"
@@ -65,6 +66,7 @@ Status Agent::watchSignals() {
 
 Status Agent::startAdmin() {
   state_.nodeId = config_.node.id();
+  state_.nodeNamespace = namespaceOf(config_.node);
   state_.startedAt = SystemClock().wall();
   const std::string bpffs = config_.datapath.bpffsRoot;
   const Collectables metrics = {
@@ -166,9 +168,24 @@ void Agent::introduce() const {
   }
 }
 
+void Agent::openCache() {
+  if (config_.cachePath.empty()) return;
+  CacheWriter::Options options{.path = config_.cachePath, .view = viewOf(config_.node)};
+  cache_ = std::make_unique<ResourceCache>(resources_, options, [this](const std::string& problem) {
+    loop_->post([this, problem] { ads_->noteCacheProblem(problem); });
+  });
+}
+
 void Agent::startControlPlane() {
+  openCache();
   AdsClientOptions options;
-  options.channel.target = config_.xdsAddress;
+  if (cache_) options.restoredAt = cache_->restored().writtenAt;
+  options.channel = config_.ads;
+  options.fallbackTargets = config_.fallbackAddresses;
+  const bool delta = config_.adsProtocol != sockmesh::config::v1::Ads::SOTW;
+  options.protocol = delta ? &deltaProtocol() : &sotwProtocol();
+  const bool either = config_.adsProtocol == sockmesh::config::v1::Ads::AUTO;
+  options.fallback = either ? &sotwProtocol() : nullptr;
   options.node = config_.node;
   ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options));
   AdsClient::Callbacks callbacks;
@@ -182,6 +199,7 @@ void Agent::startControlPlane() {
     stats_.xds = stats;
     publishStats();
   };
+  if (cache_) ads_->noteCacheProblem(cache_->restored().problem);
   ads_->start(std::move(callbacks));
   watchDatapath();
   stats_.xds = ads_->stats();
@@ -217,7 +235,7 @@ void Agent::publishReadiness() {
   if (!serving) {
     readiness->reasons.push_back(stats_.xds.connected
                                      ? "waiting for the first clusters and listeners"
-                                     : "no connection to the control plane " + config_.xdsAddress);
+                                     : "no connection to the control plane " + stats_.xds.address);
   }
   if (auto held = stats_.writer.held.text(); !held.empty()) readiness->notes.push_back(held);
   state_.readiness.store(std::move(readiness));

@@ -20,6 +20,7 @@
 #include "datapath/kernel_store.h"
 #include "ejection/outlier_loop.h"
 #include "xds/ads_client.h"
+#include "xds/resource_cache.h"
 #include "xds/resource_store.h"
 
 namespace sockmesh {
@@ -43,6 +44,7 @@ class Agent {
   void connectControlLoop();
   void introduce() const;
   Status adoptRunningDatapath();
+  void openCache();
   void startControlPlane();
   void watchDatapath();
   void publishReadiness();
@@ -61,6 +63,7 @@ class Agent {
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
   ResourceStore resources_;
+  std::unique_ptr<ResourceCache> cache_;  // null: there is none
   std::unique_ptr<AdsClient> ads_;
   // Last: their handlers read state_. There is a metrics server only if it has an address.
   std::unique_ptr<AdminServer> admin_;

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/config.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <fstream>
 #include <sstream>
 
 #include "base/defaults.h"
-#include "base/host_port.h"
 #include "base/log.h"
 #include "base/suggestion.h"
+#include "daemon/ads_config.h"
+#include "daemon/node_identity.h"
 #include "protojson/foreign_document.h"
 #include "protojson/yaml_json.h"
 #include "xds/field_errors.h"
@@ -59,11 +57,6 @@ Result<sockmesh::config::v1::AgentConfig> readFile(const std::string& path) {
     return Error(parsed.error().message() + adviceOn(text.str())).in(path);
   }
   return proto;
-}
-
-std::string hostName() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
 }
 
 void takeDatapath(const sockmesh::config::v1::Datapath& proto, DatapathOptions& out,
@@ -136,16 +129,6 @@ void takeMetrics(const sockmesh::config::v1::Metrics& proto, Config& out, FieldE
   }
 }
 
-// gRPC resolves the address, and accepts much more than HOST:PORT.
-void checkXdsAddress(const std::string& address, FieldErrors& errors) {
-  const FieldErrors::Scope scope(errors, "ads");
-  if (address.empty()) {
-    errors.add("address", "the control plane's HOST:PORT is needed (or --xds-address)");
-  } else if (const auto parsed = parseHostPort(address); !parsed) {
-    errors.add("address", parsed.error().message());
-  }
-}
-
 void applyFlags(const Flags& flags, sockmesh::config::v1::AgentConfig& proto) {
   if (flags.xdsAddress) proto.mutable_ads()->set_address(*flags.xdsAddress);
   if (flags.nodeId) proto.mutable_node()->set_id(*flags.nodeId);
@@ -169,10 +152,12 @@ Result<Config> loadConfig(const Flags& flags) {
 
   Config config;
   FieldErrors errors;
-  config.node = proto.node();
-  if (config.node.id().empty()) config.node.set_id(hostName());
-  config.xdsAddress = proto.ads().address();
-  if (!flags.cleanup) checkXdsAddress(config.xdsAddress, errors);
+  config.node = makeNode(proto.node(), proto.ads().cluster_domain(), readNodeFacts(), errors);
+  config.adsProtocol = proto.ads().protocol();
+  config.ads = takeAds(proto.ads(), config.node, errors);
+  config.fallbackAddresses = takeFallbacks(proto.ads(), errors);
+  config.cachePath = proto.ads().cache_path();
+  if (!flags.cleanup) checkAdsAddress(config.ads.target, errors);
   takeDatapath(proto.datapath(), config.datapath, errors);
   const std::string admin =
       proto.admin().address().empty() ? kDefaultAdminAddress : proto.admin().address();

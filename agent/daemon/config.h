@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/defaults.h"
 #include "base/result.h"
@@ -13,6 +14,7 @@
 #include "model/address.h"
 #include "model/assignment.h"
 #include "sockmesh/config/v1/config.pb.h"
+#include "xds/ads_channel.h"
 
 namespace sockmesh {
 
@@ -29,8 +31,11 @@ struct Flags {
 };
 
 struct Config {
-  envoy::config::core::v3::Node node;
-  std::string xdsAddress;  // HOST:PORT
+  envoy::config::core::v3::Node node;  // whole, see daemon/node_identity.h
+  AdsChannelOptions ads;
+  std::vector<std::string> fallbackAddresses;  // HOST:PORT
+  std::string cachePath;                       // empty: no cache
+  sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
   DatapathOptions datapath;
   SocketAddress adminAddress;
   std::string logLevel = kDefaultLogLevel;
@@ -45,8 +50,8 @@ struct Config {
   Locality locality() const;
 };
 
-// Reads `flags.configFile` if it is named, applies the flags and checks the whole. An error names
-// the file, the line and the path of the field.
+// Reads `flags.configFile` if it is named, applies the flags, looks into the environment for who
+// the agent is, and checks the whole. An error names the file, the line and the path of the field.
 Result<Config> loadConfig(const Flags& flags);
 
 }  // namespace sockmesh

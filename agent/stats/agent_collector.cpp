@@ -24,8 +24,17 @@ void collectXds(const XdsStats& xds, Families& out) {
   Family resources = gaugeFamily("sockmesh_xds_resources", "Resources held, by type.");
   Family expired = counterFamily("sockmesh_xds_expired_resources_total",
                                  "Resources removed because their TTL was over, by type.");
+  Family bytes = counterFamily("sockmesh_xds_received_bytes_total",
+                               "Bytes of the control plane's responses, by type.");
+  Family awaited = gaugeFamily("sockmesh_xds_awaited_resources",
+                               "Resources that were asked for and did not come yet, by type.");
+  Family held = gaugeFamily("sockmesh_xds_held_resources",
+                            "Previous versions in force because the newest one waits, by type.");
   for (const XdsTypeStats& type : xds.types) {
     const Labels labels = {{"type", type.type}};
+    bytes.add(labels, static_cast<double>(type.bytes));
+    awaited.add(labels, static_cast<double>(type.awaited));
+    held.add(labels, static_cast<double>(type.held));
     updates.add({{"type", type.type}, {"result", "accepted"}}, static_cast<double>(type.accepted));
     updates.add({{"type", type.type}, {"result", "rejected"}}, static_cast<double>(type.rejected));
     if (type.lastUpdateAt) last.add(labels, toSeconds(*type.lastUpdateAt));
@@ -41,8 +50,26 @@ void collectXds(const XdsStats& xds, Families& out) {
                               "Streams to the control plane that were established.")
                     .add({}, static_cast<double>(xds.connections))
                     .take());
-  for (Family* family : {&updates, &last, &rejected, &resources, &expired})
+  if (xds.lastMessageAt) {
+    out.push_back(gaugeFamily("sockmesh_xds_last_message_timestamp_seconds",
+                              "When the last response came, of any type (Unix time).")
+                      .add({}, toSeconds(*xds.lastMessageAt))
+                      .take());
+  }
+  if (xds.snapshotAt) {
+    out.push_back(gaugeFamily("sockmesh_xds_snapshot_timestamp_seconds",
+                              "When the configuration in force changed last (Unix time).")
+                      .add({}, toSeconds(*xds.snapshotAt))
+                      .take());
+  }
+  out.push_back(gaugeFamily("sockmesh_xds_stale",
+                            "1 while the configuration is that of the cache file, unconfirmed.")
+                    .add({}, xds.staleSince ? 1 : 0)
+                    .take());
+  for (Family* family :
+       {&updates, &last, &rejected, &resources, &expired, &bytes, &awaited, &held}) {
     out.push_back(family->take());
+  }
 }
 
 void collectWriter(const WriterStats& writer, Families& out) {

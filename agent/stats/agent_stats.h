@@ -26,6 +26,9 @@ struct XdsTypeStats {
   std::uint64_t resources = 0;        // held
   std::uint64_t accepted = 0;         // responses answered with ACK
   std::uint64_t rejected = 0;         // responses answered with NACK
+  std::uint64_t bytes = 0;            // of all responses, as protobuf
+  std::uint64_t awaited = 0;          // names that were asked for and did not come yet
+  std::uint64_t held = 0;             // previous versions in force, because the newest one waits
   std::optional<Nanos> lastUpdateAt;  // CLOCK_REALTIME of the last accepted response
   // Resources whose last update was rejected and that keep their last good version, by name.
   std::vector<std::string> rejectedResources;
@@ -35,11 +38,18 @@ struct XdsTypeStats {
 };
 
 struct XdsStats {
-  std::string address;  // of the control plane
+  std::string address;   // of the control plane
+  std::string protocol;  // spoken, or tried: "delta", "state of the world"
   bool connected = false;
-  std::optional<Nanos> changedAt;  // CLOCK_REALTIME when `connected` became what it is
-  std::string lastError;           // of the last stream that ended, "" where none did
-  std::uint64_t connections = 0;   // streams that were established
+  std::optional<Nanos> changedAt;      // CLOCK_REALTIME when `connected` became what it is
+  std::string lastError;               // of the last stream that ended, "" where none did
+  std::uint64_t connections = 0;       // streams that were established
+  std::optional<Nanos> lastMessageAt;  // CLOCK_REALTIME, of any type
+  std::optional<Nanos> snapshotAt;     // CLOCK_REALTIME when what is in force changed last
+  // CLOCK_REALTIME when the cache was written that is in force, until the control plane has
+  // confirmed or replaced it.
+  std::optional<Nanos> staleSince;
+  std::string cacheProblem;  // why the cache was not used or cannot be written; ""
   std::vector<XdsTypeStats> types;
 };
 

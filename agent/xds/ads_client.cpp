@@ -37,13 +37,15 @@ AdsClient::AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions opt
       timers_(loop, store, options_.firstResponseWait, timerEvents()),
       log_(logger("xds")) {
   addUserAgent(options_.node);
+  failures_.resize(servers());
   stats_.address = options_.channel.target;
   for (const ResourceType& row : resourceTypes()) {
     Type& type = types_.emplace_back();
-    type.subscription = options_.protocol->subscribe(row);
+    type.row = &row;
     type.stats.type = row.shortName;
     stats_.types.push_back(type.stats);
   }
+  speak(*options_.protocol);
 }
 
 ResourceTimers::Events AdsClient::timerEvents() {
@@ -55,8 +57,7 @@ ResourceTimers::Events AdsClient::timerEvents() {
 
 // Null: the table has no such type.
 AdsClient::Type* AdsClient::find(std::string_view url) {
-  const auto found =
-      std::ranges::find(types_, url, [](const Type& type) { return type.row().url; });
+  const auto found = std::ranges::find(types_, url, [](const Type& type) { return type.row->url; });
   return found == types_.end() ? nullptr : &*found;
 }
 
@@ -69,36 +70,114 @@ void AdsClient::start(Callbacks callbacks) {
   callbacks_ = std::move(callbacks);
   alive_ = std::make_shared<int>();
   timers_.start();
+  if (options_.restoredAt) useRestored();
   connect();
+}
+
+// No type has to wait for another one's first response: it is known already.
+void AdsClient::useRestored() {
+  stats_.staleSince = *std::exchange(options_.restoredAt, std::nullopt);
+  for (const Type& type : types_) {
+    timers_.onResponse(*type.row);
+    if (!type.byName()) unconfirmed_.insert(type.row);
+  }
+  snapshotChanged_ = true;
+  scheduleFlush();
+}
+
+// The control plane has spoken of this type; null: it has nothing to say of any.
+void AdsClient::confirm(const ResourceType* type) {
+  if (!stats_.staleSince) return;
+  if (type != nullptr) {
+    unconfirmed_.erase(type);
+  } else {
+    unconfirmed_.clear();
+  }
+  if (!unconfirmed_.empty()) return;
+  stats_.staleSince.reset();
+  log_->info("the control plane has confirmed or replaced what the cache held");
+}
+
+void AdsClient::noteCacheProblem(const std::string& problem) {
+  if (std::exchange(stats_.cacheProblem, problem) == problem) return;
+  if (!problem.empty()) log_->warn("cache: {}", problem);
+  scheduleFlush();
 }
 
 void AdsClient::stop() {
   alive_.reset();
   flushScheduled_ = false;
   loop_.cancel(std::exchange(retryTimer_, 0));
+  loop_.cancel(std::exchange(quietTimer_, 0));
   timers_.stop();
   stream_.reset();
   stats_.connected = false;
 }
 
+const std::string& AdsClient::targetOf(std::size_t server) const {
+  return server == 0 ? options_.channel.target : options_.fallbackTargets[server - 1];
+}
+
 void AdsClient::connect() {
   retryTimer_ = 0;
+  stats_.address = target();
+  speak(*options_.protocol);
+  openStream();
+}
+
+void AdsClient::openStream() {
   nodeSent_ = false;
   readDue_ = false;
-  log_->debug("connecting to {}", options_.channel.target);
+  log_->debug("connecting to {}: {}", target(), protocol_->name());
+  AdsChannelOptions channel = options_.channel;
+  channel.target = target();
+  const auto connection = makeAdsConnection(channel);
+  if (!connection) {
+    return onClosed({grpc::StatusCode::FAILED_PRECONDITION, connection.error().message()});
+  }
   AdsStream::Events events;
   events.onUpdate = [this](const Update& update) { onUpdate(update); };
   events.onSent = [this] { onSent(); };
   events.onClosed = [this](const grpc::Status& status) { onClosed(status); };
-  stream_ = options_.protocol->open(loop_, makeAdsChannel(options_.channel), std::move(events));
+  stream_ = protocol_->open(loop_, *connection, std::move(events));
+  updateNames();
   for (Type& type : types_) type.subscription->onStreamUp();
   timers_.onStreamBegun();
   sendDueRequest();
   stream_->receiveNext();
 }
 
+// Between streams. Subscriptions of the other protocol keep what they know, in case that it is
+// spoken again.
+void AdsClient::speak(const AdsProtocol& protocol) {
+  if (std::exchange(protocol_, &protocol) == &protocol) return;
+  stats_.protocol = protocol.name();
+  for (Type& type : types_) {
+    std::swap(type.subscription, type.resting);
+    type.namesRevision.reset();
+    if (type.subscription) continue;
+    type.subscription =
+        protocol.subscribe(*type.row, [this, row = type.row] { return store_.versions(*row); });
+  }
+}
+
+// True where a stream of the fallback is being opened instead of the one that ended.
+bool AdsClient::fallBack(const grpc::Status& status) {
+  if (status.error_code() != grpc::StatusCode::UNIMPLEMENTED || stats_.connected) return false;
+  if (options_.fallback == nullptr || protocol_ == options_.fallback) return false;
+  if (!std::exchange(fallbackLogged_, true)) {
+    log_->info("{} does not speak the protocol \"{}\": trying \"{}\"", target(), protocol_->name(),
+               options_.fallback->name());
+  }
+  stream_.reset();
+  timers_.onStreamEnded();
+  speak(*options_.fallback);
+  openStream();
+  return true;
+}
+
 void AdsClient::onUpdate(const Update& update) {
-  noteConnected(update);
+  noteConnected(update.controlPlane);
   readDue_ = true;
   // Posted before anything can be sent, so that requests that follow from this response go out in
   // the order of the types.
@@ -109,6 +188,8 @@ void AdsClient::onUpdate(const Update& update) {
                update.typeUrl);
     return;
   }
+  stats_.lastMessageAt = clock_.wall();
+  type->stats.bytes += update.bytes;
   const ApplyResult result = store_.apply(update, clock_.monotonic());
   snapshotChanged_ = snapshotChanged_ || result.changed;
   type->subscription->answer(update, result);
@@ -117,52 +198,71 @@ void AdsClient::onUpdate(const Update& update) {
   } else {
     noteRejected(*type, update, result);
   }
-  listRejected(*type, result);
+  listRejected(*type, update, result);
+  confirm(type->row);
   if (!stream_->sending()) send(*type->subscription);
-  timers_.onResponse(type->row());
+  timers_.onResponse(*type->row);
 }
 
 // The first request of a stream went out, so there is a connection, and time-outs run.
 void AdsClient::onSent() {
   timers_.onSent();
+  awaitQuiet();
   sendDueRequest();
 }
 
-void AdsClient::noteConnected(const Update& update) {
+void AdsClient::awaitQuiet() {
+  if (stats_.connected || quietTimer_ != 0) return;
+  quietTimer_ = loop_.after(options_.quietConnection, [this] {
+    quietTimer_ = 0;
+    noteConnected("");
+    confirm(nullptr);
+    scheduleFlush();
+  });
+}
+
+void AdsClient::noteConnected(const std::string& controlPlane) {
   backoff_.reset();
-  repeatedFailures_ = 0;
   if (std::exchange(stats_.connected, true)) return;
+  loop_.cancel(std::exchange(quietTimer_, 0));
   ++stats_.connections;
   stats_.changedAt = clock_.wall();
-  failureLogged_ = Nanos(0);
-  log_->info("connected to {}{}", options_.channel.target,
-             update.controlPlane.empty() ? "" : " (" + update.controlPlane + ")");
+  failures_.assign(servers(), {});
+  // What the other protocol's subscriptions know of versions is history now.
+  for (Type& type : types_) type.resting.reset();
+  log_->info("connected to {}{}, {}", target(),
+             controlPlane.empty() ? "" : " (" + controlPlane + ")", protocol_->name());
+}
+
+// "CDS v7", for people.
+std::string AdsClient::describe(const Type& type, const Update& update) {
+  return update.version.empty() ? type.stats.type : type.stats.type + " " + update.version;
 }
 
 void AdsClient::noteAccepted(Type& type, const Update& update) {
   type.stats.version = update.version;
   type.stats.lastUpdateAt = clock_.wall();
   ++type.stats.accepted;
-  log_->debug("{} {}: accepted {} resources", type.stats.type, update.version,
-              update.resources.size());
+  log_->debug("{}: accepted {} resources", describe(type, update), update.resources.size());
 }
 
 void AdsClient::noteRejected(Type& type, const Update& update, const ApplyResult& result) {
   const std::string message = result.message();
   ++type.stats.rejected;
   type.stats.lastRejection = XdsRejection{clock_.wall(), message};
-  log_->warn("{} {}: rejected {} of {} resources, the last good versions stay: {}", type.stats.type,
-             update.version, result.rejected.size(), update.resources.size(), message);
+  log_->warn("{}: rejected {} of {} resources, the last good versions stay: {}",
+             describe(type, update), result.rejected.size(), update.resources.size(), message);
   if (!type.byName()) return;
   for (const RejectedResource& resource : result.rejected) {
-    snapshotChanged_ = timers_.onRejected({&type.row(), resource.name}) || snapshotChanged_;
+    snapshotChanged_ = timers_.onRejected({type.row, resource.name}) || snapshotChanged_;
   }
 }
 
-void AdsClient::listRejected(Type& type, const ApplyResult& result) {
+void AdsClient::listRejected(Type& type, const Update& update, const ApplyResult& result) {
   std::vector<std::string>& names = type.stats.rejectedResources;
-  // A response by name says nothing about resources that it does not contain.
-  if (!type.byName()) names.clear();
+  // Other responses say nothing about resources that they do not contain.
+  if (!type.byName() && update.stateOfTheWorld) names.clear();
+  for (const std::string& name : update.removed) std::erase(names, name);
   type.stats.unnamedRejected = std::ranges::any_of(
       result.rejected, [](const RejectedResource& resource) { return resource.name.empty(); });
   for (const std::string& name : result.accepted) std::erase(names, name);
@@ -174,25 +274,41 @@ void AdsClient::listRejected(Type& type, const ApplyResult& result) {
 }
 
 void AdsClient::onClosed(const grpc::Status& status) {
+  loop_.cancel(std::exchange(quietTimer_, 0));
+  if (fallBack(status)) return;
   const std::string reason = describeStatus(status);
   const bool wasConnected = std::exchange(stats_.connected, false);
   if (wasConnected) stats_.changedAt = clock_.wall();
-  const bool repeated = !wasConnected && reason == stats_.lastError;
   stats_.lastError = reason;
   stream_.reset();
   timers_.onStreamEnded();
 
-  const Nanos delay = backoff_.next();
-  const Nanos now = clock_.monotonic();
-  ++repeatedFailures_;
-  if (!repeated || failureLogged_ == Nanos(0) || now - failureLogged_ >= kRepeatLogInterval) {
-    log_->warn("{} {}: {}; next attempt in {} ms{}", wasConnected ? "lost" : "no answer from",
-               options_.channel.target, reason, millis(delay),
-               repeatedFailures_ > 1 ? fmt::format(" ({} attempts)", repeatedFailures_) : "");
-    failureLogged_ = now;
-  }
+  const std::size_t failed = server_;
+  const Nanos delay = nextServer(wasConnected);
+  logFailure(failed, wasConnected, reason, delay);
   retryTimer_ = loop_.after(delay, [this] { connect(); });
   scheduleFlush();
+}
+
+// Moves on to the server that is tried next. When.
+Nanos AdsClient::nextServer(bool wasConnected) {
+  const bool another = !wasConnected && server_ + 1 < servers();
+  server_ = another ? server_ + 1 : 0;
+  return another ? Nanos(0) : backoff_.next();
+}
+
+void AdsClient::logFailure(std::size_t server, bool wasConnected, const std::string& reason,
+                           Nanos delay) {
+  Failure& failure = failures_[server];
+  const Nanos now = clock_.monotonic();
+  ++failure.count;
+  const bool repeated = !wasConnected && reason == failure.reason;
+  if (repeated && now - failure.loggedAt < kRepeatLogInterval) return;
+  log_->warn("{} {}: {}; next attempt in {} ms{}", wasConnected ? "lost" : "no answer from",
+             targetOf(server), reason, millis(delay),
+             failure.count > 1 ? fmt::format(" ({} attempts)", failure.count) : "");
+  failure.reason = reason;
+  failure.loggedAt = now;
 }
 
 void AdsClient::onFetchTimeout(const ResourceKey& key, bool changed) {
@@ -221,7 +337,7 @@ void AdsClient::send(Subscription& subscription) {
 void AdsClient::sendDueRequest() {
   if (!stream_ || stream_->sending()) return;
   for (const Type& type : types_) {
-    if (!timers_.mayAsk(type.row())) continue;
+    if (!timers_.mayAsk(*type.row)) continue;
     if (type.subscription->requestDue()) return send(*type.subscription);
   }
 }
@@ -229,9 +345,9 @@ void AdsClient::sendDueRequest() {
 void AdsClient::updateNames() {
   for (Type& type : types_) {
     if (!type.byName()) continue;
-    const std::uint64_t revision = store_.wantedRevision(type.row());
+    const std::uint64_t revision = store_.wantedRevision(*type.row);
     if (std::exchange(type.namesRevision, revision) == revision) continue;
-    std::vector<std::string> wanted = store_.wanted(type.row());
+    std::vector<std::string> wanted = store_.wanted(*type.row);
     std::erase_if(type.stats.rejectedResources, [&](const std::string& name) {
       return !std::ranges::binary_search(wanted, name);
     });
@@ -266,8 +382,14 @@ void AdsClient::publishSnapshot() {
 }
 
 void AdsClient::updateStats() {
+  if (snapshotChanged_) stats_.snapshotAt = clock_.wall();
+  for (Type& type : types_) type.stats.awaited = type.stats.held = 0;
+  for (const auto& [key, timeout] : store_.missing()) ++find(key.type->url)->stats.awaited;
+  for (const HeldVersion& one : store_.heldBack()) {
+    for (Type& type : types_) type.stats.held += type.stats.type == one.type ? 1 : 0;
+  }
   for (std::size_t i = 0; i < types_.size(); ++i) {
-    types_[i].stats.resources = store_.count(types_[i].row());
+    types_[i].stats.resources = store_.count(*types_[i].row);
     stats_.types[i] = types_[i].stats;
   }
 }

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,7 +34,13 @@ namespace sockmesh {
 
 struct AdsClientOptions {
   AdsChannelOptions channel;
-  const AdsProtocol* protocol = &sotwProtocol();  // outlives the client
+  // Targets of further control planes. A server that cannot be reached is followed by the next one
+  // at once; after the last one there is a wait. A lost connection begins with `channel` again.
+  std::vector<std::string> fallbackTargets;
+  // They outlive the client. `fallback` is spoken to a server that answers the other one with
+  // UNIMPLEMENTED; null: none is. Each stream tries `protocol` first.
+  const AdsProtocol* protocol = &sotwProtocol();
+  const AdsProtocol* fallback = nullptr;
   // id, cluster, metadata and locality as the operator gave them; the client adds the user agent.
   envoy::config::core::v3::Node node;
   Nanos backoffBase = std::chrono::milliseconds(500);
@@ -42,6 +49,12 @@ struct AdsClientOptions {
   // their endpoints behind them) waits no longer than this for a server that does not send the
   // other.
   Nanos firstResponseWait = std::chrono::seconds(15);
+  // A server that has nothing new to say is silent. A stream that stays open for this long after
+  // its first request counts as connected.
+  Nanos quietConnection = std::chrono::seconds(2);
+  // CLOCK_REALTIME of the cache that the store was given; nothing: the store is empty. What it
+  // holds is in force from start() on, and stale until the control plane has spoken.
+  std::optional<Nanos> restoredAt;
 };
 
 // Everything here runs on the loop's thread, the callbacks too.
@@ -68,28 +81,43 @@ class AdsClient {
   void stop();
 
   const XdsStats& stats() const { return stats_; }
+  // What is wrong with the cache; "": nothing.
+  void noteCacheProblem(const std::string& problem);
 
  private:
   // One type of the table.
   struct Type {
-    std::unique_ptr<Subscription> subscription;
-    std::uint64_t namesRevision = 0;  // of the names that the subscription has
+    const ResourceType* row = nullptr;
+    std::unique_ptr<Subscription> subscription;  // of protocol_
+    std::unique_ptr<Subscription> resting;       // of the other protocol, as it was left; or null
+    std::optional<std::uint64_t> namesRevision;  // of the names that `subscription` has
     XdsTypeStats stats;
 
-    const ResourceType& row() const { return subscription->type(); }
-    bool byName() const { return row().scope == ResourceType::Scope::kByName; }
+    bool byName() const { return row->scope == ResourceType::Scope::kByName; }
   };
 
   ResourceTimers::Events timerEvents();
   Type* find(std::string_view url);
   void connect();
+  void openStream();
+  std::size_t servers() const { return 1 + options_.fallbackTargets.size(); }
+  const std::string& targetOf(std::size_t server) const;
+  const std::string& target() const { return targetOf(server_); }
+  Nanos nextServer(bool wasConnected);
+  void logFailure(std::size_t server, bool wasConnected, const std::string& reason, Nanos delay);
+  void speak(const AdsProtocol& protocol);
+  bool fallBack(const grpc::Status& status);
   void onUpdate(const Update& update);
   void onSent();
   void onClosed(const grpc::Status& status);
-  void noteConnected(const Update& update);
+  void useRestored();
+  void confirm(const ResourceType* type);
+  void awaitQuiet();
+  void noteConnected(const std::string& controlPlane);
+  static std::string describe(const Type& type, const Update& update);
   void noteAccepted(Type& type, const Update& update);
   void noteRejected(Type& type, const Update& update, const ApplyResult& result);
-  static void listRejected(Type& type, const ApplyResult& result);
+  static void listRejected(Type& type, const Update& update, const ApplyResult& result);
   void onFetchTimeout(const ResourceKey& key, bool changed);
   void onExpired(const std::vector<ResourceKey>& expired);
   void send(Subscription& subscription);
@@ -108,19 +136,29 @@ class AdsClient {
   Callbacks callbacks_;
   Backoff backoff_;
   ResourceTimers timers_;
-  std::vector<Type> types_;  // in the order of their requests
-  XdsStats stats_;           // `types` as of the last flush
+  std::vector<Type> types_;                    // in the order of their requests
+  XdsStats stats_;                             // `types` as of the last flush
+  std::set<const ResourceType*> unconfirmed_;  // of which the store has the cache's resources
   NotHonouredLog notHonoured_;
   std::set<std::string> heldLogged_;
 
+  const AdsProtocol* protocol_ = nullptr;  // spoken on stream_
+  bool fallbackLogged_ = false;
   std::unique_ptr<AdsStream> stream_;
   EventLoop::TimerId retryTimer_ = 0;
+  EventLoop::TimerId quietTimer_ = 0;
   bool nodeSent_ = false;  // on this stream
   bool readDue_ = false;   // a response was taken and the next one not asked for yet
   bool flushScheduled_ = false;
   bool snapshotChanged_ = false;
-  std::uint64_t repeatedFailures_ = 0;  // with the same error, since it was last logged
-  Nanos failureLogged_{0};              // CLOCK_MONOTONIC
+  // What was last logged of a server that cannot be reached.
+  struct Failure {
+    std::string reason;
+    Nanos loggedAt{0};        // CLOCK_MONOTONIC
+    std::uint64_t count = 0;  // since a connection
+  };
+  std::vector<Failure> failures_;  // by server
+  std::size_t server_ = 0;         // 0: `channel`; others: fallbackTargets
   SystemClock clock_;
   std::shared_ptr<spdlog::logger> log_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted tasks hold it weakly

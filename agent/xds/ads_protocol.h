@@ -2,11 +2,12 @@
 // A protocol of ADS, which is a kind of subscription and the stream that carries its messages.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
-
+#include <functional>
 #include <memory>
+#include <string_view>
 
 #include "base/event_loop.h"
+#include "xds/ads_channel.h"
 #include "xds/ads_stream.h"
 #include "xds/subscription.h"
 
@@ -15,13 +16,18 @@ namespace sockmesh {
 class AdsProtocol {
  public:
   virtual ~AdsProtocol() = default;
-  virtual std::unique_ptr<Subscription> subscribe(const ResourceType& type) const = 0;
+  virtual std::string_view name() const = 0;  // for people
+  // `held` says what is held of the type, whenever it is asked. It outlives the subscription.
+  virtual std::unique_ptr<Subscription> subscribe(const ResourceType& type,
+                                                  std::function<ResourceVersions()> held) const = 0;
   // Opens a stream. It takes the requests of this protocol's subscriptions. `loop` outlives it.
-  virtual std::unique_ptr<AdsStream> open(EventLoop& loop, std::shared_ptr<grpc::Channel> channel,
+  virtual std::unique_ptr<AdsStream> open(EventLoop& loop, const AdsConnection& connection,
                                           AdsStream::Events events) const = 0;
 };
 
-// State of the world: StreamAggregatedResources. Lives for ever.
+// Both live for ever. State of the world: StreamAggregatedResources.
 const AdsProtocol& sotwProtocol();
+// Delta: DeltaAggregatedResources.
+const AdsProtocol& deltaProtocol();
 
 }  // namespace sockmesh

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/event_loop.h"
+#include "xds/ads_channel.h"
 #include "xds/ads_stream.h"
 
 namespace sockmesh {
@@ -24,9 +25,10 @@ class AdsReactor final
     : public grpc::ClientBidiReactor<typename Call::Request, typename Call::Response>,
       public std::enable_shared_from_this<AdsReactor<Call>> {
  public:
-  AdsReactor(EventLoop& loop, const std::shared_ptr<grpc::Channel>& channel,
-             AdsStream::Events events)
-      : loop_(loop), stub_(Call::Service::NewStub(channel)), events_(std::move(events)) {}
+  AdsReactor(EventLoop& loop, const AdsConnection& connection, AdsStream::Events events)
+      : loop_(loop), stub_(Call::Service::NewStub(connection.channel)), events_(std::move(events)) {
+    for (const auto& [key, value] : connection.metadata) context_.AddMetadata(key, value);
+  }
 
   void open() {
     self_ = this->shared_from_this();
@@ -115,12 +117,12 @@ class AdsReactor final
 template <typename Call>
 class AdsRpc final : public AdsStream {
  public:
-  AdsRpc(EventLoop& loop, const std::shared_ptr<grpc::Channel>& channel, Events events) {
+  AdsRpc(EventLoop& loop, const AdsConnection& connection, Events events) {
     events.onSent = [this, told = std::move(events.onSent)] {
       sending_ = false;
       told();
     };
-    reactor_ = std::make_shared<AdsReactor<Call>>(loop, channel, std::move(events));
+    reactor_ = std::make_shared<AdsReactor<Call>>(loop, connection, std::move(events));
     reactor_->open();
   }
   ~AdsRpc() override { reactor_->close(); }

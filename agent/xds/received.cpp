@@ -27,7 +27,8 @@ void parseOne(const Envelope& envelope, const ResourceType& type, ReceivedUpdate
                                                          std::string(type.url) + "'"});
     return;
   }
-  Received one{envelope.name, envelope.name, nullptr, envelope.ttl};
+  Received one{envelope.name,    envelope.name,    nullptr,       envelope.ttl,
+               envelope.version, envelope.aliases, envelope.bytes};
   if (!envelope.heartbeat) {
     one.proto.reset(type.prototype->New());
     if (!one.proto->ParseFromString(envelope.bytes)) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -17,11 +18,25 @@
 
 namespace sockmesh {
 
+// Points into the update.
 struct Received {
   std::string name;
   std::string wrapperName;                           // "" without a wrapper
   std::unique_ptr<google::protobuf::Message> proto;  // null for a heartbeat
-  std::optional<Nanos> ttl;  // from when it was received; nothing: it does not expire
+  std::optional<Nanos> ttl;          // from when it was received; nothing: it does not expire
+  std::string version;               // the wrapper's; "" without one
+  std::vector<std::string> aliases;  // other names of it
+  std::string_view content;          // what `proto` was read from
+
+  // The server uses the requested name, which is the wrapper's name if there is a wrapper.
+  const std::string& requestedName() const { return wrapperName.empty() ? name : wrapperName; }
+  // The wrapper has another name than what is in it.
+  bool hasOtherName() const { return requestedName() != name; }
+  // The refusal then; `field` is the field with the name.
+  RejectedResource otherName(std::string_view field) const {
+    return {requestedName(),
+            std::string(field) + ": is '" + name + "', not '" + requestedName() + "'"};
+  }
 };
 
 struct ReceivedUpdate {

@@ -18,6 +18,7 @@ namespace {
 struct Held {
   std::optional<std::uint64_t> hash;  // none: not from the server, any resource replaces it
   DecodedResource value;
+  std::string version;  // its own; "" where it came without one, or was removed and stays
 };
 
 // All that is known of one type.
@@ -39,6 +40,23 @@ std::vector<TypeState> makeTypes() {
 }
 
 constexpr const char* kTwice = "is there more than once; the first one counts";
+constexpr const char* kRemovedToo = "is in removed_resources more than once, or in resources too";
+
+// What a delta update removes. A name that is also among `present` stays and is an error.
+std::vector<std::string> removable(const Update& update, const std::set<std::string>& present,
+                                   ApplyResult& result) {
+  std::vector<std::string> names;
+  std::set<std::string> seen;
+  for (const std::string& name : update.removed) {
+    const bool once = seen.insert(name).second;
+    if (once && !present.contains(name)) {
+      names.push_back(name);
+    } else {
+      result.rejected.push_back({name, kRemovedToo});
+    }
+  }
+  return names;
+}
 
 }  // namespace
 
@@ -49,6 +67,7 @@ struct ResourceStore::State {
                     return of(*findResourceType(url)).wanted;
                   }};
   ResourceTtls ttls;
+  ResourceObserver* observer = nullptr;
 
   // The snapshot of the present state, once it was requested.
   mutable std::shared_ptr<const Snapshot> handedOut;
@@ -64,11 +83,19 @@ struct ResourceStore::State {
 
   void applyList(TypeState& state, ReceivedUpdate all, const Update& update, Nanos now,
                  ApplyResult& result);
-  void applyNamed(TypeState& state, ReceivedUpdate all, ApplyResult& result);
-  bool take(TypeState& state, const Received& received, ApplyResult& result);
+  void applyNamed(TypeState& state, ReceivedUpdate all, const Update& update, ApplyResult& result);
+  void takeNamed(TypeState& state, const Received& received, ApplyResult& result);
+  bool take(TypeState& state, const std::string& name, const Received& received,
+            ApplyResult& result);
+  bool takeHeartbeat(TypeState& state, const std::string& name, const Received& received,
+                     ApplyResult& result);
+  void observeHeld(const TypeState& state, const std::string& name, const Received& received) const;
+  void observeDropped(const TypeState& state, const std::string& name) const;
   void hold(TypeState& state, const std::string& name, Held version);
+  bool countAsAbsent(TypeState& state, const std::string& name);
   void removeAbsent(TypeState& state, const std::set<std::string>& present, ApplyResult& result);
   void removeNamed(TypeState& state, const std::vector<std::string>& names, ApplyResult& result);
+  static void noteNamedAbsent(TypeState& state, const std::vector<std::string>& names);
   void remove(const TypeState& state, const std::string& name);
   void setListed(const TypeState& state, bool complete, ApplyResult& result);
   bool settle();
@@ -87,39 +114,75 @@ void ResourceStore::State::hold(TypeState& state, const std::string& name, Held 
   state.wanted.arrived(name);
 }
 
-// Takes `received` where it is good; what was there before stays otherwise, and also where the same
-// came again. True where another object is held than before.
-bool ResourceStore::State::take(TypeState& state, const Received& received, ApplyResult& result) {
+// A name that was asked for counts as absent. True where that is news.
+bool ResourceStore::State::countAsAbsent(TypeState& state, const std::string& name) {
+  if (!state.wanted.contains(name) || state.wanted.hasArrived(name)) return false;
+  hold(state, name, {std::nullopt, state.type->absent(name), ""});
+  handedOut.reset();
+  return true;
+}
+
+void ResourceStore::State::observeHeld(const TypeState& state, const std::string& name,
+                                       const Received& received) const {
+  if (observer == nullptr) return;
+  observer->held({state.type, name}, received.version, received.content,
+                 state.type->expires ? received.ttl : std::nullopt);
+}
+
+void ResourceStore::State::observeDropped(const TypeState& state, const std::string& name) const {
+  if (observer != nullptr) observer->dropped({state.type, name});
+}
+
+// True where it was one for what is held.
+bool ResourceStore::State::takeHeartbeat(TypeState& state, const std::string& name,
+                                         const Received& received, ApplyResult& result) {
+  const auto held = state.held.find(name);
+  if (held == state.held.end()) {
+    result.rejected.push_back({name, "has no content, and none is known of it"});
+  } else if (!received.version.empty() && !held->second.version.empty() &&
+             received.version != held->second.version) {
+    result.rejected.push_back({name, "has no content, and version \"" + received.version +
+                                         "\" where \"" + held->second.version + "\" is held"});
+  } else {
+    result.accepted.push_back(name);
+    return true;
+  }
+  return false;
+}
+
+// Takes `received` as `name` where it is good; what was there before stays otherwise, and also
+// where the same came again. True where another object is held than before.
+bool ResourceStore::State::take(TypeState& state, const std::string& name, const Received& received,
+                                ApplyResult& result) {
   const ResourceType& type = *state.type;
-  const auto before = state.held.find(received.name);
-  const bool known = before != state.held.end();
   if (!received.proto) {
-    if (known) {
-      result.accepted.push_back(received.name);
-    } else {
-      result.rejected.push_back({received.name, "has no content, and none is known of it"});
-    }
+    takeHeartbeat(state, name, received, result);
     return false;
   }
   const std::uint64_t hash = contentHash(*received.proto);
-  if (known && before->second.hash == hash) {
-    result.accepted.push_back(received.name);
+  const auto before = state.held.find(name);
+  if (before != state.held.end() && before->second.hash == hash) {
+    result.accepted.push_back(name);
+    if (before->second.version != received.version || received.ttl)
+      observeHeld(state, name, received);
+    before->second.version = received.version;
     DecodedResource renewed = type.renewed ? type.renewed(before->second.value) : nullptr;
     if (!renewed) return false;
-    hold(state, received.name, {hash, std::move(renewed)});
+    hold(state, name, {hash, std::move(renewed), received.version});
     return true;
   }
   auto decoded = type.decode(*received.proto);
   if (!decoded) {
-    result.rejected.push_back({received.name, decoded.error().message()});
+    result.rejected.push_back({name, decoded.error().message()});
     return false;
   }
-  if (received.name.empty()) {
+  if (name.empty()) {
     result.rejected.push_back({"", std::string(type.nameField) + ": is required"});
     return false;
   }
-  hold(state, received.name, {hash, *std::move(decoded)});
-  result.accepted.push_back(received.name);
+  hold(state, name, {hash, *std::move(decoded), received.version});
+  observeHeld(state, name, received);
+  result.accepted.push_back(name);
   return true;
 }
 
@@ -138,13 +201,18 @@ void ResourceStore::State::applyList(TypeState& state, ReceivedUpdate all, const
       result.rejected.push_back({one.name, kTwice});
       continue;
     }
-    if (take(state, one, result)) touch(result);
+    // Delta removes by the wrapper's name, so the names have to be the same.
+    if (!update.stateOfTheWorld && one.hasOtherName()) {
+      result.rejected.push_back(one.otherName(state.type->nameField));
+      continue;
+    }
+    if (take(state, one.name, one, result)) touch(result);
     if (state.type->expires && state.held.contains(one.name)) {
       ttls.received({state.type, one.name}, one.ttl, now);
     }
   }
   if (isList) removeAbsent(state, present, result);
-  if (!update.stateOfTheWorld) removeNamed(state, update.removed, result);
+  if (!update.stateOfTheWorld) removeNamed(state, removable(update, present, result), result);
 }
 
 void ResourceStore::State::removeAbsent(TypeState& state, const std::set<std::string>& present,
@@ -163,7 +231,10 @@ void ResourceStore::State::removeAbsent(TypeState& state, const std::set<std::st
 
 void ResourceStore::State::removeNamed(TypeState& state, const std::vector<std::string>& names,
                                        ApplyResult& result) {
-  setListed(state, true, result);
+  // A delta update says all there is, except where the name of a resource could not be read.
+  if (std::ranges::none_of(result.rejected, [](const auto& one) { return one.name.empty(); })) {
+    setListed(state, true, result);
+  }
   for (const std::string& name : names) {
     if (state.held.erase(name) == 0) continue;
     remove(state, name);
@@ -173,6 +244,7 @@ void ResourceStore::State::removeNamed(TypeState& state, const std::vector<std::
 
 void ResourceStore::State::remove(const TypeState& state, const std::string& name) {
   ttls.removed({state.type, name});
+  observeDropped(state, name);
   state.type->remove(warming, name);
 }
 
@@ -181,20 +253,53 @@ void ResourceStore::State::setListed(const TypeState& state, bool complete, Appl
 }
 
 // The update has a part of what is subscribed to: names that are absent stay as they are.
-void ResourceStore::State::applyNamed(TypeState& state, ReceivedUpdate all, ApplyResult& result) {
+void ResourceStore::State::applyNamed(TypeState& state, ReceivedUpdate all, const Update& update,
+                                      ApplyResult& result) {
   result.rejected = std::move(all.rejected);
   std::set<std::string> seen;
   for (const Received& one : all.resources) {
-    // The server uses the requested name, which is the wrapper's name if there is a wrapper.
-    const std::string& name = one.wrapperName.empty() ? one.name : one.wrapperName;
-    if (!state.wanted.contains(name)) continue;
-    if (!seen.insert(name).second) {
-      result.rejected.push_back({name, kTwice});
-    } else if (name != one.name) {
-      result.rejected.push_back({name, std::string(state.type->nameField) + ": is '" + one.name +
-                                           "', not '" + name + "'"});
-    } else if (take(state, one, result)) {
+    const bool wanted = state.wanted.contains(one.requestedName()) ||
+                        std::ranges::any_of(one.aliases, [&](const std::string& alias) {
+                          return state.wanted.contains(alias);
+                        });
+    if (!wanted) continue;
+    if (!seen.insert(one.requestedName()).second) {
+      result.rejected.push_back({one.requestedName(), kTwice});
+    } else {
+      takeNamed(state, one, result);
+    }
+  }
+  noteNamedAbsent(state, removable(update, seen, result));
+}
+
+// Under each name by which it is wanted.
+void ResourceStore::State::takeNamed(TypeState& state, const Received& received,
+                                     ApplyResult& result) {
+  const std::string& name = received.requestedName();
+  if (state.wanted.contains(name)) {
+    if (received.proto && received.hasOtherName()) {
+      result.rejected.push_back(received.otherName(state.type->nameField));
+    } else if (take(state, name, received, result)) {
       touch(result);
+    }
+  }
+  for (const std::string& alias : received.aliases) {
+    if (alias == name || !state.wanted.contains(alias)) continue;
+    // Without a content the server says that it knows no resource for the alias.
+    if (!received.proto && !state.wanted.contains(name)) {
+      noteNamedAbsent(state, {alias});
+    } else if (take(state, alias, received, result)) {
+      touch(result);
+    }
+  }
+}
+
+// The server does not have these, or not yet. What is held stays while it is wanted.
+void ResourceStore::State::noteNamedAbsent(TypeState& state,
+                                           const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (const auto held = state.held.find(name); held != state.held.end()) {
+      held->second.version.clear();
     }
   }
 }
@@ -206,6 +311,7 @@ bool ResourceStore::State::settle() {
   for (TypeState& state : types) {
     for (const std::string& name : state.wanted.takeReleased()) {
       if (state.held.erase(name) == 0) continue;
+      observeDropped(state, name);
       state.type->remove(warming, name);
       changed = true;
     }
@@ -233,6 +339,10 @@ void ResourceStore::State::noteReceived(TypeState& state, const Update& update,
 ResourceStore::ResourceStore() : state_(std::make_unique<State>()) {}
 ResourceStore::~ResourceStore() = default;
 
+void ResourceStore::observe(ResourceObserver* observer) {
+  state_->observer = observer;
+}
+
 ApplyResult ResourceStore::apply(const Update& update, Nanos now) {
   ApplyResult result;
   const ResourceType* type = findResourceType(update.typeUrl);
@@ -247,7 +357,7 @@ ApplyResult ResourceStore::apply(const Update& update, Nanos now) {
     return result;
   }
   if (state.byName()) {
-    state_->applyNamed(state, std::move(all), result);
+    state_->applyNamed(state, std::move(all), update, result);
   } else {
     state_->applyList(state, std::move(all), update, now, result);
   }
@@ -275,10 +385,7 @@ std::map<ResourceKey, Nanos> ResourceStore::missing() const {
 }
 
 bool ResourceStore::fetchTimedOut(const ResourceKey& key) {
-  TypeState& state = state_->of(*key.type);
-  if (!state.wanted.contains(key.name) || state.wanted.hasArrived(key.name)) return false;
-  state_->hold(state, key.name, {std::nullopt, key.type->absent(key.name)});
-  state_->handedOut.reset();
+  if (!state_->countAsAbsent(state_->of(*key.type), key.name)) return false;
   state_->settle();
   return true;
 }
@@ -296,12 +403,26 @@ std::vector<ResourceKey> ResourceStore::expire(Nanos now) {
   std::vector<ResourceKey> expired = state_->ttls.takeExpired(now);
   for (const ResourceKey& key : expired) {
     state_->of(*key.type).held.erase(key.name);
+    state_->observeDropped(state_->of(*key.type), key.name);
     key.type->expire(state_->warming, key.name);
   }
   if (expired.empty()) return expired;
   state_->settle();
   state_->handedOut.reset();
   return expired;
+}
+
+ResourceVersions ResourceStore::versions(const ResourceType& type) const {
+  ResourceVersions versions;
+  for (const auto& [name, held] : state_->of(type).held) {
+    if (held.hash) versions.emplace_hint(versions.end(), name, held.version);
+  }
+  return versions;
+}
+
+const std::vector<HeldVersion>& ResourceStore::heldBack() const {
+  state_->warming.describe();
+  return state_->inForce.held;
 }
 
 std::size_t ResourceStore::count(const ResourceType& type) const {

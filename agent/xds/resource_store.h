@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -16,14 +17,30 @@
 #include "xds/apply_result.h"
 #include "xds/resource_ttls.h"
 #include "xds/resource_type.h"
+#include "xds/subscription.h"
 #include "xds/update.h"
 
 namespace sockmesh {
+
+// Who wants to know what is held, for example to keep it on a disk.
+class ResourceObserver {
+ public:
+  virtual ~ResourceObserver() = default;
+  // A good version is held, or came again. `content` is the resource's own message, serialized, and
+  // valid during the call. `ttl` is from now on.
+  virtual void held(const ResourceKey& key, const std::string& version, std::string_view content,
+                    std::optional<Nanos> ttl) = 0;
+  // It is held no more.
+  virtual void dropped(const ResourceKey& key) = 0;
+};
 
 class ResourceStore {
  public:
   ResourceStore();
   ~ResourceStore();
+
+  // Told from now on. Outlives the store, or is replaced by null.
+  void observe(ResourceObserver* observer);
 
   // Takes in an update of one of our types. Of a type that is subscribed to by wildcard, a
   // state-of-the-world update is a complete set: what is absent is removed (a rejected name that is
@@ -32,6 +49,10 @@ class ResourceStore {
   // no resource wants are ignored. Of several resources with one name the first counts. Resources
   // may come in discovery.v3.Resource wrappers. A resource that is no protobuf rejects the whole
   // update. `now` (CLOCK_MONOTONIC) is when TTLs start.
+  //
+  // A delta update removes what it names, of a type that is subscribed to by wildcard. Of a type
+  // that is subscribed to by name it removes nothing: what is held goes when nobody wants it, and
+  // what never came may still come, until its initial_fetch_timeout is over.
   ApplyResult apply(const Update& update, Nanos now = Nanos(0));
 
   // What to subscribe to, of a type that is subscribed to by name: the names that versions want,
@@ -54,6 +75,10 @@ class ResourceStore {
   // Removes what has expired at `now`, and says what; that changed the snapshot.
   std::vector<ResourceKey> expire(Nanos now);
 
+  // What the server sent of this type and is held.
+  ResourceVersions versions(const ResourceType& type) const;
+  // Previous versions in force, because the newest one waits.
+  const std::vector<HeldVersion>& heldBack() const;
   // How many resources of this type are in force.
   std::size_t count(const ResourceType& type) const;
 

@@ -21,12 +21,14 @@ struct SotwCall {
 
 class SotwProtocol final : public AdsProtocol {
  public:
-  std::unique_ptr<Subscription> subscribe(const ResourceType& type) const override {
+  std::string_view name() const override { return "state of the world"; }
+  std::unique_ptr<Subscription> subscribe(
+      const ResourceType& type, std::function<ResourceVersions()> /*held*/) const override {
     return std::make_unique<SotwSubscription>(type);
   }
-  std::unique_ptr<AdsStream> open(EventLoop& loop, std::shared_ptr<grpc::Channel> channel,
+  std::unique_ptr<AdsStream> open(EventLoop& loop, const AdsConnection& connection,
                                   AdsStream::Events events) const override {
-    return std::make_unique<AdsRpc<SotwCall>>(loop, std::move(channel), std::move(events));
+    return std::make_unique<AdsRpc<SotwCall>>(loop, connection, std::move(events));
   }
 };
 

@@ -6,6 +6,8 @@
 
 #include <google/protobuf/message.h>
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +18,9 @@
 #include "xds/update.h"
 
 namespace sockmesh {
+
+// The versions of what is held of a type, by name; "" where a version is not known.
+using ResourceVersions = std::map<std::string, std::string>;
 
 class Subscription {
  public:

@@ -24,11 +24,16 @@ void openWrapper(const envoy::service::discovery::v3::Resource& wrapper, Envelop
   readTtl(wrapper, envelope);
   envelope.typeUrl = wrapper.resource().type_url();
   envelope.bytes = wrapper.resource().value();
+  envelope.aliases.assign(wrapper.aliases().begin(), wrapper.aliases().end());
+}
+
+std::string positionOf(int index) {
+  return "resources[" + std::to_string(index) + "]";
 }
 
 Envelope envelopeOf(const google::protobuf::Any& resource, int index) {
   Envelope envelope;
-  envelope.position = "resources[" + std::to_string(index) + "]";
+  envelope.position = positionOf(index);
   if (resource.type_url() != kWrapperType) {
     envelope.typeUrl = resource.type_url();
     envelope.bytes = resource.value();
@@ -51,11 +56,30 @@ Update updateOf(const envoy::service::discovery::v3::DiscoveryResponse& response
   update.version = response.version_info();
   update.nonce = response.nonce();
   update.controlPlane = response.control_plane().identifier();
+  update.bytes = response.ByteSizeLong();
   update.stateOfTheWorld = true;
   update.resources.reserve(static_cast<std::size_t>(response.resources_size()));
   for (int i = 0; i < response.resources_size(); ++i) {
     update.resources.push_back(envelopeOf(response.resources(i), i));
   }
+  return update;
+}
+
+Update updateOf(const envoy::service::discovery::v3::DeltaDiscoveryResponse& response) {
+  Update update;
+  update.typeUrl = response.type_url();
+  update.version = response.system_version_info();
+  update.nonce = response.nonce();
+  update.controlPlane = response.control_plane().identifier();
+  update.bytes = response.ByteSizeLong();
+  update.resources.resize(static_cast<std::size_t>(response.resources_size()));
+  for (int i = 0; i < response.resources_size(); ++i) {
+    Envelope& envelope = update.resources[static_cast<std::size_t>(i)];
+    envelope.position = positionOf(i);
+    openWrapper(response.resources(i), envelope);
+  }
+  update.removed.assign(response.removed_resources().begin(), response.removed_resources().end());
+  for (const auto& name : response.removed_resource_names()) update.removed.push_back(name.name());
   return update;
 }
 

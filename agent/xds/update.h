@@ -13,15 +13,16 @@ namespace sockmesh {
 
 // One resource as it lies in the response. Nothing is known of its payload yet.
 struct Envelope {
-  std::string position;      // "resources[3]"
-  std::string name;          // the wrapper's; "" without one
-  std::string version;       // the wrapper's; "" without one
-  std::string typeUrl;       // the payload's; "" for a heartbeat
-  std::string bytes;         // the payload's
-  bool heartbeat = false;    // a wrapper without a payload: what is held stays
-  bool unreadable = false;   // its wrapper does not parse
-  std::optional<Nanos> ttl;  // the wrapper's; at least 0
-  std::string badTtl;        // what is wrong with the ttl: "ttl: must not be negative"
+  std::string position;              // "resources[3]"
+  std::string name;                  // the wrapper's; "" without one
+  std::string version;               // the wrapper's; "" without one
+  std::string typeUrl;               // the payload's; "" for a heartbeat
+  std::string bytes;                 // the payload's
+  bool heartbeat = false;            // a wrapper without a payload: what is held stays
+  bool unreadable = false;           // its wrapper does not parse
+  std::optional<Nanos> ttl;          // the wrapper's; at least 0
+  std::string badTtl;                // what is wrong with the ttl: "ttl: must not be negative"
+  std::vector<std::string> aliases;  // the wrapper's: other names of the same resource
 };
 
 struct Update {
@@ -29,6 +30,7 @@ struct Update {
   std::string version;
   std::string nonce;
   std::string controlPlane;  // its identifier; "" where it gives none
+  std::size_t bytes = 0;     // of the response
   // State of the world: of a type that is subscribed to by wildcard, what is absent is removed.
   bool stateOfTheWorld = false;
   std::vector<Envelope> resources;   // in the order received
@@ -36,5 +38,7 @@ struct Update {
 };
 
 Update updateOf(const envoy::service::discovery::v3::DiscoveryResponse& response);
+// `version` is the system's, which says nothing of single resources.
+Update updateOf(const envoy::service::discovery::v3::DeltaDiscoveryResponse& response);
 
 }  // namespace sockmesh

@@ -70,15 +70,31 @@ Shares expectedShares(const ExpectedVip& vip) {
   return shares;
 }
 
-TEST(Istiod, EveryVipOfTheSamplesIsInTheKernelWithItsEndpointsAndShares) {
+// Captured files and the protocol in which they are served. Both have to lead to the same tables.
+struct Captured {
+  std::string name;
+  std::vector<std::string> files;
+  std::string protocol;
+};
+
+class Istiod : public ::testing::TestWithParam<Captured> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Samples, Istiod,
+    ::testing::Values(
+        Captured{"StateOfTheWorld", {"01-sotw-CDS.pb", "02-sotw-EDS.pb", "03-sotw-LDS.pb"}, "SOTW"},
+        Captured{"Delta", {"01-delta-CDS.pb", "02-delta-EDS.pb", "03-delta-LDS.pb"}, "DELTA"}),
+    [](const auto& captured) { return captured.param.name; });
+
+TEST_P(Istiod, EveryVipOfTheSamplesIsInTheKernelWithItsEndpointsAndShares) {
   auto sandbox = Sandbox::create();
   ASSERT_TRUE(sandbox) << sandbox.error().message();
   Mesh mesh(**sandbox);
-  for (const char* file : {"01-sotw-CDS.pb", "02-sotw-EDS.pb", "03-sotw-LDS.pb"}) {
+  for (const std::string& file : GetParam().files) {
     std::filesystem::copy(kSamples + file, mesh.folder() + "/" + file);
   }
   mesh.startControlPlane();
-  mesh.startAgent();
+  mesh.startAgent(mesh.agentConfig("ads: {protocol: " + GetParam().protocol + "}"));
   ASSERT_TRUE(mesh.ready()) << mesh.agent().log() << mesh.controlPlane().log();
 
   const ExpectedVips expected = expectVips(

@@ -77,10 +77,16 @@ void Mesh::serve(const std::string& name, const std::string& text) const {
   std::filesystem::rename(hidden, folder_ + "/" + name);
 }
 
-void Mesh::startControlPlane() {
-  controlPlane_ = std::make_unique<Process>(
-      std::vector<std::string>{binary("sockmesh-xds"), "--listen", kXds, folder_},
-      sandbox_.folder() + "/xds.log");
+void Mesh::startControlPlane(const std::vector<std::string>& moreFlags) {
+  std::vector<std::string> command = {binary("sockmesh-xds"), "--listen", kXds, folder_};
+  command.insert(command.end(), moreFlags.begin(), moreFlags.end());
+  controlPlane_ = std::make_unique<Process>(command, sandbox_.folder() + "/xds.log");
+}
+
+std::vector<std::string> Mesh::agentConfig(const std::string& yaml) const {
+  const std::string file = sandbox_.folder() + "/agent.yaml";
+  std::ofstream(file) << yaml;
+  return {"--config", file};
 }
 
 std::vector<std::string> Mesh::agentCommand() const {

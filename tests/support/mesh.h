@@ -20,7 +20,7 @@ class Mesh {
 
   // Puts a file into the served folder, whole.
   void serve(const std::string& name, const std::string& text) const;
-  void startControlPlane();
+  void startControlPlane(const std::vector<std::string>& moreFlags = {});
   void startAgent(const std::vector<std::string>& moreFlags = {});
   std::vector<std::string> agentCommand() const;
   // Waits until the agent says it is ready.
@@ -31,6 +31,8 @@ class Mesh {
   void killAgent();
   void stopControlPlane() { controlPlane_.reset(); }
   std::string folder() const { return folder_; }
+  // Writes a configuration for the agent, and returns the flags that name it.
+  std::vector<std::string> agentConfig(const std::string& yaml) const;
   std::string get(const std::string& path) const;  // from the admin port; "" where it fails
   int statusOf(const std::string& path) const;     // HTTP status; 0 where it fails
 

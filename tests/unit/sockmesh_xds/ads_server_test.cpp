@@ -23,8 +23,9 @@ struct Agent {
   testing::Mailbox<std::shared_ptr<const Snapshot>> snapshots;
   std::unique_ptr<AdsClient> client;
 
-  void connect(EventLoop& loop, int port, const std::string& node) {
+  void connect(EventLoop& loop, int port, const std::string& node, const AdsProtocol& protocol) {
     AdsClientOptions options;
+    options.protocol = &protocol;
     options.channel.target = "127.0.0.1:" + std::to_string(port);
     options.node.set_id(node);
     options.backoffBase = std::chrono::milliseconds(2);
@@ -48,9 +49,9 @@ struct Agent {
 class AdsServerTest : public ::testing::Test {
  protected:
   AdsServerTest() {
-    auto started =
-        AdsServer::start(*loop_, "127.0.0.1:0", resources({cluster("a"), endpointsOf("a", 80)}),
-                         [this](const std::string& line, bool) { log_.put(line); });
+    auto started = AdsServer::start(*loop_, {.address = "127.0.0.1:0"},
+                                    resources({cluster("a"), endpointsOf("a", 80)}),
+                                    [this](const std::string& line, bool) { log_.put(line); });
     server_ = std::move(started).value();
     thread_ = std::thread([this] { loop_->run(); });
   }
@@ -76,8 +77,11 @@ class AdsServerTest : public ::testing::Test {
     return testing::packed(assignment);
   }
 
-  Agent& connect(Agent& agent, const std::string& node) {
-    loop_->post([this, &agent, node] { agent.connect(*loop_, server_->port(), node); });
+  Agent& connect(Agent& agent, const std::string& node,
+                 const AdsProtocol& protocol = sotwProtocol()) {
+    loop_->post([this, &agent, node, &protocol] {
+      agent.connect(*loop_, server_->port(), node, protocol);
+    });
     return agent;
   }
 
@@ -101,7 +105,7 @@ class AdsServerTest : public ::testing::Test {
 
 TEST_F(AdsServerTest, ManyClientsGetEverythingAndEachChange) {
   for (std::size_t i = 0; i < agents_.size(); ++i) {
-    connect(agents_[i], "node-" + std::to_string(i));
+    connect(agents_[i], "node-" + std::to_string(i), i % 2 == 0 ? sotwProtocol() : deltaProtocol());
   }
   for (Agent& agent : agents_) EXPECT_TRUE(agent.sees("a", 80));
   publish(resources({cluster("a"), endpointsOf("a", 81)}));
@@ -121,9 +125,19 @@ TEST_F(AdsServerTest, TheLogTellsWhoAcceptedWhat) {
   EXPECT_TRUE(logged("[1] node-x: closed"));
 }
 
+TEST_F(AdsServerTest, TheLogTellsWhoSpeaksDelta) {
+  Agent& agent = connect(agents_[0], "node-x", deltaProtocol());
+  EXPECT_TRUE(agent.sees("a", 80));
+  EXPECT_TRUE(logged(", delta"));
+  EXPECT_TRUE(logged("[1] node-x: ACK EDS "));
+  publish(resources({cluster("a"), endpointsOf("a", 70000)}));
+  EXPECT_TRUE(logged("[1] node-x: NACK EDS "));
+}
+
 TEST_F(AdsServerTest, APortThatIsTakenIsAnError) {
-  const auto second = AdsServer::start(*loop_, "127.0.0.1:" + std::to_string(server_->port()),
-                                       resources({}), [](const std::string&, bool) {});
+  const auto second =
+      AdsServer::start(*loop_, {.address = "127.0.0.1:" + std::to_string(server_->port())},
+                       resources({}), [](const std::string&, bool) {});
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message().find(std::to_string(server_->port())), std::string::npos);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ads_session.h"
+#include "sotw_session.h"
 
 #include <gtest/gtest.h>
 
@@ -17,16 +17,17 @@ using testing::listener;
 using testing::namesOf;
 using testing::resources;
 using Names = std::vector<std::string>;
-using Request = AdsSession::Request;
-using Response = AdsSession::Response;
+using Request = SotwSession::Request;
+using Response = SotwSession::Response;
 
 class AdsSessionTest : public ::testing::Test {
  protected:
   void serve(std::shared_ptr<const ResourceSet> set) {
-    AdsSession::Hooks hooks;
+    SotwSession::Hooks hooks;
     hooks.send = [this](Response response) { sent_.push_back(std::move(response)); };
     hooks.log = [this](const std::string& line, bool) { log_.push_back(line); };
-    session_ = std::make_unique<AdsSession>(*loop_, std::move(set), std::move(hooks), kStepTimeout);
+    session_ =
+        std::make_unique<SotwSession>(*loop_, std::move(set), std::move(hooks), kStepTimeout);
   }
 
   void ask(std::string_view type, const Names& names = {}, const std::string& nonce = "") {
@@ -68,7 +69,7 @@ class AdsSessionTest : public ::testing::Test {
 
   static constexpr Nanos kStepTimeout = std::chrono::milliseconds(20);
   std::unique_ptr<EventLoop> loop_ = std::move(EventLoop::create()).value();
-  std::unique_ptr<AdsSession> session_;
+  std::unique_ptr<SotwSession> session_;
   std::deque<Response> sent_;
   Names log_;
 };

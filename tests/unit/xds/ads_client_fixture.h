@@ -75,11 +75,16 @@ class AdsClientTest : public ::testing::Test {
   }
 
   void startClient(const std::string& address) {
-    AdsClientOptions options;
-    options.channel.target = address;
+    options_.channel.target = address;
+    options_.backoffBase = milliseconds(2);
+    options_.backoffMax = milliseconds(20);
+    startClient();
+  }
+
+  // By `options_`, of which only what concerns the test is set.
+  void startClient() {
+    AdsClientOptions options = options_;
     options.node.set_id("sidecar~10.0.0.9~node.ns~ns.svc.cluster.local");
-    options.backoffBase = milliseconds(2);
-    options.backoffMax = milliseconds(20);
     options.firstResponseWait = firstResponseWait_;
     client_ = std::make_unique<AdsClient>(*loop_, store_, std::move(options));
     loop_->post([this] { client_->start(callbacks()); });
@@ -128,6 +133,7 @@ class AdsClientTest : public ::testing::Test {
     EXPECT_EQ(stream.request().response_nonce(), "n3");
   }
 
+  AdsClientOptions options_;
   std::function<void(const Snapshot&)> whenTold_;  // on the loop's thread
   Nanos firstResponseWait_ = std::chrono::seconds(15);
   std::unique_ptr<EventLoop> loop_ = std::move(EventLoop::create()).value();

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of the configuration that says how to reach the control plane.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "envoy/config/core/v3/core.pb.h"
+#include "sockmesh/config/v1/config.pb.h"
+#include "xds/ads_channel.h"
+#include "xds/field_errors.h"
+
+namespace sockmesh {
+
+// `node` is whole, see daemon/node_identity.h. Mistakes go to `errors`, below "ads". The address is
+// not checked.
+AdsChannelOptions takeAds(const sockmesh::config::v1::Ads& proto,
+                          const envoy::config::core::v3::Node& node, FieldErrors& errors);
+
+// Further addresses, checked.
+std::vector<std::string> takeFallbacks(const sockmesh::config::v1::Ads& proto, FieldErrors& errors);
+
+// gRPC resolves the address, and accepts much more than HOST:PORT.
+void checkAdsAddress(const std::string& address, FieldErrors& errors);
+
+}  // namespace sockmesh

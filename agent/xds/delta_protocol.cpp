@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "envoy/service/discovery/v3/discovery.grpc.pb.h"
+#include "xds/ads_protocol.h"
+#include "xds/ads_rpc.h"
+#include "xds/delta_subscription.h"
+
+namespace sockmesh {
+namespace {
+
+struct DeltaCall {
+  using Service = envoy::service::discovery::v3::AggregatedDiscoveryService;
+  using Request = envoy::service::discovery::v3::DeltaDiscoveryRequest;
+  using Response = envoy::service::discovery::v3::DeltaDiscoveryResponse;
+  static void begin(Service::Stub& stub, grpc::ClientContext& context,
+                    grpc::ClientBidiReactor<Request, Response>& reactor) {
+    stub.async()->DeltaAggregatedResources(&context, &reactor);
+  }
+};
+
+class DeltaProtocol final : public AdsProtocol {
+ public:
+  std::string_view name() const override { return "delta"; }
+  std::unique_ptr<Subscription> subscribe(const ResourceType& type,
+                                          std::function<ResourceVersions()> held) const override {
+    return std::make_unique<DeltaSubscription>(type, std::move(held));
+  }
+  std::unique_ptr<AdsStream> open(EventLoop& loop, const AdsConnection& connection,
+                                  AdsStream::Events events) const override {
+    return std::make_unique<AdsRpc<DeltaCall>>(loop, connection, std::move(events));
+  }
+};
+
+}  // namespace
+
+const AdsProtocol& deltaProtocol() {
+  static const DeltaProtocol protocol;
+  return protocol;
+}
+
+}  // namespace sockmesh

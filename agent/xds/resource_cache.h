@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last accepted configuration, over restarts of the agent and of the node: what the cache file
+// holds goes into the store at start, and what the store holds goes into the file.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/event_loop.h"
+#include "xds/cache_writer.h"
+#include "xds/resource_store.h"
+
+namespace sockmesh {
+
+class ResourceCache final : public ResourceObserver {
+ public:
+  struct Restored {
+    std::optional<Nanos> writtenAt;  // CLOCK_REALTIME; nothing: nothing was restored
+    std::string problem;             // why not, and what of it was refused; "" where all is well
+  };
+
+  // Reads the file and applies it to `store`, which is empty and outlives the cache. Then writes
+  // what changes. Resources whose TTL ended meanwhile are left out. Control thread.
+  ResourceCache(ResourceStore& store, const CacheWriter::Options& options,
+                CacheWriter::OnResult onResult);
+  // Writes what is due.
+  ~ResourceCache() override;
+
+  const Restored& restored() const { return restored_; }
+
+ private:
+  void held(const ResourceKey& key, const std::string& version, std::string_view content,
+            std::optional<Nanos> ttl) override;
+  void dropped(const ResourceKey& key) override;
+  void restore(const sockmesh::cache::v1::Configuration& content);
+
+  ResourceStore& store_;
+  SystemClock clock_;
+  Restored restored_;
+  std::unique_ptr<CacheWriter> writer_;
+};
+
+}  // namespace sockmesh

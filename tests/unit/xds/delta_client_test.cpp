@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client in the delta protocol, over a real stream on loopback.
+#include <gmock/gmock.h>
+
+#include "ads_client_fixture.h"
+
+namespace sockmesh {
+namespace {
+
+using namespace testing;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+template <typename... Messages>
+DeltaResponse deltaResponse(std::string_view type, const std::string& nonce,
+                            const std::vector<std::string>& removed, const Messages&... messages) {
+  DeltaResponse made;
+  made.set_type_url(std::string(type));
+  made.set_nonce(nonce);
+  for (const std::string& name : removed) made.add_removed_resources(name);
+  [[maybe_unused]] const auto add = [&made]<typename Message>(const Message& message) {
+    auto* resource = made.add_resources();
+    if constexpr (std::is_same_v<Message, ClusterLoadAssignment>) {
+      resource->set_name(message.cluster_name());
+    } else {
+      resource->set_name(message.name());
+    }
+    resource->set_version("v" + made.nonce());
+    resource->mutable_resource()->PackFrom(message);
+  };
+  (add(messages), ...);
+  return made;
+}
+
+std::vector<std::string> addedNames(const DeltaRequest& request) {
+  return {request.resource_names_subscribe().begin(), request.resource_names_subscribe().end()};
+}
+std::vector<std::string> droppedNames(const DeltaRequest& request) {
+  return {request.resource_names_unsubscribe().begin(), request.resource_names_unsubscribe().end()};
+}
+
+class DeltaClient : public AdsClientTest {
+ protected:
+  DeltaClient() {
+    options_.protocol = &deltaProtocol();
+    options_.fallback = &sotwProtocol();
+  }
+
+  // A stream where cluster "a" with its endpoints and no listener are accepted.
+  void bringUpDelta(ScriptedAdsServer::DeltaStream& stream) {
+    EXPECT_EQ(stream.request().type_url(), kClusterType);
+    stream.send(deltaResponse(kClusterType, "1", {}, edsCluster("a")));
+    EXPECT_EQ(stream.request().response_nonce(), "1");
+    EXPECT_THAT(addedNames(stream.request()), ElementsAre("a"));
+    EXPECT_EQ(stream.request().type_url(), kListenerType);
+    stream.send(deltaResponse(kAssignmentType, "2", {}, assignment("a", 80)));
+    EXPECT_EQ(stream.request().response_nonce(), "2");
+    stream.send(deltaResponse(kListenerType, "3", {}));
+    EXPECT_EQ(stream.request().response_nonce(), "3");
+  }
+};
+
+TEST_F(DeltaClient, AsksForClustersThenTheirEndpointsThenListeners) {
+  ScriptedAdsServer server;
+  server.speakDelta(true);
+  startClient(server.address());
+  const auto stream = server.deltaStream();
+  ASSERT_TRUE(stream);
+  const DeltaRequest clusters = stream->request();
+  EXPECT_EQ(clusters.type_url(), kClusterType);
+  EXPECT_EQ(clusters.node().user_agent_name(), "sockmesh");
+  EXPECT_THAT(addedNames(clusters), IsEmpty());
+  stream->send(deltaResponse(kClusterType, "1", {}, edsCluster("b"), edsCluster("a")));
+  const DeltaRequest ack = stream->request();
+  EXPECT_EQ(ack.response_nonce(), "1");
+  EXPECT_FALSE(ack.has_node());
+  EXPECT_FALSE(ack.has_error_detail());
+  const DeltaRequest endpoints = stream->request();
+  EXPECT_EQ(endpoints.type_url(), kAssignmentType);
+  EXPECT_THAT(addedNames(endpoints), ElementsAre("a", "b"));
+  EXPECT_EQ(endpoints.response_nonce(), "");
+  EXPECT_EQ(stream->request().type_url(), kListenerType);
+}
+
+TEST_F(DeltaClient, ChangesTravelAloneAndSubscriptionsFollow) {
+  ScriptedAdsServer server;
+  server.speakDelta(true);
+  startClient(server.address());
+  const auto stream = server.deltaStream();
+  ASSERT_TRUE(stream);
+  bringUpDelta(*stream);
+  const auto complete = snapshot([](const Snapshot& s) { return s.complete; });
+  ASSERT_TRUE(complete);
+  EXPECT_TRUE(complete->assignments.contains("a"));
+
+  stream->send(deltaResponse(kClusterType, "4", {}, edsCluster("b")));
+  EXPECT_EQ(stream->request().response_nonce(), "4");
+  const DeltaRequest more = stream->request();
+  EXPECT_THAT(addedNames(more), ElementsAre("b"));
+  EXPECT_THAT(droppedNames(more), IsEmpty());
+  EXPECT_TRUE(snapshot([](const Snapshot& s) { return s.clusters.size() == 2; }));
+
+  stream->send(deltaResponse(kClusterType, "5", {"a"}));
+  EXPECT_EQ(stream->request().response_nonce(), "5");
+  EXPECT_THAT(droppedNames(stream->request()), ElementsAre("a"));
+  const auto left = snapshot([](const Snapshot& s) { return s.clusters.size() == 1; });
+  ASSERT_TRUE(left);
+  EXPECT_TRUE(left->clusters.contains("b"));
+  EXPECT_FALSE(left->assignments.contains("a"));
+}
+
+TEST_F(DeltaClient, ABadResourceIsNackedAndStaysListedUntilItIsMendedOrRemoved) {
+  ScriptedAdsServer server;
+  server.speakDelta(true);
+  startClient(server.address());
+  const auto stream = server.deltaStream();
+  ASSERT_TRUE(stream);
+  bringUpDelta(*stream);
+  stream->send(deltaResponse(kClusterType, "4", {}, badCluster("a"), badCluster("b")));
+  const DeltaRequest nack = stream->request();
+  EXPECT_EQ(nack.response_nonce(), "4");
+  EXPECT_EQ(nack.error_detail().code(), 13);
+  EXPECT_THAT(nack.error_detail().message(), HasSubstr("a: "));
+  stream->send(deltaResponse(kClusterType, "5", {}, edsCluster("c")));
+  const XdsStats other = stats([](const XdsStats& s) { return s.types[0].accepted == 2; });
+  EXPECT_THAT(other.types[0].rejectedResources, ElementsAre("a", "b"));
+  stream->send(deltaResponse(kClusterType, "6", {"b"}, edsCluster("a")));
+  const XdsStats mended = stats([](const XdsStats& s) { return s.types[0].accepted == 3; });
+  EXPECT_THAT(mended.types[0].rejectedResources, IsEmpty());
+}
+
+TEST_F(DeltaClient, AfterALossTheServerLearnsWhatIsHeldAndSaysWhatIsGone) {
+  ScriptedAdsServer server;
+  server.speakDelta(true);
+  startClient(server.address());
+  const auto first = server.deltaStream();
+  ASSERT_TRUE(first);
+  bringUpDelta(*first);
+  first->finish({grpc::StatusCode::UNAVAILABLE, "restart"});
+
+  const auto second = server.deltaStream();
+  ASSERT_TRUE(second);
+  const DeltaRequest clusters = second->request();
+  EXPECT_EQ(clusters.type_url(), kClusterType);
+  EXPECT_TRUE(clusters.has_node());
+  EXPECT_EQ(clusters.response_nonce(), "");
+  EXPECT_THAT(clusters.initial_resource_versions(), ElementsAre(Pair("a", "v1")));
+  const DeltaRequest endpoints = second->request();
+  EXPECT_THAT(addedNames(endpoints), ElementsAre("a"));
+  EXPECT_THAT(endpoints.initial_resource_versions(), ElementsAre(Pair("a", "v2")));
+  EXPECT_EQ(second->request().type_url(), kListenerType);
+  second->send(deltaResponse(kClusterType, "1", {"a"}, edsCluster("b")));
+  const auto after = snapshot([](const Snapshot& s) { return s.clusters.contains("b"); });
+  ASSERT_TRUE(after);
+  EXPECT_FALSE(after->clusters.contains("a"));
+}
+
+TEST_F(DeltaClient, AServerWithNothingNewToSayIsConnected) {
+  options_.quietConnection = std::chrono::milliseconds(5);
+  ScriptedAdsServer server;
+  server.speakDelta(true);
+  startClient(server.address());
+  const auto stream = server.deltaStream();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(stream->request().type_url(), kClusterType);
+  EXPECT_EQ(stats([](const XdsStats& s) { return s.connected; }).connections, 1U);
+}
+
+TEST_F(DeltaClient, AServerWithoutDeltaIsAskedForTheStateOfTheWorldAtOnce) {
+  options_.backoffBase = options_.backoffMax = std::chrono::hours(1);
+  ScriptedAdsServer server;
+  options_.channel.target = server.address();
+  startClient();
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream) << "without waiting for a retry";
+  bringUp(*stream);
+  const XdsStats now = stats([](const XdsStats& s) { return s.types[2].accepted == 1; });
+  EXPECT_EQ(now.protocol, "state of the world");
+  EXPECT_EQ(now.lastError, "");
+  EXPECT_TRUE(snapshot([](const Snapshot& s) { return s.complete; }));
+}
+
+TEST_F(DeltaClient, TheFallbackKnowsItsVersionsOnTheNextStream) {
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto first = server.stream();
+  ASSERT_TRUE(first);
+  bringUp(*first);
+  first->finish(grpc::Status::OK);
+  const auto second = server.stream();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->request().version_info(), "c1");
+  EXPECT_EQ(namesOf(second->request()), (std::vector<std::string>{"a"}));
+}
+
+TEST_F(DeltaClient, AServerThatLearnsDeltaMeanwhileIsToldWhatIsHeld) {
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto first = server.stream();
+  ASSERT_TRUE(first);
+  bringUp(*first);
+  server.speakDelta(true);
+  first->finish(grpc::Status::OK);
+  const auto second = server.deltaStream();
+  ASSERT_TRUE(second);
+  EXPECT_THAT(second->request().initial_resource_versions(), ElementsAre(Pair("a", "")));
+  second->send(deltaResponse(kClusterType, "1", {"a"}));
+  EXPECT_TRUE(snapshot([](const Snapshot& s) { return s.complete && s.clusters.empty(); }))
+      << "what vanished between the protocols is removed";
+}
+
+TEST_F(DeltaClient, WithoutAFallbackARefusalIsAFailure) {
+  options_.fallback = nullptr;
+  ScriptedAdsServer server;
+  startClient(server.address());
+  EXPECT_THAT(stats([](const XdsStats& s) { return !s.lastError.empty(); }).lastError,
+              HasSubstr("UNIMPLEMENTED"));
+}
+
+}  // namespace
+}  // namespace sockmesh
