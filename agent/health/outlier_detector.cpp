@@ -63,13 +63,14 @@ OutlierDetector::~OutlierDetector() = default;
 
 // ---- what there is ----
 
-void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& clusters, Nanos now) {
-  std::erase_if(watched_, [&](const auto& entry) {
-    if (clusters.contains(entry.first)) return false;
-    warnings_.erase(entry.first);
-    return true;
-  });
-  for (const auto& [name, resources] : clusters) {
+void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed, Nanos now) {
+  std::set<std::string> names;
+  for (const auto& [name, resources] : changed) {
+    names.insert(names.end(), name);
+    if (!resources.cluster) {
+      forget(name);
+      continue;
+    }
     auto& watched = watched_[name];
     if (watched && watched->resources == resources) continue;
     if (!watched) {
@@ -78,7 +79,21 @@ void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& cluster
     }
     follow(*watched, resources, now);
   }
-  publish();
+  publish(names);
+}
+
+void OutlierDetector::forget(const std::string& cluster) {
+  const auto known = watched_.find(cluster);
+  if (known == watched_.end()) return;
+  setDue(*known->second, std::nullopt);
+  warnings_.erase(cluster);
+  watched_.erase(known);
+}
+
+void OutlierDetector::setDue(Watched& watched, std::optional<Nanos> due) {
+  if (watched.due) due_.erase({*watched.due, watched.name});
+  watched.due = due;
+  if (due) due_.emplace(*due, watched.name);
 }
 
 void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, Nanos now) {
@@ -91,11 +106,11 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
   if (settings == nullptr) {
     unejectAll(watched, now);
     // The kernel may still eject until the new rules are written, so one more sweep follows.
-    if (oldInterval) watched.due = now + *oldInterval;
+    if (oldInterval) setDue(watched, now + *oldInterval);
     return;
   }
   const Nanos latest = now + settings->interval;
-  watched.due = oldInterval && watched.due ? std::min(*watched.due, latest) : latest;
+  setDue(watched, oldInterval && watched.due ? std::min(*watched.due, latest) : latest);
 
   std::map<SocketAddress, Host> hosts;
   for (const auto& address : addressesOf(resources.assignment.get())) {
@@ -176,7 +191,7 @@ void OutlierDetector::refresh(const std::string& cluster, Nanos now) {
     observeAll(*found->second);
   else
     unejectAll(*found->second, now);
-  publish();
+  publish({cluster});
 }
 
 void OutlierDetector::notEnforced(const std::string& cluster, const SocketAddress& address,
@@ -205,33 +220,43 @@ void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddres
   onEvent_(event);
 }
 
-void OutlierDetector::publish() {
-  HealthOverlay overlay;
-  for (const auto& [name, watched] : watched_)
-    if (!watched->ejected.empty()) overlay.byCluster[name] = watched->ejected;
-  if (overlay != *overlay_) overlay_ = std::make_shared<HealthOverlay>(std::move(overlay));
+// Of these clusters. The others' ejections are as they were.
+void OutlierDetector::publish(const std::set<std::string>& clusters) {
+  static const std::map<SocketAddress, EndpointHealth> kNone;
+  std::shared_ptr<HealthOverlay> next;
+  for (const std::string& name : clusters) {
+    const auto watched = watched_.find(name);
+    const auto& now = watched == watched_.end() ? kNone : watched->second->ejected;
+    const auto known = overlay_->byCluster.find(name);
+    if (now == (known == overlay_->byCluster.end() ? kNone : known->second)) continue;
+    if (!next) next = std::make_shared<HealthOverlay>(*overlay_);
+    now.empty() ? void(next->byCluster.erase(name)) : void(next->byCluster[name] = now);
+  }
+  if (next) overlay_ = std::move(next);
 }
 
 // ---- sweeps ----
 
 void OutlierDetector::sweep(Nanos now) {
-  for (auto& [name, watched] : watched_) {
-    if (!watched->due || *watched->due > now) continue;
-    if (watched->settings() != nullptr) {
-      sweepCluster(*watched, now);
+  std::set<std::string> names;
+  for (auto due = due_.begin(); due != due_.end() && due->first <= now; ++due) {
+    names.insert(due->second);
+  }
+  for (const std::string& name : names) {
+    Watched& watched = *watched_.at(name);
+    if (watched.settings() != nullptr) {
+      sweepCluster(watched, now);
     } else {
-      unejectAll(*watched, now);
-      watched->due.reset();
+      unejectAll(watched, now);
+      setDue(watched, std::nullopt);
     }
   }
-  publish();
+  publish(names);
 }
 
 std::optional<Nanos> OutlierDetector::nextSweep() const {
-  std::optional<Nanos> next;
-  for (const auto& [name, watched] : watched_)
-    if (watched->due && (!next || *watched->due < *next)) next = watched->due;
-  return next;
+  if (due_.empty()) return std::nullopt;
+  return due_.begin()->first;
 }
 
 void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
@@ -242,7 +267,7 @@ void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
   decay(watched, settings.interval, now);
   // Counted from the sweep's end, as Envoy arms its timer: an endpoint that this sweep unejected
   // has been back for a whole interval in the next one.
-  watched.due = end + settings.interval;
+  setDue(watched, end + settings.interval);
 }
 
 Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now) {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <set>
@@ -31,8 +32,8 @@ class SharedMap {
   using value_type = std::pair<Key, T>;
 
  private:
-  using Part = std::vector<value_type>;                // never empty, in order
-  using Branch = std::vector<std::shared_ptr<Part>>;   // never empty
+  using Part = std::vector<value_type>;               // never empty, in order
+  using Branch = std::vector<std::shared_ptr<Part>>;  // never empty
   using Root = std::vector<std::shared_ptr<Branch>>;
   static constexpr std::size_t kPartSize = 32;    // at most
   static constexpr std::size_t kBranchSize = 64;  // at most
@@ -100,6 +101,11 @@ class SharedMap {
     Place place_;
   };
   using iterator = const_iterator;
+
+  SharedMap() = default;
+  SharedMap(std::initializer_list<value_type> entries) {
+    for (const auto& [key, value] : entries) (*this)[key] = value;
+  }
 
   const_iterator begin() const { return {root_, {}}; }
   const_iterator end() const { return {root_, {root_.size(), 0, 0}}; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/shared_map.h"
+#include "base/shared_map.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
