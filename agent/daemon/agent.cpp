@@ -136,7 +136,9 @@ Status Agent::startConfiguration() {
 void Agent::connectControlLoop() {
   outliers_->onOverlay(
       [this](const std::shared_ptr<const HealthOverlay>& overlay) { setOverlay(overlay); });
-  reconciler_->onTaken([this] { configuration_->loop().post([this] { tables_->taken(); }); });
+  reconciler_->onTaken([this](MadeTables replaced) {
+    configuration_->loop().post([this, freed = std::move(replaced)] { tables_->taken(); });
+  });
   reconciler_->onTables([this](const Snapshot& snapshot, const LbTables& tables,
                                const std::set<std::string>& clusters) {
     outliers_->watch(snapshot, tables, clusters);

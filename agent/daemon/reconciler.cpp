@@ -70,7 +70,7 @@ void Reconciler::setTables(MadeTables made) {
   }
   changedClusters_.merge(made.clusters);
   if (!changedAt_) changedAt_ = made.changedAt;
-  made_ = std::move(made);
+  replaced_ = std::exchange(made_, std::move(made));
   pass();
 }
 
@@ -121,7 +121,7 @@ void Reconciler::written() {
   clusters.insert(done.tables->changed.clusters.begin(), done.tables->changed.clusters.end());
   if (onTables_) onTables_(*made_.snapshot, *done.tables, clusters);
   if (next_) return setTables(*std::exchange(next_, std::nullopt));
-  if (std::exchange(taking_, false) && onTaken_) onTaken_();
+  if (std::exchange(taking_, false) && onTaken_) onTaken_(std::exchange(replaced_, {}));
 }
 
 void Reconciler::report(const WriteReport& report, Nanos done) {

@@ -43,8 +43,10 @@ class Reconciler {
   // Who is told from now on; one of each.
   void onPass(OnPass call) { onPass_ = std::move(call); }
   void onTables(OnTables call) { onTables_ = std::move(call); }
-  // Called when tables were written, as far as they could be, and the next ones may come.
-  void onTaken(std::function<void()> call) { onTaken_ = std::move(call); }
+  // Called when tables were written, as far as they could be, and the next ones may come. It gets
+  // those that they replaced: large ones are better freed by another thread.
+  using OnTaken = std::function<void(MadeTables replaced)>;
+  void onTaken(OnTaken call) { onTaken_ = std::move(call); }
 
   // Takes over what an earlier agent left. Call first, a grace period after that agent has ended.
   void adopt(const KernelImage& image);
@@ -73,8 +75,9 @@ class Reconciler {
   MapWriter writer_;
   OnPass onPass_;
   OnTables onTables_;
-  std::function<void()> onTaken_;
+  OnTaken onTaken_;
   MadeTables made_;                        // what is, or is to be, in the kernel
+  MadeTables replaced_;                    // by `made_`
   std::optional<MadeTables> next_;         // came during a pass
   bool taking_ = false;                    // onTaken_ is still to be called for the newest
   std::set<std::string> changedClusters_;  // since onTables_ was told

@@ -45,14 +45,19 @@ struct OutlierDetector::Host {
 
 struct OutlierDetector::Watched {
   std::string name;
-  WatchedCluster resources;
+  std::shared_ptr<const Cluster> cluster;
+  // Not kept alive: whoever gave it has it, or has given another one by now.
+  std::weak_ptr<const LoadAssignment> assignment;
   std::map<SocketAddress, Host> hosts;  // none without outlier_detection
   std::map<SocketAddress, EndpointHealth> ejected;
   std::optional<Nanos> due;
 
   const OutlierDetection* settings() const {
-    const bool any = resources.cluster && resources.cluster->outlierDetection;
-    return any ? &*resources.cluster->outlierDetection : nullptr;
+    return cluster && cluster->outlierDetection ? &*cluster->outlierDetection : nullptr;
+  }
+  bool follows(const WatchedCluster& resources) const {
+    return cluster == resources.cluster && !assignment.owner_before(resources.assignment) &&
+           !resources.assignment.owner_before(assignment);
   }
 };
 
@@ -72,7 +77,7 @@ void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed
       continue;
     }
     auto& watched = watched_[name];
-    if (watched && watched->resources == resources) continue;
+    if (watched && watched->follows(resources)) continue;
     if (!watched) {
       watched = std::make_unique<Watched>();
       watched->name = name;
@@ -100,7 +105,8 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
   const OutlierDetection* before = watched.settings();
   const std::optional<Nanos> oldInterval =
       before != nullptr ? std::optional(before->interval) : std::nullopt;
-  watched.resources = resources;
+  watched.cluster = resources.cluster;
+  watched.assignment = resources.assignment;
   warnings_.erase(watched.name);
   const OutlierDetection* settings = watched.settings();
   if (settings == nullptr) {
@@ -134,7 +140,7 @@ void OutlierDetector::unejectAll(Watched& watched, Nanos now) {
     watched.ejected.clear();
     return;
   }
-  for (const auto& address : addressesOf(watched.resources.assignment.get())) {
+  for (const auto& address : addressesOf(watched.assignment.lock().get())) {
     Host& host = watched.hosts[address];
     if (!host.seen) host.since = now;
     const auto state = observe(watched, address, host);

@@ -25,8 +25,8 @@ TEST(LongWork, OthersHaveTheirTurnsBetweenItsSlices) {
   loop->post([&] {
     work.start(
         [&](Breather& breathe) {
-          loop->post([&] { ran.push_back('p'); });
-          loop->after(Nanos(0), [&] { ran.push_back('t'); });
+          loop->post([&] { ran.push_back('o'); });
+          loop->after(Nanos(0), [&] { ran.push_back('o'); });
           pauseTimes(breathe, 3);
           ran.push_back('w');
         },
@@ -38,7 +38,7 @@ TEST(LongWork, OthersHaveTheirTurnsBetweenItsSlices) {
     EXPECT_TRUE(work.inProgress());
   });
   loop->run();
-  EXPECT_EQ(ran, (std::vector{'p', 't', 'w', 'd'}));
+  EXPECT_EQ(ran, (std::vector{'o', 'o', 'w', 'd'}));
 }
 
 TEST(LongWork, ShortWorkEndsAtOnceAndMoreMayFollow) {
