@@ -53,10 +53,22 @@ AdminJson countsJson(const WriterStats::ByMap& counts) {
   return json;
 }
 
+AdminJson namesJson(const SharedMap<std::uint32_t>& counts) {
+  AdminJson json = AdminJson::array();
+  for (const auto& [name, services] : counts) json.push_back(name);
+  return json;
+}
+
+AdminJson textsJson(const SharedMap<std::string>& texts) {
+  AdminJson json = AdminJson::object();
+  for (const auto& [name, text] : texts) json[name] = text;
+  return json;
+}
+
 AdminJson heldJson(const HeldStats& held) {
   return {{"services", held.services},
-          {"waitingForClusters", held.clusters},
-          {"rejectedListeners", held.listeners}};
+          {"waitingForClusters", namesJson(held.clusters)},
+          {"rejectedListeners", namesJson(held.listeners)}};
 }
 
 AdminJson writerJson(const WriterStats& writer) {
@@ -137,7 +149,7 @@ AdminJson statusJson(const AdminState& state) {
   json["xds"] = stats ? xdsJson(stats->xds) : AdminJson(nullptr);
   json["writer"] = stats ? writerJson(stats->writer) : AdminJson(nullptr);
   json["attachments"] = stats ? attachmentsJson(stats->attachments) : AdminJson(nullptr);
-  json["outlierWarnings"] = stats ? AdminJson(stats->outlierWarnings) : AdminJson(nullptr);
+  json["outlierWarnings"] = stats ? textsJson(stats->outlierWarnings) : AdminJson(nullptr);
   addNotHonoured(state, json);
   return json;
 }

@@ -97,25 +97,29 @@ int EventLoop::timeoutMillis() const {
   return static_cast<int>(std::min<std::int64_t>(millis, 60'000));
 }
 
+// Something is to be read from `fd`.
+void EventLoop::runReady(int fd) {
+  if (fd == wake_.get()) {
+    std::uint64_t drained = 0;
+    [[maybe_unused]] const ssize_t got = ::read(fd, &drained, sizeof(drained));
+    return;
+  }
+  const auto found = watched_.find(fd);
+  if (found == watched_.end()) return;
+  // A copy, because the handler may unwatch its own descriptor or another one of this batch.
+  const Task handler = found->second;
+  handler();
+}
+
 void EventLoop::run() {
   std::array<epoll_event, 64> events{};
   while (!stopped_) {
     const int ready = epoll_wait(epoll_.get(), events.data(), events.size(), timeoutMillis());
-    for (int i = 0; i < ready; ++i) {
-      const int fd = events[static_cast<std::size_t>(i)].data.fd;
-      if (fd == wake_.get()) {
-        std::uint64_t drained = 0;
-        [[maybe_unused]] const ssize_t got = ::read(fd, &drained, sizeof(drained));
-        continue;
-      }
-      // A copy, because the handler may unwatch its own descriptor or another one of this batch.
-      if (const auto found = watched_.find(fd); found != watched_.end()) {
-        const Task handler = found->second;
-        handler();
-      }
-    }
+    const Nanos began = clock_.monotonic();
+    for (int i = 0; i < ready; ++i) runReady(events[static_cast<std::size_t>(i)].data.fd);
     runPosted();
     runTimers();
+    turnTimes_.observe(clock_.monotonic() - began);
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/turn_times.h"
 #include "base/unique_fd.h"
 
 namespace sockmesh {
@@ -47,9 +48,13 @@ class EventLoop {
   // Runs until stop().
   void run();
 
+  // How long the loop was busy at a time: with what it found to do when it woke up. Any thread.
+  const TurnTimes& turnTimes() const { return turnTimes_; }
+
  private:
   EventLoop(UniqueFd epoll, UniqueFd wake) : epoll_(std::move(epoll)), wake_(std::move(wake)) {}
 
+  void runReady(int fd);
   void runPosted();
   void runTimers();
   int timeoutMillis() const;
@@ -66,6 +71,7 @@ class EventLoop {
   std::unordered_map<TimerId, Nanos> deadlines_;
   TimerId nextTimer_ = 1;
   std::unordered_map<int, Task> watched_;
+  TurnTimes turnTimes_;
 };
 
 }  // namespace sockmesh

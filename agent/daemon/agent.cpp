@@ -11,8 +11,6 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "daemon/node_identity.h"
-#include "daemon/not_honoured_stats.h"
-#include "daemon/unknowns.h"
 #include "datapath/ejection_count.h"
 #include "datapath/endpoint_state_reader.h"
 #include "inspect/live_state.h"
@@ -36,6 +34,7 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   if (auto ok = agent->startAdmin(); !ok) return ok.error();
   if (auto ok = agent->openDatapath(); !ok) return ok.error();
   if (auto ok = agent->buildControlLoop(); !ok) return ok.error();
+  if (auto ok = agent->startConfiguration(); !ok) return ok.error();
   agent->connectControlLoop();
   if (auto ok = agent->adoptRunningDatapath(); !ok) return ok.error();
   agent->startControlPlane();
@@ -44,7 +43,11 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
 
 Agent::~Agent() {
   // The client stops first: nothing may be posted to parts that are destroyed.
-  if (ads_) ads_->stop();
+  if (!configuration_) return;
+  configuration_->run([this] {
+    if (ads_) ads_->stop();
+  });
+  configuration_->stop();
 }
 
 Status Agent::watchSignals() {
@@ -70,7 +73,7 @@ Status Agent::startAdmin() {
   state_.startedAt = SystemClock().wall();
   const std::string bpffs = config_.datapath.bpffsRoot;
   const Collectables metrics = {
-      std::make_shared<AgentCollector>([this] { return state_.stats.load(); }),
+      std::make_shared<AgentCollector>([this] { return state_.stats.load(); }, loop_->turnTimes()),
       std::make_shared<DatapathCollector>([bpffs] { return readDatapathStats(bpffs); },
                                           DatapathMetricsOptions{config_.endpointLabel}),
       std::make_shared<ProcessCollector>()};
@@ -100,11 +103,7 @@ Status Agent::buildControlLoop() {
   grace_ = std::move(grace).value();
   kernel_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
   reconciler_ =
-      std::make_unique<Reconciler>(*loop_, *kernel_, ids_, *grace_, datapath_->maps().maxServices,
-                                   CompilerOptions{.nodeLocality = config_.locality(),
-                                                   .localCluster = config_.localCluster,
-                                                   .affinity = config_.affinity,
-                                                   .weightedRandom = config_.weightedRandom});
+      std::make_unique<Reconciler>(*loop_, *kernel_, ids_, *grace_, datapath_->maps().maxServices);
   auto outliers = OutlierLoop::create(*loop_, *datapath_, ids_, *grace_, config_.ejectionLogPath);
   if (!outliers) return outliers.error();
   outliers_ = std::move(outliers).value();
@@ -113,22 +112,51 @@ Status Agent::buildControlLoop() {
   return {};
 }
 
+// The thread on which responses become tables. Nothing comes in before startControlPlane().
+Status Agent::startConfiguration() {
+  auto thread = LoopThread::create();
+  if (!thread) return thread.error();
+  configuration_ = std::move(thread).value();
+  CompilerOptions options{.nodeLocality = config_.locality(),
+                          .localCluster = config_.localCluster,
+                          .affinity = config_.affinity,
+                          .weightedRandom = config_.weightedRandom};
+  tables_ = std::make_unique<TableMaker>(
+      configuration_->loop(), std::move(options), [this](MadeTables made) {
+        loop_->post(
+            [this, made = std::move(made)]() mutable { reconciler_->setTables(std::move(made)); });
+      });
+  news_ = std::make_unique<Latest<News>>(*loop_, [this](News news) {
+    stats_.xds = std::move(news.xds);
+    stats_.notHonoured = std::move(news.notHonoured);
+    publishStats();
+  });
+  return {};
+}
+
 // Tables go to the detector, and the detector's ejections come back into the tables.
 void Agent::connectControlLoop() {
-  outliers_->onOverlay([this](std::shared_ptr<const HealthOverlay> overlay) {
-    reconciler_->setOverlay(std::move(overlay));
+  outliers_->onOverlay(
+      [this](const std::shared_ptr<const HealthOverlay>& overlay) { setOverlay(overlay); });
+  reconciler_->onTaken([this](MadeTables replaced) {
+    configuration_->loop().post([this, freed = std::move(replaced)] { tables_->taken(); });
   });
-  reconciler_->onTables([this](const Snapshot& snapshot, const LbTables& tables) {
-    outliers_->watch(snapshot, tables);
+  reconciler_->onTables([this](const Snapshot& snapshot, const LbTables& tables,
+                               const std::set<std::string>& clusters) {
+    outliers_->watch(snapshot, tables, clusters);
     if (stats_.outlierWarnings == outliers_->warnings()) return;
     stats_.outlierWarnings = outliers_->warnings();
     publishStats();
   });
-  reconciler_->onPass([this](const WriterStats& stats, const std::vector<LeftAlone>& conflicts) {
+  reconciler_->onPass([this](const WriterStats& stats, const Reconciler::Conflicts& conflicts) {
     stats_.writer = stats;
-    state_.conflicts.store(std::make_shared<const std::vector<LeftAlone>>(conflicts));
+    state_.conflicts.store(conflicts);
     publishStats();
   });
+}
+
+void Agent::setOverlay(const std::shared_ptr<const HealthOverlay>& overlay) {
+  configuration_->loop().post([this, overlay] { tables_->setOverlay(overlay); });
 }
 
 // Takes over what an earlier agent left.
@@ -145,8 +173,7 @@ Status Agent::adoptRunningDatapath() {
     logCorrected(cluster, lost);
   }
   // Set before the first tables, so that ejected endpoints stay out of them.
-  reconciler_->setOverlay(
-      std::make_shared<const HealthOverlay>(readEjections(datapath_->maps(), *image)));
+  setOverlay(std::make_shared<const HealthOverlay>(readEjections(datapath_->maps(), *image)));
   return {};
 }
 
@@ -168,18 +195,17 @@ void Agent::introduce() const {
   }
 }
 
+// On the configuration thread.
 void Agent::openCache() {
   if (config_.cachePath.empty()) return;
   CacheWriter::Options options{.path = config_.cachePath, .view = viewOf(config_.node)};
   cache_ = std::make_unique<ResourceCache>(resources_, options, [this](const std::string& problem) {
-    loop_->post([this, problem] { ads_->noteCacheProblem(problem); });
+    configuration_->loop().post([this, problem] { ads_->noteCacheProblem(problem); });
   });
 }
 
 void Agent::startControlPlane() {
-  openCache();
   AdsClientOptions options;
-  if (cache_) options.restoredAt = cache_->restored().writtenAt;
   options.channel = config_.ads;
   options.fallbackTargets = config_.fallbackAddresses;
   const bool delta = config_.adsProtocol != sockmesh::config::v1::Ads::SOTW;
@@ -187,22 +213,23 @@ void Agent::startControlPlane() {
   const bool either = config_.adsProtocol == sockmesh::config::v1::Ads::AUTO;
   options.fallback = either ? &sotwProtocol() : nullptr;
   options.node = config_.node;
-  ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options));
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     state_.snapshot.store(snapshot);
-    stats_.notHonoured = notHonouredStats(*snapshot);
-    auto unknowns = unknownsOf(*snapshot, ads_->stats());
-    reconciler_->setSnapshot(std::move(snapshot), std::move(unknowns));
+    notHonouredStats_ = notHonoured_.update(snapshot);
+    auto unknowns = unknowns_.of(*snapshot, ads_->stats());
+    tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };
-  callbacks.onStats = [this](const XdsStats& stats) {
-    stats_.xds = stats;
-    publishStats();
-  };
-  if (cache_) ads_->noteCacheProblem(cache_->restored().problem);
-  ads_->start(std::move(callbacks));
+  callbacks.onStats = [this](const XdsStats& stats) { news_->put({stats, notHonouredStats_}); };
+  configuration_->run([&] {
+    openCache();
+    if (cache_) options.restoredAt = cache_->restored().writtenAt;
+    ads_ = std::make_unique<AdsClient>(configuration_->loop(), resources_, std::move(options));
+    if (cache_) ads_->noteCacheProblem(cache_->restored().problem);
+    stats_.xds = ads_->stats();
+    ads_->start(std::move(callbacks));
+  });
   watchDatapath();
-  stats_.xds = ads_->stats();
   publishStats();
 }
 

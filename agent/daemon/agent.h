@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The composition root: what sockmeshd is made of, and the order in which it starts.
 //
-//   threads: control (the event loop: ADS state, compiler, ids, map writer, timers) runs in run();
-//   The threads of gRPC, civetweb and the grace period only post to the control thread or read
+//   threads: control (the event loop: ids, map writer, detector, timers) runs in run().
+//   Configuration (ADS state, compiler) turns responses into tables. The two exchange immutable
+//   values. The threads of gRPC, civetweb and the grace period only post to one of the two or read
 //   published values.
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "admin/admin_server.h"
 #include "admin/admin_state.h"
 #include "base/event_loop.h"
+#include "base/latest.h"
+#include "base/loop_thread.h"
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
+#include "daemon/not_honoured_stats.h"
 #include "daemon/reconciler.h"
+#include "daemon/table_maker.h"
+#include "daemon/unknowns.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
 #include "datapath/id_registry.h"
@@ -41,7 +48,9 @@ class Agent {
   Status startAdmin();
   Status openDatapath();
   Status buildControlLoop();
+  Status startConfiguration();
   void connectControlLoop();
+  void setOverlay(const std::shared_ptr<const HealthOverlay>& overlay);
   void introduce() const;
   Status adoptRunningDatapath();
   void openCache();
@@ -49,6 +58,12 @@ class Agent {
   void watchDatapath();
   void publishReadiness();
   void publishStats();
+
+  // What the configuration thread tells the control thread besides tables.
+  struct News {
+    XdsStats xds;
+    std::optional<NotHonouredStats> notHonoured;  // nothing before the first snapshot
+  };
 
   Config config_;
   std::unique_ptr<EventLoop> loop_;
@@ -62,9 +77,18 @@ class Agent {
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
+  std::unique_ptr<Latest<News>> news_;
+
+  // The configuration thread, and what is on it.
+  std::unique_ptr<LoopThread> configuration_;
+  std::unique_ptr<TableMaker> tables_;
   ResourceStore resources_;
   std::unique_ptr<ResourceCache> cache_;  // null: there is none
+  NotHonouredCounter notHonoured_;
+  std::optional<NotHonouredStats> notHonouredStats_;
+  UnknownsFinder unknowns_;
   std::unique_ptr<AdsClient> ads_;
+
   // Last: their handlers read state_. There is a metrics server only if it has an address.
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<AdminServer> metrics_;

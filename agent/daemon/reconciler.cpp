@@ -2,7 +2,6 @@
 #include "daemon/reconciler.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -12,6 +11,10 @@ namespace {
 
 constexpr Nanos kFirstRetry = std::chrono::seconds(1);
 constexpr Nanos kLastRetry = std::chrono::seconds(30);
+// Of a pass that is longer than a turn of the loop may be.
+constexpr Nanos kSlice = std::chrono::milliseconds(10);
+// A pass over no more endpoints and services than this takes one turn.
+constexpr std::size_t kShort = 2000;
 constexpr Nanos kReapInterval = std::chrono::seconds(10);
 
 double seconds(Nanos nanos) {
@@ -21,20 +24,19 @@ double seconds(Nanos nanos) {
 }  // namespace
 
 Reconciler::Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, GracePeriod& grace,
-                       std::uint32_t maxServices, CompilerOptions options)
+                       std::uint32_t maxServices)
     : loop_(loop),
       store_(store),
       writer_(store_, ids, grace, maxServices),
-      compiler_(std::move(options)),
       retryDelay_(kFirstRetry, kLastRetry),
-      self_(std::make_shared<Reconciler*>(this)) {
+      self_(std::make_shared<Reconciler*>(this)),
+      writing_(loop, kSlice) {
   keepTime();
 }
 
 Reconciler::~Reconciler() {
   *self_ = nullptr;
   loop_.cancel(retryTimer_);
-  loop_.cancel(timeTimer_);
   loop_.cancel(reapTimer_);
 }
 
@@ -60,117 +62,113 @@ void Reconciler::adopt(const KernelImage& image) {
   publish();
 }
 
-void Reconciler::setSnapshot(std::shared_ptr<const Snapshot> snapshot, Unknowns unknowns) {
-  snapshot_ = std::move(snapshot);
-  unknowns_ = std::move(unknowns);
-  if (snapshot_->complete) schedule();
+void Reconciler::setTables(MadeTables made) {
+  taking_ = true;
+  if (state_ != State::kIdle) {
+    next_ = std::move(made);
+    return;
+  }
+  changedClusters_.merge(made.clusters);
+  if (!changedAt_) changedAt_ = made.changedAt;
+  replaced_ = std::exchange(made_, std::move(made));
+  pass();
 }
 
-void Reconciler::setOverlay(std::shared_ptr<const HealthOverlay> overlay) {
-  overlay_ = std::move(overlay);
-  schedule();
-}
-
-// Several changes in one turn of the loop are one pass.
-void Reconciler::schedule() {
-  if (!changedAt_) changedAt_ = clock_.monotonic();
-  if (std::exchange(scheduled_, true)) return;
-  loop_.post([self = self_] {
-    if (*self == nullptr) return;
-    (*self)->scheduled_ = false;
-    (*self)->pass();
-  });
+// Short work is done at once.
+void Reconciler::inSlices(LongWork::Work work, std::function<void()> done) {
+  if (writer_.workOf(made_.tables) > kShort) {
+    writing_.start(std::move(work), std::move(done));
+    return;
+  }
+  Breather never;
+  work(never);
+  done();
 }
 
 void Reconciler::pass() {
-  if (!snapshot_ || !snapshot_->complete || room_ == Room::kInTheMaking) return;
-  const Nanos now = clock_.monotonic();
-  const auto tables = compiler_.compile(*snapshot_, *overlay_, now);
-  if (!hasRoom(*tables)) return;
-  write(tables, now);
+  if (!made_.tables || state_ != State::kIdle) return;
+  state_ = State::kMakesRoom;
+  inSlices([this](Breather& breathe) { room_ = makeRoom(breathe); },
+           [this] { room_ ? write() : void(state_ = State::kWaitsForRoom); });
 }
 
-// Pages of tables take the kernel its time, many of them seconds: the loop goes on meanwhile, and
-// what changes until they are there is in the same pass.
-bool Reconciler::hasRoom(const LbTables& tables) {
-  const bool made = std::exchange(room_, Room::kUnknown) == Room::kMade;
-  if (made || writer_.makeRoom(tables, [&loop = loop_, self = self_] {
-        loop.post([self] {
-          if (*self == nullptr) return;
-          (*self)->room_ = Room::kMade;
-          (*self)->pass();
-        });
-      })) {
-    return true;
-  }
-  room_ = Room::kInTheMaking;
-  return false;
+// Pages of tables take the kernel its time, many of them seconds: the loop goes on meanwhile.
+bool Reconciler::makeRoom(Breather& breathe) {
+  const auto ready = [&loop = loop_, self = self_] {
+    loop.post([self] {
+      if (*self != nullptr) (*self)->write();
+    });
+  };
+  return writer_.makeRoom(made_.tables, ready, breathe);
 }
 
-void Reconciler::write(const std::shared_ptr<const LbTables>& tables, Nanos began) {
-  conflicts_ = tables->conflicts;
-  const WriteReport written = writer_.apply(tables, unknowns_);
-  noteHeld(written.held);
-  const Nanos done = clock_.monotonic();
-  report(written, began, done);
-  scheduleNext(!written.errors.empty(), done);
+void Reconciler::write() {
+  state_ = State::kWrites;
+  began_ = clock_.monotonic();
+  inSlices(
+      [this](Breather& breathe) { report_ = writer_.apply(made_.tables, made_.unknowns, breathe); },
+      [this] { written(); });
+}
+
+void Reconciler::written() {
+  state_ = State::kIdle;
+  const WriteReport done = std::exchange(report_, {});
+  noteHeld(done.held);
+  report(done, clock_.monotonic());
+  if (!done.errors.empty()) retryLater();
   publish();
-  if (onTables_) onTables_(*snapshot_, *written.tables);
+  auto clusters = std::exchange(changedClusters_, {});
+  clusters.insert(done.tables->changed.clusters.begin(), done.tables->changed.clusters.end());
+  if (onTables_) onTables_(*made_.snapshot, *done.tables, clusters);
+  if (next_) return setTables(*std::exchange(next_, std::nullopt));
+  if (std::exchange(taking_, false) && onTaken_) onTaken_(std::exchange(replaced_, {}));
 }
 
-void Reconciler::report(const WriteReport& report, Nanos began, Nanos done) {
+void Reconciler::report(const WriteReport& report, Nanos done) {
   if (report.writes > 0) {
     logger("datapath")
         ->info("{} services added, {} changed, {} removed; {} writes in {:.1f} ms",
                report.servicesAdded, report.servicesChanged, report.servicesRemoved, report.writes,
-               seconds(done - began) * 1000);
+               seconds(done - began_) * 1000);
     stats_.lastWriteAt = clock_.wall();
   }
   stats_.pending = report.errors;
   // The other services are served although one service does not fit.
   serving_ = serving_ || report.errors.empty() || writer_.services() > 0;
-  if (report.errors.empty() && changedAt_) {
-    stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, {})));
-  }
-}
-
-// The next pass that no change asks for: after a failed write, or when time changes the tables.
-void Reconciler::scheduleNext(bool failed, Nanos now) {
+  if (!report.errors.empty()) return;
   loop_.cancel(std::exchange(retryTimer_, 0));
-  if (failed) {
-    const Nanos delay = retryDelay_.next();
-    logger("datapath")
-        ->error("{} changes are not in the kernel, next attempt in {} s; the first: {}",
-                stats_.pending.size(), seconds(delay), stats_.pending.front());
-    retryTimer_ = loop_.after(delay, [this] { pass(); });
-  } else {
-    retryDelay_.reset();
-  }
-  loop_.cancel(std::exchange(timeTimer_, 0));
-  if (const auto next = compiler_.nextChange()) {
-    timeTimer_ = loop_.after(std::max(*next - now, Nanos(0)), [this] { pass(); });
+  retryDelay_.reset();
+  if (changedAt_) {
+    stats_.convergence.observe(seconds(done - *std::exchange(changedAt_, std::nullopt)));
   }
 }
 
-void Reconciler::noteHeld(const std::vector<HeldService>& held) {
-  HeldStats stats;
-  stats.services = held.size();
-  std::set<std::string> clusters, listeners;
-  for (const HeldService& one : held) {
-    clusters.insert(one.clusters.begin(), one.clusters.end());
-    if (one.clusters.empty()) listeners.insert(one.name);
-  }
-  stats.clusters.assign(clusters.begin(), clusters.end());
-  stats.listeners.assign(listeners.begin(), listeners.end());
-  if (stats == stats_.held) return;
-  stats_.held = std::move(stats);
-  logger("datapath")->info("{}", held.empty() ? "no service is held any more" : stats_.held.text());
+void Reconciler::retryLater() {
+  loop_.cancel(retryTimer_);
+  const Nanos delay = retryDelay_.next();
+  logger("datapath")
+      ->error("{} changes are not in the kernel, next attempt in {} s; the first: {}",
+              stats_.pending.size(), seconds(delay), stats_.pending.front());
+  retryTimer_ = loop_.after(delay, [this] {
+    retryTimer_ = 0;
+    pass();
+  });
+}
+
+void Reconciler::noteHeld(const HeldStats& held) {
+  if (held == stats_.held) return;
+  const std::string before = stats_.held.text();
+  stats_.held = held;
+  const std::string now = held.text();
+  if (now == before) return;
+  logger("datapath")->info("{}", now.empty() ? "no service is held any more" : now);
 }
 
 void Reconciler::publish() {
   stats_.writes = store_.writes();
   stats_.errors = store_.errors();
-  if (onPass_) onPass_(stats_, conflicts_);
+  static const Conflicts kNone = std::make_shared<const std::vector<LeftAlone>>();
+  if (onPass_) onPass_(stats_, made_.tables ? made_.tables->conflicts : kNone);
 }
 
 }  // namespace sockmesh

@@ -1,38 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the kernel at what the control plane wants: Snapshot + HealthOverlay -> LbTables -> maps. A
-// pass runs when one of the two changes, when time alone changes the result, and after a failed
-// write. Control thread.
+// Keeps the kernel at what the control plane wants: brings the tables into the maps, and tries
+// again what could not be written. A long pass is cut into slices, so that no turn of the loop is
+// long. Control thread.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/event_loop.h"
+#include "base/long_work.h"
+#include "daemon/table_maker.h"
 #include "datapath/counting_store.h"
 #include "datapath/map_writer.h"
-#include "lb/compiler.h"
-#include "model/health_overlay.h"
-#include "model/snapshot.h"
 #include "stats/agent_stats.h"
 
 namespace sockmesh {
 
 class Reconciler {
  public:
+  using Conflicts = std::shared_ptr<const std::vector<LeftAlone>>;  // never null
   // After each pass over the tables; `stats` and `conflicts` are the state to show.
-  using OnPass =
-      std::function<void(const WriterStats& stats, const std::vector<LeftAlone>& conflicts)>;
-  // After each pass: the tables that are in force, and the snapshot that they come from.
-  using OnTables = std::function<void(const Snapshot& snapshot, const LbTables& tables)>;
+  using OnPass = std::function<void(const WriterStats& stats, const Conflicts& conflicts)>;
+  // After each pass: the tables that are in force, the snapshot that they come from, and the
+  // clusters of which anything is other than after the last pass.
+  using OnTables = std::function<void(const Snapshot& snapshot, const LbTables& tables,
+                                      const std::set<std::string>& clusters)>;
 
   // `loop`, `store`, `ids` and `grace` outlive the reconciler, which alone changes `ids`.
   Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, GracePeriod& grace,
-             std::uint32_t maxServices, CompilerOptions options);
+             std::uint32_t maxServices);
   ~Reconciler();
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
@@ -40,26 +43,29 @@ class Reconciler {
   // Who is told from now on; one of each.
   void onPass(OnPass call) { onPass_ = std::move(call); }
   void onTables(OnTables call) { onTables_ = std::move(call); }
+  // Called when tables were written, as far as they could be, and the next ones may come. It gets
+  // those that they replaced: large ones are better freed by another thread.
+  using OnTaken = std::function<void(MadeTables replaced)>;
+  void onTaken(OnTaken call) { onTaken_ = std::move(call); }
 
   // Takes over what an earlier agent left. Call first, a grace period after that agent has ended.
   void adopt(const KernelImage& image);
 
-  // A snapshot that is not complete changes nothing, because the missing resources are unknown.
-  // Services that depend on `unknowns` stay as the kernel has them.
-  void setSnapshot(std::shared_ptr<const Snapshot> snapshot, Unknowns unknowns = {});
-  void setOverlay(std::shared_ptr<const HealthOverlay> overlay);
+  // Brings the kernel to these tables. The next ones may come after onTaken().
+  void setTables(MadeTables made);
 
-  // True once a first complete snapshot is in the kernel as far as it fits, or maps were adopted.
+  // True once first tables are in the kernel as far as they fit, or maps were adopted.
   bool serving() const { return serving_; }
 
  private:
-  void schedule();
   void pass();
-  bool hasRoom(const LbTables& tables);
-  void write(const std::shared_ptr<const LbTables>& tables, Nanos began);
-  void report(const WriteReport& report, Nanos began, Nanos done);
-  void scheduleNext(bool failed, Nanos now);
-  void noteHeld(const std::vector<HeldService>& held);
+  void inSlices(LongWork::Work work, std::function<void()> done);
+  bool makeRoom(Breather& breathe);
+  void write();
+  void written();
+  void report(const WriteReport& report, Nanos done);
+  void retryLater();
+  void noteHeld(const HeldStats& held);
   void publish();
   void keepTime();
 
@@ -67,24 +73,27 @@ class Reconciler {
   SystemClock clock_;
   CountingStore store_;
   MapWriter writer_;
-  Compiler compiler_;
   OnPass onPass_;
   OnTables onTables_;
-  std::shared_ptr<const Snapshot> snapshot_;
-  Unknowns unknowns_;
-  std::shared_ptr<const HealthOverlay> overlay_ = std::make_shared<HealthOverlay>();
-  std::vector<LeftAlone> conflicts_;
+  OnTaken onTaken_;
+  MadeTables made_;                        // what is, or is to be, in the kernel
+  MadeTables replaced_;                    // by `made_`
+  std::optional<MadeTables> next_;         // came during a pass
+  bool taking_ = false;                    // onTaken_ is still to be called for the newest
+  std::set<std::string> changedClusters_;  // since onTables_ was told
   WriterStats stats_;
   std::optional<Nanos> changedAt_;  // the oldest change that is not in the kernel yet
   Backoff retryDelay_;
-  bool scheduled_ = false;
-  enum class Room : std::uint8_t { kUnknown, kInTheMaking, kMade };
-  Room room_ = Room::kUnknown;  // for the pass that is under way
+  enum class State : std::uint8_t { kIdle, kMakesRoom, kWaitsForRoom, kWrites };
+  State state_ = State::kIdle;
+  bool room_ = false;   // there is room for the pass that is under way
+  Nanos began_{0};      // the writing
+  WriteReport report_;  // of the pass that is under way
   bool serving_ = false;
   EventLoop::TimerId retryTimer_ = 0;
-  EventLoop::TimerId timeTimer_ = 0;
   EventLoop::TimerId reapTimer_ = 0;
   std::shared_ptr<Reconciler*> self_;  // for posted tasks that outlive this
+  LongWork writing_;                   // last: ends before what it works on
 };
 
 }  // namespace sockmesh

@@ -12,8 +12,7 @@ const XdsTypeStats* statsOf(const XdsStats& xds, const std::string& type) {
 }
 
 bool makesNoVip(const Snapshot& snapshot, const std::string& listener) {
-  return std::ranges::any_of(snapshot.leftAlone,
-                             [&](const LeftAlone& one) { return one.name == listener; });
+  return std::ranges::binary_search(snapshot.leftAlone, listener, {}, &LeftAlone::name);
 }
 
 // A listener may lead to the cluster whose name could not be read.
@@ -25,21 +24,45 @@ void addMissingClusters(const Snapshot& snapshot, Unknowns& unknowns) {
   }
 }
 
-// A rejected assignment ends the wait for the first one, and counts as empty.
-void addRejectedAssignments(const Snapshot& snapshot, const XdsTypeStats& assignments,
-                            Unknowns& unknowns) {
-  if (assignments.rejectedResources.empty()) return;
-  for (const auto& [name, cluster] : snapshot.clusters) {
-    if (cluster->type != DiscoveryType::kEds) continue;
-    if (!std::ranges::binary_search(assignments.rejectedResources, cluster->edsName)) continue;
-    const auto assignment = snapshot.assignmentOf(*cluster);
-    if (!assignment || assignment->localities.empty()) unknowns.clusters.insert(name);
-  }
+// `rejected`: assignments, sorted.
+bool takesOneOf(const Snapshot& snapshot, const std::vector<std::string>& rejected,
+                const std::string& cluster) {
+  const auto found = snapshot.clusters.find(cluster);
+  return found != snapshot.clusters.end() && found->second->type == DiscoveryType::kEds &&
+         std::ranges::binary_search(rejected, found->second->edsName);
 }
 
 }  // namespace
 
-Unknowns unknownsOf(const Snapshot& snapshot, const XdsStats& xds) {
+void UnknownsFinder::findTakers(const Snapshot& snapshot,
+                                const std::vector<std::string>& rejected) {
+  if (rejected != rejected_ || snapshot.changed.all) {
+    rejected_ = rejected;
+    takers_.clear();
+    if (rejected_.empty()) return;
+    for (const auto& [name, cluster] : snapshot.clusters) {
+      if (takesOneOf(snapshot, rejected_, name)) takers_.insert(takers_.end(), name);
+    }
+    return;
+  }
+  if (rejected_.empty()) return;
+  for (const std::string& name : snapshot.changed.clusters) {
+    takesOneOf(snapshot, rejected_, name) ? void(takers_.insert(name)) : void(takers_.erase(name));
+  }
+}
+
+// A rejected assignment ends the wait for the first one, and counts as empty.
+void UnknownsFinder::addRejectedAssignments(const Snapshot& snapshot,
+                                            const std::vector<std::string>& rejected,
+                                            Unknowns& unknowns) {
+  findTakers(snapshot, rejected);
+  for (const std::string& name : takers_) {
+    const auto assignment = snapshot.assignmentOf(*snapshot.clusters.at(name));
+    if (!assignment || assignment->localities.empty()) unknowns.clusters.insert(name);
+  }
+}
+
+Unknowns UnknownsFinder::of(const Snapshot& snapshot, const XdsStats& xds) {
   Unknowns unknowns;
   if (const XdsTypeStats* listeners = statsOf(xds, "LDS")) {
     unknowns.anyListener = listeners->unnamedRejected;
@@ -55,7 +78,7 @@ Unknowns unknownsOf(const Snapshot& snapshot, const XdsStats& xds) {
     if (clusters->unnamedRejected) addMissingClusters(snapshot, unknowns);
   }
   if (const XdsTypeStats* assignments = statsOf(xds, "EDS")) {
-    addRejectedAssignments(snapshot, *assignments, unknowns);
+    addRejectedAssignments(snapshot, assignments->rejectedResources, unknowns);
   }
   return unknowns;
 }

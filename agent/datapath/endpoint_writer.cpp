@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/endpoint_writer.h"
 
+#include <iterator>
+#include <vector>
+
 #include "datapath/codec.h"
 
 namespace sockmesh {
 namespace {
+
+// Ids that are freed in one turn.
+constexpr std::size_t kFreedAtOnce = 4096;
 
 sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
                            std::uint32_t localityId) {
@@ -113,7 +119,7 @@ Status EndpointWriter::addEndpoint(IdRegistry::Cluster& cluster, const LbEndpoin
   return {};
 }
 
-Status EndpointWriter::update(const LbCluster& wanted) {
+Status EndpointWriter::update(const LbCluster& wanted, Breather& breathe) {
   const auto cluster = ensureCluster(wanted);
   if (!cluster) return cluster.error().in("cluster " + wanted.name);
   ++updates_;
@@ -122,21 +128,33 @@ Status EndpointWriter::update(const LbCluster& wanted) {
       return done.error().in("cluster " + wanted.name + ", endpoint " +
                              endpoint.address.toString());
     }
+    breathe();
   }
-  for (auto& [address, known] : (*cluster)->endpoints) {
-    if (!known.listed || known.seenIn == updates_) continue;
-    if (auto done = unlist(known); !done) return done.error().in("cluster " + wanted.name);
-  }
+  const auto stale = [this](const IdRegistry::Endpoint& one) { return one.seenIn != updates_; };
+  return unlistWhere(**cluster, stale, breathe);
+}
+
+Status EndpointWriter::retire(const std::string& name, Breather& breathe) {
+  IdRegistry::Cluster* cluster = ids_.find(name);
+  if (cluster == nullptr) return {};
+  // Its own id comes last: with it, the cluster may be forgotten.
+  const auto all = [](const IdRegistry::Endpoint&) { return true; };
+  if (auto done = unlistWhere(*cluster, all, breathe); !done) return done;
+  ids_.unlist(*cluster);
   return {};
 }
 
-Status EndpointWriter::retire(const std::string& name) {
-  IdRegistry::Cluster* cluster = ids_.find(name);
-  if (cluster == nullptr) return {};
-  ids_.unlist(*cluster);
-  for (auto& [address, known] : cluster->endpoints) {
-    if (!known.listed) continue;
-    if (auto done = unlist(known); !done) return done.error().in("cluster " + name);
+// Retires the listed endpoints that are `stale`.
+template <typename Stale>
+Status EndpointWriter::unlistWhere(IdRegistry::Cluster& cluster, const Stale& stale,
+                                   Breather& breathe) {
+  for (auto it = cluster.endpoints.begin(); it != cluster.endpoints.end();) {
+    if (it->second.listed && stale(it->second)) {
+      if (auto done = unlist(it->second); !done) return done.error().in("cluster " + *cluster.name);
+    }
+    const IdRegistry::Addresses addresses = it->first;
+    // Endpoints that were retired before may be gone by now.
+    it = breathe() ? cluster.endpoints.upper_bound(addresses) : std::next(it);
   }
   return {};
 }
@@ -167,20 +185,29 @@ Status EndpointWriter::freeCluster(std::uint32_t id) {
   return {};
 }
 
-Status EndpointWriter::release(const IdRegistry::Retired& retired) {
-  for (const IdRegistry::RetiredId& entry : retired.endpoints) {
-    if (!ids_.isStillRetired(entry)) continue;
-    if (auto done = freeEndpoint(entry.id); !done) return done.error();
-  }
-  for (const IdRegistry::RetiredId& entry : retired.clusters) {
-    if (!ids_.isClusterStillRetired(entry)) continue;
-    if (auto done = freeCluster(entry.id); !done) return done.error();
+// Clusters come after endpoints, because a cluster goes with its last endpoint.
+Status EndpointWriter::release(IdRegistry::Retired& retired) {
+  for (std::size_t i = 0; i < kFreedAtOnce && !retired.empty(); ++i) {
+    auto& entries = retired.endpoints.empty() ? retired.clusters : retired.endpoints;
+    const bool isCluster = retired.endpoints.empty();
+    const IdRegistry::RetiredId entry = entries.back();
+    entries.pop_back();
+    const bool still = isCluster ? ids_.isClusterStillRetired(entry) : ids_.isStillRetired(entry);
+    if (!still) continue;
+    if (auto done = isCluster ? freeCluster(entry.id) : freeEndpoint(entry.id); !done) return done;
   }
   return {};
 }
 
 Status EndpointWriter::reap() {
-  for (const std::uint32_t id : std::set<std::uint32_t>(ids_.lingering())) {
+  std::vector<std::uint32_t> part;
+  const auto& lingering = ids_.lingering();
+  for (auto it = lingering.upper_bound(reapedUpTo_);
+       it != lingering.end() && part.size() < kFreedAtOnce; ++it) {
+    part.push_back(*it);
+  }
+  reapedUpTo_ = part.size() < kFreedAtOnce ? 0 : part.back();
+  for (const std::uint32_t id : part) {
     const auto owner = ids_.endpointOf(id);
     const std::uint32_t cluster = owner ? ids_.clusterId(owner->first) : SM_NONE;
     if (auto done = freeEndpoint(id); !done) return done.error();

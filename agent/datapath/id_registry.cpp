@@ -62,13 +62,17 @@ void IdRegistry::adoptEndpoint(const ImageEndpoint& adopted) {
   if (adopted.withdrawn) unlist(known);
 }
 
-std::size_t IdRegistry::missing(const LbCluster& cluster) const {
-  const auto found = clusters_.find(cluster.name);
-  if (found == clusters_.end()) return cluster.endpoints.size();
-  const auto& known = found->second.endpoints;
-  return static_cast<std::size_t>(
-      std::count_if(cluster.endpoints.begin(), cluster.endpoints.end(),
-                    [&](const LbEndpoint& one) { return !known.contains(addressesOf(one)); }));
+std::size_t IdRegistry::missing(const LbCluster& cluster, Breather& breathe) const {
+  const Cluster* known = find(cluster.name);
+  if (known == nullptr) return cluster.endpoints.size();
+  std::size_t count = 0;
+  for (const LbEndpoint& one : cluster.endpoints) {
+    count += known->endpoints.contains(addressesOf(one)) ? 0 : 1;
+    // The cluster may be forgotten meanwhile.
+    if (breathe()) known = find(cluster.name);
+    if (known == nullptr) return cluster.endpoints.size();
+  }
+  return count;
 }
 
 std::uint32_t IdRegistry::clusterId(const std::string& cluster) const {
@@ -98,8 +102,13 @@ std::uint32_t IdRegistry::endpointId(const std::string& cluster, const SocketAdd
   return known == found->second.endpoints.end() ? SM_NONE : known->second.id;
 }
 
-// Hosts mostly come in the order of their addresses: the next one is looked at before a search.
 std::vector<std::uint32_t> IdRegistry::endpointIds(const LbGroup& group) const {
+  Breather never;
+  return endpointIds(group, never);
+}
+
+// Hosts mostly come in the order of their addresses: the next one is looked at before a search.
+std::vector<std::uint32_t> IdRegistry::endpointIds(const LbGroup& group, Breather& breathe) const {
   std::vector<std::uint32_t> ids(group.hosts.size(), SM_NONE);
   const auto found = clusters_.find(group.cluster);
   if (found == clusters_.end()) return ids;
@@ -109,6 +118,7 @@ std::vector<std::uint32_t> IdRegistry::endpointIds(const LbGroup& group) const {
     const Addresses addresses{group.hosts[i], group.otherOf(i)};
     if (next == endpoints.end() || next->first != addresses) next = endpoints.find(addresses);
     if (next != endpoints.end()) ids[i] = (next++)->second.id;
+    if (breathe()) next = endpoints.end();  // it may be gone by now
   }
   return ids;
 }
@@ -217,12 +227,17 @@ void IdRegistry::unlist(Cluster& cluster) {
   retired_.clusters.push_back({cluster.id, cluster.retirement});
 }
 
-void IdRegistry::keepRetired(Retired& retired, const std::set<std::uint32_t>& named) {
-  std::erase_if(retired.endpoints, [&](const RetiredId& entry) {
-    if (!named.contains(entry.id)) return false;
-    retired_.endpoints.push_back(entry);
-    return true;
-  });
+void IdRegistry::keepRetired(Retired& retired, const std::set<std::uint32_t>& endpoints,
+                             const std::set<std::uint32_t>& clusters) {
+  const auto keep = [](auto& from, auto& to, const auto& named) {
+    std::erase_if(from, [&](const RetiredId& entry) {
+      if (!named.contains(entry.id)) return false;
+      to.push_back(entry);
+      return true;
+    });
+  };
+  keep(retired.endpoints, retired_.endpoints, endpoints);
+  keep(retired.clusters, retired_.clusters, clusters);
 }
 
 bool IdRegistry::isStillRetired(const RetiredId& endpoint) const {

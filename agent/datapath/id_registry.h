@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/breather.h"
 #include "base/result.h"
 #include "datapath/allocators.h"
 #include "datapath/kernel_image.h"
@@ -75,6 +76,7 @@ class IdRegistry {
                            const std::optional<SocketAddress>& otherAddress) const;
   // Ids of the group's hosts, in their order, SM_NONE where not known: cheaper than one by one.
   std::vector<std::uint32_t> endpointIds(const LbGroup& group) const;
+  std::vector<std::uint32_t> endpointIds(const LbGroup& group, Breather& breathe) const;
   std::uint32_t localityId(const Locality& locality) const;
   // Cluster and address behind an id.
   std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
@@ -91,7 +93,7 @@ class IdRegistry {
   Endpoint* findEndpoint(std::uint32_t id);
 
   // How many endpoints of `cluster` have no id yet.
-  std::size_t missing(const LbCluster& cluster) const;
+  std::size_t missing(const LbCluster& cluster, Breather& breathe) const;
   // As IdAllocator's, of clusters and of endpoints.
   std::uint32_t clustersAfter(std::size_t count) const { return clusterIds_.extentAfter(count); }
   std::uint32_t endpointsAfter(std::size_t count) const { return endpointIds_.extentAfter(count); }
@@ -105,8 +107,9 @@ class IdRegistry {
   void unlist(Endpoint& endpoint);
   void unlist(Cluster& cluster);
   Retired takeRetired() { return std::exchange(retired_, {}); }
-  // Moves the ids that `named` contains out of `retired`. The next call takes them.
-  void keepRetired(Retired& retired, const std::set<std::uint32_t>& named);
+  // Moves the ids of these endpoints and clusters out of `retired`. The next call takes them.
+  void keepRetired(Retired& retired, const std::set<std::uint32_t>& endpoints,
+                   const std::set<std::uint32_t>& clusters = {});
   // Whether it has not come back since that retirement.
   bool isStillRetired(const RetiredId& endpoint) const;
   bool isClusterStillRetired(const RetiredId& cluster) const;

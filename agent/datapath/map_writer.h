@@ -13,14 +13,16 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
+#include "base/breather.h"
 #include "datapath/counting_store.h"
 #include "datapath/endpoint_writer.h"
 #include "datapath/grace_period.h"
+#include "datapath/held_services.h"
 #include "datapath/holding.h"
 #include "datapath/id_registry.h"
 #include "datapath/kernel_image.h"
@@ -44,13 +46,25 @@ class MapWriter {
   // uses.
   WriteReport adopt(const KernelImage& image);
 
+  // How many services, endpoints and hosts a pass to `tables` looks at, about. The cost grows with
+  // the services and clusters that it counts.
+  std::size_t workOf(const std::shared_ptr<const LbTables>& tables);
+
   // Makes room for `tables` in the background: true where there is enough already. Otherwise
   // `ready` is called once, by another thread; apply() waits for less then.
-  bool makeRoom(const LbTables& tables, std::function<void()> ready);
+  bool makeRoom(const std::shared_ptr<const LbTables>& tables, std::function<void()> ready,
+                Breather& breathe);
 
   // A service that waits for something unknown stays as the kernel has it, with the endpoints and
-  // limits of its clusters, if the kernel has it.
-  WriteReport apply(std::shared_ptr<const LbTables> tables, const Unknowns& unknowns = {});
+  // limits of its clusters, if the kernel has it. The cost grows with what differs from the tables
+  // before (of any of these functions), with what is not in the kernel yet, and with the services
+  // that are held. If `unknowns` changed, all services are looked at.
+  //
+  // Where `breathe` pauses, grace periods may end and reap() may be called, and nothing else of the
+  // writer.
+  WriteReport apply(const std::shared_ptr<const LbTables>& tables, const Unknowns& unknowns,
+                    Breather& breathe);
+  WriteReport apply(const std::shared_ptr<const LbTables>& tables, const Unknowns& unknowns = {});
 
   // Frees ids of removed endpoints whose last connection has ended. Call it from time to time.
   WriteReport reap();
@@ -58,24 +72,46 @@ class MapWriter {
   std::size_t services() const { return services_.size(); }
 
  private:
-  void findHeld(const LbTables& tables, const Unknowns& unknowns, WriteReport& report) const;
-  std::shared_ptr<const LbTables> withHeld(const std::shared_ptr<const LbTables>& tables,
-                                           const std::vector<HeldService>& held);
-  void write(const LbTables& tables, WriteReport& report);
-  void retireIds(const std::vector<HeldService>& held);
+  void note(const std::shared_ptr<const LbTables>& tables);
+  void lookAtAll();
+  void aim(const Unknowns& unknowns, Breather& breathe);
+  std::shared_ptr<const LbService> aimOf(const VipKey& key);
+  std::shared_ptr<const LbCluster> aimOf(const std::string& cluster) const;
+  std::optional<HeldService> heldOf(const VipKey& key, const LbService* wanted,
+                                    const LbService* inKernel) const;
+  void write(WriteReport& report, Breather& breathe);
+  void writeClusters(WriteReport& report, Breather& breathe);
+  void writeServices(WriteReport& report, Breather& breathe);
+  void retireClusters(WriteReport& report, Breather& breathe);
+  void retireIds(Breather& breathe);
+  void release(IdRegistry::Retired retired);
 
-  // What the tables extend to once `tables` are in them, at most.
-  TableExtents extentsWith(const LbTables& tables) const;
-  bool isApplied(const std::string& name, const std::shared_ptr<const LbCluster>& cluster) const;
+  struct NamedIds {
+    std::set<std::uint32_t> endpoints;
+    std::set<std::uint32_t> clusters;
+  };
+  NamedIds namedByOldServices(Breather& breathe) const;
+
+  // What the tables extend to once `tables` are in them, at most. Of these `changes` alone.
+  TableExtents extentsWith(const LbTables& tables, const TableChanges& changes,
+                           Breather& breathe) const;
 
   CountingStore& store_;
   IdRegistry& ids_;
   GracePeriod& grace_;
   EndpointWriter endpoints_;
   ServiceWriter services_;
-  std::shared_ptr<const LbTables> applied_;
-  // Clusters of held services as the kernel has them: the same object while nothing changes.
-  std::map<std::string, std::shared_ptr<const LbCluster>> heldClusters_;
+  std::shared_ptr<const LbTables> wanted_;  // the last ones
+  Unknowns unknowns_;
+  // What differs between `wanted_` and the tables that `aim_` was made from.
+  TableChanges noted_;
+  // What the kernel is brought to: `wanted_`, with held services and their clusters as the kernel
+  // has them.
+  std::shared_ptr<const LbTables> aim_ = std::make_shared<const LbTables>();
+  HeldServices held_;
+  bool first_ = true;  // no apply() yet
+  // Where the kernel may differ from `aim_`: what changed, and what could not be written.
+  TableChanges due_;
   // Continuations that outlive the writer find this gone.
   std::shared_ptr<MapWriter*> self_;
 };

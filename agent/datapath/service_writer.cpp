@@ -51,7 +51,7 @@ ServiceWriter::~ServiceWriter() {
   *self_ = nullptr;
 }
 
-Result<sm_group> ServiceWriter::buildGroup(const LbGroup& group) {
+Result<sm_group> ServiceWriter::buildGroup(const LbGroup& group, Breather& breathe) {
   sm_group out{};
   out.policy = group.policy;
   out.reason = group.reason;
@@ -63,7 +63,7 @@ Result<sm_group> ServiceWriter::buildGroup(const LbGroup& group) {
   out.ring_shift = group.ringShift;
   out.priority = static_cast<__u16>(group.priority);
   out.locality_id = ids_.localityId(group.locality);
-  const auto hosts = ids_.endpointIds(group);
+  const auto hosts = ids_.endpointIds(group, breathe);
   if (const auto none = std::find(hosts.begin(), hosts.end(), SM_NONE); none != hosts.end()) {
     const auto at = static_cast<std::size_t>(none - hosts.begin());
     return Error("endpoint " + group.hosts[at].toString() + " has no id");
@@ -84,7 +84,7 @@ Result<sm_group> ServiceWriter::buildGroup(const LbGroup& group) {
   return out;
 }
 
-Result<std::uint32_t> ServiceWriter::buildGroups(const LbService& service) {
+Result<std::uint32_t> ServiceWriter::buildGroups(const LbService& service, Breather& breathe) {
   std::vector<sm_group> run;
   const auto undo = [&] {
     for (const sm_group& group : run) {
@@ -93,7 +93,7 @@ Result<std::uint32_t> ServiceWriter::buildGroups(const LbService& service) {
     }
   };
   for (std::size_t i = 0; i < service.groups.size(); ++i) {
-    auto built = buildGroup(*service.groups[i]);
+    auto built = buildGroup(*service.groups[i], breathe);
     if (!built) {
       undo();
       return built.error();
@@ -108,11 +108,11 @@ Result<std::uint32_t> ServiceWriter::buildGroups(const LbService& service) {
 }
 
 Result<ServiceWriter::Installed> ServiceWriter::build(
-    std::uint32_t id, const std::shared_ptr<const LbService>& service) {
+    std::uint32_t id, const std::shared_ptr<const LbService>& service, Breather& breathe) {
   Installed built;
   built.id = id;
   built.service = service;
-  if (auto done = buildAll(*service, built); !done) {
+  if (auto done = buildAll(*service, built, breathe); !done) {
     freeBuilt(built);
     return done.error();
   }
@@ -121,20 +121,22 @@ Result<ServiceWriter::Installed> ServiceWriter::build(
 
 // The descriptor that refers to the others is written last, because it becomes visible when it is
 // published.
-Status ServiceWriter::buildAll(const LbService& service, Installed& built) {
+Status ServiceWriter::buildAll(const LbService& service, Installed& built, Breather& breathe) {
   Status done;
-  if (service.ipv4Only) done = buildTables(built.id, *service.ipv4Only, {}, built.ipv4Only);
-  if (done && service.ipv6Only) {
-    done = buildTables(built.id, *service.ipv6Only, {}, built.ipv6Only);
+  if (service.ipv4Only) {
+    done = buildTables(built.id, *service.ipv4Only, {}, built.ipv4Only, breathe);
   }
-  if (done) done = buildTables(built.id, service, built, built.tables);
+  if (done && service.ipv6Only) {
+    done = buildTables(built.id, *service.ipv6Only, {}, built.ipv6Only, breathe);
+  }
+  if (done) done = buildTables(built.id, service, built, built.tables, breathe);
   return done;
 }
 
 // What was built before an error is in `built`, for freeTables().
 Status ServiceWriter::buildTables(std::uint32_t id, const LbService& service,
-                                  const Installed& others, Tables& built) {
-  const auto groupFirst = buildGroups(service);
+                                  const Installed& others, Tables& built, Breather& breathe) {
+  const auto groupFirst = buildGroups(service, breathe);
   if (!groupFirst) return groupFirst.error();
   built.groupFirst = *groupFirst;
   if (service.pick) {
@@ -192,10 +194,10 @@ Status ServiceWriter::enter(const VipKey& key, const Installed& built) {
 }
 
 Status ServiceWriter::install(const VipKey& key, const std::shared_ptr<const LbService>& service,
-                              WriteReport& report) {
+                              WriteReport& report, Breather& breathe) {
   const auto found = services_.find(key);
   if (found == services_.end()) {
-    auto done = add(key, service);
+    auto done = add(key, service, breathe);
     if (done) ++report.servicesAdded;
     return done;
   }
@@ -204,14 +206,14 @@ Status ServiceWriter::install(const VipKey& key, const std::shared_ptr<const LbS
     installed.service = service;
     return {};
   }
-  auto done = replace(installed, service);
+  auto done = replace(installed, service, breathe);
   if (done) ++report.servicesChanged;
   return done;
 }
 
-Status ServiceWriter::replace(Installed& installed,
-                              const std::shared_ptr<const LbService>& service) {
-  auto built = build(installed.id, service);
+Status ServiceWriter::replace(Installed& installed, const std::shared_ptr<const LbService>& service,
+                              Breather& breathe) {
+  auto built = build(installed.id, service, breathe);
   if (!built) return built.error();
   Status done;
   if (installed.service->name != service->name) {
@@ -226,13 +228,14 @@ Status ServiceWriter::replace(Installed& installed,
   return {};
 }
 
-Status ServiceWriter::add(const VipKey& key, const std::shared_ptr<const LbService>& service) {
+Status ServiceWriter::add(const VipKey& key, const std::shared_ptr<const LbService>& service,
+                          Breather& breathe) {
   const auto id = serviceIds_.allocate();
   if (!id) {
     return Error("no room: all " + std::to_string(serviceIds_.limit() - 1) +
                  " services are in use (datapath.max_services)");
   }
-  auto built = build(*id, service);
+  auto built = build(*id, service, breathe);
   if (!built) {
     serviceIds_.release(*id);
     return built.error();
@@ -259,21 +262,16 @@ void ServiceWriter::retire(Installed replaced, bool withId) {
   });
 }
 
-void ServiceWriter::removeGone(const LbTables& tables, WriteReport& report) {
-  for (auto it = services_.begin(); it != services_.end();) {
-    if (tables.services.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    if (auto erased = store_.eraseFrontend(it->first); !erased) {
-      report.note(erased.error().in(it->first.vip.toString()));
-      ++it;
-      continue;
-    }
-    ++report.servicesRemoved;
-    retire(std::move(it->second), true);
-    it = services_.erase(it);
+Status ServiceWriter::remove(const VipKey& key, WriteReport& report) {
+  const auto found = services_.find(key);
+  if (found == services_.end()) return {};
+  if (auto erased = store_.eraseFrontend(key); !erased) {
+    return erased.error().in(key.vip.toString());
   }
+  ++report.servicesRemoved;
+  retire(std::move(found->second), true);
+  services_.erase(found);
+  return {};
 }
 
 std::shared_ptr<const LbService> ServiceWriter::inKernel(const VipKey& key) const {
@@ -289,17 +287,20 @@ TableExtents ServiceWriter::extents() const {
   return now;
 }
 
-TableExtents ServiceWriter::extentsWith(const LbTables& tables) const {
+TableExtents ServiceWriter::extentsWith(const LbTables& tables, const std::set<VipKey>& keys,
+                                        Breather& breathe) const {
   std::size_t descriptors = 0, groups = 0, cells = 0;
   // What several services share is there once.
   std::unordered_set<const void*> counted;
   const auto count = [&](const std::shared_ptr<const CellTable>& table) {
     if (table && counted.insert(table.get()).second) cells += table->cells.size();
   };
-  for (const auto& [key, service] : tables.services) {
+  for (const VipKey& key : keys) {
+    const auto service = tables.services.find(key);
+    if (service == tables.services.end()) continue;
     const auto found = services_.find(key);
-    if (found != services_.end() && *found->second.service == *service) continue;
-    eachOf(*service, [&](const LbService& one) {
+    if (found != services_.end() && *found->second.service == *service->second) continue;
+    eachOf(*service->second, [&](const LbService& one) {
       ++descriptors;
       groups += one.groups.size();
       count(one.pick);
@@ -309,6 +310,7 @@ TableExtents ServiceWriter::extentsWith(const LbTables& tables) const {
         count(group->table);
       }
     });
+    breathe();
   }
   TableExtents out;
   if (descriptors > 0) out.descriptors = descriptorIds_.extentAfter(descriptors);

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 
+#include "base/breather.h"
 #include "datapath/grace_period.h"
 #include "datapath/id_registry.h"
 #include "datapath/kernel_image.h"
@@ -39,15 +41,17 @@ class ServiceWriter {
   void adopt(const KernelImage& image, WriteReport& report);
 
   // Brings the VIP to `service`, whose endpoints have ids already. On an Error it stays as it was.
+  // Meanwhile no one else calls this or remove().
   Status install(const VipKey& key, const std::shared_ptr<const LbService>& service,
-                 WriteReport& report);
-  // Takes away the VIPs that are not in `tables`.
-  void removeGone(const LbTables& tables, WriteReport& report);
+                 WriteReport& report, Breather& breathe);
+  // Takes the VIP away, if it is there. On an Error it stays.
+  Status remove(const VipKey& key, WriteReport& report);
 
-  // Of descriptors, groups and cells: what they extend to now, and once `tables` are in them, at
-  // most (0: no more than now).
+  // Of descriptors, groups and cells: what they extend to now, and once these services of `tables`
+  // are in them, at most (0: no more than now).
   TableExtents extents() const;
-  TableExtents extentsWith(const LbTables& tables) const;
+  TableExtents extentsWith(const LbTables& tables, const std::set<VipKey>& keys,
+                           Breather& breathe) const;
 
   // The service as the kernel has it; null where it has none for this VIP.
   std::shared_ptr<const LbService> inKernel(const VipKey& key) const;
@@ -73,15 +77,17 @@ class ServiceWriter {
     std::shared_ptr<const LbService> service;
   };
 
-  Status add(const VipKey& key, const std::shared_ptr<const LbService>& service);
-  Status replace(Installed& installed, const std::shared_ptr<const LbService>& service);
+  Status add(const VipKey& key, const std::shared_ptr<const LbService>& service, Breather& breathe);
+  Status replace(Installed& installed, const std::shared_ptr<const LbService>& service,
+                 Breather& breathe);
   Status enter(const VipKey& key, const Installed& built);
-  Result<Installed> build(std::uint32_t id, const std::shared_ptr<const LbService>& service);
-  Status buildAll(const LbService& service, Installed& built);
+  Result<Installed> build(std::uint32_t id, const std::shared_ptr<const LbService>& service,
+                          Breather& breathe);
+  Status buildAll(const LbService& service, Installed& built, Breather& breathe);
   Status buildTables(std::uint32_t id, const LbService& service, const Installed& others,
-                     Tables& built);
-  Result<std::uint32_t> buildGroups(const LbService& service);
-  Result<sm_group> buildGroup(const LbGroup& group);
+                     Tables& built, Breather& breathe);
+  Result<std::uint32_t> buildGroups(const LbService& service, Breather& breathe);
+  Result<sm_group> buildGroup(const LbGroup& group, Breather& breathe);
 
   void freeBuilt(const Installed& built);
   void freeTables(const Tables& built);

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "datapath/holding.h"
 #include "lb/tables.h"
+#include "stats/agent_stats.h"
 
 namespace sockmesh {
 
@@ -22,9 +22,9 @@ struct WriteReport {
   // keeps its old state, and the next apply() tries again.
   std::vector<std::string> errors;
   // Services that stay as the kernel has them for now.
-  std::vector<HeldService> held;
+  HeldStats held;
   // What apply() aimed at: the tables that it was given, with held services in place of their
-  // compiled versions.
+  // compiled versions. `changed` and `before` are relative to what the last apply() aimed at.
   std::shared_ptr<const LbTables> tables;
 
   void note(const Status& status) {

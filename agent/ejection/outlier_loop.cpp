@@ -48,27 +48,35 @@ OutlierLoop::~OutlierLoop() {
   if (listening_) loop_.unwatch(ring_->fd());
 }
 
-void OutlierLoop::watch(const Snapshot& snapshot, const LbTables& tables) {
-  std::map<std::string, WatchedCluster> clusters;
-  std::map<std::string, Held> held;
-  for (const auto& [name, facts] : tables.clusters) {
-    const auto found = snapshot.clusters.find(name);
-    if (found == snapshot.clusters.end()) continue;
-    auto assignment = snapshot.assignmentOf(*found->second);
-    if (!assignment && !facts->endpoints.empty()) {
-      // Endpoints that an earlier agent left: watched as if they had been sent again.
-      const auto known = held_.find(name);
-      const bool same = known != held_.end() && known->second.facts == facts;
-      held[name] = same ? known->second : Held{facts, assignmentFrom(*facts)};
-      assignment = held[name].assignment;
-    }
-    clusters.emplace_hint(clusters.end(), name, WatchedCluster{found->second, assignment});
+void OutlierLoop::watch(const Snapshot& snapshot, const LbTables& tables,
+                        const std::set<std::string>& clusters) {
+  std::map<std::string, WatchedCluster> changed;
+  for (const std::string& name : clusters) {
+    changed.emplace_hint(changed.end(), name, watchedOf(name, snapshot, tables));
   }
-  held_ = std::move(held);
-  detector_.watch(clusters, clock_.monotonic());
+  detector_.watch(changed, clock_.monotonic());
   logWarnings();
   settle();
   listen();
+}
+
+WatchedCluster OutlierLoop::watchedOf(const std::string& name, const Snapshot& snapshot,
+                                      const LbTables& tables) {
+  const auto facts = tables.clusters.find(name);
+  const auto found = snapshot.clusters.find(name);
+  if (facts == tables.clusters.end() || found == snapshot.clusters.end()) {
+    held_.erase(name);
+    return {};
+  }
+  auto assignment = snapshot.assignmentOf(*found->second);
+  if (assignment || facts->second->endpoints.empty()) {
+    held_.erase(name);
+    return {found->second, std::move(assignment)};
+  }
+  // Endpoints that an earlier agent left: watched as if they had been sent again.
+  Held& held = held_[name];
+  if (held.facts != facts->second) held = {facts->second, assignmentFrom(*facts->second)};
+  return {found->second, held.assignment};
 }
 
 // Listens only once the clusters are known. The ring still holds what happened while no agent ran.
@@ -110,10 +118,10 @@ void OutlierLoop::settle() {
 }
 
 void OutlierLoop::logWarnings() {
-  for (const auto& [cluster, text] : detector_.warnings()) {
-    const auto before = warned_.find(cluster);
-    if (before != warned_.end() && before->second == text) continue;
-    logger("health")->warn("cluster {}: {}", cluster, text);
+  for (const std::string& cluster : detector_.warnings().differing(warned_)) {
+    const auto warning = detector_.warnings().find(cluster);
+    if (warning == detector_.warnings().end()) continue;
+    logger("health")->warn("cluster {}: {}", cluster, warning->second);
   }
   warned_ = detector_.warnings();
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -27,7 +28,7 @@ namespace sockmesh {
 class OutlierLoop {
  public:
   using OnOverlay = std::function<void(std::shared_ptr<const HealthOverlay>)>;
-  using Warnings = std::map<std::string, std::string>;  // by cluster
+  using Warnings = SharedMap<std::string>;  // by cluster
 
   // `loop`, `datapath`, `ids` and `grace` outlive this; `logPath` may be empty.
   static Result<std::unique_ptr<OutlierLoop>> create(EventLoop& loop, Datapath& datapath,
@@ -40,8 +41,10 @@ class OutlierLoop {
   // Whoever compiles: called with each new overlay from now on.
   void onOverlay(OnOverlay call) { onOverlay_ = std::move(call); }
 
-  // Call after each pass: takes the clusters that VIPs lead to now. Their ids are known then.
-  void watch(const Snapshot& snapshot, const LbTables& tables);
+  // Call after each pass: takes these clusters as they are now. VIPs lead to those that are in
+  // `tables`. Their ids are known then.
+  void watch(const Snapshot& snapshot, const LbTables& tables,
+             const std::set<std::string>& clusters);
   const Warnings& warnings() const { return detector_.warnings(); }
 
  private:
@@ -51,6 +54,9 @@ class OutlierLoop {
   void settle();
   void listen();
   void logWarnings();
+
+  WatchedCluster watchedOf(const std::string& name, const Snapshot& snapshot,
+                           const LbTables& tables);
 
   // A cluster whose endpoints the control plane has not sent yet, as the kernel has it.
   struct Held {

@@ -45,14 +45,19 @@ struct OutlierDetector::Host {
 
 struct OutlierDetector::Watched {
   std::string name;
-  WatchedCluster resources;
+  std::shared_ptr<const Cluster> cluster;
+  // Not kept alive: whoever gave it has it, or has given another one by now.
+  std::weak_ptr<const LoadAssignment> assignment;
   std::map<SocketAddress, Host> hosts;  // none without outlier_detection
   std::map<SocketAddress, EndpointHealth> ejected;
   std::optional<Nanos> due;
 
   const OutlierDetection* settings() const {
-    const bool any = resources.cluster && resources.cluster->outlierDetection;
-    return any ? &*resources.cluster->outlierDetection : nullptr;
+    return cluster && cluster->outlierDetection ? &*cluster->outlierDetection : nullptr;
+  }
+  bool follows(const WatchedCluster& resources) const {
+    return cluster == resources.cluster && !assignment.owner_before(resources.assignment) &&
+           !resources.assignment.owner_before(assignment);
   }
 };
 
@@ -63,39 +68,55 @@ OutlierDetector::~OutlierDetector() = default;
 
 // ---- what there is ----
 
-void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& clusters, Nanos now) {
-  std::erase_if(watched_, [&](const auto& entry) {
-    if (clusters.contains(entry.first)) return false;
-    warnings_.erase(entry.first);
-    return true;
-  });
-  for (const auto& [name, resources] : clusters) {
+void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed, Nanos now) {
+  std::set<std::string> names;
+  for (const auto& [name, resources] : changed) {
+    names.insert(names.end(), name);
+    if (!resources.cluster) {
+      forget(name);
+      continue;
+    }
     auto& watched = watched_[name];
-    if (watched && watched->resources == resources) continue;
+    if (watched && watched->follows(resources)) continue;
     if (!watched) {
       watched = std::make_unique<Watched>();
       watched->name = name;
     }
     follow(*watched, resources, now);
   }
-  publish();
+  publish(names);
+}
+
+void OutlierDetector::forget(const std::string& cluster) {
+  const auto known = watched_.find(cluster);
+  if (known == watched_.end()) return;
+  setDue(*known->second, std::nullopt);
+  warnings_.erase(cluster);
+  watched_.erase(known);
+}
+
+void OutlierDetector::setDue(Watched& watched, std::optional<Nanos> due) {
+  if (watched.due) due_.erase({*watched.due, watched.name});
+  watched.due = due;
+  if (due) due_.emplace(*due, watched.name);
 }
 
 void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, Nanos now) {
   const OutlierDetection* before = watched.settings();
   const std::optional<Nanos> oldInterval =
       before != nullptr ? std::optional(before->interval) : std::nullopt;
-  watched.resources = resources;
+  watched.cluster = resources.cluster;
+  watched.assignment = resources.assignment;
   warnings_.erase(watched.name);
   const OutlierDetection* settings = watched.settings();
   if (settings == nullptr) {
     unejectAll(watched, now);
     // The kernel may still eject until the new rules are written, so one more sweep follows.
-    if (oldInterval) watched.due = now + *oldInterval;
+    if (oldInterval) setDue(watched, now + *oldInterval);
     return;
   }
   const Nanos latest = now + settings->interval;
-  watched.due = oldInterval && watched.due ? std::min(*watched.due, latest) : latest;
+  setDue(watched, oldInterval && watched.due ? std::min(*watched.due, latest) : latest);
 
   std::map<SocketAddress, Host> hosts;
   for (const auto& address : addressesOf(resources.assignment.get())) {
@@ -119,7 +140,7 @@ void OutlierDetector::unejectAll(Watched& watched, Nanos now) {
     watched.ejected.clear();
     return;
   }
-  for (const auto& address : addressesOf(watched.resources.assignment.get())) {
+  for (const auto& address : addressesOf(watched.assignment.lock().get())) {
     Host& host = watched.hosts[address];
     if (!host.seen) host.since = now;
     const auto state = observe(watched, address, host);
@@ -176,7 +197,7 @@ void OutlierDetector::refresh(const std::string& cluster, Nanos now) {
     observeAll(*found->second);
   else
     unejectAll(*found->second, now);
-  publish();
+  publish({cluster});
 }
 
 void OutlierDetector::notEnforced(const std::string& cluster, const SocketAddress& address,
@@ -205,33 +226,43 @@ void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddres
   onEvent_(event);
 }
 
-void OutlierDetector::publish() {
-  HealthOverlay overlay;
-  for (const auto& [name, watched] : watched_)
-    if (!watched->ejected.empty()) overlay.byCluster[name] = watched->ejected;
-  if (overlay != *overlay_) overlay_ = std::make_shared<HealthOverlay>(std::move(overlay));
+// Of these clusters. The others' ejections are as they were.
+void OutlierDetector::publish(const std::set<std::string>& clusters) {
+  static const std::map<SocketAddress, EndpointHealth> kNone;
+  std::shared_ptr<HealthOverlay> next;
+  for (const std::string& name : clusters) {
+    const auto watched = watched_.find(name);
+    const auto& now = watched == watched_.end() ? kNone : watched->second->ejected;
+    const auto known = overlay_->byCluster.find(name);
+    if (now == (known == overlay_->byCluster.end() ? kNone : known->second)) continue;
+    if (!next) next = std::make_shared<HealthOverlay>(*overlay_);
+    now.empty() ? void(next->byCluster.erase(name)) : void(next->byCluster[name] = now);
+  }
+  if (next) overlay_ = std::move(next);
 }
 
 // ---- sweeps ----
 
 void OutlierDetector::sweep(Nanos now) {
-  for (auto& [name, watched] : watched_) {
-    if (!watched->due || *watched->due > now) continue;
-    if (watched->settings() != nullptr) {
-      sweepCluster(*watched, now);
+  std::set<std::string> names;
+  for (auto due = due_.begin(); due != due_.end() && due->first <= now; ++due) {
+    names.insert(due->second);
+  }
+  for (const std::string& name : names) {
+    Watched& watched = *watched_.at(name);
+    if (watched.settings() != nullptr) {
+      sweepCluster(watched, now);
     } else {
-      unejectAll(*watched, now);
-      watched->due.reset();
+      unejectAll(watched, now);
+      setDue(watched, std::nullopt);
     }
   }
-  publish();
+  publish(names);
 }
 
 std::optional<Nanos> OutlierDetector::nextSweep() const {
-  std::optional<Nanos> next;
-  for (const auto& [name, watched] : watched_)
-    if (watched->due && (!next || *watched->due < *next)) next = watched->due;
-  return next;
+  if (due_.empty()) return std::nullopt;
+  return due_.begin()->first;
 }
 
 void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
@@ -242,7 +273,7 @@ void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
   decay(watched, settings.interval, now);
   // Counted from the sweep's end, as Envoy arms its timer: an endpoint that this sweep unejected
   // has been back for a whole interval in the next one.
-  watched.due = end + settings.interval;
+  setDue(watched, end + settings.interval);
 }
 
 Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now) {

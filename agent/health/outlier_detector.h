@@ -13,10 +13,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/shared_map.h"
 #include "health/ejection_event.h"
 #include "health/state_access.h"
 #include "model/assignment.h"
@@ -27,7 +30,7 @@ namespace sockmesh {
 
 // A cluster that some VIP leads to. Resources are compared by identity.
 struct WatchedCluster {
-  std::shared_ptr<const Cluster> cluster;
+  std::shared_ptr<const Cluster> cluster;            // null: not watched
   std::shared_ptr<const LoadAssignment> assignment;  // null: has not arrived
   bool operator==(const WatchedCluster&) const = default;
 };
@@ -40,11 +43,12 @@ class OutlierDetector {
   OutlierDetector(EndpointStateAccess& states, OnEvent onEvent);
   ~OutlierDetector();
 
-  // Replaces the set of watched clusters. Statistics of an endpoint start when its kernel state is
-  // first read, so call this after the tables were written. Endpoints that stay keep their state,
-  // also if their weight, locality or cluster resource changed. Endpoints of clusters without
+  // These clusters have other resources from now on; one without a `cluster` is watched no more.
+  // The others stay as they are. Statistics of an endpoint start when its kernel state is first
+  // read, so call this after the tables were written. Endpoints that stay keep their state, also if
+  // their weight, locality or cluster resource changed. Endpoints of clusters without
   // outlier_detection are unejected.
-  void watch(const std::map<std::string, WatchedCluster>& clusters, Nanos now);
+  void watch(const std::map<std::string, WatchedCluster>& changed, Nanos now);
 
   // The endpoint states of this cluster have changed: reads them again.
   void refresh(const std::string& cluster, Nanos now);
@@ -56,12 +60,12 @@ class OutlierDetector {
   void sweep(Nanos now);
   std::optional<Nanos> nextSweep() const;
 
-  // What is ejected now. A change makes a new object. Never null.
+  // What is ejected now. A change makes a new object, which shares what did not change. Never null.
   const std::shared_ptr<const HealthOverlay>& overlay() const { return overlay_; }
 
   // Settings that cannot work, one line of text each, by cluster: "max_ejection_percent 10 of 3
   // endpoints..."
-  const std::map<std::string, std::string>& warnings() const { return warnings_; }
+  const SharedMap<std::string>& warnings() const { return warnings_; }
 
  private:
   struct Host;
@@ -78,7 +82,9 @@ class OutlierDetector {
   void tellNotEnforced(const Watched& watched, const SocketAddress& address, const Host& host,
                        Detector detector, Nanos now,
                        const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
-  void publish();
+  void forget(const std::string& cluster);
+  void setDue(Watched& watched, std::optional<Nanos> due);
+  void publish(const std::set<std::string>& clusters);
 
   // The parts of a sweep, in Envoy's order.
   void sweepCluster(Watched& watched, Nanos now);
@@ -90,7 +96,8 @@ class OutlierDetector {
   OnEvent onEvent_;
   std::map<std::string, std::unique_ptr<Watched>> watched_;
   std::shared_ptr<const HealthOverlay> overlay_ = std::make_shared<HealthOverlay>();
-  std::map<std::string, std::string> warnings_;
+  SharedMap<std::string> warnings_;
+  std::set<std::pair<Nanos, std::string>> due_;  // sweeps of clusters
 };
 
 }  // namespace sockmesh

@@ -54,6 +54,7 @@ void ClusterStates::begin(const Snapshot& snapshot, const HealthOverlay& overlay
   nextCluster_ = snapshot.clusters.begin();
   nextAssignment_ = snapshot.assignments.begin();
   changedFacts_.clear();
+  changedInputs_.clear();
   const bool callersChanged = takeCallers();
   const bool listedChanged = listed_ != snapshot.clustersListed;
   listed_ = snapshot.clustersListed;
@@ -249,13 +250,17 @@ ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataS
 }
 
 void ClusterStates::end() {
-  for (ClusterState* state : changed_) state->plansBefore.clear();
+  for (ClusterState* state : changed_) {
+    state->plansBefore.clear();
+    changedInputs_.insert(state->name);
+  }
   changed_.clear();
   for (const std::string& name : unused_) {
     const auto found = states_.find(name);
     if (found == states_.end() || !found->second.listeners.empty()) continue;
     index(found->second, false);
     changedFacts_.insert(name);
+    changedInputs_.insert(name);
     states_.erase(found);
   }
   unused_.clear();

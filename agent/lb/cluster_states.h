@@ -75,6 +75,8 @@ class ClusterStates {
   std::uint64_t run() const { return run_; }
   // The clusters whose facts changed, came or went in this run. Valid after end().
   const std::set<std::string>& changedFacts() const { return changedFacts_; }
+  // The clusters of which anything changed, came or went in this run. Valid after end().
+  const std::set<std::string>& changedInputs() const { return changedInputs_; }
   const ByName& byName() const { return states_; }
   // When time alone changes a cluster next; nothing: never.
   std::optional<Nanos> nextChange() const;
@@ -99,6 +101,7 @@ class ClusterStates {
   std::vector<ClusterState*> changed_;  // in this run
   std::set<std::string> unused_;        // released in this run
   std::set<std::string> changedFacts_;
+  std::set<std::string> changedInputs_;
 
   std::uint64_t run_ = 0;
   bool listed_ = false;  // Snapshot::clustersListed

@@ -15,16 +15,12 @@ namespace {
 
 // A listener as it was last built.
 struct ListenerState {
+  std::string name;
   std::shared_ptr<const Listener> listener;
   std::uint64_t builtIn = 0;            // run
   std::vector<ClusterState*> clusters;  // of its legs; released when it leaves them
   std::vector<std::shared_ptr<const LbService>> services;  // one for each VIP
 };
-
-bool sameVips(const Listener* before, const Listener& now) {
-  return before != nullptr && before->addresses == now.addresses &&
-         before->protocol == now.protocol;
-}
 
 // A listener's service, as sockets of each reach have it.
 class ByReach {
@@ -62,20 +58,18 @@ class ByReach {
   std::optional<LbService> ipv6_;
 };
 
-using Services = std::map<VipKey, std::shared_ptr<const LbService>>;
+VipKey keyOf(const LbService& service) {
+  return {service.vip, service.protocol};
+}
 
-// Both maps are in order of key: one walk over the two.
-std::set<VipKey> differing(const Services& before, const Services& now) {
-  std::set<VipKey> keys;
-  auto old = before.begin();
-  for (const auto& [key, service] : now) {
-    while (old != before.end() && old->first < key) keys.insert(keys.end(), (old++)->first);
-    const bool known = old != before.end() && old->first == key;
-    if (!known || old->second != service) keys.insert(keys.end(), key);
-    if (known) ++old;
-  }
-  while (old != before.end()) keys.insert(keys.end(), (old++)->first);
-  return keys;
+// Enters a value, or removes the entry where it is null. False: it was like that before.
+template <typename T, typename Key>
+bool put(SharedMap<std::shared_ptr<const T>, Key>& map, const Key& key,
+         const std::shared_ptr<const T>& value) {
+  const auto found = map.find(key);
+  if (found == map.end() ? value == nullptr : found->second == value) return false;
+  value ? void(map[key] = value) : void(map.erase(key));
+  return true;
 }
 
 }  // namespace
@@ -89,19 +83,27 @@ struct Compiler::State {
   void drop(const std::string& name);
   void update(ListenerState& state, const std::shared_ptr<const Listener>& listener);
   void build(ListenerState& state, const std::shared_ptr<const Listener>& listener);
+  std::vector<std::shared_ptr<const LbService>> makeServices(const ListenerState& state,
+                                                             const Listener& listener,
+                                                             const std::vector<ServiceLeg>& legs);
+  void claim(ListenerState& state, std::vector<std::shared_ptr<const LbService>> services);
   void publish();
-  void enterAll(LbTables& made) const;
-  void replaceChanged(LbTables& made) const;
+  bool settleConflicts(LbTables& made);
+  std::vector<LeftAlone> conflicts() const;
+  std::shared_ptr<const LbService> ownerOf(const VipKey& key) const;
+  std::shared_ptr<const LbCluster> factsOf(const std::string& cluster) const;
 
   CompilerOptions options;
   CellPool pool;
   ClusterStates clusters;
   std::map<std::string, ListenerState> listeners;
+  // By VIP: the listeners that have it, by name. The first one owns it.
+  std::map<VipKey, std::vector<const ListenerState*>> claims;
+  std::set<VipKey> contested;  // claimed more than once
   std::shared_ptr<const LbTables> tables;
 
-  // Of the run.
-  bool vipsChanged = false;             // one came, went or may have another owner
-  std::vector<ListenerState*> changed;  // listeners with other services than before
+  // VIPs that came, went or have another service, in this run.
+  std::set<VipKey> touched;
 };
 
 // All listeners, and the listeners that are gone.
@@ -119,15 +121,17 @@ void Compiler::State::updateListener(const Snapshot& snapshot, const std::string
   if (found == snapshot.listeners.end() || found->second->route.clusters.empty()) {
     return drop(name);
   }
-  update(listeners[name], found->second);
+  ListenerState& state = listeners[name];
+  state.name = name;
+  update(state, found->second);
 }
 
 void Compiler::State::drop(const std::string& name) {
   const auto known = listeners.find(name);
   if (known == listeners.end()) return;
   for (ClusterState* cluster : known->second.clusters) clusters.release(*cluster, name);
+  claim(known->second, {});
   listeners.erase(known);
-  vipsChanged = true;
 }
 
 void Compiler::State::update(ListenerState& state,
@@ -139,7 +143,6 @@ void Compiler::State::update(ListenerState& state,
 }
 
 void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Listener>& listener) {
-  vipsChanged = vipsChanged || !sameVips(state.listener.get(), *listener);
   std::vector<ServiceLeg> legs;
   const auto before = std::exchange(state.clusters, {});
   for (const WeightedCluster& leg : listener->route.clusters) {
@@ -154,66 +157,110 @@ void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Li
     if (std::find(now.begin(), now.end(), cluster) != now.end()) continue;
     clusters.release(*cluster, listener->name);
   }
-  const ByReach byReach(*listener, legs, pool);
-  std::vector<std::shared_ptr<const LbService>> services;
-  for (const SocketAddress& vip : listener->addresses) {
-    const auto again = [&](const auto& made) { return made->vip == vip; };
-    if (std::any_of(services.begin(), services.end(), again)) continue;
-    const LbService service =
-        byReach.serviceOf(vip, options.affinity.secondsOf(listener->name, vip));
-    const auto same = std::find_if(state.services.begin(), state.services.end(),
-                                   [&](const auto& known) { return *known == service; });
-    services.push_back(same != state.services.end() ? *same
-                                                    : std::make_shared<const LbService>(service));
-  }
-  if (services != state.services) changed.push_back(&state);
-  state.services = std::move(services);
+  claim(state, makeServices(state, *listener, legs));
   state.listener = listener;
   state.builtIn = clusters.run();
 }
 
-// The first listener by name owns a VIP.
-void Compiler::State::enterAll(LbTables& made) const {
-  for (const auto& [name, state] : listeners) {
-    for (const auto& service : state.services) {
-      const VipKey key{service->vip, service->protocol};
-      const auto [at, entered] = made.services.emplace(key, service);
-      if (entered) continue;
-      const char* protocol = service->protocol == Protocol::kUdp ? "/udp" : "/tcp";
-      made.conflicts.push_back({name, "VIP " + service->vip.toString() + protocol +
-                                          " belongs to listener " + at->second->name});
-    }
+// One for each VIP. A service that is equal to the one before is the same object.
+std::vector<std::shared_ptr<const LbService>> Compiler::State::makeServices(
+    const ListenerState& state, const Listener& listener, const std::vector<ServiceLeg>& legs) {
+  const ByReach byReach(listener, legs, pool);
+  std::vector<std::shared_ptr<const LbService>> services;
+  for (const SocketAddress& vip : listener.addresses) {
+    const auto again = [&](const auto& made) { return made->vip == vip; };
+    if (std::any_of(services.begin(), services.end(), again)) continue;
+    LbService service = byReach.serviceOf(vip, options.affinity.secondsOf(listener.name, vip));
+    const auto same = std::find_if(state.services.begin(), state.services.end(),
+                                   [&](const auto& known) { return *known == service; });
+    services.push_back(same != state.services.end()
+                           ? *same
+                           : std::make_shared<const LbService>(std::move(service)));
   }
+  return services;
 }
 
-// All VIPs have their owners as before.
-void Compiler::State::replaceChanged(LbTables& made) const {
-  made.services = tables->services;
-  made.conflicts = tables->conflicts;
-  for (const ListenerState* state : changed) {
+// The listener has these services from now on.
+void Compiler::State::claim(ListenerState& state,
+                            std::vector<std::shared_ptr<const LbService>> services) {
+  const auto byName = [](const ListenerState* one) -> const std::string& { return one->name; };
+  if (services == state.services) return;
+  for (const auto& service : state.services) {
+    touched.insert(keyOf(*service));
+    const auto known = claims.find(keyOf(*service));
+    std::erase(known->second, &state);
+    if (known->second.empty()) claims.erase(known);
+  }
+  for (const auto& service : services) {
+    touched.insert(keyOf(*service));
+    auto& known = claims[keyOf(*service)];
+    known.insert(std::ranges::lower_bound(known, state.name, {}, byName), &state);
+  }
+  state.services = std::move(services);
+}
+
+// Null where no listener has the VIP.
+std::shared_ptr<const LbService> Compiler::State::ownerOf(const VipKey& key) const {
+  const auto known = claims.find(key);
+  if (known == claims.end()) return nullptr;
+  const auto& services = known->second.front()->services;
+  return *std::ranges::find(services, key, [](const auto& service) { return keyOf(*service); });
+}
+
+// Null where no VIP leads to the cluster.
+std::shared_ptr<const LbCluster> Compiler::State::factsOf(const std::string& cluster) const {
+  const auto known = clusters.byName().find(cluster);
+  return known == clusters.byName().end() ? nullptr : known->second.facts;
+}
+
+// True where a VIP that changed is or was claimed more than once.
+bool Compiler::State::settleConflicts(LbTables& made) {
+  bool any = false;
+  for (const VipKey& key : touched) {
+    const auto known = claims.find(key);
+    const bool now = known != claims.end() && known->second.size() > 1;
+    any = any || now || contested.contains(key);
+    now ? void(contested.insert(key)) : void(contested.erase(key));
+  }
+  if (any) made.conflicts = std::make_shared<const std::vector<LeftAlone>>(conflicts());
+  return any;
+}
+
+// By listener. The cost grows with the VIPs that are claimed more than once.
+std::vector<LeftAlone> Compiler::State::conflicts() const {
+  std::map<std::string, const ListenerState*> losers;
+  for (const VipKey& key : contested) {
+    const auto& claimants = claims.at(key);
+    for (auto it = claimants.begin() + 1; it != claimants.end(); ++it) losers[(*it)->name] = *it;
+  }
+  std::vector<LeftAlone> out;
+  for (const auto& [name, state] : losers) {
     for (const auto& service : state->services) {
-      const VipKey key{service->vip, service->protocol};
-      auto& current = made.services.at(key);
-      if (current->name != service->name || current == service) continue;
-      current = service;
-      made.changed.services.insert(key);
+      const auto* owner = claims.at(keyOf(*service)).front();
+      if (owner == state) continue;
+      const char* protocol = service->protocol == Protocol::kUdp ? "/udp" : "/tcp";
+      out.push_back({name, "VIP " + service->vip.toString() + protocol + " belongs to listener " +
+                               owner->name});
     }
   }
+  return out;
 }
 
 void Compiler::State::publish() {
-  if (!vipsChanged && changed.empty() && clusters.changedFacts().empty()) return;
+  if (touched.empty() && clusters.changedFacts().empty()) return;
   auto made = std::make_shared<LbTables>();
-  made->changed.clusters = clusters.changedFacts();
-  if (vipsChanged) {
-    enterAll(*made);
-    made->changed.services = differing(tables->services, made->services);
-  } else {
-    replaceChanged(*made);
+  made->services = tables->services;
+  made->clusters = tables->clusters;
+  made->conflicts = tables->conflicts;
+  made->before = tables.get();
+  for (const VipKey& key : touched) {
+    if (put(made->services, key, ownerOf(key))) made->changed.services.insert(key);
   }
-  for (const auto& [name, cluster] : clusters.byName()) {
-    made->clusters.emplace_hint(made->clusters.end(), name, cluster.facts);
+  for (const std::string& name : clusters.changedFacts()) {
+    if (put(made->clusters, name, factsOf(name))) made->changed.clusters.insert(name);
   }
+  const bool otherConflicts = settleConflicts(*made);
+  if (made->changed.empty() && !otherConflicts) return;
   tables = std::move(made);
 }
 
@@ -222,17 +269,14 @@ Compiler::~Compiler() = default;
 
 std::shared_ptr<const LbTables> Compiler::compile(const Snapshot& snapshot,
                                                   const HealthOverlay& overlay, Nanos now) {
-  Changes everything;
-  everything.all = true;
-  return compile(snapshot, overlay, everything, now);
+  return compile(snapshot, overlay, Changes::everything(), now);
 }
 
 std::shared_ptr<const LbTables> Compiler::compile(const Snapshot& snapshot,
                                                   const HealthOverlay& overlay,
                                                   const Changes& changed, Nanos now) {
   State& state = *state_;
-  state.vipsChanged = false;
-  state.changed.clear();
+  state.touched.clear();
   state.clusters.begin(snapshot, overlay, changed, now);
   if (changed.all) {
     state.updateListeners(snapshot);
@@ -244,6 +288,10 @@ std::shared_ptr<const LbTables> Compiler::compile(const Snapshot& snapshot,
   state.clusters.end();
   state.publish();
   return state.tables;
+}
+
+const std::set<std::string>& Compiler::changedClusters() const {
+  return state_->clusters.changedInputs();
 }
 
 std::optional<Nanos> Compiler::nextChange() const {

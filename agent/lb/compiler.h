@@ -5,6 +5,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "base/clock.h"
 #include "lb/compiler_options.h"
@@ -29,6 +31,10 @@ class Compiler {
   // Looks at everything.
   std::shared_ptr<const LbTables> compile(const Snapshot& snapshot, const HealthOverlay& overlay,
                                           Nanos now);
+
+  // The clusters of which anything differed in the last call: resources, ejections or age. Some may
+  // be gone. Endpoints of the same addresses may have made the same tables.
+  const std::set<std::string>& changedClusters() const;
 
   // When time alone changes the result next (slow start, endpoint_stale_after); nothing: never.
   std::optional<Nanos> nextChange() const;

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/shared_map.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
 #include "model/ejection.h"
@@ -130,18 +130,31 @@ struct VipKey {
 struct TableChanges {
   std::set<VipKey> services;
   std::set<std::string> clusters;
+  bool empty() const { return services.empty() && clusters.empty(); }
+  void merge(const TableChanges& later) {
+    services.insert(later.services.begin(), later.services.end());
+    clusters.insert(later.clusters.begin(), later.clusters.end());
+  }
   bool operator==(const TableChanges&) const = default;
 };
 
 // Immutable; unchanged services and clusters are the same objects as in the tables before, so a
 // diff compares pointers first.
 struct LbTables {
-  std::map<VipKey, std::shared_ptr<const LbService>> services;
-  std::map<std::string, std::shared_ptr<const LbCluster>> clusters;
-  // Conflicts, as between two listeners that claim one VIP. For status and the log.
-  std::vector<LeftAlone> conflicts;
-  // Relative to the tables that the compiler made before; of its first tables: all that is there.
+  using Services = SharedMap<std::shared_ptr<const LbService>, VipKey>;
+  using Clusters = SharedMap<std::shared_ptr<const LbCluster>>;
+
+  Services services;
+  Clusters clusters;
+  // Conflicts, as between two listeners that claim one VIP. For status and the log. Never null.
+  std::shared_ptr<const std::vector<LeftAlone>> conflicts =
+      std::make_shared<const std::vector<LeftAlone>>();
+  // Relative to the tables at `before`. Of tables without predecessor: empty, and anything may
+  // differ.
   TableChanges changed;
+  // The predecessor. Only its address counts, for a reader that still holds the predecessor. A
+  // reader that holds other tables looks at everything. Null: there is none.
+  const LbTables* before = nullptr;
 };
 
 }  // namespace sockmesh

@@ -16,13 +16,22 @@ struct Changes {
   std::set<std::string> assignments;  // by EDS name
   std::set<std::string> listeners;
 
+  static Changes everything() {
+    Changes changes;
+    changes.all = true;
+    return changes;
+  }
+
   bool empty() const {
     return !all && clusters.empty() && assignments.empty() && listeners.empty();
   }
 
   // Adds what `later` says, for a reader that skipped the state between the two.
   void merge(const Changes& later) {
-    all = all || later.all;
+    if (all || later.all) {
+      *this = everything();
+      return;
+    }
     clusters.insert(later.clusters.begin(), later.clusters.end());
     assignments.insert(later.assignments.begin(), later.assignments.end());
     listeners.insert(later.listeners.begin(), later.listeners.end());

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "base/shared_map.h"
 #include "model/address.h"
 
 namespace sockmesh {
@@ -18,7 +19,7 @@ struct EndpointHealth {
 
 struct HealthOverlay {
   // By cluster name, then by endpoint address. Absent: nothing is known against the endpoint.
-  std::map<std::string, std::map<SocketAddress, EndpointHealth>> byCluster;
+  SharedMap<std::map<SocketAddress, EndpointHealth>> byCluster;
 
   bool operator==(const HealthOverlay&) const = default;
   const EndpointHealth* find(const std::string& cluster, const SocketAddress& address) const;

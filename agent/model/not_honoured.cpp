@@ -21,6 +21,13 @@ bool hashes(const Cluster& cluster) {
 
 }  // namespace
 
+std::vector<std::string> layerSevenHashes(const Cluster& cluster) {
+  std::vector<std::string> policies;
+  if (!hashes(cluster)) return policies;
+  for (const LayerSevenHash& hash : cluster.lb.hashNeedsLayerSeven) policies.push_back(hash.what);
+  return policies;
+}
+
 const char* kindName(NotHonoured::Kind kind) {
   return kind == NotHonoured::Kind::kCluster ? "Cluster" : "Listener";
 }
@@ -38,13 +45,10 @@ std::vector<LayerSevenNeed> layerSevenNeeds(const Snapshot& snapshot) {
     std::set<std::string> seen;  // two legs of a split may be subsets of one cluster
     for (const WeightedCluster& leg : listener->route.clusters) {
       const auto found = snapshot.clusters.find(leg.name);
-      if (found == snapshot.clusters.end() || !hashes(*found->second)) continue;
-      if (found->second->lb.hashNeedsLayerSeven.empty() || !seen.insert(leg.name).second) continue;
-      LayerSevenNeed need{name, leg.name, {}};
-      for (const LayerSevenHash& hash : found->second->lb.hashNeedsLayerSeven) {
-        need.hashPolicies.push_back(hash.what);
-      }
-      out.push_back(std::move(need));
+      if (found == snapshot.clusters.end()) continue;
+      auto policies = layerSevenHashes(*found->second);
+      if (policies.empty() || !seen.insert(leg.name).second) continue;
+      out.push_back({name, leg.name, std::move(policies)});
     }
   }
   return out;

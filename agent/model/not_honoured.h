@@ -23,6 +23,10 @@ const char* kindName(NotHonoured::Kind kind);
 // Clusters, then listeners, each by name. Resources that are honoured completely are left out.
 std::vector<NotHonoured> notHonoured(const Snapshot& snapshot);
 
+// The hash policies of the cluster that need a request ("header x-user"). Empty: there are none, or
+// the cluster is not balanced by a hash.
+std::vector<std::string> layerSevenHashes(const Cluster& cluster);
+
 // A cluster behind a service whose hash policy needs a request. Its connections are balanced by the
 // source address, or at random.
 struct LayerSevenNeed {

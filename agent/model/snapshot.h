@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "base/shared_map.h"
 #include "model/assignment.h"
 #include "model/changes.h"
 #include "model/cluster.h"
 #include "model/listener.h"
-#include "model/shared_map.h"
 
 namespace sockmesh {
 

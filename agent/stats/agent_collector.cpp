@@ -143,6 +143,20 @@ void collectNotHonoured(const NotHonouredStats& counts, Families& out) {
   out.push_back(notHonoured.take());
 }
 
+void collectTurns(const TurnTimes& turns, Families& out) {
+  std::vector<double> bounds;
+  for (const Nanos bound : TurnTimes::kBounds) bounds.push_back(toSeconds(bound));
+  out.push_back(
+      histogramFamily("sockmesh_loop_turn_duration_seconds",
+                      "How long the control loop was busy at a time. Timers wait that long.")
+          .add({}, bounds, turns.counts(), toSeconds(turns.sum()))
+          .take());
+  out.push_back(gaugeFamily("sockmesh_loop_turn_longest_seconds",
+                            "The longest time that the control loop was busy, since the start.")
+                    .add({}, toSeconds(turns.longest()))
+                    .take());
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
@@ -150,6 +164,7 @@ std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
   out.push_back(gaugeFamily("sockmesh_build_info", "1, with the agent's version as label.")
                     .add({{"version", version()}}, 1)
                     .take());
+  collectTurns(turns_, out);
   const std::shared_ptr<const AgentStats> stats = source_();
   if (!stats) return out;
   collectXds(stats->xds, out);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/turn_times.h"
 #include "stats/agent_stats.h"
 
 namespace sockmesh {
@@ -16,12 +17,15 @@ class AgentCollector final : public prometheus::Collectable {
   // Any thread; null before the agent published anything.
   using Source = std::function<std::shared_ptr<const AgentStats>()>;
 
-  explicit AgentCollector(Source source) : source_(std::move(source)) {}
+  // `turns`: those of the control loop; outlives this.
+  AgentCollector(Source source, const TurnTimes& turns)
+      : source_(std::move(source)), turns_(turns) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   Source source_;
+  const TurnTimes& turns_;
 };
 
 }  // namespace sockmesh

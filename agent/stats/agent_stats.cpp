@@ -13,12 +13,14 @@ std::string counted(std::size_t count, const std::string& noun) {
 }
 
 // "2 clusters (a, b)"
-std::string namesText(const std::vector<std::string>& names, const std::string& noun) {
-  std::string text = counted(names.size(), noun) + " (";
-  for (std::size_t i = 0; i < names.size() && i < kNamesShown; ++i) {
-    text += (i > 0 ? ", " : "") + names[i];
+std::string namesText(const SharedMap<std::uint32_t>& names, const std::string& noun) {
+  std::string text;
+  std::size_t shown = 0;
+  for (const auto& [name, services] : names) {
+    if (shown++ == kNamesShown) break;
+    text += (text.empty() ? "" : ", ") + name;
   }
-  return text + (names.size() > kNamesShown ? ", ...)" : ")");
+  return counted(names.size(), noun) + " (" + text + (names.size() > kNamesShown ? ", ...)" : ")");
 }
 
 }  // namespace

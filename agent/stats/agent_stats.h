@@ -4,13 +4,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/shared_map.h"
 
 namespace sockmesh {
 
@@ -69,11 +69,13 @@ class DurationHistogram {
   double sumSeconds_ = 0;
 };
 
-// Services that go on as an earlier agent left them, or as they were before.
+// Services that go on as an earlier agent left them, or as they were before. Cheap to copy.
 struct HeldStats {
   std::uint64_t services = 0;
-  std::vector<std::string> clusters;   // whose endpoints or definition they wait for, by name
-  std::vector<std::string> listeners;  // that were rejected, by name
+  // How many of them wait for each cluster, for its endpoints or its definition, and how many for
+  // each listener that was rejected.
+  SharedMap<std::uint32_t> clusters;
+  SharedMap<std::uint32_t> listeners;
   bool operator==(const HeldStats&) const = default;
   // "2 services serve as before: waiting for the endpoints of 1 cluster (a)"; "" where there are
   // none.
@@ -103,8 +105,8 @@ struct AttachmentStats {
 // What the control plane configured and a connect() does not do.
 struct NotHonouredStats {
   // Clusters behind a service whose hash policy needs a request, with the policy: {"reviews",
-  // "header x-user"}. By name, each once.
-  std::vector<std::pair<std::string, std::string>> clustersNeedingLayer7;
+  // "header x-user"}.
+  SharedMap<std::string> clustersNeedingLayer7;
   // Resources with fields that have no effect, by type ("CDS", "LDS").
   std::vector<std::pair<std::string, std::uint64_t>> byType;
 };
@@ -115,7 +117,7 @@ struct AgentStats {
   std::vector<AttachmentStats> attachments;     // none before the programs are attached
   std::optional<NotHonouredStats> notHonoured;  // nothing before the first snapshot
   // Settings of outlier detection that cannot work, by cluster.
-  std::map<std::string, std::string> outlierWarnings;
+  SharedMap<std::string> outlierWarnings;
 };
 
 }  // namespace sockmesh

@@ -21,7 +21,7 @@ class ResourceCache final : public ResourceObserver {
   };
 
   // Reads the file and applies it to `store`, which is empty and outlives the cache. Then writes
-  // what changes. Resources whose TTL ended meanwhile are left out. Control thread.
+  // what changes. Resources whose TTL ended meanwhile are left out. Configuration thread.
   ResourceCache(ResourceStore& store, const CacheWriter::Options& options,
                 CacheWriter::OnResult onResult);
   // Writes what is due.

@@ -2,7 +2,7 @@
 // The last good version of every resource, and the Snapshots of the versions in force. Knows
 // resources, not streams: the ADS client hands it updates and turns its verdicts into ACKs and
 // NACKs. It works by the table of resource types and names none of them. xds/warming.h says which
-// version is in force while endpoints are awaited. Control thread.
+// version is in force while endpoints are awaited. Configuration thread.
 #pragma once
 
 #include <map>

@@ -90,7 +90,8 @@ TableBuilder& TableBuilder::ejecting(const std::string& name, std::uint32_t thre
 
 TableBuilder& TableBuilder::joined(const std::string& vip, const std::string& other) {
   auto made = std::make_shared<LbService>(*tables_.services.at({at(vip), Protocol::kTcp}));
-  const auto second = tables_.services.extract({at(other), Protocol::kTcp}).mapped();
+  const auto second = tables_.services.at({at(other), Protocol::kTcp});
+  tables_.services.erase({at(other), Protocol::kTcp});
   made->groups.push_back(second->groups.at(0));
   made->legs = {0, 1};
   made->pickSize = 2;
@@ -100,7 +101,7 @@ TableBuilder& TableBuilder::joined(const std::string& vip, const std::string& ot
 }
 
 TableBuilder& TableBuilder::affine(const std::string& vip, std::uint32_t seconds) {
-  auto& service = tables_.services.at({at(vip), Protocol::kTcp});
+  auto& service = tables_.services[{at(vip), Protocol::kTcp}];
   auto made = std::make_shared<LbService>(*service);
   made->affinitySeconds = seconds;
   service = made;

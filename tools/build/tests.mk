@@ -23,7 +23,7 @@ MAY_tests/unit/protojson := protojson base
 MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
-MAY_tests/unit/daemon := daemon admin ejection xds protojson inspect datapath health lb stats model base
+MAY_tests/unit/daemon := daemon admin ejection xds protojson inspect datapath health lb stats model base tests/unit/lb
 MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
@@ -36,12 +36,17 @@ program_parts = $(filter-out %/main.o,$(call tool_objs,$(1)))
 $(call test_objs,unit/ctl): CPPFLAGS += -Itools/sockmeshctl
 $(call test_objs,unit/sockmesh_xds): CPPFLAGS += -Itools/sockmesh-xds
 
+# Snapshots in few words and the plain model of Envoy's rules, also for tests of the kernel's
+# selections and of the agent.
+LB_MODEL_OBJS := $(filter-out %_test.o,$(call test_objs,unit/lb))
+
 # tests/unit/X tests room X, except for those of programs. TEST_PARTS_X: objects that it needs as well,
 # TEST_LIBS_X: libraries.
 TESTED_ctl := sockmeshctl
 TEST_PARTS_ctl := $(call program_parts,sockmeshctl)
 TESTED_sockmesh_xds := sockmesh-xds
 TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
+TEST_PARTS_daemon := $(LB_MODEL_OBJS)
 TEST_PARTS_xds := $(ISTIOD_SUPPORT) $(BUILD)/obj/tests/support/certificates.o
 TEST_LIBS_xds := -lyaml-cpp
 
@@ -62,9 +67,6 @@ $(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
 $(call test_objs,bpf) $(call test_objs,integration) $(SUPPORT_OBJS): \
 	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)
 
-# Snapshots in few words and the plain model of Envoy's rules, also for tests of the kernel's
-# selections.
-LB_MODEL_OBJS := $(filter-out %_test.o,$(call test_objs,unit/lb))
 $(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS) \
 		$(call program_parts,sockmeshctl) $(call archives,sockmeshctl)
 	$(call say,LINK,$@)

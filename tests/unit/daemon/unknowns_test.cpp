@@ -26,7 +26,7 @@ TEST(UnknownsTest, RejectedListenersWithoutAGoodVersion) {
   Snapshot snapshot;
   snapshot.listeners["held"] = std::make_shared<const Listener>();
   snapshot.leftAlone.push_back({"no-vip", "wildcard"});
-  const Unknowns unknowns = unknownsOf(snapshot, rejected("LDS", {"held", "no-vip", "x"}));
+  const Unknowns unknowns = UnknownsFinder().of(snapshot, rejected("LDS", {"held", "no-vip", "x"}));
   EXPECT_EQ(unknowns.listeners, (std::set<std::string>{"x"}));
   EXPECT_FALSE(unknowns.anyListener);
   EXPECT_TRUE(unknowns.clusters.empty());
@@ -35,7 +35,7 @@ TEST(UnknownsTest, RejectedListenersWithoutAGoodVersion) {
 TEST(UnknownsTest, RejectedClustersWithoutAGoodVersion) {
   Snapshot snapshot;
   snapshot.clusters["held"] = edsCluster("held");
-  EXPECT_EQ(unknownsOf(snapshot, rejected("CDS", {"held", "x"})).clusters,
+  EXPECT_EQ(UnknownsFinder().of(snapshot, rejected("CDS", {"held", "x"})).clusters,
             (std::set<std::string>{"x"}));
 }
 
@@ -49,7 +49,9 @@ TEST(UnknownsTest, ARejectedAssignmentIsUnknownWhereNoneIsKnown) {
   snapshot.assignments["good-eds"] = good;
   snapshot.assignments["empty-eds"] = std::make_shared<const LoadAssignment>();
   snapshot.assignments["well-eds"] = std::make_shared<const LoadAssignment>();
-  EXPECT_EQ(unknownsOf(snapshot, rejected("EDS", {"empty-eds", "good-eds", "none-eds"})).clusters,
+  EXPECT_EQ(UnknownsFinder()
+                .of(snapshot, rejected("EDS", {"empty-eds", "good-eds", "none-eds"}))
+                .clusters,
             (std::set<std::string>{"empty", "none"}));
 }
 
@@ -62,9 +64,9 @@ TEST(UnknownsTest, AResourceWithoutAReadableNameMayBeAnyThatIsMissing) {
   listener->route.clusters[1].name = "missing";
   snapshot.listeners["l"] = listener;
   XdsStats xds = rejected("", {});
-  EXPECT_EQ(unknownsOf(snapshot, xds), Unknowns{});
+  EXPECT_EQ(UnknownsFinder().of(snapshot, xds), Unknowns{});
   for (XdsTypeStats& type : xds.types) type.unnamedRejected = true;
-  const Unknowns unknowns = unknownsOf(snapshot, xds);
+  const Unknowns unknowns = UnknownsFinder().of(snapshot, xds);
   EXPECT_TRUE(unknowns.anyListener);
   EXPECT_EQ(unknowns.clusters, (std::set<std::string>{"missing"}));
 }

@@ -182,7 +182,7 @@ TEST(Overlay, IsAnotherObjectOnlyWhenItsContentIs) {
 TEST(Overlay, ClustersThatAreGoneAreGone) {
   Node node(one(), 2);
   node.fail(1, 5);
-  node.detector.watch({}, node.clock.monotonic());
+  node.detector.watch({{kC, {}}}, node.clock.monotonic());
   EXPECT_TRUE(node.detector.overlay()->byCluster.empty());
   EXPECT_EQ(node.detector.nextSweep(), std::nullopt);
 }
@@ -402,7 +402,7 @@ TEST(Warnings, GoWithTheirReason) {
   EXPECT_TRUE(node.detector.warnings().empty());
   node.configure(node.resource, hosts(3));
   EXPECT_EQ(node.detector.warnings().size(), 1U);
-  node.detector.watch({}, seconds(1));
+  node.detector.watch({{kC, {}}}, seconds(1));
   EXPECT_TRUE(node.detector.warnings().empty());
 }
 

@@ -30,7 +30,7 @@ TEST(Compiler, EmptySnapshotGivesEmptyTables) {
   const auto tables = compiler.compile({}, {}, kNow);
   EXPECT_TRUE(tables->services.empty());
   EXPECT_TRUE(tables->clusters.empty());
-  EXPECT_TRUE(tables->conflicts.empty());
+  EXPECT_TRUE(tables->conflicts->empty());
   EXPECT_EQ(compiler.nextChange(), std::nullopt);
 }
 
@@ -200,9 +200,9 @@ TEST(Compiler, FirstListenerByNameOwnsAVip) {
   const auto tables = Compiler({}).compile(builder.snapshot(), {}, kNow);
   EXPECT_EQ(at(*tables, "10.96.0.1:80").name, "a");
   EXPECT_EQ(at(*tables, "10.96.0.2:80").name, "b");
-  ASSERT_EQ(tables->conflicts.size(), 1U);
-  EXPECT_EQ(tables->conflicts[0].name, "b");
-  EXPECT_EQ(tables->conflicts[0].reason, "VIP 10.96.0.1:80/tcp belongs to listener a");
+  ASSERT_EQ(tables->conflicts->size(), 1U);
+  EXPECT_EQ(tables->conflicts->at(0).name, "b");
+  EXPECT_EQ(tables->conflicts->at(0).reason, "VIP 10.96.0.1:80/tcp belongs to listener a");
 }
 
 TEST(Compiler, ListsAllEndpointsOfACluster) {

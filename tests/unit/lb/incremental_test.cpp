@@ -2,12 +2,12 @@
 // A compiler with a history gives what a fresh compiler gives, and keeps what did not change.
 #include <gtest/gtest.h>
 
-#include <random>
+#include <algorithm>
 #include <set>
 
 #include "lb/compiler.h"
 #include "unit/lb/build.h"
-#include "unit/lb/random_cluster.h"
+#include "unit/lb/random_history.h"
 
 namespace sockmesh {
 namespace {
@@ -17,10 +17,9 @@ using namespace test;
 constexpr Nanos kNow = std::chrono::seconds(1);
 
 bool sameConflicts(const LbTables& a, const LbTables& b) {
-  return std::equal(a.conflicts.begin(), a.conflicts.end(), b.conflicts.begin(), b.conflicts.end(),
-                    [](const LeftAlone& x, const LeftAlone& y) {
-                      return x.name == y.name && x.reason == y.reason;
-                    });
+  return std::ranges::equal(*a.conflicts, *b.conflicts, [](const auto& x, const auto& y) {
+    return x.name == y.name && x.reason == y.reason;
+  });
 }
 
 bool sameTables(const LbTables& a, const LbTables& b) {
@@ -34,90 +33,9 @@ bool sameTables(const LbTables& a, const LbTables& b) {
          sameConflicts(a, b);
 }
 
-// Clusters c0 to c3 and listeners l0 to l5 that fight over six VIPs, changed at random.
-class History {
- public:
-  explicit History(std::uint32_t seed) : random_(seed), clusters_(seed) {}
-
-  // What the step changed.
-  Changes step() {
-    changed_ = {};
-    stepOnce();
-    return changed_;
-  }
-
-  const Snapshot& snapshot() const { return snapshot_; }
-  const HealthOverlay& overlay() const { return overlay_; }
-
- private:
-  void stepOnce() {
-    switch (random_() % 8) {
-      case 0:
-      case 1:
-        return putCluster();
-      case 2:
-      case 3:
-        return putListener();
-      case 4:
-        snapshot_.listeners.erase(changed(changed_.listeners, listener()));
-        return;
-      case 5:
-        snapshot_.clusters.erase(changed(changed_.clusters, name()));
-        return;
-      case 6:
-        snapshot_.assignments.erase(changed(changed_.assignments, name()));
-        return;
-      default:
-        return eject();
-    }
-  }
-
-  static std::string changed(std::set<std::string>& names, const std::string& name) {
-    names.insert(name);
-    return name;
-  }
-  std::string name() { return "c" + std::to_string(random_() % 4); }
-  std::string listener() { return "l" + std::to_string(random_() % 6); }
-
-  void putCluster() {
-    ModelLeg leg = clusters_.legs().front();
-    leg.cluster.name = leg.cluster.edsName = leg.assignment.clusterName = name();
-    changed_.clusters.insert(leg.cluster.name);
-    changed_.assignments.insert(leg.cluster.name);
-    snapshot_.clusters[leg.cluster.name] = std::make_shared<Cluster>(leg.cluster);
-    snapshot_.assignments[leg.cluster.name] = std::make_shared<LoadAssignment>(leg.assignment);
-  }
-
-  void putListener() {
-    auto made = std::make_shared<Listener>();
-    made->name = changed(changed_.listeners, listener());
-    const auto vips = 1 + random_() % 2;
-    for (std::uint32_t i = 0; i < vips; ++i) made->addresses.push_back(host(random_() % 6));
-    const auto legs = 1 + random_() % 3;
-    for (std::uint32_t i = 0; i < legs; ++i) {
-      WeightedCluster leg{name(), 1 + static_cast<std::uint32_t>(random_() % 9), {}};
-      leg.metadataMatch["version"].value = "v" + std::to_string(random_() % 3);
-      made->route.clusters.push_back(leg);
-    }
-    made->route.hashSourceIp = random_() % 2 == 0;
-    snapshot_.listeners[made->name] = made;
-  }
-
-  void eject() {
-    auto& known = overlay_.byCluster[changed(changed_.clusters, name())];
-    known[host(static_cast<int>(1 + random_() % 20))].ejected = random_() % 2 == 0;
-  }
-
-  std::mt19937 random_;
-  RandomClusters clusters_;
-  Snapshot snapshot_;
-  HealthOverlay overlay_;
-  Changes changed_;
-};
-
 TEST(Incremental, AHistoryLeavesNoTraces) {
   for (std::uint32_t seed = 0; seed < 20; ++seed) {
-    History history(seed);
+    RandomHistory history(seed);
     Compiler compiler({});
     auto before = compiler.compile(history.snapshot(), history.overlay(), kNow);
     for (int step = 0; step < 100; ++step) {
@@ -156,13 +74,14 @@ std::set<typename Map::key_type> differing(const Map& before, const Map& now) {
 
 TEST(Incremental, TablesSayWhatChanged) {
   for (std::uint32_t seed = 100; seed < 120; ++seed) {
-    History history(seed);
+    RandomHistory history(seed);
     Compiler compiler({});
     auto before = std::make_shared<const LbTables>();
     for (int step = 0; step < 100; ++step) {
       history.step();
       const auto now = compiler.compile(history.snapshot(), history.overlay(), kNow);
       if (now == before) continue;
+      ASSERT_TRUE(step == 0 || now->before == before.get());
       ASSERT_EQ(now->changed.services, differing(before->services, now->services)) << step;
       ASSERT_EQ(now->changed.clusters, differing(before->clusters, now->clusters)) << step;
       before = now;
@@ -173,7 +92,7 @@ TEST(Incremental, TablesSayWhatChanged) {
 // The same history and the same times for two compilers: to one it is said what changed.
 TEST(Incremental, WhatDependsOnAChangeIsFound) {
   for (std::uint32_t seed = 200; seed < 240; ++seed) {
-    History history(seed);
+    RandomHistory history(seed);
     Compiler told({});
     Compiler looking({});
     (void)told.compile(history.snapshot(), history.overlay(), kNow);
@@ -190,7 +109,7 @@ TEST(Incremental, WhatDependsOnAChangeIsFound) {
 
 // A cluster that is not named is not looked at: that is what the names are for.
 TEST(Incremental, WhatIsNotNamedIsNotLookedAt) {
-  History history(7);
+  RandomHistory history(7);
   for (int i = 0; i < 50; ++i) history.step();
   Compiler compiler({});
   const auto before = compiler.compile(history.snapshot(), history.overlay(), kNow);
@@ -200,7 +119,7 @@ TEST(Incremental, WhatIsNotNamedIsNotLookedAt) {
 }
 
 TEST(Incremental, NothingChangedGivesTheSameTables) {
-  History history(7);
+  RandomHistory history(7);
   for (int i = 0; i < 50; ++i) history.step();
   Compiler compiler({});
   const auto before = compiler.compile(history.snapshot(), history.overlay(), kNow);

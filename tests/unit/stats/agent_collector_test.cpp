@@ -28,8 +28,23 @@ std::shared_ptr<const AgentStats> someStats() {
   return stats;
 }
 
+const TurnTimes noTurns;
+
+TEST(AgentCollector, TellsHowLongTheLoopWasBusy) {
+  TurnTimes turns;
+  turns.observe(std::chrono::milliseconds(2));
+  turns.observe(std::chrono::seconds(2));
+  const std::string text = expose({std::make_shared<AgentCollector>(someStats, turns)});
+  for (const char* line : {"sockmesh_loop_turn_duration_seconds_bucket{le=\"0.001\"} 0\n",
+                           "sockmesh_loop_turn_duration_seconds_bucket{le=\"0.005\"} 1\n",
+                           "sockmesh_loop_turn_duration_seconds_count 2\n",
+                           "sockmesh_loop_turn_longest_seconds 2\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
 TEST(AgentCollector, TellsOfTheControlPlaneAndTheWriter) {
-  const auto collector = std::make_shared<AgentCollector>(someStats);
+  const auto collector = std::make_shared<AgentCollector>(someStats, noTurns);
   const std::string text = expose({collector});
   for (const char* line : {
            "sockmesh_xds_connected 1\n",
@@ -51,7 +66,7 @@ TEST(AgentCollector, TellsOfTheControlPlaneAndTheWriter) {
 // Few series, and only of clusters concerned: an alert is `sockmesh_cluster_needs_layer7 > 0`.
 TEST(AgentCollector, ClustersThatNeedLayer7AreNamedWithTheReason) {
   auto stats = std::make_shared<AgentStats>(*someStats());
-  const auto collector = std::make_shared<AgentCollector>([&] { return stats; });
+  const auto collector = std::make_shared<AgentCollector>([&] { return stats; }, noTurns);
   EXPECT_EQ(expose({collector}).find("not_honoured"), std::string::npos) << "not known yet";
   stats->notHonoured = NotHonouredStats{{{"reviews", "header x-user"}}, {{"CDS", 3}, {"LDS", 0}}};
   const std::string text = expose({collector});
@@ -67,8 +82,9 @@ TEST(AgentCollector, ClustersThatNeedLayer7AreNamedWithTheReason) {
 TEST(AgentCollector, ProgramsAndHeldServices) {
   auto stats = std::make_shared<AgentStats>();
   stats->attachments = {{"sm_connect4", true, "", 2, 2}, {"sm_sock_ops", false, "gone", 1, 0}};
-  stats->writer.held = {2, {"a"}, {"l"}};
-  const std::string text = expose({std::make_shared<AgentCollector>([&] { return stats; })});
+  stats->writer.held = {2, {{"a", 1}}, {{"l", 1}}};
+  const std::string text =
+      expose({std::make_shared<AgentCollector>([&] { return stats; }, noTurns)});
   for (const char* line : {"sockmesh_datapath_attached{program=\"sm_connect4\"} 1\n",
                            "sockmesh_datapath_attached{program=\"sm_sock_ops\"} 0\n",
                            "sockmesh_datapath_attach_lost_total{program=\"sm_connect4\"} 2\n",
@@ -80,15 +96,15 @@ TEST(AgentCollector, ProgramsAndHeldServices) {
 
 TEST(HeldStats, NamesAFew) {
   EXPECT_EQ(HeldStats{}.text(), "");
-  EXPECT_EQ((HeldStats{1, {"a"}, {}}).text(),
+  EXPECT_EQ((HeldStats{1, {{"a", 1}}, {}}).text(),
             "1 service serves as before: waiting for endpoints of 1 cluster (a)");
-  EXPECT_EQ((HeldStats{9, {"a", "b", "c", "d"}, {"l"}}).text(),
+  EXPECT_EQ((HeldStats{9, {{"a", 4}, {"b", 2}, {"c", 1}, {"d", 1}}, {{"l", 1}}}).text(),
             "9 services serve as before: waiting for endpoints of 4 clusters (a, b, c, ...); the "
             "present version of 1 listener (l) was rejected");
 }
 
 TEST(AgentCollector, BeforeAnythingIsKnownThereIsTheBuild) {
-  const auto collector = std::make_shared<AgentCollector>([] { return nullptr; });
+  const auto collector = std::make_shared<AgentCollector>([] { return nullptr; }, noTurns);
   EXPECT_EQ(collector->Collect().size(), 1U);
 }
 
@@ -105,7 +121,7 @@ TEST(ProcessCollector, KnowsThisProcess) {
 TEST(Metrics, FamiliesHaveHelpGoodNamesAndOneOwner) {
   const auto datapath = std::make_shared<DatapathCollector>(
       []() -> Result<DatapathStats> { return DatapathStats{}; }, DatapathMetricsOptions{});
-  const auto agent = std::make_shared<AgentCollector>(someStats);
+  const auto agent = std::make_shared<AgentCollector>(someStats, noTurns);
   const Collectables all = {datapath, agent, std::make_shared<ProcessCollector>()};
   std::set<std::string> seen;
   for (const auto& collectable : all) {
