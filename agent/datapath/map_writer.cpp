@@ -65,9 +65,7 @@ void MapWriter::findHeld(const LbTables& tables, const Unknowns& unknowns,
   if (unknowns.listeners.empty() && !unknowns.anyListener) return;
   services_.each([&](const VipKey& key, const LbService& service) {
     if (tables.services.contains(key)) return;
-    if (unknowns.anyListener || unknowns.listeners.contains(service.name)) {
-      report.held.push_back({service.name, key, {}});
-    }
+    if (unknowns.mayHave(service.name)) report.held.push_back({service.name, key, {}});
   });
 }
 

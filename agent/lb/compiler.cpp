@@ -23,7 +23,7 @@ struct ListenerState {
 
 bool sameVips(const Listener* before, const Listener& now) {
   return before != nullptr && before->addresses == now.addresses &&
-         before->protocol == now.protocol;
+         before->protocol == now.protocol && before->source == now.source;
 }
 
 // A listener's service, as sockets of each reach have it.
@@ -91,6 +91,7 @@ struct Compiler::State {
   void build(ListenerState& state, const std::shared_ptr<const Listener>& listener);
   void publish();
   void enterAll(LbTables& made) const;
+  void enterAll(VipSource source, LbTables& made) const;
   void replaceChanged(LbTables& made) const;
 
   CompilerOptions options;
@@ -172,9 +173,17 @@ void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Li
   state.builtIn = clusters.run();
 }
 
-// The first listener by name owns a VIP.
+// Of the listeners that name a VIP, the first by source and then by name owns it.
 void Compiler::State::enterAll(LbTables& made) const {
+  for (const VipSource source :
+       {VipSource::kAddress, VipSource::kPrefix, VipSource::kDomain, VipSource::kNameTable}) {
+    enterAll(source, made);
+  }
+}
+
+void Compiler::State::enterAll(VipSource source, LbTables& made) const {
   for (const auto& [name, state] : listeners) {
+    if (state.listener->source != source) continue;
     for (const auto& service : state.services) {
       const VipKey key{service->vip, service->protocol};
       const auto [at, entered] = made.services.emplace(key, service);

@@ -35,12 +35,13 @@ std::vector<NotHonoured> notHonoured(const Snapshot& snapshot) {
 std::vector<LayerSevenNeed> layerSevenNeeds(const Snapshot& snapshot) {
   std::vector<LayerSevenNeed> out;
   for (const auto& [name, listener] : snapshot.listeners) {
+    if (!listener->needsLayer7.empty()) out.push_back({name, "", {}, listener->needsLayer7});
     std::set<std::string> seen;  // two legs of a split may be subsets of one cluster
     for (const WeightedCluster& leg : listener->route.clusters) {
       const auto found = snapshot.clusters.find(leg.name);
       if (found == snapshot.clusters.end() || !hashes(*found->second)) continue;
       if (found->second->lb.hashNeedsLayerSeven.empty() || !seen.insert(leg.name).second) continue;
-      LayerSevenNeed need{name, leg.name, {}};
+      LayerSevenNeed need{name, leg.name, {}, {}};
       for (const LayerSevenHash& hash : found->second->lb.hashNeedsLayerSeven) {
         need.hashPolicies.push_back(hash.what);
       }

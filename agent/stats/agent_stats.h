@@ -63,7 +63,7 @@ class DurationHistogram {
 struct HeldStats {
   std::uint64_t services = 0;
   std::vector<std::string> clusters;   // whose endpoints or definition they wait for, by name
-  std::vector<std::string> listeners;  // that were rejected, by name
+  std::vector<std::string> listeners;  // rejected, or without their routes, by name
   bool operator==(const HeldStats&) const = default;
   // "2 services serve as before: waiting for the endpoints of 1 cluster (a)"; "" where there are
   // none.

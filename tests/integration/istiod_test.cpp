@@ -4,6 +4,7 @@
 // alone.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "lb/share.h"
@@ -74,7 +75,8 @@ TEST(Istiod, EveryVipOfTheSamplesIsInTheKernelWithItsEndpointsAndShares) {
   auto sandbox = Sandbox::create();
   ASSERT_TRUE(sandbox) << sandbox.error().message();
   Mesh mesh(**sandbox);
-  for (const char* file : {"01-sotw-CDS.pb", "02-sotw-EDS.pb", "03-sotw-LDS.pb"}) {
+  for (const char* file :
+       {"01-sotw-CDS.pb", "02-sotw-EDS.pb", "03-sotw-LDS.pb", "04-sotw-RDS.pb", "05-sotw-NDS.pb"}) {
     std::filesystem::copy(kSamples + file, mesh.folder() + "/" + file);
   }
   mesh.startControlPlane();
@@ -83,6 +85,8 @@ TEST(Istiod, EveryVipOfTheSamplesIsInTheKernelWithItsEndpointsAndShares) {
 
   const ExpectedVips expected = expectVips(
       readIstiodInputs({kSamples + "input-k8s.yaml", kSamples + "input-istio.yaml"}, "agent"));
+  const auto vips = static_cast<std::size_t>(std::ranges::count_if(
+      expected, [](const auto& entry) { return !entry.second.clusters.empty(); }));
   ASSERT_TRUE(mesh.awaitImage([&](const KernelImage& image) {
     // Until the endpoints have arrived, clusters are left alone as unknown.
     for (const auto& [key, service] : image.services) {
@@ -90,7 +94,8 @@ TEST(Istiod, EveryVipOfTheSamplesIsInTheKernelWithItsEndpointsAndShares) {
         if (group->reason == SM_REASON_ENDPOINTS_UNKNOWN) return false;
       }
     }
-    return !image.services.empty();
+    // The routes and the name table come last.
+    return image.services.size() >= vips;
   }));
   const KernelImage image = mesh.image();
   std::size_t checked = 0;
