@@ -2,6 +2,7 @@
 #include "admin/admin_server.h"
 
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -32,6 +33,17 @@ HttpResponse configDump(const AdminState& state) {
   return json(configDumpJson(snapshot.get(), conflicts ? *conflicts : std::vector<LeftAlone>{}));
 }
 
+HttpResponse vipRoutes(const AdminState& state, const HttpRequest& request) {
+  std::optional<SocketAddress> vip;
+  for (const auto& [name, value] : request.parameters) {
+    if (name != "vip") return text(400, "no parameter " + name + " here; there is vip=IP:PORT\n");
+    const auto parsed = SocketAddress::parse(value);
+    if (!parsed) return text(400, "vip: " + parsed.error().message() + "\n");
+    vip = *parsed;
+  }
+  return json(routesJson(state.snapshot.load().get(), vip));
+}
+
 std::vector<Route> metricsRoutes(const AdminState& state, const Collectables& metrics) {
   const auto exposed = [metrics](const HttpRequest&) {
     return HttpResponse{200, kExpositionContentType, expose(metrics), ""};
@@ -57,6 +69,8 @@ std::vector<Route> adminRoutes(const AdminState& state, const Collectables& metr
                     [&state](const HttpRequest&) { return json(statusJson(state)); }});
   routes.push_back({"/config_dump", "what the control plane configured", false,
                     [&state](const HttpRequest&) { return configDump(state); }});
+  routes.push_back({"/routes", "how each VIP was made, what was left out; ?vip=IP:PORT", false,
+                    [&state](const HttpRequest& request) { return vipRoutes(state, request); }});
   routes.push_back(
       {"/logging", "log levels; POST ?level=LEVEL or ?SCOPE:LEVEL", true, handleLogging});
   return routes;

@@ -132,7 +132,8 @@ AdminJson listenerJson(const Listener& listener) {
           {"protocol", listener.protocol == Protocol::kTcp ? "TCP" : "UDP"},
           {"clusters", clusters},
           {"hashSourceIp", listener.route.hashSourceIp},
-          {"notHonoured", listener.notHonoured}};
+          {"notHonoured", listener.notHonoured},
+          {"needsLayer7", listener.needsLayer7}};
 }
 
 template <typename T, typename ToJson>

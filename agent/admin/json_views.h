@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "admin/admin_state.h"
 #include "model/snapshot.h"
@@ -18,6 +19,9 @@ AdminJson readinessJson(const AdminState& state);
 AdminJson versionJson();
 // `snapshot` may be null: nothing has arrived.
 AdminJson configDumpJson(const Snapshot* snapshot, const std::vector<LeftAlone>& conflicts);
+// Which listener, filter chain, virtual host and route made each VIP, and what was left out. With
+// `vip`, of that address alone.
+AdminJson routesJson(const Snapshot* snapshot, const std::optional<SocketAddress>& vip);
 AdminJson clusterJson(const Cluster& cluster);
 AdminJson leftAloneJson(const std::vector<LeftAlone>& all);
 // Resources with fields that have no effect at connect(): how many, and which.

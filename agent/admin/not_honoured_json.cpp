@@ -35,7 +35,8 @@ AdminJson layerSevenJson(const Snapshot& snapshot) {
   for (const LayerSevenNeed& need : layerSevenNeeds(snapshot)) {
     json.push_back({{"service", need.service},
                     {"cluster", need.cluster},
-                    {"hashPolicies", need.hashPolicies}});
+                    {"hashPolicies", need.hashPolicies},
+                    {"reasons", need.reasons}});
   }
   return json;
 }

@@ -11,8 +11,19 @@ const XdsTypeStats* statsOf(const XdsStats& xds, const std::string& type) {
   return found == xds.types.end() ? nullptr : &*found;
 }
 
-bool makesNoVip(const Snapshot& snapshot, const std::string& listener) {
-  return std::ranges::binary_search(snapshot.leftAlone, listener, {}, &LeftAlone::name);
+// With a VIP or without one.
+bool isInForce(const Snapshot& snapshot, const std::string& listener) {
+  return snapshot.listeners.contains(listener) ||
+         std::ranges::binary_search(snapshot.leftAlone, listener, {}, &LeftAlone::name);
+}
+
+// The VIPs of a listener may be in routes that have not come, or that were rejected.
+void addMissingRoutes(const Snapshot& snapshot, const XdsTypeStats* routes, Unknowns& unknowns) {
+  for (const MissingRoutes& one : snapshot.missingRoutes) {
+    const bool rejected =
+        routes != nullptr && std::ranges::binary_search(routes->rejectedResources, one.routeConfig);
+    if (!one.countsAsEmpty || rejected) unknowns.listeners.insert(one.listener);
+  }
 }
 
 // A listener may lead to the cluster whose name could not be read.
@@ -67,10 +78,11 @@ Unknowns UnknownsFinder::of(const Snapshot& snapshot, const XdsStats& xds) {
   if (const XdsTypeStats* listeners = statsOf(xds, "LDS")) {
     unknowns.anyListener = listeners->unnamedRejected;
     for (const std::string& name : listeners->rejectedResources) {
-      if (snapshot.listeners.contains(name) || makesNoVip(snapshot, name)) continue;
+      if (isInForce(snapshot, name)) continue;
       unknowns.listeners.insert(name);
     }
   }
+  addMissingRoutes(snapshot, statsOf(xds, "RDS"), unknowns);
   if (const XdsTypeStats* clusters = statsOf(xds, "CDS")) {
     for (const std::string& name : clusters->rejectedResources) {
       if (!snapshot.clusters.contains(name)) unknowns.clusters.insert(name);

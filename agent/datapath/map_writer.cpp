@@ -50,7 +50,7 @@ std::optional<HeldService> MapWriter::heldOf(const VipKey& key, const LbService*
                                              const LbService* inKernel) const {
   if (inKernel == nullptr) return std::nullopt;
   if (wanted == nullptr) {
-    const bool held = unknowns_.anyListener || unknowns_.listeners.contains(inKernel->name);
+    const bool held = unknowns_.mayHave(inKernel->name);
     return held ? std::optional(HeldService{inKernel->name, key, {}}) : std::nullopt;
   }
   auto clusters = clustersToWaitFor(*wanted, unknowns_);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,13 @@ struct ListenerState {
   std::uint64_t builtIn = 0;            // run
   std::vector<ClusterState*> clusters;  // of its legs; released when it leaves them
   std::vector<std::shared_ptr<const LbService>> services;  // one for each VIP
+  VipSource source = VipSource::kAddress;                  // of the services
 };
+
+// In this order the listeners of one VIP own it.
+auto rankOf(const ListenerState* state) {
+  return std::tie(state->source, state->name);
+}
 
 // A listener's service, as sockets of each reach have it.
 class ByReach {
@@ -86,7 +93,8 @@ struct Compiler::State {
   std::vector<std::shared_ptr<const LbService>> makeServices(const ListenerState& state,
                                                              const Listener& listener,
                                                              const std::vector<ServiceLeg>& legs);
-  void claim(ListenerState& state, std::vector<std::shared_ptr<const LbService>> services);
+  void claim(ListenerState& state, std::vector<std::shared_ptr<const LbService>> services,
+             VipSource source);
   void publish();
   bool settleConflicts(LbTables& made);
   std::vector<LeftAlone> conflicts() const;
@@ -97,7 +105,7 @@ struct Compiler::State {
   CellPool pool;
   ClusterStates clusters;
   std::map<std::string, ListenerState> listeners;
-  // By VIP: the listeners that have it, by name. The first one owns it.
+  // By VIP: the listeners that have it, by source and then by name. The first one owns it.
   std::map<VipKey, std::vector<const ListenerState*>> claims;
   std::set<VipKey> contested;  // claimed more than once
   std::shared_ptr<const LbTables> tables;
@@ -130,7 +138,7 @@ void Compiler::State::drop(const std::string& name) {
   const auto known = listeners.find(name);
   if (known == listeners.end()) return;
   for (ClusterState* cluster : known->second.clusters) clusters.release(*cluster, name);
-  claim(known->second, {});
+  claim(known->second, {}, known->second.source);
   listeners.erase(known);
 }
 
@@ -157,7 +165,7 @@ void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Li
     if (std::find(now.begin(), now.end(), cluster) != now.end()) continue;
     clusters.release(*cluster, listener->name);
   }
-  claim(state, makeServices(state, *listener, legs));
+  claim(state, makeServices(state, *listener, legs), listener->source);
   state.listener = listener;
   state.builtIn = clusters.run();
 }
@@ -182,19 +190,20 @@ std::vector<std::shared_ptr<const LbService>> Compiler::State::makeServices(
 
 // The listener has these services from now on.
 void Compiler::State::claim(ListenerState& state,
-                            std::vector<std::shared_ptr<const LbService>> services) {
-  const auto byName = [](const ListenerState* one) -> const std::string& { return one->name; };
-  if (services == state.services) return;
+                            std::vector<std::shared_ptr<const LbService>> services,
+                            VipSource source) {
+  if (services == state.services && source == state.source) return;
   for (const auto& service : state.services) {
     touched.insert(keyOf(*service));
     const auto known = claims.find(keyOf(*service));
     std::erase(known->second, &state);
     if (known->second.empty()) claims.erase(known);
   }
+  state.source = source;
   for (const auto& service : services) {
     touched.insert(keyOf(*service));
     auto& known = claims[keyOf(*service)];
-    known.insert(std::ranges::lower_bound(known, state.name, {}, byName), &state);
+    known.insert(std::ranges::lower_bound(known, rankOf(&state), {}, rankOf), &state);
   }
   state.services = std::move(services);
 }

@@ -56,6 +56,7 @@ LbService buildService(const Listener& listener, const std::vector<ServiceLeg>& 
   LbService service;
   service.name = listener.name;
   service.protocol = listener.protocol;
+  if (!listener.needsLayer7.empty()) service.flags |= SM_DESCRIPTOR_NEEDS_L7;
   std::vector<double> shares;
   std::vector<Deferred> deferred;
   std::uint16_t index = 0;

@@ -14,6 +14,7 @@ struct Changes {
   // Names that appeared, disappeared or have new content.
   std::set<std::string> clusters;
   std::set<std::string> assignments;  // by EDS name
+  // Parts of listeners. A changed route configuration counts as a change of the parts that differ.
   std::set<std::string> listeners;
 
   static Changes everything() {

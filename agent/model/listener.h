@@ -1,46 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a Listener means to a connect(): addresses (VIPs) and the clusters behind them.
+// What a Listener means to a connect(): addresses (VIPs) and the clusters behind them. A listener
+// has a part for each route that its addresses lead to, and each part is a service of its own.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "model/address.h"
 #include "model/cluster.h"
+#include "model/tcp_route.h"
 
 namespace sockmesh {
 
-// One leg of a traffic split; a plain `cluster` is a split of one.
-struct WeightedCluster {
-  std::string name;
-  std::uint32_t weight = 1;      // >= 1
-  MetadataStruct metadataMatch;  // merged: the leg's own keys win over tcp_proxy's
+// How a VIP is named. Where two parts name one VIP, the one that comes first here owns it.
+enum class VipSource : std::uint8_t {
+  kAddress,    // the listener's address or an additional one
+  kPrefix,     // a prefix range of one address, in a filter chain of a wildcard listener
+  kDomain,     // a domain of a virtual host, behind a wildcard listener
+  kNameTable,  // another address of that virtual host's name, in istiod's name table
 };
 
-// The tcp_proxy that a VIP's connections meet.
-struct TcpRoute {
-  std::vector<WeightedCluster> clusters;  // at least one
-  bool hashSourceIp = false;              // hash_policy source_ip
+// Where a part comes from, for people. A field that does not apply is empty.
+struct Origin {
+  std::string listener;     // the resource
+  std::string filterChain;  // "filter_chains[1]", "default_filter_chain"
+  std::string routeConfig;
+  std::string virtualHost;
+  std::string route;  // "routes[1] default"
+
+  bool operator==(const Origin&) const = default;
 };
 
-// A listener that makes VIPs.
+// A part of a listener that makes VIPs.
 struct Listener {
+  // The resource's name for the part of its own addresses. Other parts: "LISTENER/VIRTUAL-HOST" or
+  // "LISTENER/FILTER-CHAIN".
   std::string name;
-  std::vector<SocketAddress> addresses;  // its address and additional_addresses, no wildcard
+  std::vector<SocketAddress> addresses;  // no wildcard
   Protocol protocol = Protocol::kTcp;
   TcpRoute route;
   // Valid fields that have no effect at connect() time, each "field: why"; listed for people.
   std::vector<std::string> notHonoured;
-  std::uint64_t contentHash = 0;
+  // What is right only for a proxy that sees requests, each "field: why". The connections go where
+  // the catch-all route says.
+  std::vector<std::string> needsLayer7;
+  VipSource source = VipSource::kAddress;
+  Origin origin;
+
+  bool operator==(const Listener&) const = default;
 };
 
-// A resource that is valid and has no effect on connect(), with the reason. It is listed and never
-// silently dropped.
+// A resource, or a part of one, that is valid and has no effect on connect(), with the reason. It
+// is listed and never silently dropped.
 struct LeftAlone {
   std::string name;
-  std::string reason;  // "wildcard address 0.0.0.0:80", "no tcp_proxy: needs layer 7 (HTTP)"
+  std::string reason;  // "wildcard address 0.0.0.0:80", "no tcp_proxy: ends with filter x"
+  Origin origin{};
+  std::vector<SocketAddress> vips{};  // that it would have made, as far as they are known
+
+  bool operator==(const LeftAlone&) const = default;
 };
 
 }  // namespace sockmesh

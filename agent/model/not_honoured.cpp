@@ -42,13 +42,14 @@ std::vector<NotHonoured> notHonoured(const Snapshot& snapshot) {
 std::vector<LayerSevenNeed> layerSevenNeeds(const Snapshot& snapshot) {
   std::vector<LayerSevenNeed> out;
   for (const auto& [name, listener] : snapshot.listeners) {
+    if (!listener->needsLayer7.empty()) out.push_back({name, "", {}, listener->needsLayer7});
     std::set<std::string> seen;  // two legs of a split may be subsets of one cluster
     for (const WeightedCluster& leg : listener->route.clusters) {
       const auto found = snapshot.clusters.find(leg.name);
       if (found == snapshot.clusters.end()) continue;
       auto policies = layerSevenHashes(*found->second);
       if (policies.empty() || !seen.insert(leg.name).second) continue;
-      out.push_back({name, leg.name, std::move(policies)});
+      out.push_back({name, leg.name, std::move(policies), {}});
     }
   }
   return out;

@@ -27,16 +27,18 @@ std::vector<NotHonoured> notHonoured(const Snapshot& snapshot);
 // the cluster is not balanced by a hash.
 std::vector<std::string> layerSevenHashes(const Cluster& cluster);
 
-// A cluster behind a service whose hash policy needs a request. Its connections are balanced by the
-// source address, or at random.
+// Why a service needs layer 7. Either its routes do: `reasons`, and no cluster. Its connections go
+// where the catch-all route says. Or a cluster's hash policy needs a request: its connections are
+// balanced by the source address, or at random.
 struct LayerSevenNeed {
-  std::string service;  // the listener's name
+  std::string service;  // Listener::name
   std::string cluster;
   std::vector<std::string> hashPolicies;  // "header x-user"
+  std::vector<std::string> reasons{};     // Listener::needsLayer7
 };
 
-// By service, in the order of its clusters. The kernel only has the flag SM_DESCRIPTOR_NEEDS_L7.
-// This list adds the reason.
+// By service: its routes, then its clusters in their order. The kernel only has the flag
+// SM_DESCRIPTOR_NEEDS_L7. This list adds the reason.
 std::vector<LayerSevenNeed> layerSevenNeeds(const Snapshot& snapshot);
 
 }  // namespace sockmesh

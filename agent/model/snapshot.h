@@ -25,6 +25,15 @@ struct HeldVersion {
   std::string why;
 };
 
+// A listener in use and a route configuration of it of which no version has come.
+struct MissingRoutes {
+  std::string listener;
+  std::string routeConfig;
+  // The time for it is over, or it was rejected: it counts as empty. Until then the VIPs in it are
+  // unknown, and not absent.
+  bool countsAsEmpty = false;
+};
+
 struct Snapshot {
   template <typename T>
   using ByName = SharedMap<std::shared_ptr<const T>>;
@@ -41,9 +50,14 @@ struct Snapshot {
   ByName<Cluster> clusters;
   // By EDS name. A name that is absent has not arrived: unknown is not empty.
   ByName<LoadAssignment> assignments;
+  // The parts of listeners that make VIPs, by name of the part.
   ByName<Listener> listeners;
-  std::vector<LeftAlone> leftAlone;  // listeners that make no VIP, by name
-  std::vector<HeldVersion> held;     // clusters, then listeners, each by name
+  std::size_t listenerResources = 0;  // in use, with and without a VIP
+  std::size_t routeResources = 0;
+  std::size_t nameTables = 0;
+  std::vector<MissingRoutes> missingRoutes;  // by route configuration, then listener
+  std::vector<LeftAlone> leftAlone;          // listeners, and parts, that make no VIP, by name
+  std::vector<HeldVersion> held;             // clusters, then listeners, each by name
   // Version by type, as the server gave it, for people: {"CDS": "2026-..", ...}.
   std::map<std::string, std::string> versions;
   // Relative to the previous snapshot that the store handed out. A reader that skips snapshots

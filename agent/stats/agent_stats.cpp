@@ -32,7 +32,7 @@ std::string HeldStats::text() const {
   if (!clusters.empty()) line += "waiting for endpoints of " + namesText(clusters, "cluster");
   if (!listeners.empty()) {
     line += std::string(clusters.empty() ? "" : "; ") + "the present version of " +
-            namesText(listeners, "listener") + " was rejected";
+            namesText(listeners, "listener") + " was rejected, or its routes have not come";
   }
   return line;
 }

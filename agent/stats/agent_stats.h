@@ -73,7 +73,7 @@ class DurationHistogram {
 struct HeldStats {
   std::uint64_t services = 0;
   // How many of them wait for each cluster, for its endpoints or its definition, and how many for
-  // each listener that was rejected.
+  // each listener that was rejected or whose routes have not come.
   SharedMap<std::uint32_t> clusters;
   SharedMap<std::uint32_t> listeners;
   bool operator==(const HeldStats&) const = default;

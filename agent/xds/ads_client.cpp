@@ -337,7 +337,7 @@ void AdsClient::send(Subscription& subscription) {
 void AdsClient::sendDueRequest() {
   if (!stream_ || stream_->sending()) return;
   for (const Type& type : types_) {
-    if (!timers_.mayAsk(*type.row)) continue;
+    if (!timers_.mayAsk(*type.row) || !store_.needs(*type.row)) continue;
     if (type.subscription->requestDue()) return send(*type.subscription);
   }
 }

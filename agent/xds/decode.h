@@ -12,9 +12,13 @@
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "istio/networking/nds/v1/nds.pb.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
-#include "model/listener.h"
+#include "model/name_table.h"
+#include "model/route.h"
+#include "xds/decoded_listener.h"
 #include "xds/field_errors.h"
 
 namespace sockmesh {
@@ -28,13 +32,18 @@ Result<std::shared_ptr<const LoadAssignment>> decodeAssignment(
 LoadAssignment decodeAssignmentInto(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
                                     FieldErrors& errors);
 
-// A valid listener either makes VIPs (`listener`), or has no effect on connect() for the given
-// reason.
-struct DecodedListener {
-  std::shared_ptr<const Listener> listener;  // null: left alone
-  std::string leftAlone;                     // the reason then
-};
-Result<DecodedListener> decodeListener(const envoy::config::listener::v3::Listener& proto);
+// xds/listener_parts.h makes the VIPs of it.
+Result<std::shared_ptr<const DecodedListener>> decodeListener(
+    const envoy::config::listener::v3::Listener& proto);
+
+Result<std::shared_ptr<const RouteConfig>> decodeRouteConfig(
+    const envoy::config::route::v3::RouteConfiguration& proto);
+// The same for a route configuration inside another resource, where it needs no name.
+RouteConfig decodeRouteConfigInto(const envoy::config::route::v3::RouteConfiguration& proto,
+                                  FieldErrors& errors);
+
+Result<std::shared_ptr<const NameTable>> decodeNameTable(
+    const istio::networking::nds::v1::NameTable& proto);
 
 // lb_policy, its tuning, common_lb_config, lb_subset_config and load_balancing_policy.
 LoadBalancing decodeLoadBalancing(const envoy::config::cluster::v3::Cluster& proto,
@@ -42,6 +51,8 @@ LoadBalancing decodeLoadBalancing(const envoy::config::cluster::v3::Cluster& pro
 
 // filter_metadata["envoy.lb"]. Empty if there is none.
 MetadataStruct decodeLbMetadata(const envoy::config::core::v3::Metadata& proto);
+// The criteria of a leg over those of the proxy or route around it, key by key.
+MetadataStruct mergedCriteria(const MetadataStruct& around, const MetadataStruct& leg);
 
 // 64 bits of a deterministic serialisation: equal resources have equal hashes.
 std::uint64_t contentHash(const google::protobuf::Message& message);

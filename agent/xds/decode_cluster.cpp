@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cluster: docs/envoy.md 3, 4, 7.4; what a connect() cannot do is left alone or listed by name.
+// Cluster: docs/envoy.md 3, 4, 7.5; what a connect() cannot do is left alone or listed by name.
 #include <utility>
 
 #include "xds/decode.h"

@@ -76,6 +76,12 @@ MetadataStruct decodeLbMetadata(const core::Metadata& proto) {
   return found == proto.filter_metadata().end() ? MetadataStruct{} : decodeStruct(found->second);
 }
 
+MetadataStruct mergedCriteria(const MetadataStruct& around, const MetadataStruct& leg) {
+  MetadataStruct both = leg;
+  both.insert(around.begin(), around.end());  // keeps the keys that are there
+  return both;
+}
+
 MetadataStruct decodeStruct(const google::protobuf::Struct& proto) {
   MetadataStruct decoded;
   for (const auto& [key, value] : proto.fields()) decoded[key] = decodeValue(value);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Listener: a VIP for every address that a tcp_proxy stands behind; everything else is left alone
-// with a reason. docs/envoy.md 7.1 to 7.3.
+// Listener: its addresses, its filter chains and what each chain does. docs/envoy.md 7.1 to 7.3.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -17,6 +16,9 @@ namespace core = envoy::config::core::v3;
 using ProtoListener = envoy::config::listener::v3::Listener;
 
 namespace {
+
+constexpr std::string_view kOriginalDstFilter =
+    "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
 
 struct Address {
   SocketAddress value;
@@ -99,67 +101,50 @@ std::string outOfReach(const ProtoListener& proto, const std::vector<Address>& a
   return "";
 }
 
-std::string noVip(const SocketAddress& address) {
-  if (address.ip.isUnspecified()) return "wildcard address " + address.toString();
-  if (address.port == 0) return "no port: " + address.toString();
-  return "";
-}
-
-// Gives `listener` its VIPs and their common route, which is the route of the first address that
-// has one. Addresses that meet another chain are listed. Returns why there is no VIP, or nothing.
-std::string assignVips(const std::vector<Address>& addresses, const FilterChains& chains,
-                       const Routes& routes, Listener& listener) {
-  std::string why;
-  std::string path;
-  std::vector<std::string> leftOut;
-  const auto leaveOut = [&](const SocketAddress& address, const std::string& reason) {
-    if (why.empty()) why = reason;
-    leftOut.push_back("address " + address.toString() + ": " + reason);
-  };
-  for (const Address& address : addresses) {
-    if (const std::string reason = noVip(address.value); !reason.empty()) {
-      leaveOut(address.value, reason);
-      continue;
-    }
-    const FilterChains::Choice choice = chains.choose(address.value);
-    const auto route = routes.find(choice.path);
-    if (route == routes.end() || !route->second.leftAlone.empty()) {
-      leaveOut(address.value, route == routes.end() ? choice.whyNone : route->second.leftAlone);
-    } else if (!path.empty() && path != choice.path) {
-      leaveOut(address.value, "meets another filter chain than the listener's first address");
-    } else if (std::find(listener.addresses.begin(), listener.addresses.end(), address.value) ==
-               listener.addresses.end()) {
-      path = choice.path;
-      listener.addresses.push_back(address.value);
-    }
+// Connections come with the destination that they had before they were redirected.
+bool restoresDestination(const ProtoListener& proto) {
+  for (const auto& filter : proto.listener_filters()) {
+    if (configTypeName(filter.typed_config()) == kOriginalDstFilter) return true;
   }
-  if (listener.addresses.empty()) return why;
-  listener.route = routes.at(path).route;
-  listener.notHonoured = routes.at(path).notHonoured;
-  listener.notHonoured.insert(listener.notHonoured.end(), leftOut.begin(), leftOut.end());
-  return "";
+  return false;
 }
 
 }  // namespace
 
-Result<DecodedListener> decodeListener(const ProtoListener& proto) {
+Result<std::shared_ptr<const DecodedListener>> decodeListener(const ProtoListener& proto) {
   FieldErrors errors;
-  auto listener = std::make_shared<Listener>();
-  listener->name = proto.name();
-  listener->contentHash = contentHash(proto);
   checkNotEmpty(proto.name(), "name", errors);
   const auto addresses = decodeAddresses(proto, errors);
-  const FilterChains chains(proto, errors);
-  const Routes routes = decodeChains(proto, errors);
+  FilterChains chains(proto, errors);
+  Routes routes = decodeChains(proto, errors);
   const bool udp = !addresses.empty() && addresses.front().udp;
   if (routes.empty() && !udp && !proto.has_api_listener()) {
     errors.add("filter_chains", "must not be empty");
   }
   std::string leftAlone = outOfReach(proto, addresses);
   if (!errors.empty()) return errors.error();
-  if (leftAlone.empty()) leftAlone = assignVips(addresses, chains, routes, *listener);
-  if (!leftAlone.empty()) return DecodedListener{nullptr, std::move(leftAlone)};
-  return DecodedListener{std::move(listener), ""};
+  std::vector<SocketAddress> values;
+  for (const Address& address : addresses) values.push_back(address.value);
+  return std::make_shared<const DecodedListener>(
+      DecodedListener{.name = proto.name(),
+                      .addresses = std::move(values),
+                      .originalDestination = restoresDestination(proto),
+                      .chains = std::move(chains),
+                      .routes = std::move(routes),
+                      .leftAlone = std::move(leftAlone)});
+}
+
+std::map<std::string, Nanos> DecodedListener::wantedRoutes() const {
+  std::map<std::string, Nanos> wanted;
+  if (!leftAlone.empty()) return wanted;
+  for (const auto& [path, chain] : routes) {
+    if (!chain.http || chain.http->inlined || !chain.leftAlone.empty()) continue;
+    const auto [entry, isNew] =
+        wanted.emplace(chain.http->routeConfig, chain.http->initialFetchTimeout);
+    const bool forEver = chain.http->initialFetchTimeout == Nanos(0) || entry->second == Nanos(0);
+    entry->second = forEver ? Nanos(0) : std::max(entry->second, chain.http->initialFetchTimeout);
+  }
+  return wanted;
 }
 
 }  // namespace sockmesh

@@ -82,6 +82,10 @@ std::vector<std::uint32_t> decodeSourcePorts(const listener::FilterChainMatch& m
   return ports;
 }
 
+std::string pathOf(std::size_t index) {
+  return "filter_chains[" + std::to_string(index) + "]";
+}
+
 }  // namespace
 
 bool FilterChains::Prefix::contains(const IpAddress& ip) const {
@@ -132,7 +136,6 @@ FilterChains::Match FilterChains::decodeMatch(const listener::FilterChain& chain
   const listener::FilterChainMatch& proto = chain.filter_chain_match();
   const FieldErrors::Scope scope(errors, "filter_chain_match");
   Match match;
-  match.chain = &chain;
   match.index = index;
   match.destinationPort = wrapped(proto.has_destination_port(), proto.destination_port(), 0U,
                                   "destination_port", errors, kPorts);
@@ -157,7 +160,7 @@ FilterChains::Match FilterChains::decodeMatch(const listener::FilterChain& chain
 }
 
 FilterChains::FilterChains(const listener::Listener& proto, FieldErrors& errors)
-    : listener_(proto) {
+    : hasDefault_(proto.has_default_filter_chain()) {
   // A filter_chain_matcher replaces the matches. Matches may be equal then.
   const bool matched = !proto.has_filter_chain_matcher();
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
@@ -206,10 +209,48 @@ void FilterChains::refuseOverlaps(FieldErrors& errors) const {
 }
 
 FilterChains::Choice FilterChains::fallBack(const std::string& whyNone) const {
-  if (listener_.has_default_filter_chain()) {
-    return {&listener_.default_filter_chain(), "default_filter_chain", ""};
+  if (hasDefault_) return {"default_filter_chain", ""};
+  return {"", whyNone};
+}
+
+std::string FilterChains::Range::toString() const {
+  return address.toString() + "/" + std::to_string(length);
+}
+
+std::vector<FilterChains::Range> FilterChains::ranges() const {
+  std::vector<Range> all;
+  for (const Match& match : matches_) {
+    for (const Prefix& prefix : match.prefixes) {
+      if (prefix.any) continue;
+      all.push_back({prefix.address, prefix.length - (prefix.address.isV4() ? kV4Offset : 0),
+                     static_cast<std::uint16_t>(match.destinationPort)});
+    }
   }
-  return {nullptr, "", whyNone};
+  sortUnique(all);
+  return all;
+}
+
+std::uint16_t FilterChains::portOf(const std::string& path) const {
+  for (const Match& match : matches_) {
+    if (pathOf(match.index) == path) return static_cast<std::uint16_t>(match.destinationPort);
+  }
+  return 0;
+}
+
+// The client sends the names of application protocols only where it speaks HTTP.
+void FilterChains::keepApplicationProtocol(Candidates& candidates, Speaks speaks) {
+  const auto names = [](const Match* match, const std::string& protocol) {
+    return std::ranges::binary_search(match->applicationProtocols, protocol);
+  };
+  std::string wanted;
+  if (speaks == Speaks::kHttp) {
+    for (const char* protocol : {"http/1.1", "h2c"}) {
+      const bool named = std::ranges::any_of(
+          candidates, [&](const Match* match) { return names(match, protocol); });
+      if (wanted.empty() && named) wanted = protocol;
+    }
+  }
+  std::erase_if(candidates, [&](const Match* match) { return !names(match, wanted); });
 }
 
 // Keeps the chains with the longest range that holds `ip`. Envoy does not come back to a shorter
@@ -231,7 +272,7 @@ void FilterChains::keepLongestPrefix(Candidates& candidates, const IpAddress& ip
                 [&](const Match* match) { return best < 0 || longest(*match) != best; });
 }
 
-FilterChains::Choice FilterChains::choose(const SocketAddress& destination) const {
+FilterChains::Choice FilterChains::choose(const SocketAddress& destination, Speaks speaks) const {
   Candidates candidates;
   const bool portIsNamed = std::any_of(matches_.begin(), matches_.end(), [&](const Match& match) {
     return match.destinationPort == destination.port;
@@ -248,20 +289,16 @@ FilterChains::Choice FilterChains::choose(const SocketAddress& destination) cons
   std::erase_if(candidates, [&](const Match* match) {
     return match->transportProtocol != (rawIsNamed ? kRawBuffer : std::string_view());
   });
-  std::erase_if(candidates,
-                [](const Match* match) { return !match->applicationProtocols.front().empty(); });
+  keepApplicationProtocol(candidates, speaks);
   if (candidates.empty()) {
     return fallBack("no filter chain matches a plain TCP connection to " + destination.toString());
   }
   for (const Match* match : candidates) {
     if (match->dependsOnSource()) {
-      return {nullptr, "",
-              "filter_chains[" + std::to_string(match->index) +
-                  "] depends on the source, which is not known in advance"};
+      return {"", pathOf(match->index) + " depends on the source, which is not known in advance"};
     }
   }
-  const Match& chosen = *candidates.front();
-  return {chosen.chain, "filter_chains[" + std::to_string(chosen.index) + "]", ""};
+  return {pathOf(candidates.front()->index), ""};
 }
 
 }  // namespace sockmesh

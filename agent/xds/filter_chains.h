@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which filter chain of a listener a connect() meets: docs/envoy.md 7.2, for a client that is
-// known to send no TLS and no ALPN, and whose source is not known in advance.
+// Which filter chain of a listener a connect() meets: docs/envoy.md 7.2, for a client that sends no
+// TLS, and whose source is not known in advance. A plain value: the message is not needed any more.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,17 +15,35 @@ namespace sockmesh {
 
 class FilterChains {
  public:
-  // Reads the matches of the chains of `proto`. `proto` must outlive this object. What Envoy
-  // refuses (also two chains that match the same connections) goes to `errors`, which is at the
-  // listener's path.
+  // Reads the matches of the chains of `proto`. What Envoy refuses (also two chains that match the
+  // same connections) goes to `errors`, which is at the listener's path.
   FilterChains(const envoy::config::listener::v3::Listener& proto, FieldErrors& errors);
 
+  // What a client says first. A listener filter may look at it.
+  enum class Speaks : std::uint8_t {
+    kUnknown,  // what no application protocol is known of
+    kHttp,     // HTTP/1.1; where no chain names it, HTTP/2 without TLS
+  };
+
   struct Choice {
-    const envoy::config::listener::v3::FilterChain* chain = nullptr;  // null: none for sure
-    std::string path;                                                 // "filter_chains[2]"
+    std::string path;  // "filter_chains[2]"; empty: none for sure
     std::string whyNone;
   };
-  Choice choose(const SocketAddress& destination) const;
+  Choice choose(const SocketAddress& destination, Speaks speaks = Speaks::kUnknown) const;
+
+  // A destination range that a chain names, with the chain's destination port (0: any).
+  struct Range {
+    IpAddress address;    // the first one
+    unsigned length = 0;  // bits of the address, up to 32 or 128
+    std::uint16_t port = 0;
+    bool isOneAddress() const { return length == (address.isV4() ? 32U : 128U); }
+    std::string toString() const;  // "10.0.0.0/16"
+    auto operator<=>(const Range&) const = default;
+  };
+  // All of them, each once, in order.
+  std::vector<Range> ranges() const;
+  // The destination port that the chain at `path` names; 0: none.
+  std::uint16_t portOf(const std::string& path) const;
 
  private:
   struct Prefix {
@@ -37,7 +56,6 @@ class FilterChains {
 
   // A chain's criteria, each sorted. A criterion that is not set holds one empty value.
   struct Match {
-    const envoy::config::listener::v3::FilterChain* chain = nullptr;
     std::size_t index = 0;
     std::uint32_t destinationPort = 0;  // 0: any
     std::vector<Prefix> prefixes;
@@ -61,9 +79,10 @@ class FilterChains {
       std::string_view field, FieldErrors& errors);
   void refuseOverlaps(FieldErrors& errors) const;
   static void keepLongestPrefix(Candidates& candidates, const IpAddress& ip);
+  static void keepApplicationProtocol(Candidates& candidates, Speaks speaks);
   Choice fallBack(const std::string& whyNone) const;
 
-  const envoy::config::listener::v3::Listener& listener_;
+  bool hasDefault_ = false;
   std::vector<Match> matches_;
 };
 

@@ -7,17 +7,15 @@
 #include <cctype>
 #include <utility>
 
-#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "xds/decode.h"
 #include "xds/decode_common.h"
+#include "xds/http_manager.h"
 
 namespace sockmesh {
 
 namespace listener = envoy::config::listener::v3;
 using TcpProxy = envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
-using HttpConnectionManager =
-    envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 
 namespace {
 
@@ -34,13 +32,6 @@ constexpr std::array<std::string_view, 9> kDeciding = {"rbac",
                                                        "ssl_auth",
                                                        "proxy_protocol",
                                                        "dynamic_forward_proxy"};
-
-// metadata_match of the leg overrides metadata_match of the proxy, key by key.
-MetadataStruct merged(const MetadataStruct& proxy, const MetadataStruct& leg) {
-  MetadataStruct both = leg;
-  both.insert(proxy.begin(), proxy.end());  // keeps the keys that are there
-  return both;
-}
 
 void decodeClusters(const TcpProxy& proto, TcpRoute& route, FieldErrors& errors) {
   const MetadataStruct match = decodeLbMetadata(proto.metadata_match());
@@ -59,7 +50,7 @@ void decodeClusters(const TcpProxy& proto, TcpRoute& route, FieldErrors& errors)
         checkBounds(clusters.Get(i).weight(), kAtLeastOne, "weight", errors);
         route.clusters.push_back(
             {clusters.Get(i).name(), clusters.Get(i).weight(),
-             merged(match, decodeLbMetadata(clusters.Get(i).metadata_match()))});
+             mergedCriteria(match, decodeLbMetadata(clusters.Get(i).metadata_match()))});
       }
       return;
     }
@@ -164,7 +155,7 @@ void visitFilter(const listener::Filter& filter, Walk& walk, FieldErrors& errors
   std::string type = configTypeName(filter.typed_config());
   for (const auto& url : filter.config_discovery().type_urls()) type += ' ' + url;
   const bool isProxy = isType<TcpProxy>(filter.typed_config());
-  const bool isHttp = type == HttpConnectionManager::descriptor()->full_name();
+  const bool isHttp = isHttpManager(filter.typed_config());
   if (walk.terminated) return;
   if (isProxy) {
     TcpProxy proxy;
@@ -177,7 +168,9 @@ void visitFilter(const listener::Filter& filter, Walk& walk, FieldErrors& errors
     walk.decoded.route = std::move(own.route);
     walk.decoded.notHonoured = std::move(own.notHonoured);
   } else if (isHttp) {
-    walk.leaveAlone("no tcp_proxy: needs layer 7 (HTTP)");
+    HttpManager manager = decodeHttpManager(filter.typed_config(), errors);
+    if (!manager.leftAlone.empty()) walk.leaveAlone(manager.leftAlone);
+    walk.decoded.http = std::move(manager.chain);
   } else if (decidesOverConnections(filter.name(), type)) {
     walk.leaveAlone("filter " + filter.name() + " decides over connections");
   }

@@ -3,20 +3,12 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "envoy/config/listener/v3/listener.pb.h"
-#include "model/listener.h"
+#include "xds/decoded_listener.h"
 #include "xds/field_errors.h"
 
 namespace sockmesh {
-
-// What a chain does to a plain TCP connection.
-struct ChainRoute {
-  TcpRoute route;                        // meaningful where `leftAlone` is empty
-  std::vector<std::string> notHonoured;  // like Listener::notHonoured
-  std::string leftAlone;                 // why a connect() cannot follow the chain
-};
 
 // Reads and checks `chain`, which is at the errors' present path, whether it is used or not.
 ChainRoute decodeChain(const envoy::config::listener::v3::FilterChain& chain, FieldErrors& errors);

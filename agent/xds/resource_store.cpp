@@ -104,8 +104,9 @@ struct ResourceStore::State {
 
 // Types without a wildcard have a part of what there is, and say nothing about the rest.
 bool ResourceStore::State::complete() const {
-  return std::ranges::all_of(types,
-                             [](const auto& state) { return state.byName() || state.received; });
+  return std::ranges::all_of(types, [](const auto& state) {
+    return state.byName() || state.type->needed != nullptr || state.received;
+  });
 }
 
 void ResourceStore::State::hold(TypeState& state, const std::string& name, Held version) {
@@ -372,6 +373,10 @@ std::vector<std::string> ResourceStore::wanted(const ResourceType& type) const {
 
 std::uint64_t ResourceStore::wantedRevision(const ResourceType& type) const {
   return state_->of(type).wanted.revision();
+}
+
+bool ResourceStore::needs(const ResourceType& type) const {
+  return type.needed == nullptr || type.needed(state_->warming);
 }
 
 std::map<ResourceKey, Nanos> ResourceStore::missing() const {

@@ -60,6 +60,8 @@ class ResourceStore {
   std::vector<std::string> wanted(const ResourceType& type) const;
   // Goes up whenever wanted(type) changes.
   std::uint64_t wantedRevision(const ResourceType& type) const;
+  // Whether to ask for the type, see ResourceType::needed.
+  bool needs(const ResourceType& type) const;
   // Wanted names of all types that have not arrived, with the initial_fetch_timeout of the version
   // that wants them (0: wait for ever); of several versions, the longest.
   std::map<ResourceKey, Nanos> missing() const;

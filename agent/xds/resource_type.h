@@ -35,6 +35,9 @@ struct ResourceType {
   // URL of the type that the control plane answers first, before this one is asked for; "": none.
   std::string_view askedAfter;
   bool expires = false;  // Resource.ttl counts
+  // Null: always needed. Otherwise the type only adds to what other types say: it is asked for once
+  // this is true, and stays so, and a snapshot is complete without it.
+  bool (*needed)(const Warming& warming) = nullptr;
 
   // Reading. `prototype` is the empty message, and `nameOf` and `decode` take a message of its
   // kind.

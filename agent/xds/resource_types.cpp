@@ -13,15 +13,14 @@ namespace {
 using ClusterProto = envoy::config::cluster::v3::Cluster;
 using AssignmentProto = envoy::config::endpoint::v3::ClusterLoadAssignment;
 using ListenerProto = envoy::config::listener::v3::Listener;
+using RouteProto = envoy::config::route::v3::RouteConfiguration;
+using NameTableProto = istio::networking::nds::v1::NameTable;
 using google::protobuf::Message;
 using Scope = ResourceType::Scope;
 
 template <typename T>
 DecodedResource shared(std::shared_ptr<const T> decoded) {
   return decoded;
-}
-DecodedResource shared(DecodedListener decoded) {
-  return std::make_shared<const DecodedListener>(std::move(decoded));
 }
 
 template <typename T>
@@ -112,20 +111,66 @@ ResourceType listeners() {
           .decode = decode<ListenerProto, decodeListener>,
           .set =
               [](Warming& warming, const std::string& name, const DecodedResource& newest) {
-                warming.setListener(name, *as<DecodedListener>(newest));
+                warming.setListener(name, as<DecodedListener>(newest));
               },
           .remove = [](Warming& warming, const std::string& name) { warming.removeListener(name); },
           .expire = [](Warming& warming, const std::string& name) { warming.expireListener(name); },
-          .count =
-              [](const Snapshot& snapshot) {
-                return snapshot.listeners.size() + snapshot.leftAlone.size();
-              }};
+          .count = [](const Snapshot& snapshot) { return snapshot.listenerResources; }};
+}
+
+DecodedResource emptyRoutes(const std::string& name) {
+  auto empty = std::make_shared<RouteConfig>();
+  empty->name = name;
+  empty->absent = true;
+  return empty;
+}
+
+// Route configurations do not expire, as in Envoy.
+ResourceType routes() {
+  return {.url = kRouteType,
+          .shortName = shortTypeName(kRouteType),
+          .scope = Scope::kByName,
+          .askedAfter = "",
+          .expires = false,
+          .prototype = &RouteProto::default_instance(),
+          .nameOf = nameOf<RouteProto, &RouteProto::name>,
+          .nameField = "name",
+          .decode = decode<RouteProto, decodeRouteConfig>,
+          .set =
+              [](Warming& warming, const std::string& name, const DecodedResource& newest) {
+                warming.setRoutes(name, as<RouteConfig>(newest));
+              },
+          .remove = [](Warming& warming, const std::string& name) { warming.removeRoutes(name); },
+          .absent = emptyRoutes,
+          .absentLine = "no routes {} within initial_fetch_timeout: they count as empty",
+          .replaces = [](const Warming& warming,
+                         const std::string& name) { return warming.listenerWaitsFor(name); },
+          .count = [](const Snapshot& snapshot) { return snapshot.routeResources; }};
+}
+
+// A name table has no name of its own. Other control planes than istiod need not know the type.
+ResourceType names() {
+  return {.url = kNameTableType,
+          .shortName = shortTypeName(kNameTableType),
+          .scope = Scope::kAll,
+          .askedAfter = "",
+          .expires = false,
+          .needed = [](const Warming& warming) { return warming.usesIstiodNames(); },
+          .prototype = &NameTableProto::default_instance(),
+          .nameOf = [](const Message&) { return std::string("name table"); },
+          .nameField = "name",
+          .decode = decode<NameTableProto, decodeNameTable>,
+          .set = [](Warming& warming, const std::string&,
+                    const DecodedResource& newest) { warming.setNames(as<NameTable>(newest)); },
+          .remove = [](Warming& warming, const std::string&) { warming.setNames(nullptr); },
+          .count = [](const Snapshot& snapshot) { return snapshot.nameTables; }};
 }
 
 }  // namespace
 
 const std::vector<ResourceType>& resourceTypes() {
-  static const std::vector<ResourceType> types = {clusters(), assignments(), listeners()};
+  static const std::vector<ResourceType> types = {clusters(), assignments(), listeners(), routes(),
+                                                  names()};
   return types;
 }
 

@@ -8,6 +8,7 @@ std::string shortTypeName(std::string_view typeUrl) {
   if (typeUrl == kAssignmentType) return "EDS";
   if (typeUrl == kListenerType) return "LDS";
   if (typeUrl == kRouteType) return "RDS";
+  if (typeUrl == kNameTableType) return "NDS";
   return std::string(typeUrl);
 }
 

@@ -16,7 +16,11 @@ inline constexpr std::string_view kListenerType =
 inline constexpr std::string_view kRouteType =
     "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
-// "CDS", "EDS", "LDS", "RDS"; the URL itself for any other.
+// istiod alone has it.
+inline constexpr std::string_view kNameTableType =
+    "type.googleapis.com/istio.networking.nds.v1.NameTable";
+
+// "CDS", "EDS", "LDS", "RDS", "NDS"; the URL itself for any other.
 std::string shortTypeName(std::string_view typeUrl);
 
 }  // namespace sockmesh

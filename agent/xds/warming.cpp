@@ -9,8 +9,8 @@
 namespace sockmesh {
 namespace {
 
-const Listener* vipsOf(const std::optional<DecodedListener>& version) {
-  return version ? version->listener.get() : nullptr;
+const Listener* vipsOf(const std::optional<ListenerPart>& version) {
+  return version ? version->vips.get() : nullptr;
 }
 
 // The addresses of `with` that `without` does not have; either may be null.
@@ -42,7 +42,7 @@ std::string joined(const std::set<std::string>& names) {
 
 Warming::Warming(Snapshot& inForce,
                  const std::function<WantedNames&(std::string_view url)>& wantedOf)
-    : inForce_(inForce), endpoints_(wantedOf(kAssignmentType)) {}
+    : inForce_(inForce), endpoints_(wantedOf(kAssignmentType)), listeners_(wantedOf(kRouteType)) {}
 
 // A version of interest: in force, or the newest one.
 void Warming::want(const Cluster& version) {
@@ -73,12 +73,24 @@ void Warming::removeCluster(const std::string& name) {
   pendingClusters_[name] = std::nullopt;
 }
 
-void Warming::setListener(const std::string& name, DecodedListener newest) {
-  pendingListeners_[name] = std::move(newest);
+void Warming::setListener(const std::string& name, ListenerSet::ListenerPtr newest) {
+  listeners_.set(name, std::move(newest));
 }
 
 void Warming::removeListener(const std::string& name) {
-  pendingListeners_[name] = std::nullopt;
+  listeners_.remove(name);
+}
+
+void Warming::setRoutes(const std::string& name, ListenerSet::RoutesPtr newest) {
+  listeners_.setRoutes(name, std::move(newest));
+}
+
+void Warming::removeRoutes(const std::string& name) {
+  listeners_.removeRoutes(name);
+}
+
+void Warming::setNames(ListenerSet::NamesPtr newest) {
+  listeners_.setNames(std::move(newest));
 }
 
 void Warming::setEndpoints(const std::string& edsName, EndpointsPtr newest) {
@@ -103,9 +115,11 @@ void Warming::expireCluster(const std::string& name) {
 }
 
 void Warming::expireListener(const std::string& name) {
-  pendingListeners_.erase(name);
-  expired_ = expired_ || inForce_.listeners.contains(name) || leftAlone_.contains(name);
-  enforceListener(name, std::nullopt);
+  for (const std::string& part : listeners_.drop(name)) {
+    pendingListeners_.erase(part);
+    expired_ = expired_ || inForce_.listeners.contains(part) || leftAlone_.contains(part);
+    enforceListener(part, std::nullopt);
+  }
 }
 
 bool Warming::settle() {
@@ -113,6 +127,8 @@ bool Warming::settle() {
   // clusters.
   bool changed = std::exchange(expired_, false);
   changed = settleClusters() || changed;
+  auto parts = listeners_.takeChanged([this](const std::string& part) { return serves(part); });
+  for (auto& [name, part] : parts) pendingListeners_[name] = std::move(part);
   changed = settleListeners() || changed;
   return dropUnused() || changed;
 }
@@ -182,7 +198,7 @@ bool Warming::serves(const std::string& listener) const {
 
 // The clusters that a newest version waits for.
 std::set<std::string> Warming::waitsFor(const std::string& name,
-                                        const std::optional<DecodedListener>& newest) const {
+                                        const std::optional<ListenerPart>& newest) const {
   std::set<std::string> all;
   std::set<std::string> added;  // those that the version in force does not point at
   const Listener* version = vipsOf(newest);
@@ -238,13 +254,12 @@ std::set<std::string> Warming::heldListeners() const {
   return held;
 }
 
-void Warming::enforceListener(const std::string& name,
-                              const std::optional<DecodedListener>& newest) {
+void Warming::enforceListener(const std::string& name, const std::optional<ListenerPart>& newest) {
   countLegs(name, -1);
-  if (!newest || !newest->listener) inForce_.listeners.erase(name);
+  if (!newest || !newest->vips) inForce_.listeners.erase(name);
   leftAloneChanged_ = leftAlone_.erase(name) > 0 || leftAloneChanged_;
-  if (newest && newest->listener) {
-    inForce_.listeners[name] = newest->listener;
+  if (newest && newest->vips) {
+    inForce_.listeners[name] = newest->vips;
   } else if (newest) {
     leftAlone_[name] = newest->leftAlone;
     leftAloneChanged_ = true;
@@ -277,20 +292,29 @@ std::vector<HeldVersion> Warming::heldVersions() const {
                         ? "the listener that takes over one of its VIPs waits for endpoints"
                         : "its newest version waits for the endpoints of " + joined(clusters)});
   }
+  for (HeldVersion& one : listeners_.held()) held.push_back(std::move(one));
   return held;
 }
 
 void Warming::describe() {
   inForce_.held = heldVersions();
+  inForce_.listenerResources = listeners_.size();
+  inForce_.routeResources = listeners_.routes();
+  inForce_.nameTables = listeners_.hasNames() ? 1 : 0;
+  inForce_.missingRoutes = listeners_.missing();
   if (!std::exchange(leftAloneChanged_, false)) return;
   inForce_.leftAlone.clear();
-  for (const auto& [name, reason] : leftAlone_) inForce_.leftAlone.push_back({name, reason});
+  for (const auto& [name, one] : leftAlone_) inForce_.leftAlone.push_back(one);
 }
 
 bool Warming::replacementWaitsFor(const std::string& edsName) const {
   return std::ranges::any_of(pendingClusters_, [&](const auto& pending) {
     return pending.second && (*pending.second)->edsName == edsName;
   });
+}
+
+bool Warming::listenerWaitsFor(const std::string& routes) const {
+  return listeners_.replacementWaitsFor(routes);
 }
 
 }  // namespace sockmesh

@@ -34,6 +34,9 @@
 //   waiting listener takes over  |                  | waits
 //   expired                      | any              | none
 //
+// "Listener" means a part of one here: the addresses that one route leads to. A part changes with
+// its listener and with the listener's routes, see xds/listener_set.h.
+//
 // A version that is replaced while it waits is forgotten: only the newest one is waited for.
 //
 // Warming also knows which names the versions want of other types, and for how long each name may
@@ -52,7 +55,7 @@
 #include <vector>
 
 #include "model/snapshot.h"
-#include "xds/decode.h"
+#include "xds/listener_set.h"
 #include "xds/wanted_names.h"
 
 namespace sockmesh {
@@ -70,8 +73,11 @@ class Warming {
   // What the control plane says now. In force at settle(), by the tables above.
   void setCluster(const std::string& name, ClusterPtr newest);
   void removeCluster(const std::string& name);
-  void setListener(const std::string& name, DecodedListener newest);
+  void setListener(const std::string& name, ListenerSet::ListenerPtr newest);
   void removeListener(const std::string& name);
+  void setRoutes(const std::string& name, ListenerSet::RoutesPtr newest);
+  void removeRoutes(const std::string& name);
+  void setNames(ListenerSet::NamesPtr newest);  // null: none
   // In force at once.
   void setEndpoints(const std::string& edsName, EndpointsPtr newest);
   void removeEndpoints(const std::string& edsName);
@@ -91,6 +97,10 @@ class Warming {
 
   // Whether a cluster that serves is to be replaced by a version that waits for `edsName`.
   bool replacementWaitsFor(const std::string& edsName) const;
+  // Whether a name table may add VIPs, see ListenerSet.
+  bool usesIstiodNames() const { return listeners_.usesIstiodNames(); }
+  // Whether a listener in use is to be replaced by a version that waits for these routes.
+  bool listenerWaitsFor(const std::string& routes) const;
 
  private:
   using Vip = std::pair<SocketAddress, Protocol>;
@@ -103,14 +113,14 @@ class Warming {
   bool serves(const std::string& listener) const;
   const Listener* inForce(const std::string& listener) const;
   std::set<std::string> waitsFor(const std::string& name,
-                                 const std::optional<DecodedListener>& newest) const;
+                                 const std::optional<ListenerPart>& newest) const;
   Givers givers() const;
   std::set<std::string> heldListeners() const;
   void want(const Cluster& version);
   void unwant(const Cluster& version);
   void dropPendingCluster(const std::string& name);
   void enforceCluster(const std::string& name, const std::optional<ClusterPtr>& newest);
-  void enforceListener(const std::string& name, const std::optional<DecodedListener>& newest);
+  void enforceListener(const std::string& name, const std::optional<ListenerPart>& newest);
   void countLegs(const std::string& listener, int by);
   bool settleClusters();
   bool settleListeners();
@@ -121,9 +131,10 @@ class Warming {
   WantedNames& endpoints_;  // EDS names
   // Newest versions that are not in force; nothing: removed.
   Pending<ClusterPtr> pendingClusters_;
-  Pending<DecodedListener> pendingListeners_;
-  // Listeners in force that make no VIP, and why.
-  std::map<std::string, std::string> leftAlone_;
+  Pending<ListenerPart> pendingListeners_;
+  ListenerSet listeners_;
+  // Parts in force that make no VIP, and why.
+  std::map<std::string, LeftAlone> leftAlone_;
   bool leftAloneChanged_ = false;  // since describe()
   // Legs of listeners in force, by the cluster that they point at.
   std::map<std::string, int> legs_;

@@ -62,7 +62,8 @@ TEST_F(NotHonouredFields, AreToldByLogMetricsStatusAndExplain) {
 
 TEST_F(NotHonouredFields, WithTheAgentDeadTheKernelStillKnowsOfLayer7) {
   mesh_->killAgent();
-  const std::string reason = "a hash policy needs a request: a header, a cookie or the like";
+  const std::string reason =
+      "a route or a hash policy needs a request: its path, a header or the like";
   expectIn(ctl({"status"}), {"Needing layer 7: 1 service", reason});
   expectIn(ctl({"explain", kVip}), {"Needs layer 7: " + reason, "Agent: not reachable"});
 }

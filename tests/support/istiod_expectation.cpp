@@ -119,11 +119,15 @@ class Expectation {
 
   ExpectedVip vipOf(const InputService& service, const InputPort& port) const {
     ExpectedVip vip;
-    if (port.kind == PortKind::kHttp) {
-      vip.leftAlone = "HTTP shares one wildcard listener";
+    if (port.kind == PortKind::kHttp && service.headless) {
+      vip.leftAlone = "clients of a headless service connect to its pods";
       return vip;
     }
-    addRoutes(service, port, vip);
+    if (port.kind == PortKind::kHttp) {
+      addHttpRoutes(service, port, vip);
+    } else {
+      addRoutes(service, port, vip);
+    }
     if (vip.clusters.empty()) vip.clusters.push_back(clusterOf(service, port, ""));
     const TrafficPolicy policy(ruleOf(service), "", port.number);
     vip.hashSourceIp = policy.text("loadBalancer", {"consistentHash", "useSourceIp"}) == "true";
@@ -140,6 +144,34 @@ class Expectation {
         for (const YAML::Node& leg : legs) addLeg(leg, port, legs.size() > 1, vip);
       }
     }
+  }
+
+  // The legs of a VirtualService's first http route without a condition on requests.
+  void addHttpRoutes(const InputService& service, const InputPort& port, ExpectedVip& vip) const {
+    for (const YAML::Node& rule : inputs_.virtualServices) {
+      if (!namesHost(nodeAt(rule, {"spec", "hosts"}), service, rule)) continue;
+      for (const YAML::Node& route : nodeAt(rule, {"spec", "http"})) {
+        if (!vip.clusters.empty() || !takesEveryRequest(nodeAt(route, {"match"}), port.number)) {
+          continue;
+        }
+        const YAML::Node legs = nodeAt(route, {"route"});
+        for (const YAML::Node& leg : legs) addLeg(leg, port, legs.size() > 1, vip);
+      }
+    }
+  }
+
+  // A match with nothing but this port, or with the path prefix "/".
+  static bool takesEveryRequest(const YAML::Node& matches, std::uint16_t number) {
+    if (!matches.IsSequence()) return true;
+    return std::any_of(matches.begin(), matches.end(), [&](const YAML::Node& match) {
+      for (const auto& condition : match) {
+        const auto key = condition.first.as<std::string>();
+        const bool anyPath = key == "uri" && textAt(match, {"uri", "prefix"}) == "/";
+        const bool thisPort = key == "port" && textAt(match, {"port"}) == std::to_string(number);
+        if (!anyPath && !thisPort && key != "name") return false;
+      }
+      return true;
+    });
   }
 
   void addLeg(const YAML::Node& leg, const InputPort& port, bool weighted, ExpectedVip& vip) const {

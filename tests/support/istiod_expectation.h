@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What connect() should do for every VIP, computed from istiod's input and not from its output:
-// Services, EndpointSlices, ServiceEntries, VirtualServices (tcp) and DestinationRules.
+// Services, EndpointSlices, ServiceEntries, VirtualServices and DestinationRules.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@ namespace sockmesh::ctl {
 namespace {
 
 constexpr const char* kGeneralReason =
-    "a hash policy needs a request: a header, a cookie or the like";
+    "a route or a hash policy needs a request: its path, a header or the like";
 
 }  // namespace
 
@@ -29,7 +29,9 @@ std::vector<std::string> layerSevenReasons(const AgentReport& agent, const std::
                                   : Json(Json::value_t::array);
   for (const Json& need : needs) {
     if (text(need, "service") != service) continue;
+    for (const std::string& reason : strings(need, "reasons")) reasons.push_back(reason);
     const auto policies = strings(need, "hashPolicies");
+    if (policies.empty()) continue;
     reasons.push_back((policies.size() == 1 ? "hash policy: " : "hash policies: ") +
                       join(policies, ", ") + " (cluster " + text(need, "cluster") + ")");
   }

@@ -85,6 +85,26 @@ AgentReport askAgent(const std::string& address) {
   return report;
 }
 
+// `query` is "", or "?vip=IP:PORT".
+AgentRoutes askRoutes(const std::string& address, const std::string& query) {
+  AgentRoutes answer;
+  answer.address = address;
+  const auto server = SocketAddress::parse(address);  // checked when the line was parsed
+  if (!server) return answer;
+  const auto response = httpGet(*server, "/routes" + query, kAgentTimeout);
+  if (!response) {
+    answer.problem = response.error().message();
+    return answer;
+  }
+  Json json = Json::parse(response->body, nullptr, false);
+  if (response->status == 200 && json.is_object()) {
+    answer.routes = std::move(json);
+  } else {
+    answer.problem = "answered /routes with HTTP " + std::to_string(response->status);
+  }
+  return answer;
+}
+
 Outcome withNode(const GlobalOptions& global, const std::function<Outcome(NodeView&)>& command) {
   auto node = readNode(global.bpffsRoot);
   if (const auto* failure = std::get_if<Failure>(&node)) return *failure;
@@ -122,6 +142,7 @@ class CommandLine {
       : app_("Looks into sockmesh on this node, also while its agent is down.", "sockmeshctl") {
     addGlobals();
     addServiceCommands();
+    addRouteCommands();
     addEndpointCommands();
     addEjectionCommands();
     addMapCommands();
@@ -179,6 +200,24 @@ class CommandLine {
       command_ = [this, filter] {
         return withNode(global_, [&](const NodeView& view) { return serviceList(view, filter); });
       };
+    });
+  }
+
+  void addRouteCommands() {
+    CLI::App* route = parentCommand("route", "how the control plane's routes lead to services");
+    CLI::App* list = route->add_subcommand(
+        "list", "list which listener, filter chain, virtual host and route made each VIP");
+    list->fallthrough();
+    list->add_option("--vip", options_.vip, "only this address")
+        ->check(CLI::Validator(checkIp, "IP"));
+    list->add_option("--port", options_.port, "only this port")->check(CLI::Range(1, 65535));
+    list->add_option("--name", options_.name, "only names that contain this");
+    list->callback([this, list] {
+      RouteFilter filter;
+      if (list->count("--vip") > 0) filter.vip = IpAddress::parse(options_.vip).value();
+      if (list->count("--port") > 0) filter.port = options_.port;
+      filter.name = options_.name;
+      command_ = [this, filter] { return routeList(askRoutes(global_.adminAddress, ""), filter); };
     });
   }
 
@@ -261,7 +300,8 @@ class CommandLine {
       if (explain->count("--source") > 0) query.source = IpAddress::parse(options_.source).value();
       command_ = [this, query] {
         return withNode(global_, [&](const NodeView& view) {
-          return ctl::explain(view, askAgent(global_.adminAddress), query);
+          const auto routes = askRoutes(global_.adminAddress, "?vip=" + options_.explained);
+          return ctl::explain(view, askAgent(global_.adminAddress), routes, query);
         });
       };
     });

@@ -47,13 +47,30 @@ struct AgentReport {
 };
 Outcome status(const NodeView& view, const AgentReport& agent);
 
+// What the agent's admin server said to GET /routes, or why it did not.
+struct AgentRoutes {
+  std::string address;
+  std::optional<Json> routes;
+  std::string problem;  // empty where `routes` is set
+};
+struct RouteFilter {
+  std::optional<IpAddress> vip;
+  std::optional<std::uint16_t> port;
+  std::string name;  // part of the service's name
+};
+// Which listener, filter chain, virtual host and route made each VIP, and what was left out. A
+// Failure without the agent: the kernel does not have the routes.
+Outcome routeList(const AgentRoutes& agent, const RouteFilter& filter);
+
 struct ExplainQuery {
   SocketAddress vip;
   std::optional<IpAddress> source;  // a client's
 };
 // What happens to a connect() to this address. If it is not a service, what the address is instead,
 // with exit code 1.
-Outcome explain(const NodeView& view, const AgentReport& agent, const ExplainQuery& query);
+// `routes` are those of the address alone.
+Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoutes& routes,
+                const ExplainQuery& query);
 
 // Where connections to `asked` (HOST:PORT) led. Exit code 1 if one failed, and, with
 // `mustBeRewritten`, if one led to the address itself.

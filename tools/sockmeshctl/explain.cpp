@@ -220,17 +220,21 @@ void addHead(const Explained& explained, Document& out) {
 
 }  // namespace
 
-Outcome explain(const NodeView& view, const AgentReport& agent, const ExplainQuery& query) {
+Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoutes& routes,
+                const ExplainQuery& query) {
   const auto found = findService(view.image.services, query.vip);
   if (found == view.image.services.end()) {
     if (const auto broken = brokenTables(view, query.vip)) return *broken;
-    return explainNoService(view, query.vip);
+    Document out = explainNoService(view, query.vip);
+    addRoute(routes, out);
+    return out;
   }
   const LbService& service = *found->second.service;
   const Explained explained{view, found->first, found->second, service, groupShares(service)};
   Document out;
   out.kind = "Explanation";
   addHead(explained, out);
+  addRoute(routes, out);
   addFlags(explained, agent, out);
   addNotHonoured(explained, agent, out);
   addAgentState(agent, out);

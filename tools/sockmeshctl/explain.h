@@ -28,6 +28,9 @@ void addEndpoints(const Explained& explained, Document& out);
 std::optional<Failure> addSource(const Explained& explained, const IpAddress& source,
                                  Document& out);
 
+// "route" and "leftOut": what made the VIP, and what would have. Null without the agent.
+void addRoute(const AgentRoutes& agent, Document& out);
+
 // The explanation of an address that is no VIP: its other ports, and whose endpoint it is.
 Document explainNoService(const NodeView& view, const SocketAddress& address);
 

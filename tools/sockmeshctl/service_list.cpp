@@ -59,8 +59,8 @@ std::vector<Note> notesOf(const LbService& service, const ServiceSummary& summar
   }
   if ((service.flags & SM_DESCRIPTOR_NEEDS_L7) != 0) {
     notes.push_back({"NeedsLayer7",
-                     "a hash policy of this service needs a request (header or "
-                     "cookie); connections are balanced without it"});
+                     "a route or a hash policy of this service needs a request (path, header or "
+                     "the like); connections are balanced without it"});
   }
   if ((service.flags & SM_DESCRIPTOR_AUTO_TLS) != 0) {
     notes.push_back({"AutomaticTls",

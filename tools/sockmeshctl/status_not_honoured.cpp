@@ -11,6 +11,8 @@
 namespace sockmesh::ctl {
 namespace {
 
+constexpr std::size_t kFewServices = 10;
+
 std::string counted(std::size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
@@ -76,7 +78,7 @@ void addReasons(const Json& status, const char* field, const std::string& title,
 void addNotHonoured(const AgentReport& agent, Document& out) {
   if (!agent.status) return;
   addFields(agent, out);
-  addReasons(*agent.status, "leftAlone", "Listeners that make no VIP", out);
+  addReasons(*agent.status, "leftAlone", "Listeners and virtual hosts that make no VIP", out);
   addReasons(*agent.status, "conflicts", "Conflicts", out);
 }
 
@@ -93,9 +95,13 @@ void addLayerSeven(const NodeView& view, const AgentReport& agent, Document& out
   }
   out.data["needsLayer7"] = services;
   if (table.rows.empty()) return;
-  out.sections.push_back({"Needing layer 7: " + counted(table.rows.size(), "service") +
-                              ", balanced without the request that a hash policy names",
-                          table});
+  const std::string heading =
+      "Needing layer 7: " + counted(table.rows.size(), "service") +
+      ", balanced without the requests that their routes or hash policies need";
+  // istiod gives nearly every HTTP service a retry policy.
+  if (table.rows.size() <= kFewServices) return out.sections.push_back({heading, table});
+  out.sections.push_back({heading + " (-o wide lists them)", {}});
+  out.sections.push_back({"", table, true});
 }
 
 namespace {

@@ -10,6 +10,10 @@ inline AgentReport deadAgent() {
   return {"127.0.0.1:15077", std::nullopt, "Connection refused"};
 }
 
+inline AgentRoutes noRoutes() {
+  return {"127.0.0.1:15077", std::nullopt, "Connection refused"};
+}
+
 inline AgentReport liveAgent() {
   const char* const answer = R"({
     "version": "v1.2.3", "startedAt": "2026-01-02T03:04:05.000Z", "ready": false,

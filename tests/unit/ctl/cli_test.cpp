@@ -91,15 +91,17 @@ TEST_F(CliTest, AWrongWordIsNamedWithTheRightOne) {
   says({"statsu"}, R"(unknown command "statsu", did you mean status?)");
   says({"-o", "json", "statsu"}, R"(unknown command "statsu", did you mean status?)");
   says({"dump", "names"}, R"(unknown command "dump", did you mean one of: map dump?)");
-  says({"banana"},
-       R"(unknown command "banana"; the commands are service, endpoint, ejection, map, explain, )"
-       "connect, status, version");
+  says(
+      {"banana"},
+      R"(unknown command "banana"; the commands are service, route, endpoint, ejection, map, explain, )"
+      "connect, status, version");
   says({"\x1b[2Jx"},
-       R"(unknown command "\x1b[2Jx"; the commands are service, endpoint, ejection, map, )"
+       R"(unknown command "\x1b[2Jx"; the commands are service, route, endpoint, ejection, map, )"
        "explain, connect, status, version");
   says({"service", "list", "extra"}, R"(unexpected argument "extra")");
   says({},
-       "a command is needed: service, endpoint, ejection, map, explain, connect, status, version");
+       "a command is needed: service, route, endpoint, ejection, map, explain, connect, status, "
+       "version");
   says({"map"}, R"("map" needs a command: list, dump)");
 }
 

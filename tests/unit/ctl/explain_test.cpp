@@ -17,7 +17,7 @@ std::string explained(const NodeView& node, const AgentReport& agent, const std:
                       Format format = Format::kTable, const std::string& source = "") {
   ExplainQuery query{at(vip), std::nullopt};
   if (!source.empty()) query.source = IpAddress::parse(source).value();
-  return shown(explain(node, agent, query), format);
+  return shown(explain(node, agent, noRoutes(), query), format);
 }
 
 Json explainedJson(const NodeView& node, const std::string& vip, const std::string& source = "") {
@@ -75,7 +75,8 @@ TEST(Explain, RefusedAndLeftAloneSayWhyInWords) {
 TEST(Explain, WithoutTheAgentTheReasonForLayer7IsGeneral) {
   EXPECT_EQ(explainedJson(makeNode(), "[fd00::1]:80")["needsLayer7"],
             Json({{"needed", true},
-                  {"reasons", {"a hash policy needs a request: a header, a cookie or the like"}}}));
+                  {"reasons",
+                   {"a route or a hash policy needs a request: its path, a header or the like"}}}));
 }
 
 TEST(Explain, AnUnknownPortNamesTheOthersOfTheAddress) {
@@ -100,7 +101,8 @@ TEST(Explain, AnUnknownAddressSaysSoAndEndsWithOne) {
   EXPECT_EQ(explained(makeNode(), deadAgent(), "10.1.2.3:80"),
             "A connect() to 10.1.2.3:80 is not touched: there is no service 10.1.2.3:80\n"
             "No service has the address 10.1.2.3\n");
-  const Outcome outcome = explain(makeNode(), deadAgent(), {at("10.1.2.3:80"), std::nullopt});
+  const Outcome outcome =
+      explain(makeNode(), deadAgent(), noRoutes(), {at("10.1.2.3:80"), std::nullopt});
   EXPECT_EQ(std::get<Document>(outcome).exitCode, kExitFailure);
 }
 

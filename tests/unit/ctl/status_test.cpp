@@ -18,8 +18,8 @@ Services: 3 (1 balanced, 1 refused, 1 left_alone)
   10.96.0.11:443   vault     LeftAlone(Tls)         the cluster asks for TLS, which a connect() cannot originate
   [fd00::1]:80     ratings   Refused(NoEndpoints)   the cluster has no endpoints
 
-Needing layer 7: 1 service, balanced without the request that a hash policy names
-  [fd00::1]:80   ratings   a hash policy needs a request: a header, a cookie or the like
+Needing layer 7: 1 service, balanced without the requests that their routes or hash policies need
+  [fd00::1]:80   ratings   a route or a hash policy needs a request: its path, a header or the like
 
 Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
 Outlier detection: in 1 clusters, 1 endpoints ejected
@@ -44,7 +44,7 @@ Not honoured: 2 fields without effect, in 3 resources
   health_checks   endpoints are not checked actively          2           0
   on_demand       clusters are not asked for by name          0           1
 
-Listeners that make no VIP: 1 (-o wide lists them)
+Listeners and virtual hosts that make no VIP: 1 (-o wide lists them)
 
 Programs: 1 of 6 attached
 PROGRAM       STATE      HOOK       CGROUP           ORDER
@@ -54,7 +54,7 @@ Services: 3 (1 balanced, 1 refused, 1 left_alone)
   10.96.0.11:443   vault     LeftAlone(Tls)         the cluster asks for TLS, which a connect() cannot originate
   [fd00::1]:80     ratings   Refused(NoEndpoints)   the cluster has no endpoints
 
-Needing layer 7: 1 service, balanced without the request that a hash policy names
+Needing layer 7: 1 service, balanced without the requests that their routes or hash policies need
   [fd00::1]:80   ratings   hash policy: header x-user (cluster ratings-cluster)
 
 Endpoints: 3 in 2 clusters, 1 ejected; 1 connections tracked
@@ -136,7 +136,7 @@ constexpr const char* kJson = R"({
       "vip": "[fd00::1]:80",
       "service": "ratings",
       "reasons": [
-        "a hash policy needs a request: a header, a cookie or the like"
+        "a route or a hash policy needs a request: its path, a header or the like"
       ]
     }
   ],

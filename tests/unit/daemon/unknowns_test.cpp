@@ -15,7 +15,7 @@ std::shared_ptr<const Cluster> edsCluster(const std::string& name) {
 
 XdsStats rejected(const std::string& type, std::vector<std::string> names) {
   XdsStats xds;
-  for (const char* known : {"CDS", "EDS", "LDS"}) {
+  for (const char* known : {"CDS", "EDS", "LDS", "RDS"}) {
     xds.types.emplace_back().type = known;
     if (type == known) xds.types.back().rejectedResources = std::move(names);
   }
@@ -30,6 +30,24 @@ TEST(UnknownsTest, RejectedListenersWithoutAGoodVersion) {
   EXPECT_EQ(unknowns.listeners, (std::set<std::string>{"x"}));
   EXPECT_FALSE(unknowns.anyListener);
   EXPECT_TRUE(unknowns.clusters.empty());
+}
+
+TEST(UnknownsTest, AListenerWithoutItsRoutes) {
+  Snapshot snapshot;
+  snapshot.missingRoutes = {{"waits", "80", false}, {"timed-out", "81", true}, {"bad", "82", true}};
+  const Unknowns unknowns = unknownsOf(snapshot, rejected("RDS", {"82"}));
+  EXPECT_EQ(unknowns.listeners, (std::set<std::string>{"bad", "waits"}));
+}
+
+TEST(UnknownsTest, AnUnknownListenerHasAllItsParts) {
+  Unknowns unknowns;
+  unknowns.listeners = {"0.0.0.0_80", "a/b"};
+  for (const char* part : {"0.0.0.0_80", "0.0.0.0_80/web/x", "a/b", "a/b/c"}) {
+    EXPECT_TRUE(unknowns.mayHave(part)) << part;
+  }
+  for (const char* other : {"0.0.0.0_8080", "0.0.0.0_8", "a", "a/bc"}) {
+    EXPECT_FALSE(unknowns.mayHave(other)) << other;
+  }
 }
 
 TEST(UnknownsTest, RejectedClustersWithoutAGoodVersion) {

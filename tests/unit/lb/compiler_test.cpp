@@ -192,6 +192,28 @@ TEST(Compiler, SplitGivesEachLegItsShareAndAnEmptyLegItsRefusals) {
   for (int i = 1; i <= 3; ++i) EXPECT_NEAR(shareOfHost(shares, i, "d"), 0.25, 1e-9);
 }
 
+TEST(Compiler, AListenersOwnAddressComesBeforeADomain) {
+  SnapshotBuilder builder;
+  builder.put(cluster("c"), threeHosts());
+  builder.listen("a", {"10.96.0.1:80"}, {{"c", 1, {}}});
+  builder.listen("b", {"10.96.0.1:80"}, {{"c", 1, {}}});
+  Snapshot snapshot = builder.snapshot();
+  auto domain = std::make_shared<Listener>(*snapshot.listeners.at("a"));
+  domain->source = VipSource::kDomain;
+  domain->needsLayer7 = {"timeout: requests are not timed"};
+  snapshot.listeners["a"] = domain;
+  Compiler compiler({});
+  const auto tables = compiler.compile(snapshot, {}, kNow);
+  EXPECT_EQ(at(*tables, "10.96.0.1:80").name, "b");
+  ASSERT_EQ(tables->conflicts.size(), 1U);
+  EXPECT_EQ(tables->conflicts[0].name, "a");
+  // Without the other one the VIP is the domain's.
+  snapshot.listeners.erase("b");
+  const auto alone = compiler.compile(snapshot, {}, kNow);
+  EXPECT_EQ(at(*alone, "10.96.0.1:80").name, "a");
+  EXPECT_NE(at(*alone, "10.96.0.1:80").flags & SM_DESCRIPTOR_NEEDS_L7, 0U);
+}
+
 TEST(Compiler, FirstListenerByNameOwnsAVip) {
   SnapshotBuilder builder;
   builder.put(cluster("c"), threeHosts());

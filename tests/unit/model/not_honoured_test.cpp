@@ -56,6 +56,18 @@ TEST(LayerSevenNeeds, NameTheServiceTheClusterAndThePolicies) {
   EXPECT_THAT(needs[0].hashPolicies, ElementsAre("header x-user", "cookie id"));
 }
 
+TEST(LayerSevenNeeds, NameWhatTheRoutesOfAServiceNeed) {
+  Snapshot snapshot;
+  auto web = listener("web", {"plain"});
+  web->needsLayer7 = {"timeout: requests are not timed"};
+  snapshot.listeners["web"] = web;
+  const auto needs = layerSevenNeeds(snapshot);
+  ASSERT_EQ(needs.size(), 1U);
+  EXPECT_EQ(needs[0].service, "web");
+  EXPECT_EQ(needs[0].cluster, "");
+  EXPECT_THAT(needs[0].reasons, ElementsAre("timeout: requests are not timed"));
+}
+
 TEST(LayerSevenNeeds, WhereNothingIsHashedThereIsNoNeed) {
   Snapshot snapshot;
   snapshot.clusters["random"] = hashing("random", LbPolicy::kRandom);

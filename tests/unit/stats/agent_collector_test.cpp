@@ -100,7 +100,7 @@ TEST(HeldStats, NamesAFew) {
             "1 service serves as before: waiting for endpoints of 1 cluster (a)");
   EXPECT_EQ((HeldStats{9, {{"a", 4}, {"b", 2}, {"c", 1}, {"d", 1}}, {{"l", 1}}}).text(),
             "9 services serve as before: waiting for endpoints of 4 clusters (a, b, c, ...); the "
-            "present version of 1 listener (l) was rejected");
+            "present version of 1 listener (l) was rejected, or its routes have not come");
 }
 
 TEST(AgentCollector, BeforeAnythingIsKnownThereIsTheBuild) {

@@ -4,6 +4,7 @@
 
 #include "unit/xds/text_proto.h"
 #include "xds/decode.h"
+#include "xds/listener_parts.h"
 
 namespace sockmesh {
 namespace {
@@ -15,24 +16,33 @@ using testing::IsEmpty;
 
 const std::string kTypes = "type.googleapis.com/envoy.extensions.filters.network.";
 
-Result<DecodedListener> decode(const std::string& text) {
+Result<std::shared_ptr<const DecodedListener>> decode(const std::string& text) {
   return decodeListener(parseText<Proto>(text));
 }
 
-Listener vipOf(const std::string& text) {
+// The part with the listener's name. No routes have come.
+ListenerPart ownPartOf(const std::string& text) {
   const auto result = decode(text);
   EXPECT_TRUE(result.ok()) << errorOf(result);
   if (!result.ok()) return {};
-  EXPECT_NE(result->listener, nullptr) << result->leftAlone;
-  return result->listener != nullptr ? *result->listener : Listener{};
+  const auto parts = partsOf(**result, [](const std::string&) { return nullptr; });
+  for (const ListenerPart& part : parts) {
+    if (part.name == (*result)->name) return part;
+  }
+  ADD_FAILURE() << "no part has the listener's name";
+  return {};
+}
+
+Listener vipOf(const std::string& text) {
+  const ListenerPart part = ownPartOf(text);
+  EXPECT_NE(part.vips, nullptr) << part.leftAlone.reason;
+  return part.vips != nullptr ? *part.vips : Listener{};
 }
 
 std::string whyLeftAlone(const std::string& text) {
-  const auto result = decode(text);
-  EXPECT_TRUE(result.ok()) << errorOf(result);
-  if (!result.ok()) return "";
-  EXPECT_EQ(result->listener, nullptr);
-  return result->leftAlone;
+  const ListenerPart part = ownPartOf(text);
+  EXPECT_EQ(part.vips, nullptr);
+  return part.leftAlone.reason;
 }
 
 std::string socketAddress(const std::string& ip, int port) {
@@ -54,7 +64,9 @@ std::string otherFilter(const std::string& name) {
   return "filters { name: '" + name + "' typed_config { type_url: 'a/b.C' value: 'z' } } ";
 }
 
-const std::string kHttp = filter("http", "http_connection_manager.v3.HttpConnectionManager", "");
+const std::string kHttp = filter("http", "http_connection_manager.v3.HttpConnectionManager",
+                                 "stat_prefix: 's' rds { route_config_name: 'r' config_source { "
+                                 "ads {} } }");
 
 std::string chain(const std::string& match, const std::string& filters) {
   return "filter_chains { filter_chain_match { " + match + " } " + filters + "} ";
@@ -264,7 +276,7 @@ INSTANTIATE_TEST_SUITE_P(
              "UDP"},
         Case{"UseOriginalDst", vip("use_original_dst { value: true } " + kToC), "use_original_dst"},
         Case{"Matcher", vip("filter_chain_matcher {} " + kToC), "filter_chain_matcher"},
-        Case{"Http", vip(chain("", kHttp)), "needs layer 7 (HTTP)"},
+        Case{"Http", vip(chain("", kHttp)), "waits for route configuration r"},
         Case{"OtherFilter", vip(chain("", otherFilter("redis"))), "ends with filter redis"},
         Case{"NoFilters", vip(chain("", "")), "filter chain without filters"},
         Case{"NoChainMatches", vip(chain("server_names: 'a.example'", toCluster("c"))),
