@@ -79,6 +79,13 @@ std::uint64_t usedTags(const KernelMaps& maps, bool buckets) {
   return used;
 }
 
+// Words with a bit.
+std::uint64_t usedFilterWords(const KernelMaps& maps) {
+  std::uint64_t used = 0;
+  for (std::uint32_t i = 0; i < SM_FILTER_WORDS; ++i) used += maps.frontendFilter[i] != 0 ? 1 : 0;
+  return used;
+}
+
 template <typename Map>
 std::uint64_t usedEntries(const Map& map) {
   const auto entries = map.entries();
@@ -98,6 +105,7 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
   return {
       {"frontends4", {0, [&] { return usedFrontends(image, true); }}},
       {"frontends6", {0, [&] { return usedFrontends(image, false); }}},
+      {"frontend_filter", {0, [&] { return usedFilterWords(maps); }}},
       {"heads", {0, services}},
       {"descriptors", {maps.descriptors.kPageEntries, services}},
       {"groups", {maps.groups.kPageEntries, [&] { return usedGroups(image); }}},

@@ -26,6 +26,15 @@ struct {
 	__type(value, __u32); /* service id */
 } frontends6 SEC(".maps") __weak;
 
+/* See SM_FILTER_WORDS. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SM_FILTER_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} frontend_filter SEC(".maps") __weak;
+
 /* By service id: the index of its current descriptor. One aligned word is the whole switch. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -16,6 +16,7 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
   static const std::map<std::string, std::function<Json(const NodeView&)>> kDumpers = {
       {"frontends4", [](const NodeView& v) { return dumpFrontends(v, true); }},
       {"frontends6", [](const NodeView& v) { return dumpFrontends(v, false); }},
+      {"frontend_filter", dumpFrontendFilter},
       {"heads", dumpHeads},
       {"descriptors", dumpDescriptors},
       {"groups", dumpGroups},

@@ -9,6 +9,8 @@
 namespace sockmesh::ctl {
 
 Json dumpFrontends(const NodeView& view, bool v4);
+// The bit of each service. A service whose bit is not set is not found.
+Json dumpFrontendFilter(const NodeView& view);
 Json dumpHeads(const NodeView& view);
 Json dumpDescriptors(const NodeView& view);
 Json dumpGroups(const NodeView& view);

@@ -17,6 +17,11 @@ const std::map<std::string, std::string> kTables = {
     {"frontends6", R"(ADDRESS   PORT   PROTOCOL   SERVICE-ID   SERVICE
 fd00::1     80   TCP                 3   ratings
 )"},
+    {"frontend_filter", R"(ADDRESS      PORT   PROTOCOL   WORD   BIT   SET
+10.96.0.10     80   TCP         297    52   yes
+10.96.0.11    443   TCP        6305    26   no
+fd00::1        80   TCP        1826    11   yes
+)"},
     {"heads", R"(SERVICE-ID   SERVICE      DESCRIPTOR
          1   reviews:80           11
          2   vault                12
