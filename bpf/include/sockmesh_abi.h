@@ -56,7 +56,6 @@
 	X(endpoint_stats)                                                                          \
 	X(cluster_state)                                                                           \
 	X(cluster_stats)                                                                           \
-	X(conn_tags)                                                                               \
 	X(connections)                                                                             \
 	X(conn_overflow)                                                                           \
 	X(affinity)                                                                                \

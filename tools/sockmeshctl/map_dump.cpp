@@ -26,7 +26,6 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"endpoint_stats", dumpEndpointStats},
       {"cluster_state", dumpClusterState},
       {"cluster_stats", dumpClusterStats},
-      {"conn_tags", dumpConnTags},
       {"connections", dumpConnections},
       {"conn_overflow", dumpConnOverflow},
       {"affinity", dumpAffinity},

@@ -24,7 +24,6 @@ Json dumpEndpointStats(const NodeView& view);  // sums of the shards
 Json dumpClusterState(const NodeView& view);
 Json dumpClusterStats(const NodeView& view);  // sums of the shards
 
-Json dumpConnTags(const NodeView& view);
 Json dumpConnections(const NodeView& view);
 Json dumpConnOverflow(const NodeView& view);
 Json dumpAffinity(const NodeView& view);  // by VIP, then by client

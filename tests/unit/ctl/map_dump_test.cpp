@@ -78,9 +78,6 @@ fd00::1        80   TCP        1826    11   yes
          1   reviews-v1                      0            2            0               0   consecutive_5xx=3    consecutive_5xx=2                     1
          2   reviews-v2                      0            0            0               0   -                    -                                     0
 )"},
-    {"conn_tags", R"(BUCKET   WAY   COOKIE
-    17     2     4113
-)"},
     {"connections",
      R"(SK        LOCAL              VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   INODE   NETNS              NETNS-PATH          COOKIE   NETNS-COOKIE
 sk:1011   10.244.1.9:43210   10.96.0.10:80   established             1   10.0.0.1:9080   reviews-v1           2.0   52101   net:[4026532008]   /proc/4242/ns/net     4113              4
