@@ -25,7 +25,7 @@ Status runProgram(int program, Request& request) {
 
 Result<ConnectionSweeper::Turn> ConnectionSweeper::turn() {
   Turn turn;
-  const bool inSets = set_ < maps_.connTags.size();
+  const bool inSets = set_ < maps_.connections.size() / SM_CONN_WAYS;
   const Status swept = inSets ? sweepSets(turn) : sweepOverflow(turn);
   if (!swept || turn.last) begin();
   if (!swept) return swept.error();
@@ -38,7 +38,7 @@ void ConnectionSweeper::begin() {
 }
 
 Status ConnectionSweeper::sweepSets(Turn& turn) {
-  const auto sets = static_cast<std::uint32_t>(maps_.connTags.size());
+  const auto sets = static_cast<std::uint32_t>(maps_.connections.size() / SM_CONN_WAYS);
   const std::uint32_t end = std::min(sets, set_ + kTurnSets);
   while (set_ < end) {
     const std::uint32_t count = std::min<std::uint32_t>(SM_SWEEP_SETS, end - set_);

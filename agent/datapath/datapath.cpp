@@ -208,7 +208,6 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   bpf_map__set_max_entries(maps.frontends6, options.maxServices);
   bpf_map__set_max_entries(maps.heads, options.maxServices + 1);
   bpf_map__set_max_entries(maps.connections, records);
-  bpf_map__set_max_entries(maps.conn_tags, records / SM_CONN_WAYS);
   bpf_map__set_max_entries(maps.conn_overflow, std::max(records * kOverflowFactor, kMinOverflow));
   bpf_map__set_max_entries(maps.affinity, options.maxAffinityClients);
   bpf_map__set_max_entries(maps.names, options.maxNames);
@@ -221,7 +220,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
     if (!fd.valid() || map == nullptr || bpf_map__reuse_fd(map, fd.get()) != 0) {
       return Error::fromErrno("adopting " + path, errno);
     }
-    if (name == "conn_tags") sets = maxEntries(fd.get());
+    if (name == "connections") sets = maxEntries(fd.get()) / SM_CONN_WAYS;
   }
   // Adopted maps keep their sizes. Other sizes take effect after --cleanup.
   skeleton_->bpf->rodata->settings.conn_set_mask = sets - 1;

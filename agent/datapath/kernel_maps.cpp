@@ -113,6 +113,7 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   Opener opener(directory, access, types);
   maps->frontends4 = BpfHash<sm_frontend4_key, std::uint32_t>(opener.fd(MapId::frontends4));
   maps->frontends6 = BpfHash<sm_frontend6_key, std::uint32_t>(opener.fd(MapId::frontends6));
+  opener.array(maps->frontendFilter, MapId::frontend_filter);
   opener.array(maps->heads, MapId::heads);
   opener.paged(maps->descriptors, MapId::descriptors);
   opener.paged(maps->groups, MapId::groups);
@@ -122,7 +123,6 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   opener.paged(maps->endpointStats, MapId::endpoint_stats);
   opener.paged(maps->clusterState, MapId::cluster_state);
   opener.paged(maps->clusterStats, MapId::cluster_stats);
-  opener.array(maps->connTags, MapId::conn_tags);
   opener.array(maps->connections, MapId::connections);
   maps->connOverflow = BpfHash<std::uint64_t, sm_connection>(opener.fd(MapId::conn_overflow));
   maps->affinity = BpfHash<sm_affinity_key, sm_affinity>(opener.fd(MapId::affinity));

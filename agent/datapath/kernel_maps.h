@@ -38,6 +38,7 @@ struct PageTypes {
 struct KernelMaps {
   BpfHash<sm_frontend4_key, std::uint32_t> frontends4;
   BpfHash<sm_frontend6_key, std::uint32_t> frontends6;
+  MappedArray<std::uint64_t> frontendFilter;  // SM_FILTER_WORDS
   MappedArray<std::uint32_t> heads;
   PagedTable<sm_descriptor, SM_DESCRIPTOR_PAGE_BITS> descriptors;
   PagedTable<sm_group, SM_GROUP_PAGE_BITS> groups;
@@ -47,8 +48,7 @@ struct KernelMaps {
   PagedTable<sm_endpoint_stats, SM_ENDPOINT_PAGE_BITS + SM_STATS_SHARD_BITS> endpointStats;
   PagedTable<sm_cluster_state, SM_CLUSTER_PAGE_BITS> clusterState;
   PagedTable<sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS> clusterStats;
-  MappedArray<sm_conn_tags> connTags;
-  MappedArray<sm_connection> connections;
+  MappedArray<sm_connection> connections;              // SM_CONN_WAYS a set
   BpfHash<std::uint64_t, sm_connection> connOverflow;  // by socket cookie
   BpfHash<sm_affinity_key, sm_affinity> affinity;
   BpfHash<sm_name_key, sm_name> names;

@@ -56,7 +56,10 @@ void store(Word& word, Word value) {
 }  // namespace
 
 KernelStore::KernelStore(KernelMaps& maps, EjectionControl ejections)
-    : maps_(maps), ejections_(ejections) {
+    : maps_(maps), ejections_(ejections), filter_(maps) {
+  if (auto adopted = filter_.adopt(); !adopted) {
+    logger("datapath")->warn("the filter of VIPs stays as it was: {}", adopted.error().message());
+  }
   maps_.eachPagedTable([this](auto& table) { table.makeAhead(&pageMaker_); });
 }
 
@@ -143,13 +146,21 @@ Status KernelStore::publish(std::uint32_t serviceId, std::uint32_t descriptorInd
 }
 
 Status KernelStore::insertFrontend(const VipKey& key, std::uint32_t serviceId) {
-  return key.vip.ip.isV4() ? maps_.frontends4.insert(encodeFrontend4(key), serviceId)
-                           : maps_.frontends6.insert(encodeFrontend6(key), serviceId);
+  filter_.add(key);
+  auto done = key.vip.ip.isV4() ? maps_.frontends4.insert(encodeFrontend4(key), serviceId)
+                                : maps_.frontends6.insert(encodeFrontend6(key), serviceId);
+  if (!done) filter_.remove(key);
+  return done;
 }
 
 Status KernelStore::eraseFrontend(const VipKey& key) {
-  return key.vip.ip.isV4() ? maps_.frontends4.erase(encodeFrontend4(key))
-                           : maps_.frontends6.erase(encodeFrontend6(key));
+  const bool v4 = key.vip.ip.isV4();
+  const bool there = v4 ? maps_.frontends4.find(encodeFrontend4(key)).has_value()
+                        : maps_.frontends6.find(encodeFrontend6(key)).has_value();
+  auto done = v4 ? maps_.frontends4.erase(encodeFrontend4(key))
+                 : maps_.frontends6.erase(encodeFrontend6(key));
+  if (done && there) filter_.remove(key);
+  return done;
 }
 
 Status KernelStore::writeEndpoint(std::uint32_t id, const sm_endpoint& endpoint) {

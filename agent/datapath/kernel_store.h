@@ -6,6 +6,7 @@
 #include <map>
 
 #include "datapath/ejection_control.h"
+#include "datapath/frontend_filter.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/page_maker.h"
 #include "datapath/table_store.h"
@@ -15,6 +16,7 @@ namespace sockmesh {
 class KernelStore final : public TableStore {
  public:
   // `maps` is opened for writing. The maps and the programs behind `ejections` outlive the store.
+  // Brings the filter in front of the frontends into line with the frontends that are there.
   KernelStore(KernelMaps& maps, EjectionControl ejections);
   ~KernelStore() override;
 
@@ -40,6 +42,7 @@ class KernelStore final : public TableStore {
  private:
   KernelMaps& maps_;
   EjectionControl ejections_;
+  FrontendFilter filter_;
   std::uint32_t lastReset_ = 0;  // the highest endpoint id so far
   PageMaker pageMaker_;
 };

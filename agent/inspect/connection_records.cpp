@@ -8,14 +8,13 @@ namespace sockmesh {
 
 std::vector<ConnectionRecord> readConnections(const KernelMaps& maps) {
   std::vector<ConnectionRecord> records;
-  const std::uint32_t buckets = maps.connTags.size();
+  const std::uint32_t buckets = maps.connections.size() / SM_CONN_WAYS;
   for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
     for (std::uint32_t way = 0; way < SM_CONN_WAYS; ++way) {
+      sm_connection& record = maps.connections[way * buckets + bucket];
       const std::uint64_t cookie =
-          std::atomic_ref<__u64>(maps.connTags[bucket].cookie[way]).load(std::memory_order_acquire);
-      const std::uint32_t index = way * buckets + bucket;
-      if (cookie == 0 || index >= maps.connections.size()) continue;
-      records.push_back({bucket, way, cookie, maps.connections[index], false});
+          std::atomic_ref<__u64>(record.cookie).load(std::memory_order_acquire);
+      if (cookie != 0) records.push_back({bucket, way, cookie, record, false});
     }
   }
   if (maps.globals[0].conn_overflow_live == 0) return records;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connection records (conn.h), read for people: those in the four-way array, then those in
-// conn_overflow.
+// The connection records (conn/record.h), read for people: those in the four-way array, then those
+// in conn_overflow.
 #pragma once
 
 #include <cstdint>

@@ -69,12 +69,10 @@ struct Counted {
   std::function<std::uint64_t()> used;  // null: not countable
 };
 
-std::uint64_t usedTags(const KernelMaps& maps, bool buckets) {
+std::uint64_t usedRecords(const KernelMaps& maps) {
   std::uint64_t used = 0;
-  for (std::uint32_t i = 0; i < maps.connTags.size(); ++i) {
-    std::uint64_t ways = 0;
-    for (const auto& cookie : maps.connTags[i].cookie) ways += cookie != 0 ? 1 : 0;
-    used += buckets ? (ways > 0 ? 1 : 0) : ways;
+  for (std::uint32_t i = 0; i < maps.connections.size(); ++i) {
+    used += maps.connections[i].cookie != 0 ? 1 : 0;
   }
   return used;
 }
@@ -98,6 +96,7 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
   return {
       {"frontends4", {0, [&] { return usedFrontends(image, true); }}},
       {"frontends6", {0, [&] { return usedFrontends(image, false); }}},
+      {"frontend_filter", {0, nullptr}},  // bits: it is never full
       {"heads", {0, services}},
       {"descriptors", {maps.descriptors.kPageEntries, services}},
       {"groups", {maps.groups.kPageEntries, [&] { return usedGroups(image); }}},
@@ -109,8 +108,7 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"cluster_state", {maps.clusterState.kPageEntries, clusters}},
       {"cluster_stats",
        {maps.clusterStats.kPageEntries, [=] { return clusters() * SM_STATS_SHARDS; }}},
-      {"conn_tags", {0, [&] { return usedTags(maps, true); }}},
-      {"connections", {0, [&] { return usedTags(maps, false); }}},
+      {"connections", {0, [&] { return usedRecords(maps); }}},
       {"conn_overflow", {0, [&]() -> std::uint64_t { return maps.globals[0].conn_overflow_live; }}},
       {"affinity", {0, [&] { return usedEntries(maps.affinity); }}},
       {"names", {0, [&] { return usedEntries(maps.names); }}},

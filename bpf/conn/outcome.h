@@ -16,6 +16,14 @@ static __always_inline void sm_cluster_count(__u32 cluster_id, int by)
 		__sync_fetch_and_add(&cluster->active, by);
 }
 
+/* The cluster of a record: that of its endpoint, whose id stays its own while a record names it. */
+static __always_inline __u32 sm_conn_cluster(const struct sm_connection *record)
+{
+	struct sm_endpoint *endpoint = endpoints_at(record->endpoint_id);
+
+	return endpoint ? endpoint->cluster_id : SM_NONE;
+}
+
 /* Takes the connection off the count of its endpoint, and off the count of its cluster if it was
  * counted there. */
 static __always_inline void sm_conn_leave(const struct sm_connection *record)
@@ -24,8 +32,8 @@ static __always_inline void sm_conn_leave(const struct sm_connection *record)
 
 	if (state)
 		__sync_fetch_and_add(&state->active, -1);
-	if (record->flags & SM_CONN_IN_CLUSTER)
-		sm_cluster_count(record->cluster_id, -1);
+	if (unlikely(record->flags & SM_CONN_IN_CLUSTER))
+		sm_cluster_count(sm_conn_cluster(record), -1);
 }
 
 static __always_inline void sm_conn_end(struct sm_conn_ref ref)
@@ -50,7 +58,8 @@ static __always_inline int sm_is_endpoints_fault(enum sm_failure failure)
 	return failure != SM_FAILURE_LOCAL && failure != SM_FAILURE_ABANDONED;
 }
 
-/* The attempt has failed, as far as the endpoint is concerned. */
+/* The attempt has failed, as far as the endpoint is concerned. The record knows its client's
+ * network namespace by now. */
 static __always_inline void sm_attempt_failed(const struct sm_connection *record,
 					      enum sm_failure failure)
 {
@@ -59,11 +68,16 @@ static __always_inline void sm_attempt_failed(const struct sm_connection *record
 		sm_endpoint_failed(record->endpoint_id, record->netns_cookie);
 }
 
-/* Ends the record of an attempt that has failed. */
-static __always_inline void sm_conn_failed(struct sm_conn_ref ref, enum sm_failure failure)
+/* Ends the record of an attempt that has failed; see sm_attempt_failed(). */
+SM_VERIFIED_ONCE int sm_conn_fail(__u64 cookie, __u32 failure)
 {
+	struct sm_conn_ref ref = sm_conn_find(cookie);
+
+	if (!ref.record)
+		return 0;
 	sm_attempt_failed(ref.record, failure);
 	sm_conn_end(ref);
+	return 0;
 }
 
 /* Why SYN_SENT became CLOSE. TCP leaves the reason in sk_err. No reason means that the
@@ -110,27 +124,10 @@ static __always_inline enum sm_close sm_close_reason(int error, __u32 old_state)
  * ended it. A program cannot end it, and does not wait until TCP gives up after 127 s. */
 static __always_inline int sm_is_overdue(const struct sm_connection *record, __u64 now_ns)
 {
-	struct sm_cluster_state *cluster = cluster_state_at(record->cluster_id);
+	struct sm_cluster_state *cluster = cluster_state_at(sm_conn_cluster(record));
 
 	return cluster && cluster->connect_timeout_ns &&
 	       now_ns - record->connect_at_ns >= cluster->connect_timeout_ns;
-}
-
-/* The handshake is done: the endpoint has served this client. */
-static __always_inline void sm_established(struct sm_connection *record)
-{
-	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
-	__u64 now_ns = bpf_ktime_get_ns();
-	__u64 took_us = (now_ns - record->connect_at_ns) / 1000;
-
-	record->state = SM_CONN_ESTABLISHED;
-	sm_endpoint_served(record->endpoint_id, record->netns_cookie, now_ns);
-	if (!stats)
-		return;
-	SM_ADD(stats->established, 1);
-	SM_ADD(stats->connect_us[sm_histogram_bucket(took_us > 0xffffffff ? 0xffffffff
-									  : (__u32)took_us)],
-	       1);
 }
 
 static __always_inline int sm_is_connecting(const struct sm_connection *record)

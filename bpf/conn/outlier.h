@@ -26,17 +26,18 @@ static __always_inline void sm_emit_event(__u32 kind, __u32 endpoint_id, __u32 c
 }
 
 /* Unejects an endpoint whose ejection has run out, where no agent did. */
-static __always_inline void sm_uneject_if_due(struct sm_endpoint_state *state, __u32 endpoint_id,
-					      __u64 now_ns)
+SM_VERIFIED_ONCE int sm_uneject_if_due(__u32 endpoint_id, __u64 now_ns)
 {
+	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
 	struct sm_endpoint *endpoint = endpoints_at(endpoint_id);
 	struct sm_cluster_state *cluster;
 
-	if (!endpoint || !sm_outlier_uneject_due(state, now_ns))
-		return;
+	if (!state || !endpoint || !sm_outlier_uneject_due(state, now_ns))
+		return 0;
 	cluster = cluster_state_at(endpoint->cluster_id);
 	if (cluster && sm_outlier_uneject(state, cluster, now_ns))
 		sm_emit_event(SM_EVENT_UNEJECTED, endpoint_id, endpoint->cluster_id, 0, 0, now_ns);
+	return 0;
 }
 
 /* A detector fired for this endpoint; enum sm_detection. */
@@ -58,16 +59,16 @@ static __always_inline __u32 sm_detect(__u32 endpoint_id, __u32 detector, __u32 
 				 bpf_get_prandom_u32(), bpf_get_prandom_u32());
 }
 
-/* A connection was established. */
-static __always_inline void sm_endpoint_served(__u32 endpoint_id, __u64 netns, __u64 now_ns)
+/* A connection was established. Epochs are seconds long, so the coarse clock tells them. */
+static __always_inline void sm_endpoint_served(__u32 endpoint_id, __u64 netns)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
 
 	if (!state)
 		return;
-	sm_outlier_success(state, netns, now_ns);
-	if (READ_ONCE(state->ejected_until_ns))
-		sm_uneject_if_due(state, endpoint_id, now_ns);
+	sm_outlier_success(state, netns, bpf_ktime_get_coarse_ns());
+	if (unlikely(READ_ONCE(state->ejected_until_ns)))
+		sm_uneject_if_due(endpoint_id, bpf_ktime_get_ns());
 }
 
 /* A connect attempt failed by what may be the endpoint's fault. */
@@ -85,7 +86,7 @@ SM_VERIFIED_ONCE int sm_endpoint_failed(__u32 endpoint_id, __u64 netns)
 	cluster = cluster_state_at(endpoint->cluster_id);
 	if (!cluster)
 		return 0;
-	sm_uneject_if_due(state, endpoint_id, now_ns);
+	sm_uneject_if_due(endpoint_id, now_ns);
 	if (!sm_outlier_counts_against(state, netns, now_ns)) {
 		stats = sm_endpoint_stats(endpoint_id);
 		if (stats)

@@ -2,9 +2,11 @@
 /*
  * The connection record: which endpoint a socket was sent to, from connect() until TCP is done.
  *
- * Records live in a fixed array of sets with four ways each; the set is the low bits of the socket
- * cookie and the cookie is the tag, claimed by compare-and-swap: no allocation, no lock, and a
- * socket that is not ours costs one 32-byte read. What finds its set full goes to a hash.
+ * Records live in a fixed array of sets with four ways each. The set is the low bits of the socket
+ * cookie. The cookie is the tag, and the first word of the record. It is claimed by
+ * compare-and-swap: no allocation and no lock. Almost every record is in way 0 of its set, so it is
+ * found with one cache line. The same line tells that the other ways are free. A socket that finds
+ * its set full gets a record in a hash.
  *
  * A record belongs to its socket. connect() and sock_ops run under the socket's lock, and
  * sock_release runs after the last reference from user space is gone. So a record has one writer at
@@ -16,10 +18,21 @@
 
 #include "maps.h"
 
+/* Places beside the ways of a set. */
+#define SM_CONN_IN_OVERFLOW SM_CONN_WAYS
+#define SM_CONN_NOWHERE	    (SM_CONN_WAYS + 1)
+
 struct sm_conn_ref {
 	struct sm_connection *record;
-	__u64 *tag; /* NULL: the record is in conn_overflow */
 	__u64 cookie;
+	__u32 place; /* a way, or SM_CONN_IN_OVERFLOW */
+};
+
+/* Way 0 of a socket's set, asked for before it is needed: memory answers meanwhile. */
+struct sm_conn_home {
+	struct sm_connection *record;
+	__u64 cookie;
+	__u64 held; /* the cookie that is in way 0 */
 };
 
 /*
@@ -52,87 +65,125 @@ static __always_inline struct sm_connection *sm_conn_record(__u32 set, __u32 way
 	return bpf_map_lookup_elem(&connections, &index);
 }
 
-static __always_inline struct sm_conn_tags *sm_conn_set(__u64 cookie, __u32 *set)
+static __always_inline struct sm_connection *sm_conn_in_set(__u64 cookie, __u32 way)
 {
-	*set = (__u32)cookie & settings.conn_set_mask;
-	return bpf_map_lookup_elem(&conn_tags, set);
+	return sm_conn_record((__u32)cookie & settings.conn_set_mask, way);
 }
 
-/* The record in conn_overflow, if this socket has one. Usually no socket has one. */
-static __always_inline struct sm_connection *sm_conn_in_overflow(__u64 cookie)
+/* Usually no socket has a record in conn_overflow. */
+static __always_inline int sm_conn_overflows(void)
 {
 	struct sm_globals *globals = sm_globals();
-	struct sm_connection *record;
 
-	if (!globals || !unlikely(READ_ONCE(globals->conn_overflow_live)))
-		return NULL;
+	return globals && READ_ONCE(globals->conn_overflow_live);
+}
+
+/* Where a socket has its record, except in way 0. */
+SM_VERIFIED_ONCE __u32 sm_conn_search(__u64 cookie)
+{
+	struct sm_connection *record = sm_conn_in_set(cookie, 0);
+	__u32 ways = record ? READ_ONCE(record->other_ways) : 0;
+
+	for (__u32 way = 1; way < SM_CONN_WAYS; way++) {
+		if (!(ways & (1U << way)))
+			continue;
+		record = sm_conn_in_set(cookie, way);
+		if (record && READ_ONCE(record->cookie) == cookie)
+			return way;
+	}
+	if (!sm_conn_overflows())
+		return SM_CONN_NOWHERE;
 	record = bpf_map_lookup_elem(&conn_overflow, &cookie);
-	return record && record->state != SM_CONN_FREE ? record : NULL;
+	return record && record->state != SM_CONN_FREE ? SM_CONN_IN_OVERFLOW : SM_CONN_NOWHERE;
+}
+
+static __always_inline struct sm_conn_ref sm_conn_at(__u64 cookie, __u32 place)
+{
+	struct sm_conn_ref ref = {.cookie = cookie, .place = place};
+
+	if (place < SM_CONN_WAYS)
+		ref.record = sm_conn_in_set(cookie, place);
+	else if (place == SM_CONN_IN_OVERFLOW)
+		ref.record = bpf_map_lookup_elem(&conn_overflow, &cookie);
+	return ref;
 }
 
 /* The record of the socket with this cookie. .record is NULL if there is none. */
 static __always_inline struct sm_conn_ref sm_conn_find(__u64 cookie)
 {
 	struct sm_conn_ref ref = {.cookie = cookie};
-	struct sm_conn_tags *tags;
-	__u32 set;
 
-	tags = sm_conn_set(cookie, &set);
-	if (!tags)
+	ref.record = sm_conn_in_set(cookie, 0);
+	if (!ref.record || likely(READ_ONCE(ref.record->cookie) == cookie))
 		return ref;
-#pragma unroll
-	for (__u32 way = 0; way < SM_CONN_WAYS; way++) {
-		if (READ_ONCE(tags->cookie[way]) != cookie)
-			continue;
-		ref.tag = &tags->cookie[way];
-		ref.record = sm_conn_record(set, way);
-		return ref;
-	}
-	ref.record = sm_conn_in_overflow(cookie);
-	return ref;
+	return sm_conn_at(cookie, sm_conn_search(cookie));
 }
 
-static __always_inline struct sm_conn_ref sm_conn_overflow(__u64 cookie)
+static __always_inline int sm_conn_take(struct sm_connection *record, __u64 cookie)
 {
-	struct sm_conn_ref ref = {.cookie = cookie};
+	return record && !READ_ONCE(record->cookie) &&
+	       !__sync_val_compare_and_swap(&record->cookie, 0, cookie);
+}
+
+static __always_inline __u32 sm_conn_take_overflow(__u64 cookie)
+{
 	struct sm_globals *globals = sm_globals();
 
 	sm_count(SM_COUNTER_CONN_OVERFLOW);
-	if (globals && !bpf_map_update_elem(&conn_overflow, &cookie, &sm_no_connection, BPF_ANY))
-		ref.record = bpf_map_lookup_elem(&conn_overflow, &cookie);
-	if (!ref.record)
+	if (!globals || bpf_map_update_elem(&conn_overflow, &cookie, &sm_no_connection, BPF_ANY)) {
 		sm_count(SM_COUNTER_CONN_LOST);
-	else
-		__sync_fetch_and_add(&globals->conn_overflow_live, 1);
-	return ref;
+		return SM_CONN_NOWHERE;
+	}
+	__sync_fetch_and_add(&globals->conn_overflow_live, 1);
+	return SM_CONN_IN_OVERFLOW;
+}
+
+/* A place for the record of a socket: where it has one, or else a new one. */
+SM_VERIFIED_ONCE __u32 sm_conn_claim_place(__u64 cookie)
+{
+	struct sm_connection *home = sm_conn_in_set(cookie, 0);
+	__u32 place;
+
+	if (!home)
+		return SM_CONN_NOWHERE;
+	if (READ_ONCE(home->cookie) == cookie)
+		return 0;
+	place = sm_conn_search(cookie);
+	if (place != SM_CONN_NOWHERE)
+		return place;
+	if (sm_conn_take(home, cookie))
+		return 0;
+	for (__u32 way = 1; way < SM_CONN_WAYS; way++) {
+		if (!sm_conn_take(sm_conn_in_set(cookie, way), cookie))
+			continue;
+		__sync_fetch_and_or(&home->other_ways, 1U << way);
+		return way;
+	}
+	return sm_conn_take_overflow(cookie);
+}
+
+/* Asks for the cache line that the record of this socket will most likely be in. */
+static __always_inline void sm_conn_ask(__u64 cookie, struct sm_conn_home *home)
+{
+	home->cookie = cookie;
+	home->record = sm_conn_in_set(cookie, 0);
+	home->held = home->record ? READ_ONCE(home->record->cookie) : cookie;
 }
 
 /*
  * A record for this socket: a new one with state SM_CONN_FREE, for the caller to fill in, or the
  * record that the socket already has, with another state. .record is NULL if there is no memory.
+ * A record elsewhere shows in other_ways, or in the count of conn_overflow.
  */
-static __always_inline struct sm_conn_ref sm_conn_claim(__u64 cookie)
+static __always_inline struct sm_conn_ref sm_conn_claim(const struct sm_conn_home *home)
 {
-	struct sm_conn_ref ref = sm_conn_find(cookie);
-	struct sm_conn_tags *tags;
-	__u32 set;
+	struct sm_conn_ref ref = {.record = home->record, .cookie = home->cookie};
 
-	if (unlikely(ref.record))
+	if (likely(home->record && !home->held && !READ_ONCE(home->record->other_ways) &&
+		   !sm_conn_overflows() &&
+		   !__sync_val_compare_and_swap(&home->record->cookie, 0, home->cookie)))
 		return ref;
-	tags = sm_conn_set(cookie, &set);
-	if (!tags)
-		return ref;
-#pragma unroll
-	for (__u32 way = 0; way < SM_CONN_WAYS; way++) {
-		if (READ_ONCE(tags->cookie[way]))
-			continue;
-		if (__sync_val_compare_and_swap(&tags->cookie[way], 0, cookie))
-			continue;
-		ref.tag = &tags->cookie[way];
-		ref.record = sm_conn_record(set, way);
-		return ref;
-	}
-	return sm_conn_overflow(cookie);
+	return sm_conn_at(home->cookie, sm_conn_claim_place(home->cookie));
 }
 
 /* The same for `sk` of a sock_addr program's context, without a call for each read. */
@@ -143,22 +194,35 @@ static __always_inline __u64 sm_given_cookie(struct bpf_sock *sk)
 	return tcp ? tcp->__sk_common.skc_cookie.counter : 0;
 }
 
+/* Gives back a place that is not way 0. */
+SM_VERIFIED_ONCE int sm_conn_free_place(__u64 cookie, __u32 place)
+{
+	struct sm_connection *home = sm_conn_in_set(cookie, 0);
+	struct sm_globals *globals = sm_globals();
+
+	if (place < SM_CONN_WAYS) {
+		/* Before the tag: whoever claims the place next sets the bit again. */
+		if (home)
+			__sync_fetch_and_and(&home->other_ways, ~(1U << place));
+		return 0;
+	}
+	bpf_map_delete_elem(&conn_overflow, &cookie);
+	if (globals)
+		__sync_fetch_and_add(&globals->conn_overflow_live, -1);
+	return 0;
+}
+
 /* Gives the record back. */
 static __always_inline void sm_conn_free(struct sm_conn_ref ref)
 {
-	struct sm_globals *globals;
-
 	ref.record->state = SM_CONN_FREE;
-	if (ref.tag) {
-		/* The last write to the record must come before the write to the tag: another
-		 * socket may claim the record then. */
-		__sync_lock_test_and_set(ref.tag, 0);
+	if (unlikely(ref.place))
+		sm_conn_free_place(ref.cookie, ref.place);
+	if (ref.place == SM_CONN_IN_OVERFLOW)
 		return;
-	}
-	bpf_map_delete_elem(&conn_overflow, &ref.cookie);
-	globals = sm_globals();
-	if (globals)
-		__sync_fetch_and_add(&globals->conn_overflow_live, -1);
+	/* The last write to the record must come before the write to the tag: another socket may
+	 * claim the record then. */
+	__sync_lock_test_and_set(&ref.record->cookie, 0);
 }
 
 #endif /* SOCKMESH_RECORD_H */

@@ -24,17 +24,24 @@ static __always_inline struct sm_cluster_stats *sm_cluster_stats(__u32 cluster_i
 #define SM_ADD(counter, by) ((void)__sync_fetch_and_add(&(counter), (by)))
 
 /* The bucket of SM_HISTOGRAM_*: the smallest i with us <= FIRST << i, and the last bucket for
- * the rest. */
+ * the rest. It is the bit length of (us - 1) / FIRST. */
 static __always_inline __u32 sm_histogram_bucket(__u32 us)
 {
-	__u32 bucket = 0, bound = SM_HISTOGRAM_FIRST_US;
+	__u32 rest = us ? (us - 1) / SM_HISTOGRAM_FIRST_US : 0, bucket = 0;
 
+	if (rest >> (SM_HISTOGRAM_BUCKETS - 2))
+		return SM_HISTOGRAM_BUCKETS - 1;
 #pragma unroll
-	for (int i = 0; i < SM_HISTOGRAM_BUCKETS - 1; i++) {
-		bucket += us > bound;
-		bound <<= 1;
+	for (int shift = 8; shift; shift >>= 1) {
+		if (rest >> shift) {
+			rest >>= shift;
+			bucket += shift;
+		}
 	}
-	return bucket;
+	bucket += rest;
+	/* Checked in a word that the compiler knows nothing of; see sm_count_detection(). */
+	asm volatile("" : "+r"(bucket));
+	return bucket < SM_HISTOGRAM_BUCKETS ? bucket : SM_HISTOGRAM_BUCKETS - 1;
 }
 
 #endif /* SOCKMESH_STATS_H */

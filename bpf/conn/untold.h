@@ -84,12 +84,14 @@ static __always_inline void sm_guess_outcome(struct sm_connection *record)
 	const struct sock *sk = (const struct sock *)(long)record->sk;
 
 	if (record->state == SM_CONN_CONNECTING &&
-	    BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE)
+	    BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE) {
+		record->netns_cookie = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
 		sm_attempt_failed(record, sm_guess_failure(record, sk));
-	else if (record->state == SM_CONN_CONNECTING)
+	} else if (record->state == SM_CONN_CONNECTING) {
 		sm_count_failure(record, SM_FAILURE_ABANDONED);
-	else if (record->state == SM_CONN_ESTABLISHED)
+	} else if (record->state == SM_CONN_ESTABLISHED) {
 		sm_count_untold_close(record, sk);
+	}
 }
 
 /* The outcome of a connection whose socket is gone. */

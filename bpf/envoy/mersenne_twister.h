@@ -14,15 +14,22 @@ struct sm_twister_seeding {
 	__u32 pad;
 };
 
-static long sm_twister_seed_one(__u64 i, struct sm_twister_seeding *seeding)
-{
-	__u32 at = (__u32)i;
+/* Words that one step seeds. A step is a call, and a word is some cycles. */
+#define SM_TWISTER_STEP 16
 
-	if (at >= SM_TWISTER_WORDS)
+static long sm_twister_seed_some(__u64 i, struct sm_twister_seeding *seeding)
+{
+	__u64 first = i * SM_TWISTER_STEP;
+	__u32 x = seeding->x;
+
+	if (first > SM_TWISTER_WORDS - SM_TWISTER_STEP)
 		return 1;
-	if (at)
-		seeding->x = 1812433253U * (seeding->x ^ (seeding->x >> 30)) + at;
-	seeding->twister->word[at] = seeding->x;
+#pragma unroll
+	for (__u32 j = 0; j < SM_TWISTER_STEP; j++) {
+		seeding->twister->word[first + j] = x;
+		x = 1812433253U * (x ^ (x >> 30)) + (__u32)first + j + 1;
+	}
+	seeding->x = x;
 	return 0;
 }
 
@@ -32,7 +39,7 @@ static __always_inline void sm_twister_seed(struct sm_twister *twister, __u32 se
 	struct sm_twister_seeding seeding = {.twister = twister, .x = seed};
 
 	twister->at = 0;
-	bpf_loop(SM_TWISTER_WORDS, sm_twister_seed_one, &seeding, 0);
+	bpf_loop(SM_TWISTER_WORDS / SM_TWISTER_STEP, sm_twister_seed_some, &seeding, 0);
 }
 
 /*

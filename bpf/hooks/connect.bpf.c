@@ -7,12 +7,13 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Notes which endpoint this socket goes to. A connection without a record is still balanced, and
  * its outcome is not counted. */
-static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_dest *to,
-				      const struct sm_choice *choice)
+static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+				      const struct sm_conn_home *home,
+				      const struct sm_choice *choice,
+				      const struct sm_target *target)
 {
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(choice->endpoint_id);
-	__u64 cookie = bpf_get_socket_cookie(ctx);
-	struct sm_connection *record = sm_conn_claim(cookie).record;
+	struct sm_connection *record = sm_conn_claim(home).record;
 
 	if (stats)
 		SM_ADD(stats->selected, 1);
@@ -20,18 +21,17 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 		return;
 	/* A second connect() on one socket. TCP did not say how the first one ended. */
 	if (unlikely(record->state != SM_CONN_FREE))
-		sm_conn_settle(cookie, 0);
-	sm_ip_copy(record->vip_be, to->addr.word);
-	record->vip_port_be = to->port_be;
-	record->family = to->socket_family;
-	record->endpoint_id = choice->endpoint_id;
-	record->cluster_id = choice->cluster_id;
+		sm_conn_settle(home->cookie, 0);
+	sm_ip_copy(record->vip_be, d->addr_be);
+	record->vip_port_be = d->port_be;
 	record->flags = choice->conn_flags;
+	record->endpoint_id = choice->endpoint_id;
+	record->gone_mark = 0;
 	record->connect_at_ns = 0;
-	record->netns_cookie = bpf_get_netns_cookie(ctx);
+	record->netns_cookie = 0;
 	record->sk = (__u64)(long)ctx->sk;
 	WRITE_ONCE(record->state, SM_CONN_PENDING);
-	__sync_fetch_and_add(&choice->state->active, 1);
+	__sync_fetch_and_add(&target->state->active, 1);
 	if (unlikely(choice->conn_flags & SM_CONN_IN_CLUSTER))
 		sm_cluster_count(choice->cluster_id, 1);
 }
@@ -46,21 +46,37 @@ static __always_inline void sm_no_record(struct bpf_sock_addr *ctx)
 		sm_conn_forget(cookie);
 }
 
+/* connect() to the service `d`. */
+static __always_inline int sm_connect_to(struct bpf_sock_addr *ctx, const struct sm_dest *to,
+					 const struct sm_descriptor *d)
+{
+	struct sm_conn_home home;
+	struct sm_target target;
+	struct sm_choice choice;
+	int verdict;
+
+	sm_conn_ask(bpf_get_socket_cookie(ctx), &home);
+	verdict = sm_redirect_to(ctx, to, d, &choice, &target);
+	if (likely(verdict == SM_REWRITTEN)) {
+		sm_record(ctx, d, &home, &choice, &target);
+		return SM_PROCEED;
+	}
+	sm_conn_forget(home.cookie);
+	return verdict;
+}
+
 /* The verdict on a connect() to `to`, as the kernel is told. */
 static __always_inline int sm_connect(struct bpf_sock_addr *ctx, const struct sm_dest *to)
 {
-	struct sm_choice choice = {};
-	int verdict;
+	const struct sm_descriptor *d;
 
 	if (to->protocol != IPPROTO_TCP)
 		return SM_PROCEED;
-	verdict = sm_redirect(ctx, to, &choice);
-	if (verdict == SM_REWRITTEN) {
-		sm_record(ctx, to, &choice);
-		return SM_PROCEED;
-	}
+	d = sm_service_of(to);
+	if (d)
+		return sm_connect_to(ctx, to, d);
 	sm_no_record(ctx);
-	return verdict;
+	return SM_PROCEED;
 }
 
 SEC("cgroup/connect4")

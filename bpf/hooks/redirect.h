@@ -32,52 +32,68 @@ static __always_inline int sm_is_agent(void)
 	return task->group_leader->start_boottime == globals->agent_start_ns;
 }
 
-static __always_inline int sm_refuse(const struct sm_choice *choice)
+/* Makes connect() fail, and counts it for the cluster. */
+SM_VERIFIED_ONCE int sm_refuse(__u32 cluster_id, __u32 reason)
 {
-	struct sm_cluster_stats *stats = sm_cluster_stats(choice->cluster_id);
+	struct sm_cluster_stats *stats = sm_cluster_stats(cluster_id);
 
 	if (stats)
 		SM_ADD(stats->refused_no_endpoints, 1);
-	if (choice->reason == SM_REASON_NO_REACHABLE) {
+	if (reason == SM_REASON_NO_REACHABLE) {
 		sm_count(SM_COUNTER_FAMILY_MISMATCH);
 		bpf_set_retval(-EAFNOSUPPORT);
 	} else {
 		bpf_set_retval(-ECONNREFUSED);
 	}
-	return SM_DENY;
+	return 0;
 }
 
-static __always_inline void sm_leave_alone(__u32 cluster_id)
+/* Counts a connection that goes where it wanted to. */
+SM_VERIFIED_ONCE int sm_leave_alone(__u32 cluster_id)
 {
 	struct sm_cluster_stats *stats = sm_cluster_stats(cluster_id);
 
 	if (stats)
 		SM_ADD(stats->left_alone, 1);
+	return 0;
+}
+
+/* The verdict on a socket that goes to no endpoint. */
+static __always_inline int sm_without_target(const struct sm_choice *choice)
+{
+	if (choice->policy == SM_POLICY_REFUSE)
+		sm_refuse(choice->cluster_id, choice->reason);
+	else
+		sm_leave_alone(choice->cluster_id);
+	return choice->policy == SM_POLICY_REFUSE ? SM_DENY : SM_PROCEED;
 }
 
 /* The address that the socket is bound to; none where it is bound to none of the VIP's family. */
-static __always_inline void sm_bound_address(struct bpf_sock *sk, const struct sm_dest *to,
+static __always_inline void sm_bound_address(struct bpf_sock *sk, __u32 family, __u32 socket_family,
 					     struct sm_ip *ip)
 {
-	if (to->socket_family == SM_FAMILY_V4)
-		sm_ip_set_mapped(ip, sk->src_ip4);
-	else if (to->family == SM_FAMILY_V4)
-		sm_ip_set_mapped(ip, sk->src_ip6[3]);
+	/* Each word by a load of its own: the verifier takes no arithmetic on this pointer. */
+	__be32 four = READ_ONCE(sk->src_ip4), mapped = READ_ONCE(sk->src_ip6[3]);
+
+	if (socket_family == SM_FAMILY_V4)
+		sm_ip_set_mapped(ip, four);
+	else if (family == SM_FAMILY_V4)
+		sm_ip_set_mapped(ip, mapped);
 	else
 		sm_ip_copy(ip->word, sk->src_ip6);
 }
 
 /* Who connects, for services that want to know. */
-static __always_inline void sm_client_of(struct bpf_sock_addr *ctx, const struct sm_dest *to,
-					 const struct sm_descriptor *d, struct sm_client *client)
+static __always_inline void sm_client_of(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+					 __u32 socket_family, struct sm_client *client)
 {
 	__u32 hashes = d->flags & SM_DESCRIPTOR_HASH_SOURCE;
-	int v6 = to->family == SM_FAMILY_V6;
+	int v6 = d->family == SM_FAMILY_V6;
 	struct bpf_sock *sk = ctx->sk;
 
-	if (!unlikely(hashes || d->affinity_s) || !sk)
+	if (!(hashes || d->affinity_s) || !sk)
 		return;
-	sm_bound_address(sk, to, &client->ip);
+	sm_bound_address(sk, d->family, socket_family, &client->ip);
 	if (!sm_ip_is_set(&client->ip))
 		sm_client_of_netns(sk, bpf_get_netns_cookie(ctx), v6, client);
 	else if (hashes)
@@ -97,33 +113,35 @@ static __always_inline void sm_count_fallback(__u32 cluster_id)
 static __always_inline void sm_choose_by_policy(const struct sm_descriptor *d, __u64 hash,
 						struct sm_choice *choice)
 {
-	int fallback = !hash && (d->flags & SM_DESCRIPTOR_HASH_SOURCE);
+	int hashes = !!(d->flags & SM_DESCRIPTOR_HASH_SOURCE);
 
-	if (!(d->flags & SM_DESCRIPTOR_HASH_SOURCE) || fallback)
-		hash = ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
-	sm_select(d, hash, choice);
-	if (unlikely(fallback) && sm_policy_hashes(choice->policy))
+	sm_select(d, hash, hashes && hash, choice);
+	if (unlikely(hashes && !hash) && sm_policy_hashes(choice->policy))
 		sm_count_fallback(choice->cluster_id);
 }
 
-/* Where this connection goes: to the client's last endpoint, or where the policy says. */
-static __always_inline void sm_choose(struct bpf_sock_addr *ctx, const struct sm_dest *to,
-				      const struct sm_descriptor *d, struct sm_choice *choice)
+/* Where a connection to any service goes: to the client's last endpoint, or where the policy
+ * says. */
+SM_VERIFIED_ONCE int sm_choose(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+			       __u32 socket_family, struct sm_choice *choice)
 {
 	struct sm_client client = {};
 	__u64 found;
 	int affine;
 
-	sm_client_of(ctx, to, d, &client);
+	if (!d || !choice)
+		return 0;
+	sm_client_of(ctx, d, socket_family, &client);
 	affine = d->affinity_s && sm_ip_is_set(&client.ip);
-	if (unlikely(affine)) {
+	if (affine) {
 		found = sm_affinity_find(d, &client);
 		if (found && sm_affinity_choose(d, found, choice))
-			return;
+			return 0;
 	}
 	sm_choose_by_policy(d, client.hash, choice);
-	if (unlikely(affine) && choice->endpoint)
+	if (affine && choice->endpoint_id)
 		sm_affinity_keep(d, &client, choice->endpoint_id);
+	return 0;
 }
 
 /* The destination of an IPv6 socket. */
@@ -166,36 +184,69 @@ static __always_inline int sm_rewrite(struct bpf_sock_addr *ctx, const struct sm
 	return 1;
 }
 
-/*
- * Looks up where the socket wants to go, chooses, and refuses, leaves alone or rewrites. SM_DENY,
- * SM_PROCEED, or SM_REWRITTEN: then `choice` says whereto.
- */
-static __always_inline int sm_redirect(struct bpf_sock_addr *ctx, const struct sm_dest *to,
-				       struct sm_choice *choice)
+/* The service that the socket wants to go to; NULL: none, or none for the agent. */
+static __always_inline const struct sm_descriptor *sm_service_of(const struct sm_dest *to)
 {
-	struct sm_reach reach = {.descriptor = sm_lookup(to), .family = to->family};
+	const struct sm_descriptor *d = sm_lookup(to);
 
-	if (!reach.descriptor || unlikely(sm_is_agent()))
-		return SM_PROCEED;
+	return d && likely(!sm_is_agent()) ? d : NULL;
+}
+
+/* The descriptor for what this socket reaches; NULL: the tables are broken. */
+static __always_inline const struct sm_descriptor *
+sm_reach_of(struct bpf_sock_addr *ctx, const struct sm_dest *to, struct sm_reach *reach)
+{
 	if (to->socket_family == SM_FAMILY_V4)
-		sm_reach_ipv4(&reach);
+		sm_reach_ipv4(reach);
 	else
-		sm_reach_of_ipv6_socket(ctx->sk, &reach);
-	if (unlikely(!reach.descriptor))
+		sm_reach_of_ipv6_socket(ctx->sk, reach);
+	return reach->descriptor;
+}
+
+/* sm_choose(), and the target. 0: the socket goes to no endpoint, and `choice` says why. */
+static __always_inline int sm_choose_target(struct bpf_sock_addr *ctx, const struct sm_dest *to,
+					    const struct sm_descriptor *d, struct sm_choice *choice,
+					    struct sm_target *target)
+{
+	struct sm_choice chosen; /* apart, so that the straight path needs no memory for its own */
+
+	if (likely(sm_select_plain(d, choice, target)))
+		return likely(choice->endpoint_id);
+	__builtin_memset(&chosen, 0, sizeof(chosen));
+	sm_choose(ctx, d, to->socket_family, &chosen);
+	*choice = chosen;
+	return sm_target_of(choice->endpoint_id, target);
+}
+
+/*
+ * Sends the socket to an endpoint of the service `d`, or refuses, or leaves the socket alone.
+ * SM_DENY, SM_PROCEED, or SM_REWRITTEN: then `choice` and `target` say whereto.
+ */
+static __always_inline int sm_redirect_to(struct bpf_sock_addr *ctx, const struct sm_dest *to,
+					  const struct sm_descriptor *d, struct sm_choice *choice,
+					  struct sm_target *target)
+{
+	struct sm_reach reach = {.descriptor = d, .family = to->family};
+
+	d = sm_reach_of(ctx, to, &reach);
+	if (unlikely(!d))
 		return SM_PROCEED;
-	sm_choose(ctx, to, reach.descriptor, choice);
-	if (unlikely(choice->policy == SM_POLICY_REFUSE))
-		return sm_refuse(choice);
-	if (unlikely(choice->policy == SM_POLICY_LEAVE_ALONE || !choice->endpoint ||
-		     !choice->state)) {
-		sm_leave_alone(choice->cluster_id);
-		return SM_PROCEED;
-	}
-	if (unlikely(!sm_rewrite(ctx, to, choice->endpoint, reach.family))) {
-		choice->reason = SM_REASON_NO_REACHABLE;
-		return sm_refuse(choice);
+	if (unlikely(!sm_choose_target(ctx, to, d, choice, target)))
+		return sm_without_target(choice);
+	if (unlikely(!sm_rewrite(ctx, to, target->endpoint, reach.family))) {
+		sm_refuse(choice->cluster_id, SM_REASON_NO_REACHABLE);
+		return SM_DENY;
 	}
 	return SM_REWRITTEN;
+}
+
+/* Looks up where the socket wants to go, and does as sm_redirect_to() does. */
+static __always_inline int sm_redirect(struct bpf_sock_addr *ctx, const struct sm_dest *to,
+				       struct sm_choice *choice, struct sm_target *target)
+{
+	const struct sm_descriptor *d = sm_service_of(to);
+
+	return d ? sm_redirect_to(ctx, to, d, choice, target) : SM_PROCEED;
 }
 
 #endif /* SOCKMESH_REDIRECT_H */

@@ -63,12 +63,46 @@ static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_co
 	if (ref.record->state != SM_CONN_PENDING)
 		return;
 	if (unlikely(!endpoint || !sm_goes_to(ctx, endpoint) || sm_goes_to_itself(ctx))) {
-		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+		sm_conn_fail(ref.cookie, SM_FAILURE_LOCAL);
 		return;
 	}
-	ref.record->connect_at_ns = bpf_ktime_get_ns();
+	ref.record->connect_at_ns = bpf_ktime_get_coarse_ns();
 	ref.record->state = SM_CONN_CONNECTING;
 	sm_ask_for_callbacks(ctx);
+}
+
+/* Whose connection this is. Asked for when the attempt has ended, which connect() does not wait
+ * for. */
+static __always_inline void sm_note_client(struct bpf_sock_ops *ctx, struct sm_connection *record)
+{
+	record->netns_cookie = bpf_get_netns_cookie(ctx);
+}
+
+/* How long the handshake took. TCP has measured it, except if it sent the SYN more than once. */
+static __always_inline __u32 sm_handshake_us(struct bpf_sock_ops *ctx,
+					     const struct sm_connection *record)
+{
+	__u32 rtt_us = ctx->srtt_us >> 3;
+	__u64 took_us;
+
+	if (likely(rtt_us && !ctx->total_retrans))
+		return rtt_us;
+	took_us = (bpf_ktime_get_ns() - record->connect_at_ns) / 1000;
+	return took_us > 0xffffffff ? 0xffffffff : (__u32)took_us;
+}
+
+/* The handshake is done: the endpoint has served this client. */
+static __always_inline void sm_established(struct bpf_sock_ops *ctx, struct sm_connection *record)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
+
+	record->state = SM_CONN_ESTABLISHED;
+	sm_note_client(ctx, record);
+	sm_endpoint_served(record->endpoint_id, record->netns_cookie);
+	if (!stats)
+		return;
+	SM_ADD(stats->established, 1);
+	SM_ADD(stats->connect_us[sm_histogram_bucket(sm_handshake_us(ctx, record))], 1);
 }
 
 /* After the handshake. This callback comes without a request. The requested callbacks are gone
@@ -78,28 +112,30 @@ static __always_inline void sm_established_without_callbacks(struct bpf_sock_ops
 {
 	sm_count(SM_COUNTER_CALLBACKS_LOST);
 	if (sm_is_connecting(ref.record))
-		sm_established(ref.record);
+		sm_established(ctx, ref.record);
 	sm_ask_for_callbacks(ctx);
 }
 
 /* A retransmission timer fired. While the record is connecting, the SYN was retransmitted. */
-static __always_inline void sm_retransmitted(struct sm_connection *record)
+static __always_inline void sm_retransmitted(struct bpf_sock_ops *ctx, struct sm_connection *record)
 {
 	if (record->state != SM_CONN_CONNECTING || !sm_is_overdue(record, bpf_ktime_get_ns()))
 		return;
 	record->state = SM_CONN_OVERDUE;
+	sm_note_client(ctx, record);
 	sm_attempt_failed(record, SM_FAILURE_TIMED_OUT);
 }
 
 /* SYN_SENT -> CLOSE. An application that gives up after connect_timeout has met what Envoy calls
  * a timeout. */
-static __always_inline void sm_not_established(struct sm_conn_ref ref, int error)
+static __always_inline void sm_not_established(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
+					       int error)
 {
 	enum sm_failure failure = sm_connect_failure(error);
 
 	if (ref.record->state == SM_CONN_PENDING) {
 		/* No SYN has left. The callbacks stem from an earlier connection. */
-		sm_conn_failed(ref, SM_FAILURE_LOCAL);
+		sm_conn_fail(ref.cookie, SM_FAILURE_LOCAL);
 		return;
 	}
 	if (ref.record->state == SM_CONN_OVERDUE) {
@@ -108,7 +144,8 @@ static __always_inline void sm_not_established(struct sm_conn_ref ref, int error
 	}
 	if (failure == SM_FAILURE_ABANDONED && sm_is_overdue(ref.record, bpf_ktime_get_ns()))
 		failure = SM_FAILURE_TIMED_OUT;
-	sm_conn_failed(ref, failure);
+	sm_note_client(ctx, ref.record);
+	sm_conn_fail(ref.cookie, failure);
 }
 
 /* Counts payload bytes. The kernel's counts include the acknowledged SYN, the FIN once it is
@@ -122,26 +159,29 @@ static __always_inline void sm_count_bytes(struct bpf_sock_ops *ctx, struct sock
 	__u64 ours = 1 + (old_state == BPF_TCP_FIN_WAIT2 ||
 			  (all_acked &&
 			   (old_state == BPF_TCP_LAST_ACK || old_state == BPF_TCP_CLOSING)));
-	__u64 theirs = sk && (sk->__sk_common.skc_flags & (1UL << SM_SOCK_DONE)) ? 1 : 0;
+	__u64 theirs = sk->__sk_common.skc_flags & (1UL << SM_SOCK_DONE) ? 1 : 0;
+	__u32 retransmits = ctx->total_retrans;
 
-	SM_ADD(stats->sent_bytes, sent > ours ? sent - ours : 0);
-	SM_ADD(stats->received_bytes, received > theirs ? received - theirs : 0);
-	SM_ADD(stats->retransmits, ctx->total_retrans);
+	if (sent > ours)
+		SM_ADD(stats->sent_bytes, sent - ours);
+	if (received > theirs)
+		SM_ADD(stats->received_bytes, received - theirs);
+	if (unlikely(retransmits))
+		SM_ADD(stats->retransmits, retransmits);
 }
 
-static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
-				      __u32 old_state)
+static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sock *sk,
+				      struct sm_conn_ref ref, __u32 old_state)
 {
 	struct sm_endpoint_stats *stats;
-	struct sock *sk = sm_sock(ctx);
-	int error = sk ? sk->sk_err : 0;
+	int error = sk->sk_err;
 	enum sm_close close;
 
 	if (sm_is_connecting(ref.record) && old_state != BPF_TCP_SYN_SENT &&
 	    old_state != BPF_TCP_SYN_RECV)
-		sm_established(ref.record); /* nobody told us */
+		sm_established(ctx, ref.record); /* nobody told us */
 	if (ref.record->state != SM_CONN_ESTABLISHED) {
-		sm_not_established(ref, error);
+		sm_not_established(ctx, ref, error);
 		return;
 	}
 	stats = sm_endpoint_stats(ref.record->endpoint_id);
@@ -155,64 +195,72 @@ static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_r
 	sm_conn_end(ref);
 }
 
-/* A socket gets its cookie when a program asks for it, and connect4/6 ask when they make a
- * record. A socket without a cookie has no record, so do not create a cookie just to look for
- * one. */
-static __always_inline int sm_has_cookie(struct bpf_sock_ops *ctx)
-{
-	struct sock *sk = sm_sock(ctx);
-
-	return sk && sk->__sk_common.skc_cookie.counter;
-}
-
 /*
- * Callbacks that come without a request. Most belong to sockets without a record. NEEDS_ECN is the
- * last one before a SYN leaves (for a connect() that TCP Fast Open defers, this is when the first
- * data are sent). A program that sets its callbacks in TCP_CONNECT_CB has done so by then.
+ * Which callbacks matter. Most come without a request, and to sockets that have no record.
+ * NEEDS_ECN is the last one before a SYN leaves (for a connect() that TCP Fast Open defers, this is
+ * when the first data are sent). A program that sets its callbacks in TCP_CONNECT_CB has done so by
+ * then.
  */
 static __always_inline int sm_is_for_us(struct bpf_sock_ops *ctx, __u32 op)
 {
-	if (op == BPF_SOCK_OPS_STATE_CB || op == BPF_SOCK_OPS_RTO_CB)
+	__u32 new_state;
+
+	switch (op) {
+	case BPF_SOCK_OPS_NEEDS_ECN:
+	case BPF_SOCK_OPS_RTO_CB:
 		return 1;
-	if (op == BPF_SOCK_OPS_NEEDS_ECN)
-		return sm_has_cookie(ctx);
-	return op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-	       unlikely(!(ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG)) &&
-	       sm_has_cookie(ctx);
+	case BPF_SOCK_OPS_STATE_CB:
+		new_state = ctx->args[1];
+		return new_state == BPF_TCP_ESTABLISHED || new_state == BPF_TCP_CLOSE;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		return unlikely(!(ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG));
+	default:
+		return 0;
+	}
 }
 
 /* A callback of a socket that has a record. */
-static __always_inline void sm_called_back(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
-					   __u32 op)
+static __always_inline void sm_called_back(struct bpf_sock_ops *ctx, struct sock *sk,
+					   struct sm_conn_ref ref, __u32 op)
 {
-	__u32 old_state, new_state;
-
 	if (op == BPF_SOCK_OPS_NEEDS_ECN) {
 		sm_connecting(ctx, ref);
 	} else if (op == BPF_SOCK_OPS_RTO_CB) {
-		sm_retransmitted(ref.record);
+		sm_retransmitted(ctx, ref.record);
 	} else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
 		sm_established_without_callbacks(ctx, ref);
-	} else {
-		old_state = ctx->args[0];
-		new_state = ctx->args[1];
-		if (new_state == BPF_TCP_ESTABLISHED && sm_is_connecting(ref.record))
-			sm_established(ref.record);
-		else if (new_state == BPF_TCP_CLOSE)
-			sm_closed(ctx, ref, old_state);
+	} else if (ctx->args[1] == BPF_TCP_CLOSE) {
+		sm_closed(ctx, sk, ref, ctx->args[0]);
+	} else if (sm_is_connecting(ref.record)) {
+		sm_established(ctx, ref.record);
 	}
+}
+
+/*
+ * Apart from the program, which most sockets leave at once: what it does not reach costs it neither
+ * registers nor stack. A socket gets its cookie when a program asks for it, and connect4/6 ask when
+ * they make a record. A socket without a cookie has no record, and is given no cookie here.
+ */
+static __noinline int sm_of_ours(struct bpf_sock_ops *ctx, __u32 op)
+{
+	struct sock *sk = sm_sock(ctx);
+	__u64 cookie = sk ? sk->__sk_common.skc_cookie.counter : 0;
+	struct sm_conn_ref ref;
+
+	if (!cookie)
+		return 0;
+	ref = sm_conn_find(cookie);
+	if (ref.record)
+		sm_called_back(ctx, sk, ref, op);
+	return 0;
 }
 
 SEC("sockops")
 int sm_sock_ops(struct bpf_sock_ops *ctx)
 {
 	__u32 op = ctx->op;
-	struct sm_conn_ref ref;
 
-	if (!sm_is_for_us(ctx, op))
-		return 1;
-	ref = sm_conn_find(bpf_get_socket_cookie(ctx));
-	if (ref.record)
-		sm_called_back(ctx, ref, op);
+	if (unlikely(sm_is_for_us(ctx, op)))
+		sm_of_ours(ctx, op);
 	return 1;
 }

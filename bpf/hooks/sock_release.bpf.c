@@ -14,20 +14,26 @@ static __always_inline int sm_is_untold(const struct sm_connection *record, cons
 	       (record->state == SM_CONN_ESTABLISHED || !sm_in_handshake(sk));
 }
 
+/* Apart from the program, which most sockets leave at once. */
+static __noinline int sm_released(__u64 cookie, const struct sock *sk)
+{
+	struct sm_conn_ref ref = sm_conn_find(cookie);
+
+	if (!ref.record || !sm_is_untold(ref.record, sk))
+		return 0;
+	sm_conn_settle(cookie, 0);
+	sm_conn_free(ref);
+	return 0;
+}
+
 /* The last reference from user space is gone. A record that TCP knows ends when TCP does. */
 SEC("cgroup/sock_release")
 int sm_sock_release(struct bpf_sock *ctx)
 {
 	const struct sock *sk = sm_tcp_of(ctx, ctx->protocol);
 	__u64 cookie = sm_cookie_of(sk);
-	struct sm_conn_ref ref;
 
-	if (!cookie)
-		return SM_PROCEED;
-	ref = sm_conn_find(cookie);
-	if (!ref.record || !sm_is_untold(ref.record, sk))
-		return SM_PROCEED;
-	sm_conn_settle(cookie, 0);
-	sm_conn_free(ref);
+	if (unlikely(cookie))
+		sm_released(cookie, sk);
 	return SM_PROCEED;
 }

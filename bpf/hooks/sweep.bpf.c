@@ -37,14 +37,23 @@ static __always_inline int sm_is_gone(const struct sm_connection *record, __u64 
 		      !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter));
 }
 
+/* Tells sockets that use one record after the other from each other. Never 0: the lowest bit is
+ * the same for all of them. */
+static __always_inline __u32 sm_gone_mark(__u64 cookie)
+{
+	return (__u32)cookie | 1;
+}
+
 static __always_inline __u32 sm_sweep_record(struct sm_conn_ref ref)
 {
+	__u32 mark = sm_gone_mark(ref.cookie);
+
 	if (!ref.record || !sm_is_gone(ref.record, ref.cookie))
 		return SM_SWEEP_KEPT;
 	if (ref.record->state == SM_CONN_FREE)
 		return SM_SWEEP_KEPT; /* it is being claimed */
-	if (ref.record->gone_cookie != ref.cookie) {
-		ref.record->gone_cookie = ref.cookie;
+	if (ref.record->gone_mark != mark) {
+		ref.record->gone_mark = mark;
 		return SM_SWEEP_GONE;
 	}
 	sm_count(SM_COUNTER_CONN_SWEPT);
@@ -56,22 +65,17 @@ static __always_inline __u32 sm_sweep_record(struct sm_conn_ref ref)
 /* All ways of a set; the sum of enum sm_sweep. */
 SM_VERIFIED_ONCE __u32 sm_sweep_set(__u32 set)
 {
-	struct sm_conn_tags *tags = bpf_map_lookup_elem(&conn_tags, &set);
 	__u32 swept = 0;
 
-	if (!tags)
-		return 0;
 #pragma unroll
 	for (__u32 way = 0; way < SM_CONN_WAYS; way++) {
-		struct sm_conn_ref ref = {
-			.tag = &tags->cookie[way],
-			.cookie = READ_ONCE(tags->cookie[way]),
-		};
+		struct sm_conn_ref ref = {.record = sm_conn_record(set, way), .place = way};
 
-		if (!ref.cookie)
+		if (!ref.record)
 			continue;
-		ref.record = sm_conn_record(set, way);
-		swept += sm_sweep_record(ref);
+		ref.cookie = READ_ONCE(ref.record->cookie);
+		if (ref.cookie)
+			swept += sm_sweep_record(ref);
 	}
 	return swept;
 }
@@ -90,7 +94,7 @@ int sm_sweep_sets(struct sm_sweep_sets *request)
 
 SM_VERIFIED_ONCE __u32 sm_sweep_cookie(__u64 cookie)
 {
-	struct sm_conn_ref ref = {.cookie = cookie};
+	struct sm_conn_ref ref = {.cookie = cookie, .place = SM_CONN_IN_OVERFLOW};
 
 	if (!cookie)
 		return SM_SWEEP_KEPT;

@@ -21,6 +21,7 @@ struct list_head {
 } SM_KERNEL_STRUCT;
 
 struct net {
+	__u64 net_cookie;
 	struct list_head dev_base_head;
 } SM_KERNEL_STRUCT;
 

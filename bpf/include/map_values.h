@@ -35,4 +35,15 @@ struct sm_balance_scratch {
 	__u16 order[SM_BALANCE_HOSTS];
 };
 
+/* The first hosts of a shuffle, kept because a client comes again; see policy/bounded_load.h. */
+#define SM_BALANCE_KEPT	  14   /* hosts, so that an order is one cache line */
+#define SM_BALANCE_ORDERS 1024 /* a power of two */
+
+struct sm_balance_order {
+	__u64 of; /* hosts of the group << 32 | seed; SM_BALANCE_BUSY: being written */
+	__u32 host[SM_BALANCE_KEPT];
+};
+
+#define SM_BALANCE_BUSY 1ULL /* no group has 0 hosts */
+
 #endif /* SOCKMESH_MAP_VALUES_H */

@@ -26,6 +26,15 @@ struct {
 	__type(value, __u32); /* service id */
 } frontends6 SEC(".maps") __weak;
 
+/* See SM_FILTER_WORDS. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SM_FILTER_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} frontend_filter SEC(".maps") __weak;
+
 /* By service id: the index of its current descriptor. One aligned word is the whole switch. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -77,19 +86,11 @@ SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM
 const volatile struct sm_settings settings __weak = {
 	.conn_set_mask = SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS - 1};
 
-/* Connection records; record.h alone touches these three. */
+/* Connection records; record.h alone touches these two. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS); /* agent: a power of two */
-	__type(key, __u32);
-	__type(value, struct sm_conn_tags);
-} conn_tags SEC(".maps") __weak;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, SM_DEFAULT_MAX_CONNECTIONS); /* agent: four times conn_tags */
+	__uint(max_entries, SM_DEFAULT_MAX_CONNECTIONS); /* agent: a power of two */
 	__type(key, __u32);
 	__type(value, struct sm_connection);
 } connections SEC(".maps") __weak;
@@ -123,7 +124,14 @@ struct {
 	__type(value, struct sm_netns_address);
 } netns_addresses SEC(".maps") __weak;
 
-/* bounded_load.h alone touches it. */
+/* bounded_load.h alone touches these two. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SM_BALANCE_ORDERS); /* by the low bits of the seed */
+	__type(key, __u32);
+	__type(value, struct sm_balance_order);
+} balance_orders SEC(".maps") __weak;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SM_BALANCE_SCRATCH);
@@ -161,12 +169,14 @@ struct {
 	__type(value, struct sm_globals);
 } globals SEC(".maps") __weak;
 
-static __always_inline void sm_count(__u32 counter)
+/* Counts what is rare. */
+SM_VERIFIED_ONCE int sm_count(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
 	if (value)
 		*value += 1;
+	return 0;
 }
 
 static __always_inline struct sm_globals *sm_globals(void)

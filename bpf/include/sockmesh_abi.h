@@ -46,6 +46,7 @@
 #define SM_MAPS(X)                                                                                 \
 	X(frontends4)                                                                              \
 	X(frontends6)                                                                              \
+	X(frontend_filter)                                                                         \
 	X(heads)                                                                                   \
 	X(descriptors)                                                                             \
 	X(groups)                                                                                  \
@@ -55,7 +56,6 @@
 	X(endpoint_stats)                                                                          \
 	X(cluster_state)                                                                           \
 	X(cluster_stats)                                                                           \
-	X(conn_tags)                                                                               \
 	X(connections)                                                                             \
 	X(conn_overflow)                                                                           \
 	X(affinity)                                                                                \
@@ -85,6 +85,40 @@ struct sm_frontend6_key {
 	__u8 protocol;
 	__u8 pad;
 };
+
+/*
+ * A filter in front of the frontends, because most connects go to no service: a bit for each key,
+ * at the key's hash. A bit that is 0 says that no frontend has such a key. A bit that is 1 says
+ * that one may have it. The agent sets a key's bit before it adds the key, and clears the bit after
+ * the last key that has it is gone. With 10,000 services about 2 % of the bits are set.
+ */
+#define SM_FILTER_WORD_BITS 13
+#define SM_FILTER_WORDS	    (1 << SM_FILTER_WORD_BITS) /* of 64 bits: 64 KiB */
+
+#define SM_FILTER_WORD(hash) ((__u32)((hash) >> (64 - SM_FILTER_WORD_BITS)))
+#define SM_FILTER_BIT(hash)  (1ULL << (((hash) >> (58 - SM_FILTER_WORD_BITS)) & 63))
+
+/* The high bits of a product are the hash. Neighbouring addresses get bits of their own with this
+ * multiplier: of 10,000 in a row, or at random in a /16, at most 3 % share one. */
+#define SM_FILTER_MULTIPLIER 0xd6e8feb86659fd93ULL
+
+/* The hash of a struct sm_frontend4_key. */
+static __inline__ __u64 sm_filter_hash4(__be32 addr_be, __be16 port_be, __u8 protocol)
+{
+	__u64 key = addr_be | (__u64)port_be << 32 | (__u64)protocol << 48;
+
+	return key * SM_FILTER_MULTIPLIER;
+}
+
+/* The hash of a struct sm_frontend6_key. */
+static __inline__ __u64 sm_filter_hash6(const __be32 addr_be[4], __be16 port_be, __u8 protocol)
+{
+	__u64 high = addr_be[0] | (__u64)addr_be[1] << 32;
+	__u64 low = addr_be[2] | (__u64)addr_be[3] << 32;
+
+	high = (high ^ ((__u64)port_be << 32 | (__u64)protocol << 48)) * SM_FILTER_MULTIPLIER;
+	return (low ^ high ^ high >> 32) * SM_FILTER_MULTIPLIER;
+}
 
 /* ---- descriptors: what a service is now. Immutable once heads[service_id] names it. ---- */
 

@@ -149,27 +149,26 @@ enum sm_conn_state {
 /* Counted in sm_cluster_state.active: of clusters with bounded load, when the choice was made. */
 #define SM_CONN_IN_CLUSTER (1U << 0)
 
+/* One cache line, which begins with the tag: usually finding a record is one read. */
 struct sm_connection {
+	__u64 cookie; /* the socket's; 0: the record is free */
 	__be32 vip_be[4];
 	__be16 vip_port_be;
-	__u8 family; /* of the socket: getpeername4 or 6 answers */
-	__u8 state;  /* enum sm_conn_state */
+	__u8 state; /* enum sm_conn_state */
+	__u8 flags; /* SM_CONN_IN_CLUSTER */
 	__u32 endpoint_id;
-	__u32 cluster_id;
-	__u32 flags;	     /* SM_CONN_IN_CLUSTER */
-	__u64 connect_at_ns; /* when the SYN left; 0: it has not */
-	__u64 netns_cookie;
+	/* Of the set, not of the record, and used in way 0 alone: bit w is set while way w is
+	 * taken. While it is 0, nothing else of the set needs to be read. */
+	__u32 other_ways;
+	__u32 gone_mark;     /* see sweep.bpf.c; 0: none */
+	__u64 connect_at_ns; /* when the SYN left, up to a tick of the kernel early; 0: it has not
+			      */
+	__u64 netns_cookie;  /* 0: the attempt has not ended yet */
 	__u64 sk; /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
-	__u64 gone_cookie; /* the record's own cookie: the sweep before found its socket gone */
 };
 
-/* Four ways a set: the tags in a cache line of their own, so that a miss reads 32 bytes. The record
- * of set s and way w is at w * sets + s. */
+/* Four ways a set, in one array. The record of set s and way w is at w * sets + s. */
 #define SM_CONN_WAYS 4
-
-struct sm_conn_tags {
-	__u64 cookie[SM_CONN_WAYS]; /* socket cookie; 0: free */
-};
 
 /* What the agent hands to sm_sweep_sets (BPF_PROG_TEST_RUN): some of the table. */
 #define SM_SWEEP_SETS 256

@@ -6,6 +6,10 @@
  * room, in an order that a Mersenne twister shuffles with the hash as its seed. If no host has
  * room, it goes to the least overloaded host.
  *
+ * A twister costs microseconds. So the first hosts of an order are kept, because a client has one
+ * hash for all its connections. And a random hash needs no twister: the first host with room of a
+ * random order is any host with room.
+ *
  * Only groups with balance_percent come here. Only their clusters count sm_cluster_state.active.
  */
 #ifndef SOCKMESH_BOUNDED_LOAD_H
@@ -27,6 +31,7 @@ static __always_inline __u64 sm_balance_weight(const struct sm_group *group, __u
 struct sm_balance_probe {
 	const struct sm_group *group;
 	struct sm_balance_scratch *scratch;
+	const struct sm_balance_order *order; /* NULL: hosts are drawn at random */
 	__u64 now_ns;
 	__u32 total;
 	__u32 first; /* the hash's own host */
@@ -67,24 +72,33 @@ static long sm_balance_in_order(__u64 i, struct sm_balance_scratch **scratch)
 	return 0;
 }
 
+/* The i-th host of the shuffle that `scratch` is at; SM_BROKEN: there is none. */
+static __always_inline __u32 sm_balance_shuffled(struct sm_balance_scratch *scratch, __u64 i,
+						 __u32 count)
+{
+	__u64 other;
+	__u16 host;
+
+	if (count > SM_BALANCE_HOSTS)
+		return sm_twister_below(&scratch->twister, count);
+	other = i + sm_twister_below(&scratch->twister, count - (__u32)i);
+	if (i >= SM_BALANCE_HOSTS || other >= SM_BALANCE_HOSTS)
+		return SM_BROKEN;
+	host = scratch->order[other];
+	scratch->order[other] = scratch->order[i];
+	scratch->order[i] = host;
+	return host;
+}
+
 static long sm_balance_next(__u64 i, struct sm_balance_probe *probe)
 {
-	struct sm_balance_scratch *scratch = probe->scratch;
 	__u32 count = probe->group->host_count, host;
-	__u64 other;
 
 	if (i >= count)
 		return 1;
-	if (count > SM_BALANCE_HOSTS) {
-		host = sm_twister_below(&scratch->twister, count);
-	} else {
-		other = i + sm_twister_below(&scratch->twister, count - (__u32)i);
-		if (i >= SM_BALANCE_HOSTS || other >= SM_BALANCE_HOSTS)
-			return 1;
-		host = scratch->order[other];
-		scratch->order[other] = scratch->order[i];
-		scratch->order[i] = (__u16)host;
-	}
+	host = sm_balance_shuffled(probe->scratch, i, count);
+	if (host == SM_BROKEN)
+		return 1;
 	if (host != probe->first)
 		sm_balance_try(probe, host);
 	return probe->done ? 1 : 0;
@@ -105,25 +119,125 @@ SM_VERIFIED_ONCE __u32 sm_balance_claim(void)
 	return SM_BROKEN;
 }
 
-/* If all scratches are in use by other tasks, the host of the hash stays. */
-static __always_inline void sm_balance_shuffle(struct sm_balance_probe *probe, __u64 hash)
+/* A shuffle of `count` hosts that has not begun. NULL: all scratches are in use by other tasks. The
+ * caller sets `busy` back. */
+static __always_inline struct sm_balance_scratch *sm_balance_begin(__u32 seed, __u32 count)
 {
-	__u32 count = probe->group->host_count, slot = sm_balance_claim();
+	__u32 slot = sm_balance_claim();
 	struct sm_balance_scratch *scratch = bpf_map_lookup_elem(&balance_scratch, &slot);
+
+	if (!scratch)
+		return NULL;
+	sm_twister_seed(&scratch->twister, seed);
+	bpf_loop(count < SM_BALANCE_HOSTS ? count : SM_BALANCE_HOSTS, sm_balance_in_order, &scratch,
+		 0);
+	return scratch;
+}
+
+/* Tries all hosts, in the order of `seed`. If all scratches are in use, the best so far stays. */
+static __always_inline void sm_balance_shuffle(struct sm_balance_probe *probe, __u32 seed)
+{
+	__u32 count = probe->group->host_count;
+	struct sm_balance_scratch *scratch = sm_balance_begin(seed, count);
 
 	if (!scratch)
 		return;
 	probe->scratch = scratch;
-	sm_twister_seed(&scratch->twister, (__u32)hash);
-	if (count > SM_BALANCE_HOSTS)
-		count = SM_BALANCE_HOSTS;
-	bpf_loop(count, sm_balance_in_order, &scratch, 0);
-	bpf_loop(count, sm_balance_next, probe, 0);
+	bpf_loop(count < SM_BALANCE_HOSTS ? count : SM_BALANCE_HOSTS, sm_balance_next, probe, 0);
 	__sync_lock_test_and_set(&scratch->busy, 0);
 }
 
-/* The host for a hash whose own is `host`. */
-SM_VERIFIED_ONCE __u32 sm_balance(const struct sm_group *group, __u64 hash, __u32 host)
+static __always_inline __u64 sm_balance_order_of(__u32 seed, __u32 count)
+{
+	return (__u64)count << 32 | seed;
+}
+
+struct sm_balance_keeping {
+	struct sm_balance_scratch *scratch;
+	struct sm_balance_order *order;
+	__u32 count;
+	__u32 pad;
+};
+
+static long sm_balance_keep_next(__u64 i, struct sm_balance_keeping *keeping)
+{
+	if (i >= SM_BALANCE_KEPT || i >= keeping->count)
+		return 1;
+	keeping->order->host[i] = sm_balance_shuffled(keeping->scratch, i, keeping->count);
+	return 0;
+}
+
+/* Keeps the order of `seed`, if nobody else is writing there. */
+SM_VERIFIED_ONCE int sm_balance_keep(__u32 seed, __u32 count)
+{
+	__u32 at = seed & (SM_BALANCE_ORDERS - 1);
+	struct sm_balance_keeping keeping = {
+		.order = bpf_map_lookup_elem(&balance_orders, &at),
+		.count = count,
+	};
+	__u64 of;
+
+	if (!keeping.order)
+		return 0;
+	of = READ_ONCE(keeping.order->of);
+	if (of == SM_BALANCE_BUSY)
+		return 0;
+	keeping.scratch = sm_balance_begin(seed, count);
+	if (!keeping.scratch)
+		return 0;
+	if (__sync_val_compare_and_swap(&keeping.order->of, of, SM_BALANCE_BUSY) == of) {
+		bpf_loop(SM_BALANCE_KEPT, sm_balance_keep_next, &keeping, 0);
+		__sync_lock_test_and_set(&keeping.order->of, sm_balance_order_of(seed, count));
+	}
+	__sync_lock_test_and_set(&keeping.scratch->busy, 0);
+	return 0;
+}
+
+/* The i-th host of a kept order, or a random one. If another task changes the order at this very
+ * moment, the host is of another order, and as good as any. */
+static long sm_balance_next_kept(__u64 i, struct sm_balance_probe *probe)
+{
+	__u32 count = probe->group->host_count, host;
+
+	if (i >= SM_BALANCE_KEPT || (probe->order && i >= count))
+		return 1;
+	host = probe->order ? probe->order->host[i] : sm_uniform(count);
+	if (host != probe->first && host < count)
+		sm_balance_try(probe, host);
+	return probe->done ? 1 : 0;
+}
+
+/* The order of `seed`; NULL: it is not kept. */
+static __always_inline const struct sm_balance_order *sm_balance_kept(__u32 seed, __u32 count)
+{
+	__u32 at = seed & (SM_BALANCE_ORDERS - 1);
+	struct sm_balance_order *order = bpf_map_lookup_elem(&balance_orders, &at);
+
+	return order && READ_ONCE(order->of) == sm_balance_order_of(seed, count) ? order : NULL;
+}
+
+/* Another host, because that of the hash has no room. */
+static __always_inline void sm_balance_walk(struct sm_balance_probe *probe, __u32 seed, int random)
+{
+	if (random || probe->order)
+		bpf_loop(SM_BALANCE_KEPT, sm_balance_next_kept, probe, 0);
+	if (!probe->done && (!probe->order || probe->group->host_count > SM_BALANCE_KEPT))
+		sm_balance_shuffle(probe, seed);
+}
+
+/* How sm_balance() is to find another host. */
+enum sm_balance_way {
+	SM_BALANCE_RANDOM,    /* the hash is random, not of a client */
+	SM_BALANCE_KEPT_ONLY, /* by the order that is kept */
+	SM_BALANCE_ANY,
+};
+
+/* No host: the order is to be kept first. */
+#define SM_BALANCE_KEEP ((__u32)-2)
+
+/* The host for a hash whose own is `host`, or SM_BALANCE_KEEP. `way`: enum sm_balance_way. */
+SM_VERIFIED_ONCE __u32 sm_balance_by(const struct sm_group *group, __u64 hash, __u32 host,
+				     __u32 way)
 {
 	struct sm_balance_probe probe = {.first = host, .host = host};
 	struct sm_cluster_state *cluster;
@@ -145,8 +259,25 @@ SM_VERIFIED_ONCE __u32 sm_balance(const struct sm_group *group, __u64 hash, __u3
 		return host;
 	probe.group = group;
 	probe.now_ns = bpf_ktime_get_ns();
-	sm_balance_shuffle(&probe, hash);
+	if (way != SM_BALANCE_RANDOM)
+		probe.order = sm_balance_kept((__u32)hash, group->host_count);
+	if (way == SM_BALANCE_KEPT_ONLY && !probe.order)
+		return SM_BALANCE_KEEP;
+	sm_balance_walk(&probe, (__u32)hash, way == SM_BALANCE_RANDOM);
 	return probe.host;
+}
+
+/* The host for a hash whose own is `host`. `random`: the hash is random, not of a client. */
+static __always_inline __u32 sm_balance(const struct sm_group *group, __u64 hash, __u32 host,
+					int random)
+{
+	__u32 other =
+		sm_balance_by(group, hash, host, random ? SM_BALANCE_RANDOM : SM_BALANCE_KEPT_ONLY);
+
+	if (likely(other != SM_BALANCE_KEEP))
+		return other;
+	sm_balance_keep((__u32)hash, group->host_count);
+	return sm_balance_by(group, hash, host, SM_BALANCE_ANY);
 }
 
 #endif /* SOCKMESH_BOUNDED_LOAD_H */

@@ -100,6 +100,16 @@ static __always_inline void sm_affinity_key_of(const struct sm_descriptor *d,
 	key->pad = 0;
 }
 
+/* What is remembered of this client, or NULL. Apart, because its key needs stack. */
+static __noinline struct sm_affinity *sm_affinity_of(const struct sm_descriptor *d,
+						     const struct sm_client *client)
+{
+	struct sm_affinity_key key;
+
+	sm_affinity_key_of(d, client, &key);
+	return bpf_map_lookup_elem(&affinity, &key);
+}
+
 /*
  * Where this client goes again: (group, relative to the descriptor's first) << 32 | endpoint id; 0
  * where a choice is to be made.
@@ -108,14 +118,12 @@ SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
 					const struct sm_client *client)
 {
 	struct sm_affinity_search search = {.now_ns = bpf_ktime_get_ns()};
-	struct sm_affinity_key key;
 	struct sm_affinity *last;
 	struct sm_group *group;
 
 	if (!d || !client)
 		return 0;
-	sm_affinity_key_of(d, client, &key);
-	last = bpf_map_lookup_elem(&affinity, &key);
+	last = sm_affinity_of(d, client);
 	if (!last)
 		return 0;
 	search.d = d;
@@ -168,7 +176,10 @@ static __always_inline int sm_affinity_choose(const struct sm_descriptor *d, __u
 {
 	struct sm_group *group = groups_at(d->group_first + (__u32)(found >> 32));
 
-	return group && sm_choice_set(choice, group, (__u32)found);
+	if (!group)
+		return 0;
+	sm_choice_set(choice, group, (__u32)found);
+	return 1;
 }
 
 #endif /* SOCKMESH_AFFINITY_H */

@@ -2,9 +2,10 @@
 /*
  * The service behind a VIP.
  *
- *   frontends[key] -> service id -> heads[id] -> descriptor
+ *   filter -> frontends[key] -> service id -> heads[id] -> descriptor
  *
- * One hash lookup, then array reads. The caller runs under RCU, as every cgroup program does: ids
+ * One array read tells of most addresses that they are no VIP. For the others one hash lookup, then
+ * array reads. The caller runs under RCU, as every cgroup program does: ids
  * that it reads here are not reused before it has returned.
  */
 #ifndef SOCKMESH_LOOKUP_H
@@ -24,18 +25,32 @@ struct sm_dest {
 	__u8 socket_family; /* SM_FAMILY_* of the socket */
 };
 
-/* The service id in the hash element of this key, or NULL. */
-static __always_inline const __u32 *sm_frontend_of(const struct sm_dest *to)
+/* 0: no service has this VIP. */
+static __always_inline int sm_may_be_vip(const struct sm_dest *to)
 {
-	if (to->family == SM_FAMILY_V4) {
-		struct sm_frontend4_key key = {
-			.addr_be = to->addr.word[3],
-			.port_be = to->port_be,
-			.protocol = to->protocol,
-		};
+	__u64 hash = to->family == SM_FAMILY_V4
+			     ? sm_filter_hash4(to->addr.word[3], to->port_be, to->protocol)
+			     : sm_filter_hash6(to->addr.word, to->port_be, to->protocol);
+	__u32 at = SM_FILTER_WORD(hash);
+	__u64 *word = bpf_map_lookup_elem(&frontend_filter, &at);
 
-		return bpf_map_lookup_elem(&frontends4, &key);
-	}
+	return word && (READ_ONCE(*word) & SM_FILTER_BIT(hash));
+}
+
+/* The service id in the hash element of this key, or NULL. */
+static __always_inline const __u32 *sm_frontend4_of(__be32 addr_be, __be16 port_be, __u8 protocol)
+{
+	struct sm_frontend4_key key = {
+		.addr_be = addr_be,
+		.port_be = port_be,
+		.protocol = protocol,
+	};
+
+	return bpf_map_lookup_elem(&frontends4, &key);
+}
+
+static __always_inline const __u32 *sm_frontend6_of(const struct sm_dest *to)
+{
 	struct sm_frontend6_key key = {
 		.port_be = to->port_be,
 		.protocol = to->protocol,
@@ -43,6 +58,13 @@ static __always_inline const __u32 *sm_frontend_of(const struct sm_dest *to)
 
 	sm_ip_copy(key.addr_be, to->addr.word);
 	return bpf_map_lookup_elem(&frontends6, &key);
+}
+
+static __always_inline const __u32 *sm_frontend_of(const struct sm_dest *to)
+{
+	if (to->family == SM_FAMILY_V4)
+		return sm_frontend4_of(to->addr.word[3], to->port_be, to->protocol);
+	return sm_frontend6_of(to);
 }
 
 static __always_inline struct sm_descriptor *sm_descriptor_of(const __u32 *value)
@@ -69,6 +91,8 @@ static __always_inline int sm_descriptor_is_of(const struct sm_descriptor *d,
  */
 static __always_inline struct sm_descriptor *sm_lookup(const struct sm_dest *to)
 {
+	if (likely(!sm_may_be_vip(to)))
+		return NULL;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < SM_LOOKUP_TRIES; i++) {
 		const __u32 *value = sm_frontend_of(to);

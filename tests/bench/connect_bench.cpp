@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The price of the hooks: connect() of a fresh non-blocking socket to a VIP under every policy, to
-// an address that is no service, and with no hook at all; and close(). usage: connect_bench [ROUNDS
-// [OTHER_SERVICES]] Paired: in every round, sockets of all kinds are connected in turn, in an order
-// that is drawn anew for each turn, because the first kind finds the caches cold. The result is the
-// median over rounds of the difference between medians. Its spread shows the machine's noise.
+// an address that is no service, and without a hook; the same where no packet leaves, which is the
+// hook alone; a server's accept(); and close() on both sides. usage: connect_bench [ROUNDS
+// [OTHER_SERVICES [CPUS]]] Paired: in every round, sockets of all kinds are connected in turn, in
+// an order that is drawn anew for each turn, because the first kind finds the caches cold. The
+// result is the median over rounds of the difference between medians (or p99s). Its spread shows
+// the machine's noise. With CPUS above 1 a process on each CPU does the same at the same time.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -48,12 +53,24 @@ double quantile(std::vector<double> values, double q) {
   return values[at];
 }
 
+// What is timed.
+enum Step : std::size_t { kConnect, kAccept, kClose, kServerClose, kSteps };
+
+// kHooked: the hooks see the server's sockets, too. kNone: there is no route, so that connect()
+// fails before a SYN.
+enum class Server { kPlain, kHooked, kSix, kNone };
+
 struct Kind {
   const char* name;
-  bool hooked;
+  bool hooked;  // the client
+  Server server;
+  std::size_t base;  // the kind that it is compared with
   SocketAddress target;
-  std::vector<double> connectRounds, closeRounds;  // medians, ns
+  // By step: of each round.
+  std::array<std::vector<double>, kSteps> medians, tails;
 };
+
+constexpr double kTail = 0.99;
 
 void die(const Error& error) {
   std::fprintf(stderr, "%s\n", error.message().c_str());
@@ -63,83 +80,142 @@ void die(const Error& error) {
 // A socket belongs to the cgroup that it was made in.
 UniqueFd makeSocket(const Kind& kind, const Sandbox& sandbox) {
   if (auto moved = kind.hooked ? sandbox.enter() : sandbox.leave(); !moved) die(moved.error());
-  UniqueFd made = tcpSocket(false, true);
+  UniqueFd made = tcpSocket(!kind.target.ip.isV4(), true);
   const linger reset{1, 0};  // no TIME_WAIT to eat up the ports
   setsockopt(made.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
   return made;
 }
 
+struct Listeners {
+  UniqueFd plain, hooked, six;
+
+  const UniqueFd& of(Server server) const {
+    if (server == Server::kSix) return six;
+    return server == Server::kHooked ? hooked : plain;
+  }
+};
+
 // One round: sockets of all kinds are made, then connected and accepted, then closed. Each turn has
 // an order of its own, so that no kind finds warmer code or memory.
-void runRound(std::vector<Kind>& kinds, const Sandbox& sandbox, const UniqueFd& listener) {
-  std::vector<std::vector<UniqueFd>> sockets(kinds.size());
-  std::vector<std::vector<double>> connects(kinds.size()), closes(kinds.size());
-  std::vector<UniqueFd> accepted;
-  static std::mt19937 random;  // the same orders each time
-  std::vector<std::size_t> order(kinds.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto each = [&](auto&& act) {
+class Round {
+ public:
+  Round(std::vector<Kind>& kinds, const Sandbox& sandbox, const Listeners& listeners)
+      : kinds_(kinds), listeners_(listeners), clients_(kinds.size()), servers_(kinds.size()) {
+    for (auto& times : times_) times.resize(kinds.size());
+    each(
+        [&](std::size_t k, std::size_t) { clients_[k].push_back(makeSocket(kinds_[k], sandbox)); });
+    each([&](std::size_t k, std::size_t i) { connectAndAccept(k, i); });
+    each([&](std::size_t k, std::size_t i) { timed(kClose, k, [&] { clients_[k][i].reset(); }); });
+    each([&](std::size_t k, std::size_t i) {
+      if (kinds_[k].server != Server::kNone)
+        timed(kServerClose, k, [&] { servers_[k][i].reset(); });
+    });
+  }
+
+  void keep() {
+    for (std::size_t step = 0; step < kSteps; ++step) {
+      for (std::size_t k = 0; k < kinds_.size(); ++k) {
+        const auto& times = times_[step][k];
+        if (times.empty()) continue;
+        kinds_[k].medians[step].push_back(quantile(times, 0.5));
+        kinds_[k].tails[step].push_back(quantile(times, kTail));
+      }
+    }
+  }
+
+ private:
+  template <typename Act>
+  void each(const Act& act) {
+    static std::mt19937 random;  // the same orders each time
+    std::vector<std::size_t> order(kinds_.size());
+    std::iota(order.begin(), order.end(), 0);
     for (std::size_t i = 0; i < kSockets; ++i) {
       std::shuffle(order.begin(), order.end(), random);
       for (const std::size_t k : order) act(k, i);
     }
-  };
-  each([&](std::size_t k, std::size_t) { sockets[k].push_back(makeSocket(kinds[k], sandbox)); });
-  each([&](std::size_t k, std::size_t i) {
-    const auto from = nowNanos();
-    connectErrno(sockets[k][i].get(), kinds[k].target);
-    connects[k].push_back(static_cast<double>(nowNanos() - from));
-    accepted.push_back(acceptOn(listener));
-  });
-  each([&](std::size_t k, std::size_t i) {
-    const auto from = nowNanos();
-    sockets[k][i].reset();
-    closes[k].push_back(static_cast<double>(nowNanos() - from));
-  });
-  for (std::size_t k = 0; k < kinds.size(); ++k) {
-    kinds[k].connectRounds.push_back(quantile(connects[k], 0.5));
-    kinds[k].closeRounds.push_back(quantile(closes[k], 0.5));
   }
-}
+
+  template <typename Act>
+  void timed(Step step, std::size_t k, const Act& act) {
+    const auto from = nowNanos();
+    act();
+    times_[step][k].push_back(static_cast<double>(nowNanos() - from));
+  }
+
+  void connectAndAccept(std::size_t k, std::size_t i) {
+    const Kind& kind = kinds_[k];
+    timed(kConnect, k, [&] { connectErrno(clients_[k][i].get(), kind.target); });
+    if (kind.server == Server::kNone) return;
+    const UniqueFd& listener = listeners_.of(kind.server);
+    timed(kAccept, k, [&] { servers_[k].push_back(acceptOn(listener)); });
+  }
+
+  std::vector<Kind>& kinds_;
+  const Listeners& listeners_;
+  std::vector<std::vector<UniqueFd>> clients_, servers_;
+  std::array<std::vector<std::vector<double>>, kSteps> times_;
+};
+
+using Rounds = std::array<std::vector<double>, kSteps>;
 
 // Medians of the rounds' differences.
-double over(const Kind& kind, const Kind& base, std::vector<double> Kind::*rounds, double q) {
+double over(const Kind& kind, const Kind& base, Rounds Kind::*rounds, Step step, double q) {
+  const auto& ours = (kind.*rounds)[step];
+  const auto& theirs = (base.*rounds)[step];
   std::vector<double> differences;
-  for (std::size_t i = 0; i < (base.*rounds).size(); ++i) {
-    differences.push_back((kind.*rounds)[i] - (base.*rounds)[i]);
+  for (std::size_t i = 0; i < std::min(ours.size(), theirs.size()); ++i) {
+    differences.push_back(ours[i] - theirs[i]);
   }
   return quantile(std::move(differences), q);
 }
 
-void print(const char* what, const std::vector<Kind>& kinds, std::vector<double> Kind::*rounds) {
-  std::printf("\n%-34s %10s %12s %22s %12s\n", what, "median", "over no hook",
-              "middle half of rounds", "over RANDOM");
+void print(const char* what, const std::vector<Kind>& kinds, Rounds Kind::*rounds, Step step) {
+  std::printf("\n%-34s %10s %12s %22s %12s\n", what, "", "over no hook", "middle half of rounds",
+              "over RANDOM");
   for (const Kind& kind : kinds) {
-    std::printf("  %-32s %7.0f ns %9.0f ns %10.0f .. %.0f ns %12.0f ns\n", kind.name,
-                quantile(kind.*rounds, 0.5), over(kind, kinds[0], rounds, 0.5),
-                over(kind, kinds[0], rounds, 0.25), over(kind, kinds[0], rounds, 0.75),
-                over(kind, kinds[kRandomKind], rounds, 0.5));
+    const Kind& base = kinds[kind.base];
+    if ((kind.*rounds)[step].empty()) continue;
+    std::printf("  %-32s %7.0f ns %9.0f ns %10.0f .. %.0f ns", kind.name,
+                quantile((kind.*rounds)[step], 0.5), over(kind, base, rounds, step, 0.5),
+                over(kind, base, rounds, step, 0.25), over(kind, base, rounds, step, 0.75));
+    if (kind.base == 0) {
+      std::printf(" %12.0f ns", over(kind, kinds[kRandomKind], rounds, step, 0.5));
+    }
+    std::printf("\n");
   }
 }
 
 constexpr int kHosts = 8;
 
-// One VIP over kHosts endpoints of `port`. One listener serves all of them.
-void addService(Snapshot& snapshot, const std::string& vip, LbPolicy policy, std::uint16_t port,
-                bool weighted = false, std::uint32_t balanceFactor = 0) {
+std::vector<SocketAddress> hostsAt(const std::string& prefix, std::uint16_t port) {
+  std::vector<SocketAddress> hosts;
+  for (int i = 0; i < kHosts; ++i) {
+    hosts.push_back(at(prefix + std::to_string(2 + i) + ":" + std::to_string(port)));
+  }
+  return hosts;
+}
+
+struct Service {
+  LbPolicy policy = LbPolicy::kRandom;
+  bool weighted = false;
+  std::uint32_t balanceFactor = 0;
+};
+
+void addService(Snapshot& snapshot, const std::string& vip, const std::vector<SocketAddress>& hosts,
+                const Service& service = {}) {
   const std::string name = "cluster " + vip;
   auto cluster = std::make_shared<Cluster>();
   cluster->name = name;
   cluster->edsName = name;
-  cluster->lb.policy = policy;
-  cluster->lb.hashBalanceFactor = balanceFactor;
+  cluster->lb.policy = service.policy;
+  cluster->lb.hashBalanceFactor = service.balanceFactor;
   auto assignment = std::make_shared<LoadAssignment>();
   assignment->clusterName = name;
   assignment->localities.emplace_back();
-  for (int i = 0; i < kHosts; ++i) {
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
     Endpoint endpoint;
-    endpoint.address = at("127.0.0." + std::to_string(2 + i) + ":" + std::to_string(port));
-    endpoint.weight = weighted ? static_cast<std::uint32_t>(1 + i) : 1;
+    endpoint.address = hosts[i];
+    endpoint.weight = service.weighted ? static_cast<std::uint32_t>(1 + i) : 1;
     assignment->localities[0].endpoints.push_back(endpoint);
   }
   auto listener = std::make_shared<Listener>();
@@ -152,13 +228,21 @@ void addService(Snapshot& snapshot, const std::string& vip, LbPolicy policy, std
   snapshot.listeners[vip] = listener;
 }
 
-std::vector<Kind> makeKinds(const SocketAddress& direct) {
+// Where the listeners are.
+struct Servers {
+  SocketAddress plain, hooked, six;
+};
+
+std::vector<Kind> makeKinds(const Servers& servers) {
+  const auto on2 = [](const SocketAddress& server) {
+    return at("127.0.0.2:" + std::to_string(server.port));
+  };
   std::vector<Kind> kinds;
   const auto add = [&](const char* name, bool hooked, const SocketAddress& target) {
-    kinds.push_back({name, hooked, target, {}, {}});
+    kinds.push_back({name, hooked, Server::kPlain, 0, target, {}, {}});
   };
-  add("no hook", false, direct);
-  add("no service", true, direct);
+  add("no hook", false, on2(servers.plain));
+  add("no service", true, on2(servers.plain));
   add("VIP, RANDOM", true, at("10.96.0.1:80"));
   add("VIP, ROUND_ROBIN", true, at("10.96.0.2:80"));
   add("VIP, LEAST_REQUEST", true, at("10.96.0.3:80"));
@@ -168,34 +252,126 @@ std::vector<Kind> makeKinds(const SocketAddress& direct) {
   add("VIP, RANDOM with affinity", true, at("10.96.0.7:80"));
   // One client, so that most of its connections are passed on.
   add("VIP, MAGLEV, balance factor 150", true, at("10.96.0.8:80"));
+  // The same connection as "no hook", to a server whose sockets the hooks see.
+  kinds.push_back(
+      {"no hook, but at the server", false, Server::kHooked, 0, on2(servers.hooked), {}, {}});
+  const auto addBeside = [&](const char* name, bool hooked, Server server, std::size_t base,
+                             const SocketAddress& target) {
+    kinds.push_back({name, hooked, server, base, target, {}, {}});
+  };
+  const std::size_t six = kinds.size();
+  addBeside("IPv6, no hook", false, Server::kSix, six, servers.six);
+  addBeside("IPv6, no service", true, Server::kSix, six, servers.six);
+  addBeside("IPv6, VIP, RANDOM", true, Server::kSix, six, at("[fd00::1]:80"));
+  const std::size_t none = kinds.size();
+  addBeside("no route, no hook", false, Server::kNone, none, at("192.0.2.2:80"));
+  addBeside("no route, no service", true, Server::kNone, none, at("192.0.2.2:80"));
+  addBeside("no route, VIP, RANDOM", true, Server::kNone, none, at("10.96.0.9:80"));
   return kinds;
 }
 
 // The VIPs of makeKinds(), and other VIPs without connections.
-Snapshot makeServices(std::uint16_t port, int others) {
+Snapshot makeServices(const Servers& servers, int others) {
+  const auto hosts = hostsAt("127.0.0.", servers.plain.port);
   Snapshot snapshot;
   snapshot.complete = true;
-  const auto add = [&](int n, LbPolicy policy, bool weighted = false, std::uint32_t factor = 0) {
-    addService(snapshot, "10.96.0." + std::to_string(n) + ":80", policy, port, weighted, factor);
+  const auto add = [&](int n, const Service& service) {
+    addService(snapshot, "10.96.0." + std::to_string(n) + ":80", hosts, service);
   };
-  add(1, LbPolicy::kRandom);
-  add(2, LbPolicy::kRoundRobin);
-  add(3, LbPolicy::kLeastRequest);
-  add(4, LbPolicy::kLeastRequest, true);
-  add(5, LbPolicy::kMaglev);
-  add(6, LbPolicy::kRingHash);
-  add(7, LbPolicy::kRandom);
-  add(8, LbPolicy::kMaglev, false, 150);
+  add(1, {LbPolicy::kRandom});
+  add(2, {LbPolicy::kRoundRobin});
+  add(3, {LbPolicy::kLeastRequest});
+  add(4, {LbPolicy::kLeastRequest, true});
+  add(5, {LbPolicy::kMaglev});
+  add(6, {LbPolicy::kRingHash});
+  add(7, {LbPolicy::kRandom});
+  add(8, {LbPolicy::kMaglev, false, 150});
+  addService(snapshot, "10.96.0.9:80", hostsAt("192.0.2.", 80));
+  addService(snapshot, "[fd00::1]:80", {servers.six});
   for (int i = 0; i < others; ++i) {
     addService(snapshot,
                "10." + std::to_string(100 + i / 62500) + "." + std::to_string(i / 250 % 250) + "." +
                    std::to_string(i % 250 + 1) + ":80",
-               LbPolicy::kRandom, port);
+               hosts);
   }
   return snapshot;
 }
 
-int run(int rounds, int others) {
+void pinTo(int cpu) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  sched_setaffinity(0, sizeof(one), &one);
+}
+
+void runRounds(std::vector<Kind>& kinds, const Sandbox& sandbox, const Listeners& listeners,
+               int rounds) {
+  constexpr int kWarmUp = 2;
+  for (int i = 0; i < rounds + kWarmUp; ++i) {
+    Round round(kinds, sandbox, listeners);
+    if (i >= kWarmUp) round.keep();
+  }
+}
+
+// The rounds as one process hands them to another.
+void sendRounds(const std::vector<Kind>& kinds, std::FILE* to) {
+  for (const Kind& kind : kinds) {
+    for (const Rounds Kind::*rounds : {&Kind::medians, &Kind::tails}) {
+      for (const auto& times : kind.*rounds) {
+        const std::size_t count = times.size();
+        std::fwrite(&count, sizeof(count), 1, to);
+        std::fwrite(times.data(), sizeof(double), count, to);
+      }
+    }
+  }
+}
+
+void addRounds(std::vector<Kind>& kinds, std::FILE* from) {
+  for (Kind& kind : kinds) {
+    for (Rounds Kind::*rounds : {&Kind::medians, &Kind::tails}) {
+      for (auto& times : kind.*rounds) {
+        std::size_t count = 0;
+        if (std::fread(&count, sizeof(count), 1, from) != 1) return;
+        std::vector<double> more(count);
+        if (std::fread(more.data(), sizeof(double), count, from) != count) return;
+        times.insert(times.end(), more.begin(), more.end());
+      }
+    }
+  }
+}
+
+// A process on each CPU, with listeners of its own: a socket belongs to its process's cgroup.
+void runOnCpus(std::vector<Kind>& kinds, int cpus, const std::function<void()>& runOnce) {
+  std::vector<std::FILE*> answers;
+  for (int cpu = 0; cpu < cpus; ++cpu) {
+    int pipe[2];
+    if (::pipe(pipe) != 0) die(Error::fromErrno("pipe", errno));
+    if (fork() == 0) {
+      pinTo(cpu);
+      runOnce();
+      std::FILE* to = fdopen(pipe[1], "w");
+      sendRounds(kinds, to);
+      std::fclose(to);
+      _exit(0);
+    }
+    close(pipe[1]);
+    answers.push_back(fdopen(pipe[0], "r"));
+  }
+  for (std::FILE* from : answers) {
+    addRounds(kinds, from);
+    std::fclose(from);
+  }
+  while (wait(nullptr) > 0) {
+  }
+}
+
+UniqueFd listenAt(SocketAddress& address) {
+  auto listener = listenOn(address, 4096);
+  if (!listener) die(listener.error());
+  return std::move(listener).value();
+}
+
+int run(int rounds, int others, int cpus) {
   if (auto entered = enterNamespaces(); !entered) die(entered.error());
   auto sandbox = Sandbox::create();
   if (!sandbox) die(sandbox.error());
@@ -211,33 +387,34 @@ int run(int rounds, int others) {
   IdRegistry ids;
   MapWriter writer(counted, ids, **grace, (*datapath)->maps().maxServices);
 
-  SocketAddress any = at("0.0.0.0:0");
-  auto listener = listenOn(any, 4096);
-  if (!listener) die(listener.error());
-  const Snapshot snapshot = makeServices(any.port, others);
+  Servers servers{at("0.0.0.0:0"), at("0.0.0.0:0"), at("[::1]:0")};
+  Listeners listeners;
+  if (auto moved = (*sandbox)->enter(); !moved) die(moved.error());
+  listeners.hooked = listenAt(servers.hooked);
+  if (auto moved = (*sandbox)->leave(); !moved) die(moved.error());
+  listeners.plain = listenAt(servers.plain);
+  listeners.six = listenAt(servers.six);
   CompilerOptions rules;
   rules.affinity.byVip[at("10.96.0.7:80")] = 3600;
-  const auto report =
-      writer.apply(Compiler(std::move(rules)).compile(snapshot, HealthOverlay{}, Nanos(0)));
+  const auto report = writer.apply(
+      Compiler(std::move(rules)).compile(makeServices(servers, others), HealthOverlay{}, Nanos(0)));
   if (!report.errors.empty()) die(Error(report.errors.front()));
 
-  std::vector<Kind> kinds = makeKinds(at("127.0.0.2:" + std::to_string(any.port)));
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(sched_getcpu(), &one);
-  sched_setaffinity(0, sizeof(one), &one);
-  for (int i = 0; i < rounds + 2; ++i) {
-    runRound(kinds, **sandbox, *listener);
-    if (i >= 2) continue;  // warm up
-    for (Kind& kind : kinds) {
-      kind.connectRounds.clear();
-      kind.closeRounds.clear();
-    }
+  std::vector<Kind> kinds = makeKinds(servers);
+  const auto once = [&] { runRounds(kinds, **sandbox, listeners, rounds); };
+  if (cpus > 1) {
+    runOnCpus(kinds, cpus, once);
+  } else {
+    pinTo(sched_getcpu());
+    once();
   }
-  std::printf("%d rounds of %d sockets of each kind, one CPU, loopback, %zu services\n", rounds,
-              kSockets, writer.services());
-  print("connect()", kinds, &Kind::connectRounds);
-  print("close()", kinds, &Kind::closeRounds);
+  std::printf("%d rounds of %d sockets of each kind, %d CPU(s) at once, loopback, %zu services\n",
+              rounds, kSockets, cpus, writer.services());
+  print("connect()", kinds, &Kind::medians, kConnect);
+  print("connect(), p99", kinds, &Kind::tails, kConnect);
+  print("accept()", kinds, &Kind::medians, kAccept);
+  print("close()", kinds, &Kind::medians, kClose);
+  print("close() at the server", kinds, &Kind::medians, kServerClose);
   return 0;
 }
 
@@ -247,5 +424,6 @@ int run(int rounds, int others) {
 int main(int argc, char** argv) {
   if (!sockmesh::configureLogging("off", false)) return 1;
   return sockmesh::test::run(argc > 1 ? std::atoi(argv[1]) : 100,
-                             argc > 2 ? std::atoi(argv[2]) : 1000);
+                             argc > 2 ? std::atoi(argv[2]) : 1000,
+                             argc > 3 ? std::atoi(argv[3]) : 1);
 }

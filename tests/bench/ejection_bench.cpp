@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long a dying endpoint is still chosen: from the failing event (the kernel's own time of the
-// ejection) to the last connection that was sent there (its record's time), on any CPU, with the
+// ejection) to the last connect() that was sent there (when it was called), on any CPU, with the
 // agent idle, busy and dead. usage: ejection_bench [EJECTIONS]
 //
 // One of four endpoints has its port closed. A thread on each CPU connects without pause; on
@@ -45,13 +45,6 @@ std::uint64_t nowNanos() {
          static_cast<std::uint64_t>(ts.tv_nsec);
 }
 
-std::uint64_t cookieOf(int fd) {
-  std::uint64_t cookie = 0;
-  socklen_t length = sizeof(cookie);
-  getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
-  return cookie;
-}
-
 int errorOf(int fd) {
   int error = 0;
   socklen_t length = sizeof(error);
@@ -59,22 +52,10 @@ int errorOf(int fd) {
   return error;
 }
 
-// When the hook chose for this socket: its record keeps the time until another claims it.
-std::uint64_t chosenAt(const KernelMaps& maps, std::uint64_t cookie, std::uint64_t from,
-                       std::uint64_t to) {
-  const auto buckets = static_cast<std::uint32_t>(maps.connTags.size());
-  const std::uint32_t bucket = static_cast<std::uint32_t>(cookie) & (buckets - 1);
-  for (std::uint32_t way = 0; way < SM_CONN_WAYS; ++way) {
-    const std::uint64_t at = maps.connections[way * buckets + bucket].connect_at_ns;
-    if (at >= from && at <= to) return at;
-  }
-  return to;
-}
-
-// Connects on one CPU until told; keeps when it was sent to the closed port.
+// Connects on one CPU until told; keeps when it connected to the closed port.
 class Connector {
  public:
-  Connector(const KernelMaps& maps, int cpu) : maps_(maps), thread_([this, cpu] { run(cpu); }) {}
+  explicit Connector(int cpu) : thread_([this, cpu] { run(cpu); }) {}
   ~Connector() { stop(); }
   void stop() {
     done_ = true;
@@ -94,16 +75,13 @@ class Connector {
       const UniqueFd socket = tcpSocket(false, true);
       const linger reset{1, 0};
       setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-      const std::uint64_t cookie = cookieOf(socket.get());
       const std::uint64_t from = nowNanos();
       connectErrno(socket.get(), vip);
-      if (errorOf(socket.get()) == ECONNREFUSED)
-        wrong_.push_back(chosenAt(maps_, cookie, from, nowNanos()));
+      if (errorOf(socket.get()) == ECONNREFUSED) wrong_.push_back(from);
       ++connects_;
     }
   }
 
-  const KernelMaps& maps_;
   std::atomic<bool> done_{false};
   std::vector<std::uint64_t> wrong_;
   std::uint64_t connects_ = 0;
@@ -196,7 +174,7 @@ void measure(const Sandbox& sandbox, const Backends& backends, const char* polic
   const std::uint32_t id = idOf(**maps, backends.addresses()[0]);
   std::vector<std::unique_ptr<Connector>> connectors;
   for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu) {
-    connectors.push_back(std::make_unique<Connector>(**maps, static_cast<int>(cpu)));
+    connectors.push_back(std::make_unique<Connector>(static_cast<int>(cpu)));
   }
   const auto ejections = watch(**maps, id, backends, count);
   std::vector<std::uint64_t> wrong;

@@ -87,7 +87,8 @@ TEST_P(Balance, PickByPickAsEnvoy) {
     const std::uint32_t clusterActive = round % 4 == 3 ? total / 3 : total;
     setClusterActive(clusterActive);
     std::vector<std::uint64_t> hashes;
-    for (int i = 0; i < 1500; ++i) hashes.push_back(random());
+    // Each twice in a row: the order of its hosts is kept after the first time.
+    for (int i = 0; i < 1500; ++i) hashes.push_back(i % 2 == 0 ? random() : hashes.back());
     const auto chosen = selectBy(hashes);
     std::size_t others = 0;
     for (std::size_t i = 0; i < hashes.size(); ++i) {
@@ -105,6 +106,25 @@ TEST_P(Balance, PickByPickAsEnvoy) {
   }
   EXPECT_GT(moved, 5000U) << "the counts are not trivial";
   EXPECT_GT(last, 1000U);
+}
+
+// A client without a hash: among the hosts that have room none is preferred.
+TEST_P(Balance, ARandomHashGoesToAnyHostWithRoom) {
+  constexpr int kHosts = 8;
+  constexpr std::uint32_t kPicks = 40000;
+  Cluster c = cluster("c", GetParam());
+  c.lb.hashBalanceFactor = 150;
+  LocalityEndpoints local;
+  for (int n = 1; n <= kHosts; ++n) local.endpoints.push_back(endpoint(n, 1));
+  serve(c, assignment({local}));
+  for (int n = 1; n <= kHosts; ++n) setActive(n, n <= kHosts / 2 ? 100 : 0);
+  setClusterActive(100);  // 19 are room for none of the first half
+  const Picks picks = select(kPicks);
+  for (int n = 1; n <= kHosts; ++n) {
+    // Half of the picks are the policy's own, whose shares are those of its table.
+    const double share = n <= kHosts / 2 ? 0 : kPicks / 4.0;
+    EXPECT_NEAR(static_cast<double>(picks.of(n)), share, share * 0.12) << n;
+  }
 }
 
 // 100 * 0.28 is a little more than 28 for doubles: the ceiling is 29.

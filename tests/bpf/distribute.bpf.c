@@ -42,23 +42,22 @@ static __always_inline __u64 hash_of(const struct distribute_args *args, __u32 a
 {
 	__u64 *given = bpf_map_lookup_elem(&hashes, &at);
 
-	if (args->given && given)
-		return *given;
-	return ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
+	return args->given && given ? *given : 0;
 }
 
 static __always_inline void count(struct distribute_args *args, const struct sm_choice *choice,
 				  __u32 at)
 {
 	__u64 *pick, *last = bpf_map_lookup_elem(&chosen, &at);
+	struct sm_endpoint_state *state;
 
 	if (last)
-		*last = choice->endpoint ? choice->endpoint_id : SM_NONE;
+		*last = choice->endpoint_id;
 	if (choice->policy == SM_POLICY_REFUSE) {
 		args->refused++;
 		return;
 	}
-	if (!choice->endpoint) {
+	if (!choice->endpoint_id) {
 		if (choice->reason)
 			args->left_alone++;
 		else
@@ -71,8 +70,9 @@ static __always_inline void count(struct distribute_args *args, const struct sm_
 		return;
 	}
 	*pick += 1;
-	if (args->hold && choice->state)
-		__sync_fetch_and_add(&choice->state->active, 1);
+	state = endpoint_state_at(choice->endpoint_id);
+	if (args->hold && state)
+		__sync_fetch_and_add(&state->active, 1);
 }
 
 static long distribute_one(__u64 i, struct distribute_args *args)
@@ -91,7 +91,7 @@ static long distribute_one(__u64 i, struct distribute_args *args)
 	bpf_rcu_read_lock();
 	d = sm_lookup(&to);
 	if (d) {
-		sm_select(d, hash_of(args, at), &choice);
+		sm_select(d, hash_of(args, at), !!args->given, &choice);
 		count(args, &choice, at);
 	} else {
 		args->missed++;

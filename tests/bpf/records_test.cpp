@@ -165,6 +165,21 @@ TEST_F(BlackHole, ATimeOutIsTheEndpointsFailure) {
   EXPECT_EQ(stats().failed[SM_FAILURE_TIMED_OUT], 1u);
 }
 
+// TCP's own measure would be the round trip of the second SYN alone.
+TEST_F(BlackHole, AHandshakeThatNeededASecondSynTookSinceTheFirstOne) {
+  const UniqueFd client = tcpSocket(false, true);
+  EXPECT_EQ(connectErrno(client.get(), at(kVip)), EINPROGRESS);
+  fill_.resize(1);
+  const UniqueFd first = acceptOn(listener_);  // makes room
+  pollfd established{client.get(), POLLOUT, 0};
+  ASSERT_EQ(poll(&established, 1, 20000), 1);
+  const auto after = stats();
+  EXPECT_EQ(after.established, 1u);
+  // The first retransmission is after a second.
+  EXPECT_EQ(after.connect_us[SM_HISTOGRAM_BUCKETS - 2] + after.connect_us[SM_HISTOGRAM_BUCKETS - 1],
+            1u);
+}
+
 TEST_F(BlackHole, DisconnectingWhileConnectingFreesTheRecord) {
   const UniqueFd client = tcpSocket(false, true);
   EXPECT_EQ(connectErrno(client.get(), at(kVip)), EINPROGRESS);
@@ -290,7 +305,7 @@ TEST_F(Records, ForkedAndPassedDescriptorsKeepOneRecord) {
 }
 
 // Sets of four: connections that live long fill them unevenly, and a record that does not fit uses
-// socket storage.
+// a hash.
 class SmallTable : public Records {
  protected:
   DatapathOptions options() const override {
@@ -327,6 +342,9 @@ TEST_F(SmallTable, OverflowIsCountedAndNothingIsLost) {
   survivors.clear();
   servers.clear();
   expectNothingLeft();
+  for (std::uint32_t i = 0; i < datapath_->maps().connections.size(); ++i) {
+    EXPECT_EQ(datapath_->maps().connections[i].other_ways, 0u) << "a way that nobody has";
+  }
   EXPECT_EQ(stats().selected, 800u);
   EXPECT_EQ(stats().established, 800u);
 }

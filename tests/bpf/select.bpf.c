@@ -38,6 +38,7 @@ static long select_once(__u64 i, struct loop *loop)
 		.socket_family = SM_FAMILY_V4,
 	};
 	struct sm_choice choice = {};
+	struct sm_target target;
 	struct sm_descriptor *d;
 	__u32 owner;
 
@@ -49,14 +50,14 @@ static long select_once(__u64 i, struct loop *loop)
 	}
 	if (args->spin)
 		bpf_loop(args->spin, nothing, NULL, 0);
-	sm_select(d, i * 0x9e3779b97f4a7c15ULL, &choice);
-	if (!choice.endpoint) {
+	sm_select(d, i * 0x9e3779b97f4a7c15ULL, 1, &choice);
+	if (!sm_target_of(choice.endpoint_id, &target)) {
 		loop->other++;
 		goto out;
 	}
 	if (args->spin)
 		bpf_loop(args->spin, nothing, NULL, 0);
-	owner = (bpf_ntohl(choice.endpoint->addr_be[3]) >> 8) & 0xff;
+	owner = (bpf_ntohl(target.endpoint->addr_be[3]) >> 8) & 0xff;
 	if (owner != service)
 		loop->foreign++;
 	else

@@ -82,9 +82,9 @@ class DatapathTest : public ::testing::Test {
   // Records in use, in the array.
   std::uint32_t records() {
     std::uint32_t used = 0;
-    const auto& tags = datapath_->maps().connTags;
-    for (std::uint32_t i = 0; i < tags.size(); ++i) {
-      for (const auto& cookie : tags[i].cookie) used += cookie != 0 ? 1 : 0;
+    const auto& connections = datapath_->maps().connections;
+    for (std::uint32_t i = 0; i < connections.size(); ++i) {
+      used += connections[i].cookie != 0 ? 1 : 0;
     }
     return used;
   }

@@ -16,6 +16,7 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
   static const std::map<std::string, std::function<Json(const NodeView&)>> kDumpers = {
       {"frontends4", [](const NodeView& v) { return dumpFrontends(v, true); }},
       {"frontends6", [](const NodeView& v) { return dumpFrontends(v, false); }},
+      {"frontend_filter", dumpFrontendFilter},
       {"heads", dumpHeads},
       {"descriptors", dumpDescriptors},
       {"groups", dumpGroups},
@@ -25,7 +26,6 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"endpoint_stats", dumpEndpointStats},
       {"cluster_state", dumpClusterState},
       {"cluster_stats", dumpClusterStats},
-      {"conn_tags", dumpConnTags},
       {"connections", dumpConnections},
       {"conn_overflow", dumpConnOverflow},
       {"affinity", dumpAffinity},

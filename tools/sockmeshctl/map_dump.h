@@ -9,6 +9,8 @@
 namespace sockmesh::ctl {
 
 Json dumpFrontends(const NodeView& view, bool v4);
+// The bit of each service. A service whose bit is not set is not found.
+Json dumpFrontendFilter(const NodeView& view);
 Json dumpHeads(const NodeView& view);
 Json dumpDescriptors(const NodeView& view);
 Json dumpGroups(const NodeView& view);
@@ -22,7 +24,6 @@ Json dumpEndpointStats(const NodeView& view);  // sums of the shards
 Json dumpClusterState(const NodeView& view);
 Json dumpClusterStats(const NodeView& view);  // sums of the shards
 
-Json dumpConnTags(const NodeView& view);
 Json dumpConnections(const NodeView& view);
 Json dumpConnOverflow(const NodeView& view);
 Json dumpAffinity(const NodeView& view);  // by VIP, then by client

@@ -63,7 +63,8 @@ Json connectionRow(const NodeView& view, const ConnectionRecord& record) {
                    {"netns", socket.netns},
                    {"netnsPath", socket.netnsPath},
                    {"cookie", record.cookie},
-                   {"netnsCookie", connection.netns_cookie}});
+                   {"netnsCookie",
+                    connection.netns_cookie == 0 ? Json(nullptr) : Json(connection.netns_cookie)}});
 }
 
 }  // namespace
@@ -172,15 +173,6 @@ Json dumpClusterStats(const NodeView& view) {
                                         {"ejectionsDetected", byDetector(stats.ejections_detected)},
                                         {"ejectionsEnforced", byDetector(stats.ejections_enforced)},
                                         {"ejectionsOverflow", stats.ejections_overflow}}));
-  }
-  return rows;
-}
-
-Json dumpConnTags(const NodeView& view) {
-  Json rows = Json::array();
-  for (const ConnectionRecord& record : view.connections) {
-    if (record.overflow) continue;
-    rows.push_back({{"bucket", record.bucket}, {"way", record.way}, {"cookie", record.cookie}});
   }
   return rows;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "datapath/codec.h"
+#include "datapath/frontend_filter.h"
 #include "lb/abi_names.h"
 #include "lb/cell_text.h"
 #include "lb/policy/policy.h"
@@ -80,6 +81,22 @@ Json dumpFrontends(const NodeView& view, bool v4) {
                     {"protocol", protocolOf(key)},
                     {"serviceId", service.id},
                     {"service", service.service->name}});
+  }
+  return rows;
+}
+
+Json dumpFrontendFilter(const NodeView& view) {
+  Json rows = Json::array();
+  for (const auto& [key, service] : view.image.services) {
+    const FilterPlace at = filterPlace(key);
+    const bool set =
+        at.word < view.frontendFilter.size() && (view.frontendFilter[at.word] >> at.bit & 1) != 0;
+    rows.push_back({{"address", key.vip.ip.toString()},
+                    {"port", key.vip.port},
+                    {"protocol", protocolOf(key)},
+                    {"word", at.word},
+                    {"bit", at.bit},
+                    {"set", set}});
   }
   return rows;
 }

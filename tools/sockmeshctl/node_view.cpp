@@ -84,6 +84,9 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   auto affinity = (*maps)->affinity.entries();
   if (!affinity) return unreadable(affinity.error());
   view.affinity = std::move(affinity).value();
+  for (std::uint32_t i = 0; i < SM_FILTER_WORDS; ++i) {
+    view.frontendFilter.push_back((*maps)->frontendFilter[i]);
+  }
   view.globals = (*maps)->globals[0];
   auto attachments = readAttachments(bpffsRoot);
   if (attachments) {

@@ -26,6 +26,7 @@ struct NodeView {
   std::vector<ConnectionRecord> connections;  // in use
   TcpSockets sockets;                         // of the node; read for who shows them
   std::vector<std::pair<sm_affinity_key, sm_affinity>> affinity;
+  std::vector<std::uint64_t> frontendFilter;  // words
   sm_globals globals{};
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known

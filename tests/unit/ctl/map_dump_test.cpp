@@ -17,6 +17,11 @@ const std::map<std::string, std::string> kTables = {
     {"frontends6", R"(ADDRESS   PORT   PROTOCOL   SERVICE-ID   SERVICE
 fd00::1     80   TCP                 3   ratings
 )"},
+    {"frontend_filter", R"(ADDRESS      PORT   PROTOCOL   WORD   BIT   SET
+10.96.0.10     80   TCP         297    52   yes
+10.96.0.11    443   TCP        6305    26   no
+fd00::1        80   TCP        1826    11   yes
+)"},
     {"heads", R"(SERVICE-ID   SERVICE      DESCRIPTOR
          1   reviews:80           11
          2   vault                12
@@ -72,9 +77,6 @@ fd00::1     80   TCP                 3   ratings
      R"(CLUSTER-ID   CLUSTER      REFUSED-NO-ENDPOINTS   LEFT-ALONE   RESELECTED   HASH-FALLBACK   EJECTIONS-DETECTED   EJECTIONS-ENFORCED   EJECTIONS-OVERFLOW
          1   reviews-v1                      0            2            0               0   consecutive_5xx=3    consecutive_5xx=2                     1
          2   reviews-v2                      0            0            0               0   -                    -                                     0
-)"},
-    {"conn_tags", R"(BUCKET   WAY   COOKIE
-    17     2     4113
 )"},
     {"connections",
      R"(SK        LOCAL              VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   INODE   NETNS              NETNS-PATH          COOKIE   NETNS-COOKIE

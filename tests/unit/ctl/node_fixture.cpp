@@ -216,6 +216,9 @@ NodeView makeNode() {
   addMaps(node);
   node.attachments = {attached("sm_connect4", "connect4", 11)};
   node.globals.agent_tgid = 4242;
+  node.frontendFilter.resize(SM_FILTER_WORDS);
+  node.frontendFilter[297] = 1ULL << 52;
+  node.frontendFilter[1826] = 1ULL << 11;
   return node;
 }
 
