@@ -106,6 +106,13 @@ void makeId(Node& node, const std::string& domain, const NodeFacts& facts) {
               ".svc." + (domain.empty() ? "cluster.local" : domain));
 }
 
+void setLocality(Node& node, const NodeFacts& facts) {
+  if (node.has_locality() || (facts.region.empty() && facts.zone.empty())) return;
+  node.mutable_locality()->set_region(facts.region);
+  node.mutable_locality()->set_zone(facts.zone);
+  node.mutable_locality()->set_sub_zone(facts.subZone);
+}
+
 void completeMetadata(Node& node, const NodeFacts& facts) {
   setDefault(node, "NAMESPACE", namespaceOf(node));
   setDefault(node, "NODE_NAME", facts.nodeName);
@@ -153,6 +160,9 @@ NodeFacts readNodeFacts() {
                   .ips = {},
                   .nodeName = environment("NODE_NAME"),
                   .serviceAccount = environment("SERVICE_ACCOUNT"),
+                  .region = environment("NODE_REGION"),
+                  .zone = environment("NODE_ZONE"),
+                  .subZone = environment("NODE_SUBZONE"),
                   .clusterId = environment("CLUSTER_ID"),
                   .hostName = hostName()};
   // status.podIPs holds status.podIP, and that of the other family.
@@ -170,6 +180,7 @@ Node makeNode(const Node& configured, const std::string& clusterDomain, const No
               FieldErrors& errors) {
   Node node = configured;
   makeId(node, clusterDomain, facts);
+  setLocality(node, facts);
   if (!node.id().starts_with(kSidecar)) return node;
   const FieldErrors::Scope scope(errors, "node");
   completeMetadata(node, facts);

@@ -18,12 +18,14 @@ struct NodeFacts {
   std::vector<std::string> ips;  // POD_IPS, POD_IP; without them, the addresses of the interfaces
   std::string nodeName;          // NODE_NAME
   std::string serviceAccount;    // SERVICE_ACCOUNT
-  std::string clusterId;         // CLUSTER_ID
+  std::string region, zone, subZone;  // NODE_REGION, NODE_ZONE, NODE_SUBZONE
+  std::string clusterId;              // CLUSTER_ID
   std::string hostName;
 };
 NodeFacts readNodeFacts();
 
 // `configured`, and what it leaves out:
+// - the locality, from the facts;
 // - an id: with a namespace (NAMESPACE of the metadata, or the facts') istiod's form
 //   "sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.DOMAIN", else the host's name;
 // - for an id "sidecar~...": metadata NAMESPACE, NODE_NAME, SERVICE_ACCOUNT, CLUSTER_ID,

@@ -25,6 +25,9 @@ NodeFacts pod() {
           .ips = {"10.0.0.5", "fd00::5"},
           .nodeName = "node-1",
           .serviceAccount = "sockmesh",
+          .region = "r1",
+          .zone = "z1",
+          .subZone = "",
           .clusterId = "Kubernetes",
           .hostName = "host"};
 }
@@ -59,6 +62,18 @@ TEST(NodeIdentity, APodNeedsNoIdTypedByHand) {
   EXPECT_EQ(metadata(node, "INSTANCE_IPS"), "10.0.0.5,fd00::5");
   EXPECT_EQ(metadata(node, "DISABLE_HBONE_SEND"), "true");
   EXPECT_EQ(namespaceOf(node), "mesh");
+}
+
+TEST(NodeIdentity, TheNodesLocalityIsHandedOn) {
+  EXPECT_EQ(made("{}").locality().region(), "r1");
+  EXPECT_EQ(made("{}").locality().zone(), "z1");
+  EXPECT_EQ(made("id: other").locality().zone(), "z1");
+  const Node typed = made("locality: {region: mine}");
+  EXPECT_EQ(typed.locality().region(), "mine");
+  EXPECT_EQ(typed.locality().zone(), "");
+  NodeFacts nowhere = pod();
+  nowhere.region = nowhere.zone = "";
+  EXPECT_FALSE(made("{}", nowhere).has_locality());
 }
 
 TEST(NodeIdentity, WhatIsConfiguredWins) {
@@ -114,8 +129,9 @@ TEST(NodeIdentity, WhatIstiodWouldRefuseIsNamed) {
 // Each test of a binary may run alone, so that the environment is this test's.
 TEST(NodeIdentity, TheDownwardApiIsRead) {
   const std::pair<const char*, const char*> variables[] = {
-      {"POD_NAME", "p"},  {"POD_NAMESPACE", "n"},     {"POD_IPS", "10.0.0.1,fd00::1"},
-      {"NODE_NAME", "w"}, {"SERVICE_ACCOUNT", "acc"}, {"CLUSTER_ID", "c"}};
+      {"POD_NAME", "p"},    {"POD_NAMESPACE", "n"},     {"POD_IPS", "10.0.0.1,fd00::1"},
+      {"NODE_NAME", "w"},   {"SERVICE_ACCOUNT", "acc"}, {"CLUSTER_ID", "c"},
+      {"NODE_REGION", "r"}, {"NODE_ZONE", "z"}};
   for (const auto& [name, value] : variables) setenv(name, value, 1);
   const NodeFacts facts = readNodeFacts();
   setenv("POD_IP", "10.0.0.2", 1);
@@ -129,6 +145,8 @@ TEST(NodeIdentity, TheDownwardApiIsRead) {
   EXPECT_EQ(facts.nodeName, "w");
   EXPECT_EQ(facts.serviceAccount, "acc");
   EXPECT_EQ(facts.clusterId, "c");
+  EXPECT_EQ(facts.region, "r");
+  EXPECT_EQ(facts.zone, "z");
   EXPECT_EQ(one.ips, (std::vector<std::string>{"10.0.0.2"}));
   EXPECT_FALSE(readNodeFacts().hostName.empty());
 }
