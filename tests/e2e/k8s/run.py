@@ -209,7 +209,8 @@ def canary():
         return report["failures"] == [] and 70 <= part <= 130 and part
     part = await_that("a fifth of 500 connections to v2", share)
     kubectl("-n", shop.SPACE, "delete", "virtualservice/web")
-    await_that("five pods in turn", lambda: set(connect(100)[0].values()) == {20})
+    # The load takes its turns, too, so that the shares of these hundred are not exact.
+    await_that("five pods in turn", lambda: len(found := connect(100)[0]) == 5 and min(found.values()) >= 12)
     kubectl("-n", shop.SPACE, "delete", "deployment/web-v2")
     await_that("no connection to v2", lambda: len(endpoints()) == 3 and set(connect()[0]) == endpoints())
     return f"{part} of 500"
