@@ -5,6 +5,8 @@ KUBECTL     kubectl
 HELM        helm
 IMAGE_LOAD  brings an image archive to all nodes; the archive's path is added. For example "kind load image-archive",
             or "ctr -n k8s.io images import" on a single node. "true" if the nodes have the images already.
+NODE        runs a command on the node of a single-node cluster, to look at its connection tracking. Without it that is
+            not looked at.
 """
 import json
 import os
@@ -18,7 +20,7 @@ def command(variable, default):
     return shlex.split(os.environ.get(variable, default))
 
 
-KUBECTL, HELM = command("KUBECTL", "kubectl"), command("HELM", "helm")
+KUBECTL, HELM, NODE = command("KUBECTL", "kubectl"), command("HELM", "helm"), command("NODE", "")
 
 
 class Wrong(Exception):
@@ -51,6 +53,13 @@ def get(*words):
 
 def load_image(archive):
     run([*command("IMAGE_LOAD", "false"), archive])
+
+
+def tracked(client, vip):
+    """How many connections of a client to a VIP the node's connection tracking knows; None if nobody can look."""
+    if not NODE:
+        return None
+    return run([*NODE, "cat", "/proc/net/nf_conntrack"]).stdout.count(f" src={client} dst={vip} ")
 
 
 def await_that(what, condition, patience=60):

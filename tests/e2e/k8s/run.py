@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import shop
-from cluster import Checks, Wrong, apply, await_that, get, helm, kubectl, load_image, run
+from cluster import Checks, Wrong, apply, await_that, get, helm, kubectl, load_image, run, tracked
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 HERE = pathlib.Path(__file__).resolve().parent
@@ -140,6 +140,18 @@ def straight_to_pods():
     if len(set(found.values())) != 1:
         raise Wrong(f"round robin gave {found}")
     return found
+
+
+def in_conntrack():
+    """The customer's connections to the ClusterIP, as packets show them."""
+    client = get("-n", shop.SPACE, "pod", "customer")["status"]["podIP"]
+    return tracked(client, get("-n", shop.SPACE, "service", "web")["spec"]["clusterIP"])
+
+
+def no_packet_had_the_clusterip():
+    if in_conntrack():
+        raise Wrong(f"{in_conntrack()} connections are tracked")
+    return "not looked at: NODE is not set" if in_conntrack() is None else ""
 
 
 def agent_agrees():
@@ -266,6 +278,8 @@ def kube_proxy_serves():
     found, report = connect(20)
     if report["failures"] or report["rewritten"]:
         raise Wrong(str(report))
+    if in_conntrack() == 0:
+        raise Wrong("connection tracking saw none")
     return f"{report['established']} of 20 by kube-proxy"
 
 
@@ -310,6 +324,7 @@ def steps(checks, options, values):
     if not step("helm install; every node's agent is ready", install, values):
         return
     step("connections of a pod go straight to the pods, in turn, and getpeername() shows the ClusterIP", straight_to_pods)
+    step("connection tracking saw none to the ClusterIP", no_packet_had_the_clusterip)
     step("sockmeshctl agrees, and status is content", agent_agrees)
     step("the agent's stream to istiod", token_is_taken)
     step("helm test", helm_test)
