@@ -5,6 +5,7 @@ check: deps  ## format, include rules, documented fields, ABI and lint
 	$(Q)tools/checks/include-rules.py
 	$(Q)tools/checks/fields.py
 	$(Q)tools/checks/docs.py
+	$(Q)tools/checks/chart.py
 	$(Q)tools/checks/spdx.py --check
 	$(Q)tools/checks/abi.sh $(CLANG) $(MULTIARCH)
 	$(Q)$(MAKE) --no-print-directory $(SKELETON)

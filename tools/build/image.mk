@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The container image, by the Dockerfile or without any builder. IMAGE=NAME:TAG names it.
+# The container image, by the Dockerfile or without any builder (IMAGE=NAME:TAG names it), and the chart.
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 IMAGE ?= sockmesh:$(VERSION)
@@ -22,3 +22,17 @@ image-tar: image-files  ## the image as an OCI archive, build/image/sockmesh.tar
 
 image-test: image-tar  ## does the archive hold what it must, and nothing else? (root, for chroot)
 	$(Q)python3 tests/image/image_test.py $(IMAGE_DIR)
+
+# The image's files under runc, as the chart's pod; ONLY='Limits' runs some tests.
+.PHONY: test-pod
+test-pod: image-files  ## the image under runc, with exactly what the chart gives the pod (root, network)
+	$(Q)python3 tests/pod/pod_test.py $(BUILD) $(ONLY)
+
+# KUBECTL, HELM and IMAGE_LOAD replace commands: tests/e2e/k8s/cluster.py. ARGS='--values FILE'.
+.PHONY: e2e-k8s
+e2e-k8s: image-files  ## the chart on the cluster that KUBECONFIG names, with istiod (IMAGE_LOAD brings images there)
+	$(Q)python3 tests/e2e/k8s/run.py --build $(BUILD) $(ARGS)
+
+.PHONY: chart-test
+chart-test: all  ## the chart: lint, schemas, bad values, alerts, dashboard against a real scrape (root, network)
+	$(Q)python3 tests/chart/chart_test.py $(BUILD)/bin

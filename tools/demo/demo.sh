@@ -188,6 +188,7 @@ say "6. What sockmeshctl and /metrics say."
 ctl status || wrong=1
 get /metrics | grep -E '^sockmesh_connections_(selected|established|failed)_total' | head -n 12
 selected=$(get /metrics | awk '/^sockmesh_connections_selected_total/ { n += $2 } END { print n + 0 }')
+[ -z "${SOCKMESH_DEMO_METRICS:-}" ] || get /metrics >"$SOCKMESH_DEMO_METRICS"
 check "the metrics count every request (at least 1000)" between "$selected" 1000 100000000
 
 say "7. Cleaning up: the agent ends and its datapath is removed."

@@ -62,7 +62,7 @@ def config(options, layers):
     return json.dumps({
         "created": created, "architecture": ARCHITECTURES[options.machine], "os": "linux",
         "config": {
-            "Entrypoint": ["/usr/local/bin/sockmeshd"], "WorkingDir": "/",
+            "Entrypoint": [options.entrypoint], "WorkingDir": "/",
             "Env": ["PATH=/usr/local/bin"], "Labels": labels(options, created),
         },
         "rootfs": {"type": "layers", "diff_ids": [digest(data) for _, data in layers]},
@@ -71,7 +71,7 @@ def config(options, layers):
 
 
 def write(options):
-    layers = [(name, layer(options.source / name)) for name in ("debian", "sockmesh")]
+    layers = [(name, layer(options.source / name)) for name in options.layers]
     blobs = {}
 
     def descriptor(kind, data, **more):
@@ -102,6 +102,8 @@ def write(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="source", type=pathlib.Path, required=True, help="what rootfs.py made")
+    parser.add_argument("--layers", nargs="+", default=["debian", "sockmesh"], help="folders below, the lowest first")
+    parser.add_argument("--entrypoint", default="/usr/local/bin/sockmeshd")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the archive")
     parser.add_argument("--name", required=True, help="REPOSITORY:TAG")
     parser.add_argument("--machine", choices=ARCHITECTURES, default="x86_64", help="as `uname -m` says it")
