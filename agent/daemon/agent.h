@@ -2,8 +2,8 @@
 // The composition root: what sockmeshd is made of, and the order in which it starts.
 //
 //   threads: control (the event loop: ADS state, compiler, ids, map writer, timers) runs in run();
-//   The threads of gRPC, civetweb and the grace period only post to the control thread or read
-//   published values.
+//   The threads of gRPC, the admin server and the grace period only post to the control thread or
+//   read published values.
 #pragma once
 
 #include <memory>
@@ -13,6 +13,7 @@
 #include "base/event_loop.h"
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
+#include "daemon/privileged_helper.h"
 #include "daemon/reconciler.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
@@ -27,7 +28,9 @@ namespace sockmesh {
 class Agent {
  public:
   // Binds the admin port, then loads and attaches the datapath. So a failure outside the kernel
-  // comes before anything is attached. SIGTERM and SIGINT must be blocked already.
+  // comes before anything is attached. Then this thread gives up what a running agent does not
+  // need. Threads that are made later have no more. SIGTERM and SIGINT must be blocked already, and
+  // there must be no other thread.
   static Result<std::unique_ptr<Agent>> create(const Config& config);
   ~Agent();
 
@@ -38,7 +41,9 @@ class Agent {
   explicit Agent(const Config& config) : config_(config) {}
   Status watchSignals();
   Status startAdmin();
+  Status startHelper();
   Status openDatapath();
+  Status giveUpPrivileges() const;
   Status buildControlLoop();
   void connectControlLoop();
   void introduce() const;
@@ -51,6 +56,7 @@ class Agent {
   Config config_;
   std::unique_ptr<EventLoop> loop_;
   UniqueFd signals_;
+  std::shared_ptr<PrivilegedHelper> helper_;  // null: the agent never had CAP_SYS_ADMIN
   AdminState state_;
   AgentStats stats_;
   std::unique_ptr<Datapath> datapath_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <fstream>
 #include <sstream>
@@ -136,6 +137,28 @@ void takeMetrics(const sockmesh::config::v1::Metrics& proto, Config& out, FieldE
   }
 }
 
+void takeAdmin(const sockmesh::config::v1::Admin& proto, Config& out, FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "admin");
+  const std::string text = proto.address().empty() ? kDefaultAdminAddress : proto.address();
+  if (auto address = SocketAddress::parse(text)) {
+    out.adminAddress = *address;
+  } else {
+    errors.add("address", address.error().message());
+  }
+  out.adminSocket = proto.socket().empty() ? kDefaultAdminSocket : proto.socket();
+  if (out.adminSocket == kNoAdminSocket) out.adminSocket.clear();
+  if (!out.adminSocket.empty() && !out.adminSocket.starts_with('/')) {
+    errors.add("socket", "\"" + out.adminSocket + "\" is neither an absolute path nor none");
+  }
+  for (std::string host : proto.allowed_hosts()) {
+    std::ranges::transform(host, host.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (host.empty() || host.find_first_of(":/") != std::string::npos) {
+      errors.add("allowed_hosts", "\"" + host + "\" is no host name; write it without a port");
+    }
+    out.adminAllowedHosts.push_back(std::move(host));
+  }
+}
+
 // gRPC resolves the address, and accepts much more than HOST:PORT.
 void checkXdsAddress(const std::string& address, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "ads");
@@ -152,6 +175,7 @@ void applyFlags(const Flags& flags, sockmesh::config::v1::AgentConfig& proto) {
   if (flags.cgroupRoot) proto.mutable_datapath()->set_cgroup_root(*flags.cgroupRoot);
   if (flags.bpffsRoot) proto.mutable_datapath()->set_bpffs_root(*flags.bpffsRoot);
   if (flags.adminAddress) proto.mutable_admin()->set_address(*flags.adminAddress);
+  if (flags.adminSocket) proto.mutable_admin()->set_socket(*flags.adminSocket);
   if (flags.logLevel) proto.mutable_logging()->set_level(*flags.logLevel);
 }
 
@@ -174,14 +198,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.xdsAddress = proto.ads().address();
   if (!flags.cleanup) checkXdsAddress(config.xdsAddress, errors);
   takeDatapath(proto.datapath(), config.datapath, errors);
-  const std::string admin =
-      proto.admin().address().empty() ? kDefaultAdminAddress : proto.admin().address();
-  if (auto address = SocketAddress::parse(admin)) {
-    config.adminAddress = *address;
-  } else {
-    const FieldErrors::Scope scope(errors, "admin");
-    errors.add("address", address.error().message());
-  }
+  takeAdmin(proto.admin(), config, errors);
   config.logJson = proto.logging().json();
   if (!proto.logging().level().empty()) config.logLevel = proto.logging().level();
   if (!isLogLevel(config.logLevel)) {
@@ -194,6 +211,7 @@ Result<Config> loadConfig(const Flags& flags) {
   takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);
+  if (proto.hardening().has_seccomp()) config.seccomp = proto.hardening().seccomp().value();
   if (!errors.empty()) {
     return flags.configFile.empty() ? errors.error() : errors.error().in(flags.configFile);
   }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/defaults.h"
 #include "base/result.h"
@@ -24,6 +25,7 @@ struct Flags {
   std::optional<std::string> cgroupRoot;
   std::optional<std::string> bpffsRoot;
   std::optional<std::string> adminAddress;
+  std::optional<std::string> adminSocket;
   std::optional<std::string> logLevel;
   bool cleanup = false;
 };
@@ -33,6 +35,8 @@ struct Config {
   std::string xdsAddress;  // HOST:PORT
   DatapathOptions datapath;
   SocketAddress adminAddress;
+  std::string adminSocket;                     // empty: none
+  std::vector<std::string> adminAllowedHosts;  // in lower case
   std::string logLevel = kDefaultLogLevel;
   bool logJson = false;
   std::string localCluster;
@@ -41,6 +45,7 @@ struct Config {
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = true;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics
+  bool seccomp = true;
 
   Locality locality() const;
 };

@@ -31,6 +31,7 @@ class Mesh {
   void killAgent();
   void stopControlPlane() { controlPlane_.reset(); }
   std::string folder() const { return folder_; }
+  std::string adminSocket() const { return sandbox_.folder() + "/admin.sock"; }
   std::string get(const std::string& path) const;  // from the admin port; "" where it fails
   int statusOf(const std::string& path) const;     // HTTP status; 0 where it fails
 

@@ -170,6 +170,7 @@ TEST_F(CliTest, NothingPinnedIs69AndSaysWhereItLooked) {
 
 TEST_F(CliTest, MapsOfAnotherAbiAreNamed) {
   std::filesystem::create_directories(root_ + "/sockmesh-v999/maps");
+  std::filesystem::permissions(root_ + "/sockmesh-v999", std::filesystem::perms(0700));
   const Ran other = onNode({"status"});
   EXPECT_EQ(other.exitCode, 69);
   EXPECT_NE(other.err.find("sockmesh-v999"), std::string::npos) << other.err;
