@@ -118,9 +118,11 @@ void HttpConnections::onReadable(Id id) {
   if (got <= 0) return close(id);
   connection.received.append(chunk.data(), static_cast<std::size_t>(got));
   const std::size_t end = headEnd(connection.received);
-  if (end != std::string::npos) return onHead(id, connection, end);
-  if (connection.received.size() > limits_.headBytes) {
+  const bool complete = end != std::string::npos;
+  if ((complete ? end : connection.received.size()) > limits_.headBytes) {
     answer(id, textResponse(431, "the headers are too long\n"), true);
+  } else if (complete) {
+    onHead(id, connection, end);
   }
 }
 

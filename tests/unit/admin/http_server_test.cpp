@@ -31,7 +31,7 @@ class HttpServerTest : public ::testing::Test {
     handlers.handle = [this](const HttpRequest& request) {
       if (request.path == "/big") return textResponse(200, std::string(64 << 20, 'x'));
       ++working_;
-      release_.get_future().wait();
+      released_.wait();
       return textResponse(200, "slow\n");
     };
     auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value(), "");
@@ -59,6 +59,7 @@ class HttpServerTest : public ::testing::Test {
 
   SocketAddress address_;
   std::promise<void> release_;
+  std::shared_future<void> released_ = release_.get_future().share();
   std::atomic<int> working_{0};
   std::unique_ptr<HttpServer> server_;
 };
