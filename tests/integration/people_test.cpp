@@ -51,6 +51,24 @@ TEST_F(People, TheFirstLineSaysWhatWasAttachedAndHowToUndoIt) {
       << mesh_->agent().log();
 }
 
+TEST_F(People, LogLevelsChangeOnTheUnixSocketAlone) {
+  mesh_->startAgent();
+  ASSERT_TRUE(mesh_->agent().awaitLog("sockmeshd "));
+  const auto ctl = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), binary("sockmeshctl"));
+    arguments.insert(arguments.end(), {"--admin-socket", mesh_->adminSocket(), "--no-headers"});
+    return run(arguments);
+  };
+  const Ran changed = ctl({"log", "set", "warn", "xds=debug"});
+  EXPECT_EQ(changed.code, 0) << changed.output;
+  const Ran list = ctl({"log", "list", "-o", "json"});
+  EXPECT_TRUE(contains(list.output, R"("xds": "debug")")) << list.output;
+  EXPECT_TRUE(contains(list.output, R"("main": "warning")")) << list.output;
+  const Ran wrong = ctl({"log", "set", "xsd=debug"});
+  EXPECT_EQ(wrong.code, 64);
+  EXPECT_TRUE(contains(wrong.output, "the agent refuses: no log scope \"xsd\"")) << wrong.output;
+}
+
 TEST_F(People, CleanupSaysWhatItRemoved) {
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
   mesh_->startControlPlane();

@@ -45,6 +45,19 @@ class CliTest : public ::testing::Test {
   std::string root_;
 };
 
+TEST_F(CliTest, WithoutAnAgentThereAreNoLogLevels) {
+  const Ran list = onNode({"log", "list"});
+  EXPECT_EQ(list.exitCode, 69);
+  EXPECT_EQ(list.err,
+            "sockmeshctl: the agent does not answer at 127.0.0.1:1: Connection refused\n");
+  const std::string socket = root_ + "/admin.sock";
+  const Ran set = onNode({"log", "set", "xds=debug", "--admin-socket", socket});
+  EXPECT_EQ(set.exitCode, 69);
+  EXPECT_EQ(set.err, "sockmeshctl: the agent does not answer at " + socket +
+                         ": No such file or directory\n");
+  EXPECT_EQ(onNode({"log", "set"}).exitCode, 64);
+}
+
 TEST_F(CliTest, HelpIsData) {
   const Ran help = run({"--help"});
   EXPECT_EQ(help.exitCode, 0);
@@ -93,13 +106,14 @@ TEST_F(CliTest, AWrongWordIsNamedWithTheRightOne) {
   says({"dump", "names"}, R"(unknown command "dump", did you mean one of: map dump?)");
   says({"banana"},
        R"(unknown command "banana"; the commands are service, endpoint, ejection, map, explain, )"
-       "connect, status, version");
+       "connect, status, version, log");
   says({"\x1b[2Jx"},
        R"(unknown command "\x1b[2Jx"; the commands are service, endpoint, ejection, map, )"
-       "explain, connect, status, version");
+       "explain, connect, status, version, log");
   says({"service", "list", "extra"}, R"(unexpected argument "extra")");
   says({},
-       "a command is needed: service, endpoint, ejection, map, explain, connect, status, version");
+       "a command is needed: service, endpoint, ejection, map, explain, connect, status, version, "
+       "log");
   says({"map"}, R"("map" needs a command: list, dump)");
 }
 
