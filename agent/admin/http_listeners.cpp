@@ -119,19 +119,21 @@ HttpListeners::~HttpListeners() {
   if (unix_.valid()) unlink(socketPath_.c_str());
 }
 
-Result<HttpListeners> HttpListeners::open(const SocketAddress& address,
-                                          const std::string& socketPath) {
+Result<HttpListeners> HttpListeners::open(const SocketAddress& address) {
   HttpListeners listeners;
   auto tcp = listenTcp(address);
   if (!tcp) return tcp.error().in("admin address " + address.toString());
   listeners.tcp_ = std::move(tcp).value();
   listeners.address_ = {address.ip, portOf(listeners.tcp_.get())};
-  if (socketPath.empty()) return listeners;
-  auto local = listenUnix(socketPath);
-  if (!local) return local.error().in("admin socket " + socketPath);
-  listeners.unix_ = std::move(local).value();
-  listeners.socketPath_ = socketPath;
   return listeners;
+}
+
+Status HttpListeners::addSocket(const std::string& path) {
+  auto local = listenUnix(path);
+  if (!local) return local.error().in("admin socket " + path);
+  unix_ = std::move(local).value();
+  socketPath_ = path;
+  return {};
 }
 
 }  // namespace sockmesh

@@ -13,10 +13,13 @@ namespace sockmesh {
 
 class HttpListeners {
  public:
-  // Listens on `address`; port 0 takes a free port. Listens also at `socketPath`, with mode 0600,
-  // unless it is "". The folder of the socket is made if it is missing. A socket that a dead
-  // process left is replaced. An address or a socket that another process uses is an Error.
-  static Result<HttpListeners> open(const SocketAddress& address, const std::string& socketPath);
+  // Listens on `address`; port 0 takes a free port. An address that another process uses is an
+  // Error.
+  static Result<HttpListeners> open(const SocketAddress& address);
+  // Listens also at `path`, with mode 0600. The folder of the socket is made if it is missing. A
+  // socket that a dead process left is replaced. A socket that another process serves is an Error,
+  // and changes nothing.
+  Status addSocket(const std::string& path);
   // Removes the socket's file.
   ~HttpListeners();
   HttpListeners(HttpListeners&& other) noexcept;

@@ -123,17 +123,28 @@ Status Agent::startAdmin() {
   const AdminOptions options = {.allowedHosts = config_.adminAllowedHosts,
                                 .onConnectionThread = [] { limitOrEnd({}); },
                                 .onWorkerThread = [] { limitOrEnd({mapCapability()}); }};
-  auto listeners = HttpListeners::open(config_.adminAddress, config_.adminSocket);
+  auto listeners = HttpListeners::open(config_.adminAddress);
   if (!listeners) return listeners.error();
+  if (auto ok = addAdminSocket(*listeners); !ok) return ok;
   auto admin = AdminServer::start(std::move(listeners).value(), state_, metrics, options);
   if (!admin) return admin.error().in("admin");
   admin_ = std::move(admin).value();
   if (!config_.metricsAddress) return {};
-  auto scraped = HttpListeners::open(*config_.metricsAddress, "");
+  auto scraped = HttpListeners::open(*config_.metricsAddress);
   if (!scraped) return scraped.error().in("metrics");
   auto server = AdminServer::startMetrics(std::move(scraped).value(), state_, metrics, options);
   if (!server) return server.error().in("metrics");
   metrics_ = std::move(server).value();
+  return {};
+}
+
+// In a container whose file system is read-only the default path cannot be made. Nobody asked for
+// it there, so the agent goes on without.
+Status Agent::addAdminSocket(HttpListeners& listeners) const {
+  if (config_.adminSocket.empty()) return {};
+  const Status added = listeners.addSocket(config_.adminSocket);
+  if (added || config_.adminSocketIsGiven) return added;
+  logger("admin")->warn("{}; nobody can change log levels", added.error().message());
   return {};
 }
 

@@ -41,6 +41,7 @@ class Agent {
   explicit Agent(const Config& config) : config_(config) {}
   Status watchSignals();
   Status startAdmin();
+  Status addAdminSocket(HttpListeners& listeners) const;
   Status startHelper();
   Status openDatapath();
   Status giveUpPrivileges() const;

@@ -146,6 +146,7 @@ void takeAdmin(const sockmesh::config::v1::Admin& proto, Config& out, FieldError
     errors.add("address", address.error().message());
   }
   out.adminSocket = proto.socket().empty() ? kDefaultAdminSocket : proto.socket();
+  out.adminSocketIsGiven = !proto.socket().empty();
   if (out.adminSocket == kNoAdminSocket) out.adminSocket.clear();
   if (!out.adminSocket.empty() && !out.adminSocket.starts_with('/')) {
     errors.add("socket", "\"" + out.adminSocket + "\" is neither an absolute path nor none");

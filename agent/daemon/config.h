@@ -36,6 +36,7 @@ struct Config {
   DatapathOptions datapath;
   SocketAddress adminAddress;
   std::string adminSocket;                     // empty: none
+  bool adminSocketIsGiven = false;             // and not the default
   std::vector<std::string> adminAllowedHosts;  // in lower case
   std::string logLevel = kDefaultLogLevel;
   bool logJson = false;

@@ -27,8 +27,9 @@ class AdminAccess : public ::testing::Test {
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
     folder_ = folder;
     socket_ = folder_ + "/run/admin.sock";
-    auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value(), socket_);
+    auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value());
     ASSERT_TRUE(listeners) << listeners.error().message();
+    ASSERT_TRUE(listeners->addSocket(socket_));
     address_ = listeners->address();
     auto started = AdminServer::start(std::move(listeners).value(), state_, {},
                                       {.allowedHosts = {"node-1.example"}});
@@ -106,10 +107,9 @@ TEST_F(AdminAccess, AnotherUserReachesNothing) {
 }
 
 TEST_F(AdminAccess, TheSocketOfADeadProcessIsReplacedAndThatOfALivingOneIsNot) {
-  const auto open = [this] {
-    return HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value(), socket_);
-  };
-  const auto second = open();
+  auto others = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value());
+  ASSERT_TRUE(others);
+  const Status second = others->addSocket(socket_);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().message(), "admin socket " + socket_ +
                                           ": another process serves this socket: end that process "
@@ -125,12 +125,13 @@ TEST_F(AdminAccess, TheSocketOfADeadProcessIsReplacedAndThatOfALivingOneIsNot) {
     std::strcpy(name.sun_path, socket_.c_str());
     ASSERT_EQ(bind(dead.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
   }
-  EXPECT_TRUE(open());
+  EXPECT_TRUE(others->addSocket(socket_));
 }
 
 TEST_F(AdminAccess, AFolderThatCannotBeMadeIsAnErrorWithThePath) {
-  const auto failed =
-      HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value(), "/proc/none/admin.sock");
+  auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value());
+  ASSERT_TRUE(listeners);
+  const Status failed = listeners->addSocket("/proc/none/admin.sock");
   ASSERT_FALSE(failed);
   EXPECT_TRUE(failed.error().message().starts_with("admin socket /proc/none/admin.sock: "))
       << failed.error().message();

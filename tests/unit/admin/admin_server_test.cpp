@@ -24,9 +24,9 @@ class AdminServerTest : public ::testing::Test {
     std::string folder = testing::TempDir() + "admin-XXXXXX";
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
     folder_ = folder;
-    auto listeners =
-        HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value(), folder_ + "/admin.sock");
+    auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value());
     ASSERT_TRUE(listeners) << listeners.error().message();
+    ASSERT_TRUE(listeners->addSocket(folder_ + "/admin.sock"));
     auto started = AdminServer::start(
         std::move(listeners).value(), state_,
         {std::make_shared<AgentCollector>([this] { return state_.stats.load(); })});
@@ -82,7 +82,7 @@ TEST_F(AdminServerTest, MetricsAreTextThatPrometheusReads) {
 }
 
 TEST_F(AdminServerTest, TheMetricsServerHasMetricsAndProbesAlone) {
-  auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value(), "");
+  auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value());
   ASSERT_TRUE(listeners) << listeners.error().message();
   auto started = AdminServer::startMetrics(
       std::move(listeners).value(), state_,
@@ -198,7 +198,7 @@ TEST_F(AdminServerTest, UnknownPathsAndMethods) {
 }
 
 TEST_F(AdminServerTest, APortThatIsTakenIsAnError) {
-  const auto second = HttpListeners::open(address(), "");
+  const auto second = HttpListeners::open(address());
   ASSERT_FALSE(second);
   EXPECT_TRUE(second.error().message().starts_with("admin address " + address().toString() +
                                                    ": cannot listen there"))

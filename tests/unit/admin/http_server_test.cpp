@@ -34,7 +34,7 @@ class HttpServerTest : public ::testing::Test {
       released_.wait();
       return textResponse(200, "slow\n");
     };
-    auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value(), "");
+    auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value());
     ASSERT_TRUE(listeners) << listeners.error().message();
     address_ = listeners->address();
     auto started = HttpServer::start(std::move(listeners).value(), std::move(handlers), limits);
