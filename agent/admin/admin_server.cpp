@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admin/admin_server.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
 #include <functional>
 #include <optional>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "admin/json_views.h"
@@ -13,18 +18,19 @@ namespace sockmesh {
 namespace {
 
 struct Route {
+  enum class Kind : std::uint8_t {
+    kQuick,    // answered at once, whatever else goes on
+    kSlow,     // reads maps or makes long texts: a worker answers
+    kChanges,  // takes POST too, on the Unix socket; quick
+  };
   std::string path;
   std::string help;
-  bool mutates = false;  // takes POST too
-  HttpServer::Handler handle;
+  Kind kind = Kind::kSlow;
+  std::function<HttpResponse(const HttpRequest&)> handle;
 };
 
 HttpResponse json(const AdminJson& body, int status = 200) {
-  return {status, "application/json", dumpJson(body), ""};
-}
-
-HttpResponse text(int status, std::string body) {
-  return {status, "text/plain; charset=utf-8", std::move(body), ""};
+  return {status, "application/json", dumpJson(body)};
 }
 
 HttpResponse configDump(const AdminState& state) {
@@ -36,9 +42,10 @@ HttpResponse configDump(const AdminState& state) {
 HttpResponse vipRoutes(const AdminState& state, const HttpRequest& request) {
   std::optional<SocketAddress> vip;
   for (const auto& [name, value] : request.parameters) {
-    if (name != "vip") return text(400, "no parameter " + name + " here; there is vip=IP:PORT\n");
+    if (name != "vip")
+      return textResponse(400, "no parameter " + name + " here; there is vip=IP:PORT\n");
     const auto parsed = SocketAddress::parse(value);
-    if (!parsed) return text(400, "vip: " + parsed.error().message() + "\n");
+    if (!parsed) return textResponse(400, "vip: " + parsed.error().message() + "\n");
     vip = *parsed;
   }
   return json(routesJson(state.snapshot.load().get(), vip));
@@ -46,33 +53,35 @@ HttpResponse vipRoutes(const AdminState& state, const HttpRequest& request) {
 
 std::vector<Route> metricsRoutes(const AdminState& state, const Collectables& metrics) {
   const auto exposed = [metrics](const HttpRequest&) {
-    return HttpResponse{200, kExpositionContentType, expose(metrics), ""};
+    return HttpResponse{200, kExpositionContentType, expose(metrics)};
   };
   const auto ready = [&state](const HttpRequest&) {
     const AdminJson readiness = readinessJson(state);
     return json(readiness, readiness["ready"].get<bool>() ? 200 : 503);
   };
+  using enum Route::Kind;
   return {
-      {"/healthz", "200 while the agent answers", false,
-       [](const HttpRequest&) { return text(200, "ok\n"); }},
-      {"/readyz", "200, or 503 with the reasons", false, ready},
-      {"/metrics", "metrics in Prometheus' text format", false, exposed},
-      {"/stats/prometheus", "the same", false, exposed},
-      {"/version", "the agent's version", false,
+      {"/healthz", "200 while the agent answers", kQuick,
+       [](const HttpRequest&) { return textResponse(200, "ok\n"); }},
+      {"/readyz", "200, or 503 with the reasons", kQuick, ready},
+      {"/metrics", "metrics in Prometheus' text format", kSlow, exposed},
+      {"/stats/prometheus", "the same", kSlow, exposed},
+      {"/version", "the agent's version", kQuick,
        [](const HttpRequest&) { return json(versionJson()); }},
   };
 }
 
 std::vector<Route> adminRoutes(const AdminState& state, const Collectables& metrics) {
+  using enum Route::Kind;
   std::vector<Route> routes = metricsRoutes(state, metrics);
-  routes.push_back({"/status", "control plane, map writer, what is not followed", false,
+  routes.push_back({"/status", "control plane, map writer, what is not honoured", kSlow,
                     [&state](const HttpRequest&) { return json(statusJson(state)); }});
-  routes.push_back({"/config_dump", "what the control plane configured", false,
+  routes.push_back({"/config_dump", "what the control plane configured", kSlow,
                     [&state](const HttpRequest&) { return configDump(state); }});
-  routes.push_back({"/routes", "how each VIP was made, what was left out; ?vip=IP:PORT", false,
+  routes.push_back({"/routes", "how each VIP was made, what was left out; ?vip=IP:PORT", kSlow,
                     [&state](const HttpRequest& request) { return vipRoutes(state, request); }});
-  routes.push_back(
-      {"/logging", "log levels; POST ?level=LEVEL or ?SCOPE:LEVEL", true, handleLogging});
+  routes.push_back({"/logging", "log levels; POST ?level=LEVEL or ?SCOPE:LEVEL, on the Unix socket",
+                    kChanges, handleLogging});
   return routes;
 }
 
@@ -84,46 +93,108 @@ std::string index(const std::vector<Route>& routes) {
   return body;
 }
 
-HttpResponse refuseMethod(const Route& route) {
-  HttpResponse response = text(405, "not that method\n");
-  response.allow = route.mutates ? "GET, HEAD, POST" : "GET, HEAD";
-  return response;
+bool reads(const HttpRequest& request) {
+  return request.method == "GET" || request.method == "HEAD";
 }
 
-HttpResponse dispatch(const std::vector<Route>& routes, const HttpRequest& request) {
-  const bool reads = request.method == "GET" || request.method == "HEAD";
-  if (request.path == "/" && reads) return text(200, index(routes));
-  for (const Route& route : routes) {
-    if (route.path != request.path) continue;
-    if (!reads && !(route.mutates && request.method == "POST")) return refuseMethod(route);
-    // A web page in a browser can send such a POST to loopback. Tools send no Origin.
-    if (!reads && request.fromBrowserPage) return text(403, "not from a web page\n");
-    return route.handle(request);
+bool isKnownHost(const HttpRequest& request, const std::vector<std::string>& allowed) {
+  std::string host = request.host;
+  std::ranges::transform(host, host.begin(), [](unsigned char c) { return std::tolower(c); });
+  // No browser omits Host.
+  return host.empty() || host == "localhost" || IpAddress::parse(host) ||
+         std::ranges::find(allowed, host) != allowed.end();
+}
+
+// Why this client may not send this request. No value: the client may.
+std::optional<HttpResponse> refusal(const HttpRequest& request,
+                                    const std::optional<std::vector<std::string>>& allowedHosts) {
+  if (!request.peer && allowedHosts && !isKnownHost(request, *allowedHosts)) {
+    return textResponse(
+        421, "Host \"" + request.host + "\" is no IP address and not in admin.allowed_hosts\n");
   }
-  return text(404, "no " + request.path + " here; / lists what there is\n");
+  if (reads(request)) return std::nullopt;
+  // A web page in a browser can send a POST to loopback. Tools send no Origin.
+  if (request.fromBrowserPage) return textResponse(403, "not from a web page\n");
+  if (!request.peer) {
+    return textResponse(403,
+                        "changes are taken on the agent's Unix socket only, see --admin-socket\n");
+  }
+  if (*request.peer != 0 && *request.peer != geteuid()) {
+    return textResponse(403, "changes are for root\n");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<AdminServer>> AdminServer::start(const SocketAddress& address,
+// Finds the route of a request, and refuses what this client may not do.
+class AdminServer::Router {
+ public:
+  // Without `allowedHosts` every Host is served.
+  Router(std::vector<Route> routes, std::optional<std::vector<std::string>> allowedHosts)
+      : routes_(std::move(routes)), allowedHosts_(std::move(allowedHosts)) {}
+
+  std::optional<HttpResponse> atOnce(const HttpRequest& request) const {
+    const Route* route = find(request.path);
+    if (route == nullptr && !(request.path == "/" && reads(request))) {
+      return textResponse(404, "no " + request.path + " here; / lists what there is\n");
+    }
+    if (route != nullptr && !reads(request) && !isChange(*route, request)) {
+      return refuseMethod(*route);
+    }
+    if (auto refused = refusal(request, allowedHosts_)) return refused;
+    if (route == nullptr) return textResponse(200, index(routes_));
+    if (route->kind == Route::Kind::kSlow) return std::nullopt;
+    return route->handle(request);
+  }
+  HttpResponse handle(const HttpRequest& request) const {
+    return find(request.path)->handle(request);
+  }
+
+ private:
+  const Route* find(const std::string& path) const {
+    const auto found = std::ranges::find(routes_, path, &Route::path);
+    return found == routes_.end() ? nullptr : &*found;
+  }
+  static bool isChange(const Route& route, const HttpRequest& request) {
+    return route.kind == Route::Kind::kChanges && request.method == "POST";
+  }
+  static HttpResponse refuseMethod(const Route& route) {
+    HttpResponse response = textResponse(405, "not that method\n");
+    response.allow = route.kind == Route::Kind::kChanges ? "GET, HEAD, POST" : "GET, HEAD";
+    return response;
+  }
+
+  std::vector<Route> routes_;
+  std::optional<std::vector<std::string>> allowedHosts_;
+};
+
+Result<std::unique_ptr<AdminServer>> AdminServer::start(HttpListeners listeners,
                                                         const AdminState& state,
-                                                        Collectables metrics) {
-  return serve(address, [routes = adminRoutes(state, metrics)](const HttpRequest& request) {
-    return dispatch(routes, request);
-  });
+                                                        Collectables metrics,
+                                                        const AdminOptions& options) {
+  return serve(std::move(listeners),
+               std::make_shared<Router>(adminRoutes(state, metrics), options.allowedHosts),
+               options);
 }
 
-Result<std::unique_ptr<AdminServer>> AdminServer::startMetrics(const SocketAddress& address,
+Result<std::unique_ptr<AdminServer>> AdminServer::startMetrics(HttpListeners listeners,
                                                                const AdminState& state,
-                                                               Collectables metrics) {
-  return serve(address, [routes = metricsRoutes(state, metrics)](const HttpRequest& request) {
-    return dispatch(routes, request);
-  });
+                                                               Collectables metrics,
+                                                               const AdminOptions& options) {
+  return serve(std::move(listeners),
+               std::make_shared<Router>(metricsRoutes(state, metrics), std::nullopt), options);
 }
 
-Result<std::unique_ptr<AdminServer>> AdminServer::serve(const SocketAddress& address,
-                                                        HttpServer::Handler handler) {
-  auto http = HttpServer::start(address, std::move(handler));
+Result<std::unique_ptr<AdminServer>> AdminServer::serve(HttpListeners listeners,
+                                                        std::shared_ptr<const Router> router,
+                                                        const AdminOptions& options) {
+  HttpHandlers handlers;
+  handlers.atOnce = [router](const HttpRequest& request) { return router->atOnce(request); };
+  handlers.handle = [router](const HttpRequest& request) { return router->handle(request); };
+  handlers.onConnectionThread = options.onConnectionThread;
+  handlers.onWorkerThread = options.onWorkerThread;
+  auto http = HttpServer::start(std::move(listeners), std::move(handlers), options.limits);
   if (!http) return http.error();
   std::unique_ptr<AdminServer> server(new AdminServer());
   server->http_ = std::move(http).value();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's admin server: probes, metrics and dumps over HTTP, for loopback.
+// The agent's admin server: probes, metrics and dumps over HTTP. Reads are for everybody who
+// reaches the TCP address. Changes are only for root and the agent's own user, on the Unix socket.
 //
 //   GET  /                   this list
 //   GET  /healthz            200 while the process answers
@@ -9,38 +10,55 @@
 //   GET  /status             JSON: control plane, map writer, what is configured and not followed
 //   GET  /config_dump        JSON: what the control plane configured, decoded
 //   GET  /logging            JSON: the level of every scope
-//   POST /logging?level=LEVEL or ?SCOPE:LEVEL (also ?SCOPE=LEVEL), several with &
+//   POST /logging?level=LEVEL or ?SCOPE:LEVEL (also ?SCOPE=LEVEL), several with &; Unix socket
+//
+// A request over TCP needs a Host that is an IP address, "localhost" or a name of `allowedHosts`.
+// So a web page cannot read the server by a name of its own that leads to loopback (DNS rebinding).
 //
 // The metrics server is for scrapers on other machines. It serves /healthz, /readyz, /metrics and
-// /version, and nothing that changes the agent or shows the configuration.
+// /version, and nothing that changes the agent or shows the configuration. Host may be any name.
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "admin/admin_state.h"
 #include "admin/http_server.h"
 #include "base/result.h"
-#include "model/address.h"
 #include "stats/exposition.h"
 
 namespace sockmesh {
 
+struct AdminOptions {
+  std::vector<std::string> allowedHosts;  // further names for Host, in lower case
+  HttpLimits limits = {};
+  // See HttpHandlers.
+  std::function<void()> onConnectionThread = {};
+  std::function<void()> onWorkerThread = {};
+};
+
 class AdminServer {
  public:
   // `state` outlives the server. `metrics` are collected on the server's threads.
-  static Result<std::unique_ptr<AdminServer>> start(const SocketAddress& address,
-                                                    const AdminState& state, Collectables metrics);
-  static Result<std::unique_ptr<AdminServer>> startMetrics(const SocketAddress& address,
+  static Result<std::unique_ptr<AdminServer>> start(HttpListeners listeners,
+                                                    const AdminState& state, Collectables metrics,
+                                                    const AdminOptions& options = {});
+  // Takes no `allowedHosts`.
+  static Result<std::unique_ptr<AdminServer>> startMetrics(HttpListeners listeners,
                                                            const AdminState& state,
-                                                           Collectables metrics);
+                                                           Collectables metrics,
+                                                           const AdminOptions& options = {});
 
-  // Where it listens: the port is never 0.
-  const SocketAddress& address() const { return http_->address(); }
+  // Where the server listens.
+  const HttpListeners& listeners() const { return http_->listeners(); }
 
  private:
+  class Router;
   AdminServer() = default;
-  static Result<std::unique_ptr<AdminServer>> serve(const SocketAddress& address,
-                                                    HttpServer::Handler handler);
+  static Result<std::unique_ptr<AdminServer>> serve(HttpListeners listeners,
+                                                    std::shared_ptr<const Router> router,
+                                                    const AdminOptions& options);
   std::unique_ptr<HttpServer> http_;
 };
 

@@ -36,13 +36,15 @@ HttpResponse handleLogging(const HttpRequest& request) {
     problems = "no level given: POST /logging?level=LEVEL or /logging?SCOPE:LEVEL\n";
   }
   if (request.method != "POST" && !request.parameters.empty()) {
-    return {405, "text/plain; charset=utf-8", "levels are changed with POST\n", "POST"};
+    HttpResponse response = textResponse(405, "levels are changed with POST\n");
+    response.allow = "POST";
+    return response;
   }
   for (const auto& [name, value] : request.parameters) {
     if (const Status set = setLevel(name, value); !set) problems += set.error().message() + "\n";
   }
-  if (!problems.empty()) return {400, "text/plain; charset=utf-8", problems, ""};
-  return {200, "application/json", dumpJson(levelsJson()), ""};
+  if (!problems.empty()) return textResponse(400, problems);
+  return {200, "application/json", dumpJson(levelsJson())};
 }
 
 }  // namespace sockmesh

@@ -2,7 +2,7 @@
 // GET and POST /logging.
 #pragma once
 
-#include "admin/http_server.h"
+#include "admin/http_message.h"
 
 namespace sockmesh {
 

@@ -10,6 +10,9 @@ namespace sockmesh {
 
 inline constexpr const char* kDefaultBpffsRoot = "/sys/fs/bpf";
 inline constexpr const char* kDefaultAdminAddress = "127.0.0.1:15077";
+inline constexpr const char* kDefaultAdminSocket = "/run/sockmesh/admin.sock";
+// The word for "no Unix socket" in place of a path.
+inline constexpr const char* kNoAdminSocket = "none";
 inline constexpr const char* kDefaultLogLevel = "info";
 // Session affinity: the default of Kubernetes' clientIP.timeoutSeconds.
 inline constexpr std::uint32_t kDefaultAffinitySeconds = 10800;

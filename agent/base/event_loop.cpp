@@ -56,13 +56,21 @@ void EventLoop::cancel(TimerId id) {
 }
 
 Status EventLoop::watch(int fd, Task onReadable) {
+  return watchFor(fd, EPOLLIN, std::move(onReadable));
+}
+
+Status EventLoop::watchWritable(int fd, Task onWritable) {
+  return watchFor(fd, EPOLLOUT, std::move(onWritable));
+}
+
+Status EventLoop::watchFor(int fd, std::uint32_t events, Task task) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = events;
   event.data.fd = fd;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     return Error::fromErrno("epoll_ctl", errno);
   }
-  watched_[fd] = std::move(onReadable);
+  watched_[fd] = std::move(task);
   return {};
 }
 

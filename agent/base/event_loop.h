@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread's event loop: posted tasks, one-shot timers, readable file descriptors (epoll).
+// One thread's event loop: posted tasks, one-shot timers, descriptors that are readable
+// or writable (epoll).
 // Everything except post() and stop() is for the loop's own thread.
 #pragma once
 
@@ -43,6 +44,8 @@ class EventLoop {
   // Calls `onReadable` while `fd` is readable (level triggered). The caller keeps owning `fd` and
   // calls unwatch() before closing it.
   Status watch(int fd, Task onReadable);
+  // The same while `fd` is writable. A descriptor is watched for one of the two at a time.
+  Status watchWritable(int fd, Task onWritable);
   void unwatch(int fd);
 
   // Runs until stop().
@@ -54,6 +57,7 @@ class EventLoop {
  private:
   EventLoop(UniqueFd epoll, UniqueFd wake) : epoll_(std::move(epoll)), wake_(std::move(wake)) {}
 
+  Status watchFor(int fd, std::uint32_t events, Task task);
   void runReady(int fd);
   void runPosted();
   void runTimers();

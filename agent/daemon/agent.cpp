@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/agent.h"
 
+#include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
+#include "base/capabilities.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "daemon/node_identity.h"
+#include "daemon/system_call_filter.h"
 #include "datapath/ejection_count.h"
 #include "datapath/endpoint_state_reader.h"
+#include "inspect/attachment_info.h"
 #include "inspect/live_state.h"
 #include "stats/agent_collector.h"
 #include "stats/datapath_collector.h"
@@ -23,16 +29,36 @@ namespace {
 
 constexpr Nanos kDatapathCheck = std::chrono::seconds(1);
 
+// Sanitizers make system calls of their own, ptrace() among them.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kIsInstrumented = true;
+#else
+constexpr bool kIsInstrumented = false;
+#endif
+
+// CAP_BPF, or CAP_SYS_ADMIN in its place: the kernel takes either, and an agent that was started
+// with CAP_SYS_ADMIN alone keeps it.
+int mapCapability() {
+  return Capabilities::effective().has(CAP_BPF) ? CAP_BPF : CAP_SYS_ADMIN;
+}
+
+// For a thread, which has nobody to report an error to. No kernel refuses to take privileges away.
+void limitOrEnd(const Capabilities& keep) {
+  if (!limitThread(keep)) std::abort();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   std::unique_ptr<Agent> agent(new Agent(config));
+  if (auto ok = agent->startHelper(); !ok) return ok.error();
   auto loop = EventLoop::create();
   if (!loop) return loop.error();
   agent->loop_ = std::move(loop).value();
   if (auto ok = agent->watchSignals(); !ok) return ok.error();
   if (auto ok = agent->startAdmin(); !ok) return ok.error();
   if (auto ok = agent->openDatapath(); !ok) return ok.error();
+  if (auto ok = agent->giveUpPrivileges(); !ok) return ok.error();
   if (auto ok = agent->buildControlLoop(); !ok) return ok.error();
   if (auto ok = agent->startConfiguration(); !ok) return ok.error();
   agent->connectControlLoop();
@@ -48,6 +74,28 @@ Agent::~Agent() {
     if (ads_) ads_->stop();
   });
   configuration_->stop();
+}
+
+// First of all: the helper shares what this process has when it forks.
+Status Agent::startHelper() {
+  if (!Capabilities::effective().has(CAP_SYS_ADMIN)) return {};
+  auto helper = PrivilegedHelper::start(config_.datapath.bpffsRoot);
+  if (!helper) return helper.error().in("helper process");
+  helper_ = std::move(helper).value();
+  return {};
+}
+
+// What stays: maps need CAP_BPF, and to attach a program again needs CAP_NET_ADMIN.
+Status Agent::giveUpPrivileges() const {
+  if (auto ok = limitThread({mapCapability(), CAP_NET_ADMIN}); !ok) return ok;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return Error::fromErrno("prctl", errno);
+  if (config_.seccomp && !kIsInstrumented) {
+    if (auto ok = filterSystemCalls(); !ok) {
+      return Error(ok.error().message() + "; hardening.seccomp: false does without");
+    }
+  }
+  logger("main")->debug("goes on with {}", Capabilities::effective().names());
+  return {};
 }
 
 Status Agent::watchSignals() {
@@ -77,17 +125,36 @@ Status Agent::startAdmin() {
       std::make_shared<DatapathCollector>([bpffs] { return readDatapathStats(bpffs); },
                                           DatapathMetricsOptions{config_.endpointLabel}),
       std::make_shared<ProcessCollector>()};
-  auto admin = AdminServer::start(config_.adminAddress, state_, metrics);
+  const AdminOptions options = {.allowedHosts = config_.adminAllowedHosts,
+                                .onConnectionThread = [] { limitOrEnd({}); },
+                                .onWorkerThread = [] { limitOrEnd({mapCapability()}); }};
+  auto listeners = HttpListeners::open(config_.adminAddress);
+  if (!listeners) return listeners.error();
+  if (auto ok = addAdminSocket(*listeners); !ok) return ok;
+  auto admin = AdminServer::start(std::move(listeners).value(), state_, metrics, options);
   if (!admin) return admin.error().in("admin");
   admin_ = std::move(admin).value();
   if (!config_.metricsAddress) return {};
-  auto scraped = AdminServer::startMetrics(*config_.metricsAddress, state_, metrics);
+  auto scraped = HttpListeners::open(*config_.metricsAddress);
   if (!scraped) return scraped.error().in("metrics");
-  metrics_ = std::move(scraped).value();
+  auto server = AdminServer::startMetrics(std::move(scraped).value(), state_, metrics, options);
+  if (!server) return server.error().in("metrics");
+  metrics_ = std::move(server).value();
+  return {};
+}
+
+// In a container whose file system is read-only the default path cannot be made. Nobody asked for
+// it there, so the agent goes on without.
+Status Agent::addAdminSocket(HttpListeners& listeners) const {
+  if (config_.adminSocket.empty()) return {};
+  const Status added = listeners.addSocket(config_.adminSocket);
+  if (added || config_.adminSocketIsGiven) return added;
+  logger("admin")->warn("{}; nobody can change log levels", added.error().message());
   return {};
 }
 
 Status Agent::openDatapath() {
+  config_.datapath.calls = helper_;
   auto datapath = Datapath::open(config_.datapath);
   if (!datapath) return datapath.error();
   datapath_ = std::move(datapath).value();
@@ -107,8 +174,11 @@ Status Agent::buildControlLoop() {
   auto outliers = OutlierLoop::create(*loop_, *datapath_, ids_, *grace_, config_.ejectionLogPath);
   if (!outliers) return outliers.error();
   outliers_ = std::move(outliers).value();
-  sweep_ =
-      std::make_unique<ConnectionSweep>(*loop_, *datapath_, *grace_, config_.datapath.bpffsRoot);
+  sweep_ = std::make_unique<ConnectionSweep>(*loop_, *datapath_, *grace_, [this] {
+    constexpr const char* kLink = "sm_sock_ops";
+    return helper_ ? helper_->programsBehindOurs(kLink)
+                   : programsBehindOurs(config_.datapath.bpffsRoot, kLink);
+  });
   return {};
 }
 
@@ -185,7 +255,7 @@ void Agent::introduce() const {
       "sockmeshd --cleanup --bpffs-root {}; node {}, admin on {}",
       version(), datapath_->cgroupPath(), datapath_->cgroupId(), PinPath(bpffs).folder,
       datapath_->adopted() ? ", maps adopted" : "", bpffs, state_.nodeId,
-      admin_->address().toString());
+      admin_->listeners().address().toString());
   for (const PinPath& other : PinPath::ofOtherVersions(bpffs)) {
     logger("datapath")
         ->warn(

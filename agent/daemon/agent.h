@@ -3,8 +3,8 @@
 //
 //   threads: control (the event loop: ids, map writer, detector, timers) runs in run().
 //   Configuration (ADS state, compiler) turns responses into tables. The two exchange immutable
-//   values. The threads of gRPC, civetweb and the grace period only post to one of the two or read
-//   published values.
+//   values. The threads of gRPC, the admin server and the grace period only post to one of the two
+//   or read published values.
 #pragma once
 
 #include <memory>
@@ -18,6 +18,7 @@
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
 #include "daemon/not_honoured_stats.h"
+#include "daemon/privileged_helper.h"
 #include "daemon/reconciler.h"
 #include "daemon/table_maker.h"
 #include "daemon/unknowns.h"
@@ -35,7 +36,9 @@ namespace sockmesh {
 class Agent {
  public:
   // Binds the admin port, then loads and attaches the datapath. So a failure outside the kernel
-  // comes before anything is attached. SIGTERM and SIGINT must be blocked already.
+  // comes before anything is attached. Then this thread gives up what a running agent does not
+  // need. Threads that are made later have no more. SIGTERM and SIGINT must be blocked already, and
+  // there must be no other thread.
   static Result<std::unique_ptr<Agent>> create(const Config& config);
   ~Agent();
 
@@ -46,7 +49,10 @@ class Agent {
   explicit Agent(const Config& config) : config_(config) {}
   Status watchSignals();
   Status startAdmin();
+  Status addAdminSocket(HttpListeners& listeners) const;
+  Status startHelper();
   Status openDatapath();
+  Status giveUpPrivileges() const;
   Status buildControlLoop();
   Status startConfiguration();
   void connectControlLoop();
@@ -68,6 +74,7 @@ class Agent {
   Config config_;
   std::unique_ptr<EventLoop> loop_;
   UniqueFd signals_;
+  std::shared_ptr<PrivilegedHelper> helper_;  // null: the agent never had CAP_SYS_ADMIN
   AdminState state_;
   AgentStats stats_;
   std::unique_ptr<Datapath> datapath_;

@@ -2,6 +2,7 @@
 #include "daemon/config.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <fstream>
 #include <sstream>
@@ -129,12 +130,36 @@ void takeMetrics(const sockmesh::config::v1::Metrics& proto, Config& out, FieldE
   }
 }
 
+void takeAdmin(const sockmesh::config::v1::Admin& proto, Config& out, FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "admin");
+  const std::string text = proto.address().empty() ? kDefaultAdminAddress : proto.address();
+  if (auto address = SocketAddress::parse(text)) {
+    out.adminAddress = *address;
+  } else {
+    errors.add("address", address.error().message());
+  }
+  out.adminSocket = proto.socket().empty() ? kDefaultAdminSocket : proto.socket();
+  out.adminSocketIsGiven = !proto.socket().empty();
+  if (out.adminSocket == kNoAdminSocket) out.adminSocket.clear();
+  if (!out.adminSocket.empty() && !out.adminSocket.starts_with('/')) {
+    errors.add("socket", "\"" + out.adminSocket + "\" is neither an absolute path nor none");
+  }
+  for (std::string host : proto.allowed_hosts()) {
+    std::ranges::transform(host, host.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (host.empty() || host.find_first_of(":/") != std::string::npos) {
+      errors.add("allowed_hosts", "\"" + host + "\" is no host name; write it without a port");
+    }
+    out.adminAllowedHosts.push_back(std::move(host));
+  }
+}
+
 void applyFlags(const Flags& flags, sockmesh::config::v1::AgentConfig& proto) {
   if (flags.xdsAddress) proto.mutable_ads()->set_address(*flags.xdsAddress);
   if (flags.nodeId) proto.mutable_node()->set_id(*flags.nodeId);
   if (flags.cgroupRoot) proto.mutable_datapath()->set_cgroup_root(*flags.cgroupRoot);
   if (flags.bpffsRoot) proto.mutable_datapath()->set_bpffs_root(*flags.bpffsRoot);
   if (flags.adminAddress) proto.mutable_admin()->set_address(*flags.adminAddress);
+  if (flags.adminSocket) proto.mutable_admin()->set_socket(*flags.adminSocket);
   if (flags.logLevel) proto.mutable_logging()->set_level(*flags.logLevel);
 }
 
@@ -159,14 +184,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.cachePath = proto.ads().cache_path();
   if (!flags.cleanup) checkAdsAddress(config.ads.target, errors);
   takeDatapath(proto.datapath(), config.datapath, errors);
-  const std::string admin =
-      proto.admin().address().empty() ? kDefaultAdminAddress : proto.admin().address();
-  if (auto address = SocketAddress::parse(admin)) {
-    config.adminAddress = *address;
-  } else {
-    const FieldErrors::Scope scope(errors, "admin");
-    errors.add("address", address.error().message());
-  }
+  takeAdmin(proto.admin(), config, errors);
   config.logJson = proto.logging().json();
   if (!proto.logging().level().empty()) config.logLevel = proto.logging().level();
   if (!isLogLevel(config.logLevel)) {
@@ -179,6 +197,7 @@ Result<Config> loadConfig(const Flags& flags) {
   takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);
+  if (proto.hardening().has_seccomp()) config.seccomp = proto.hardening().seccomp().value();
   if (!errors.empty()) {
     return flags.configFile.empty() ? errors.error() : errors.error().in(flags.configFile);
   }

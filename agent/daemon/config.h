@@ -26,6 +26,7 @@ struct Flags {
   std::optional<std::string> cgroupRoot;
   std::optional<std::string> bpffsRoot;
   std::optional<std::string> adminAddress;
+  std::optional<std::string> adminSocket;
   std::optional<std::string> logLevel;
   bool cleanup = false;
 };
@@ -38,6 +39,9 @@ struct Config {
   sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
   DatapathOptions datapath;
   SocketAddress adminAddress;
+  std::string adminSocket;                     // empty: none
+  bool adminSocketIsGiven = false;             // and not the default
+  std::vector<std::string> adminAllowedHosts;  // in lower case
   std::string logLevel = kDefaultLogLevel;
   bool logJson = false;
   std::string localCluster;
@@ -46,6 +50,7 @@ struct Config {
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = true;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics
+  bool seccomp = true;
 
   Locality locality() const;
 };

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "inspect/attachment_info.h"
 
 namespace sockmesh {
 namespace {
@@ -21,11 +20,11 @@ std::uint64_t callbacksLost(const KernelMaps& maps) {
 }  // namespace
 
 ConnectionSweep::ConnectionSweep(EventLoop& loop, Datapath& datapath, GracePeriod& grace,
-                                 std::string bpffsRoot)
+                                 std::function<std::string()> programsBehind)
     : loop_(loop),
       maps_(datapath.maps()),
       grace_(grace),
-      bpffsRoot_(std::move(bpffsRoot)),
+      programsBehind_(std::move(programsBehind)),
       sweeper_(datapath.sweeper()),
       self_(std::make_shared<ConnectionSweep*>(this)) {
   post();
@@ -91,7 +90,7 @@ void ConnectionSweep::reportLostCallbacks() {
   const bool beforeUs = !std::exchange(reported_, true);
   const std::uint64_t more = lost - std::exchange(callbacksLost_, lost);
   if (more == 0) return;
-  const std::string behind = programsBehindOurs(bpffsRoot_, "sm_sock_ops");
+  const std::string behind = programsBehind_();
   if (behind.empty() && beforeUs) return;
   if (behind == blamed_ && !blamed_.empty()) return;
   blamed_ = behind;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,8 +17,11 @@ namespace sockmesh {
 
 class ConnectionSweep {
  public:
-  // All outlive this. The first pass begins at once: it finds what is left from before.
-  ConnectionSweep(EventLoop& loop, Datapath& datapath, GracePeriod& grace, std::string bpffsRoot);
+  // The first three outlive this. `programsBehind` names the sock_ops programs that run behind
+  // ours,
+  // "" for none. The first pass begins at once: it finds what is left from before.
+  ConnectionSweep(EventLoop& loop, Datapath& datapath, GracePeriod& grace,
+                  std::function<std::string()> programsBehind);
   ~ConnectionSweep();
   ConnectionSweep(const ConnectionSweep&) = delete;
   ConnectionSweep& operator=(const ConnectionSweep&) = delete;
@@ -32,7 +36,7 @@ class ConnectionSweep {
   EventLoop& loop_;
   KernelMaps& maps_;
   GracePeriod& grace_;
-  std::string bpffsRoot_;
+  std::function<std::string()> programsBehind_;
   ConnectionSweeper sweeper_;
   std::uint32_t gone_ = 0;           // in this pass
   std::uint32_t ended_ = 0;          // in this pass

@@ -43,7 +43,10 @@ void describe(CLI::App& app, Flags& flags, bool& version) {
       ->type_name("DIR");
   addOption("--admin-address", flags.adminAddress, "probes, metrics and dumps",
             kDefaultAdminAddress)
-      ->type_name("HOST:PORT");
+      ->type_name("IP:PORT");
+  addOption("--admin-socket", flags.adminSocket, "Unix socket for changes, or none",
+            kDefaultAdminSocket)
+      ->type_name("PATH");
   addOption("--log-level", flags.logLevel, logLevels(), kDefaultLogLevel)->type_name("LEVEL");
   for (CLI::Option* option : app.get_options()) {
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);

@@ -44,6 +44,9 @@ std::vector<std::string> CleanupReport::lines(const std::string& bpffsRoot) cons
                               folder.path, counted(folder.programs.size(), "program"), names,
                               counted(folder.maps, "map"), counted(folder.pages, "page")));
   }
+  for (const std::string& path : leftAlone) {
+    out.push_back(fmt::format("{}: left alone, because another user may have put it there", path));
+  }
   if (!unmounted.empty()) {
     out.push_back(fmt::format("{}: unmounted, it was mounted by sockmeshd", unmounted));
   }

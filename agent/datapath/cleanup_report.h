@@ -19,7 +19,8 @@ struct CleanupReport {
     std::size_t pages = 0;  // parts of paged maps
   };
   std::vector<Folder> folders;
-  std::string unmounted;  // a bpffs that an agent had mounted; empty: none
+  std::vector<std::string> leftAlone;  // paths that belong to another user
+  std::string unmounted;               // a bpffs that an agent had mounted; empty: none
 
   // Counts what is pinned there. Nothing if the folder does not exist.
   void add(const PinPath& pins);

@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "base/log.h"
 #include "datapath/map_pins.h"
 #include "datapath/pin_lock.h"
+#include "datapath/private_folder.h"
 #include "datapath/privileges.h"
 #include "sockmesh.skel.h"
 
@@ -86,11 +86,6 @@ std::uint32_t maxEntries(int fd) {
 
 using Link = std::unique_ptr<bpf_link, decltype([](bpf_link* link) { bpf_link__destroy(link); })>;
 
-Status makeFolder(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
-  return Error::fromErrno(path, errno);
-}
-
 // The pinned links. The links of connect come first. Once they are detached, no connection is sent
 // to an endpoint.
 std::vector<std::string> pinnedLinks(const PinPath& pins) {
@@ -125,6 +120,22 @@ bool holdsNothing(const std::string& bpffs) {
     if (entry.path().extension() != ".debug") return false;
   }
   return !failed;
+}
+
+// Makes the folder of the pins and locks it. An agent of another version on this bpffs is an Error,
+// too: both would answer each connect().
+Result<UniqueFd> claimPins(const PinPath& pins) {
+  if (auto safe = checkBpffs(pins.bpffsRoot); !safe) return safe.error();
+  if (auto made = makePrivateFolder(pins.folder); !made) return made.error();
+  auto lock = lockPins(pins);
+  if (!lock) return lock.error();
+  for (const PinPath& other : PinPath::ofOtherVersions(pins.bpffsRoot)) {
+    const auto free = lockPins(other);
+    if (free || free.error().errnum() == ENOENT) continue;
+    rmdir(pins.folder.c_str());  // unless an earlier agent's pins are in it
+    return free.error();
+  }
+  return lock;
 }
 
 // Whether one was there.
@@ -163,11 +174,12 @@ Result<std::unique_ptr<Datapath>> Datapath::tryOpen(const DatapathOptions& optio
   auto cgroup = openCgroupRoot(options.cgroupRoot);
   if (!cgroup) return cgroup.error();
   datapath->options_ = options;
+  if (!datapath->options_.calls) datapath->options_.calls = std::make_shared<DirectCalls>();
   if (auto ok = ensureBpffs(options.bpffsRoot); !ok) return ok.error();
-  auto lock = lockPins(options.bpffsRoot);
+  const PinPath pins(options.bpffsRoot);
+  auto lock = claimPins(pins);
   if (!lock) return lock.error();
   datapath->lock_ = std::move(lock).value();
-  const PinPath pins(options.bpffsRoot);
   Status started = datapath->load(options, pins);
   if (started) {
     datapath->links_ = std::make_unique<LinkKeeper>(datapath->skeleton_->bpf->obj, pins.links(),
@@ -229,9 +241,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
     return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
                             errno);
   }
-  for (const std::string& folder : {pins.folder, pins.maps(), pins.pages(), pins.links()}) {
-    if (auto made = makeFolder(folder); !made) return made.error();
-  }
+  if (auto made = makePinFolders(pins); !made) return made.error();
   for (const std::string& name : kMapNames) {
     if (adopted_) break;
     const std::string path = pins.maps() + "/" + name;
@@ -265,10 +275,12 @@ void Datapath::check() {
 
 // Pins outlive the agent, unless another process empties or unmounts the bpffs.
 Status Datapath::restorePins(const PinPath& pins) {
-  if (auto mounted = ensureBpffs(options_.bpffsRoot); !mounted) return mounted;
-  // Another mount has another lock.
-  if (auto lock = lockPins(options_.bpffsRoot)) lock_ = std::move(lock).value();
-  return restoreMapPins(pins, skeleton_->bpf->obj, *maps_);
+  if (auto mounted = options_.calls->mountBpffs(options_.bpffsRoot); !mounted) return mounted;
+  if (auto safe = checkBpffs(options_.bpffsRoot); !safe) return safe;
+  if (auto made = makePrivateFolder(pins.folder); !made) return made;
+  // A folder that was made anew has another lock.
+  if (auto lock = lockPins(pins)) lock_ = std::move(lock).value();
+  return restoreMapPins(pins, skeleton_->bpf->obj, *maps_, *options_.calls);
 }
 
 Status Datapath::registerAgent() {
@@ -293,17 +305,17 @@ ConnectionSweeper Datapath::sweeper() const {
 Result<CleanupReport> Datapath::cleanup(const std::string& bpffsRoot) {
   CleanupReport report;
   if (!exists(bpffsRoot)) return report;
-  {
-    auto lock = lockPins(bpffsRoot);
+  std::vector<PinPath> all = PinPath::ofOtherVersions(bpffsRoot);
+  if (checkPrivateFolder(PinPath(bpffsRoot).folder)) all.insert(all.begin(), PinPath(bpffsRoot));
+  for (const PinPath& pins : all) {
+    const auto lock = lockPins(pins);
     if (!lock) return lock.error();
-    std::vector<PinPath> all = PinPath::ofOtherVersions(bpffsRoot);
-    all.insert(all.begin(), PinPath(bpffsRoot));
-    for (const PinPath& pins : all) {
-      report.add(pins);
-      if (auto removed = removePins(pins); !removed) return removed.error();
-    }
+    report.add(pins);
+    if (auto removed = removePins(pins); !removed) return removed.error();
   }
-  // The lock would keep it busy.
+  // What another user put there may lead anywhere, so it is not touched.
+  for (const PinPath& pins : PinPath::ofOtherUsers(bpffsRoot))
+    report.leftAlone.push_back(pins.folder);
   if (unmountOwnBpffs(bpffsRoot)) report.unmounted = bpffsRoot;
   return report;
 }

@@ -18,6 +18,7 @@
 #include "datapath/kernel_maps.h"
 #include "datapath/link_keeper.h"
 #include "datapath/pin_path.h"
+#include "datapath/privileged_calls.h"
 #include "sockmesh_abi.h"
 
 namespace sockmesh {
@@ -31,13 +32,15 @@ struct DatapathOptions {
   // Remembered, client and VIP; the oldest goes first.
   std::uint32_t maxAffinityClients = SM_DEFAULT_MAX_AFFINITY_CLIENTS;
   std::uint32_t maxNames = SM_DEFAULT_MAX_NAMES;  // parts of names
+  // Makes repairs after open(). Null: made in this process.
+  std::shared_ptr<PrivilegedCalls> calls = nullptr;
 };
 
 class Datapath {
  public:
   // Loads the programs, adopts pinned maps if there are any, and attaches the programs. After a
   // failure nothing is half attached that was not there before. One process at a time on a bpffs.
-  // Needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
+  // Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and CAP_SYS_ADMIN if no bpffs is mounted.
   static Result<std::unique_ptr<Datapath>> open(const DatapathOptions& options);
   ~Datapath();
   Datapath(const Datapath&) = delete;

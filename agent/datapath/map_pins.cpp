@@ -3,11 +3,12 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+
+#include "datapath/private_folder.h"
 
 namespace sockmesh {
 namespace {
@@ -16,30 +17,29 @@ bool exists(const std::string& path) {
   return access(path.c_str(), F_OK) == 0;
 }
 
-Status makeFolder(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
-  return Error::fromErrno(path, errno);
-}
-
 template <typename Table>
-Status restorePages(const std::string& folder, const bpf_object* object, const Table& table) {
-  const bpf_map* outer = bpf_object__find_map_by_name(object, table.name().c_str());
+Status restorePages(const std::string& folder, const bpf_object* object, const Table& table,
+                    PrivilegedCalls& calls) {
+  const int outer = bpf_map__fd(bpf_object__find_map_by_name(object, table.name().c_str()));
   for (const auto& [number, page] : table.pages()) {
     const std::string path = folder + "/" + table.name() + "-" + std::to_string(number);
     if (exists(path)) continue;
-    std::uint32_t id = 0;
-    if (bpf_map_lookup_elem(bpf_map__fd(outer), &number, &id) != 0) {
-      return Error::fromErrno(path, errno);
-    }
-    const UniqueFd fd(bpf_map_get_fd_by_id(id));
-    if (!fd.valid() || bpf_obj_pin(fd.get(), path.c_str()) != 0) {
+    const auto fd = calls.openInner(outer, number);
+    if (!fd) return fd.error().in(path);
+    if (bpf_obj_pin(fd->get(), path.c_str()) != 0)
       return Error::fromErrno("pinning " + path, errno);
-    }
   }
   return {};
 }
 
 }  // namespace
+
+Status makePinFolders(const PinPath& pins) {
+  for (const std::string& folder : {pins.folder, pins.maps(), pins.pages(), pins.links()}) {
+    if (auto made = makePrivateFolder(folder); !made) return made;
+  }
+  return {};
+}
 
 bool mapPinsMissing(const PinPath& pins) {
   return !exists(pins.links()) || !exists(pins.pages()) ||
@@ -47,10 +47,9 @@ bool mapPinsMissing(const PinPath& pins) {
                      [&](const std::string& name) { return !exists(pins.maps() + "/" + name); });
 }
 
-Status restoreMapPins(const PinPath& pins, const bpf_object* object, const KernelMaps& maps) {
-  for (const std::string& folder : {pins.folder, pins.maps(), pins.pages(), pins.links()}) {
-    if (auto made = makeFolder(folder); !made) return made;
-  }
+Status restoreMapPins(const PinPath& pins, const bpf_object* object, const KernelMaps& maps,
+                      PrivilegedCalls& calls) {
+  if (auto made = makePinFolders(pins); !made) return made;
   for (const std::string& name : kMapNames) {
     const std::string path = pins.maps() + "/" + name;
     const bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
@@ -61,7 +60,7 @@ Status restoreMapPins(const PinPath& pins, const bpf_object* object, const Kerne
   }
   Status done;
   maps.eachPagedTable([&](const auto& table) {
-    if (done) done = restorePages(pins.pages(), object, table);
+    if (done) done = restorePages(pins.pages(), object, table, calls);
   });
   return done;
 }

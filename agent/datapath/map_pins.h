@@ -8,15 +8,20 @@
 #include "base/result.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
+#include "datapath/privileged_calls.h"
 
 struct bpf_object;
 
 namespace sockmesh {
 
+// Makes the folders of `pins` that are missing. Existing folders must be private.
+Status makePinFolders(const PinPath& pins);
+
 // Whether a pin of a map, or of a page, is missing. Looks at the pages' folder, not at each page.
 bool mapPinsMissing(const PinPath& pins);
 
-// Pins what is not pinned: `object` has the maps, `maps` the pages. Needs CAP_SYS_ADMIN for pages.
-Status restoreMapPins(const PinPath& pins, const bpf_object* object, const KernelMaps& maps);
+// Pins what is not pinned: `object` has the maps, `maps` the pages, and `calls` opens pages.
+Status restoreMapPins(const PinPath& pins, const bpf_object* object, const KernelMaps& maps,
+                      PrivilegedCalls& calls);
 
 }  // namespace sockmesh

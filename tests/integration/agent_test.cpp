@@ -264,8 +264,9 @@ TEST_F(Agent, TheDatapathHasOneAgentAtATime) {
   const std::string refusal =
       "sockmeshd: another sockmeshd runs on " + sandbox_->bpffs() + ": end that agent first\n";
   auto second = mesh_->agentCommand();
-  // The admin port is another: that is not what keeps them apart.
-  second.insert(second.end(), {"--admin-address", "127.0.0.1:15078", "--log-level", "off"});
+  // The admin address is another, so the address does not keep the agents apart.
+  second.insert(second.end(), {"--admin-address", "127.0.0.1:15078", "--admin-socket", "none",
+                               "--log-level", "off"});
   const Ran ran = run(second);
   EXPECT_EQ(ran.code, 1);
   EXPECT_EQ(ran.output, refusal);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an operator reads: first lines, last lines, refusals.
 #include <signal.h>
+#include <sys/mount.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -49,6 +50,49 @@ TEST_F(People, TheFirstLineSaysWhatWasAttachedAndHowToUndoIt) {
   EXPECT_EQ(mesh_->agent().wait(), 0);
   EXPECT_TRUE(contains(mesh_->agent().log(), "stays in place until " + undo))
       << mesh_->agent().log();
+}
+
+TEST_F(People, LogLevelsChangeOnTheUnixSocketAlone) {
+  mesh_->startAgent();
+  ASSERT_TRUE(mesh_->agent().awaitLog("sockmeshd "));
+  const auto ctl = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), binary("sockmeshctl"));
+    arguments.insert(arguments.end(), {"--admin-socket", mesh_->adminSocket(), "--no-headers"});
+    return run(arguments);
+  };
+  const Ran changed = ctl({"log", "set", "warn", "xds=debug"});
+  EXPECT_EQ(changed.code, 0) << changed.output;
+  const Ran list = ctl({"log", "list", "-o", "json"});
+  EXPECT_TRUE(contains(list.output, R"("xds": "debug")")) << list.output;
+  EXPECT_TRUE(contains(list.output, R"("main": "warning")")) << list.output;
+  const Ran wrong = ctl({"log", "set", "xsd=debug"});
+  EXPECT_EQ(wrong.code, 64);
+  EXPECT_TRUE(contains(wrong.output, "the agent refuses: no log scope \"xsd\"")) << wrong.output;
+}
+
+// /proc takes no folder. A path that was asked for has to work.
+TEST_F(People, ASocketThatWasAskedForHasToWork) {
+  auto command = mesh_->agentCommand();
+  command.insert(command.end(), {"--admin-socket", "/proc/none/admin.sock"});
+  const Ran ran = run(command);
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_TRUE(contains(ran.output, "sockmeshd: admin socket /proc/none/admin.sock: "))
+      << ran.output;
+}
+
+// As in a container whose file system is read-only.
+TEST_F(People, WithoutAPlaceForTheDefaultSocketTheAgentWarnsAndGoesOn) {
+  ASSERT_EQ(mount("none", "/run", "tmpfs", MS_RDONLY, nullptr), 0);
+  auto command = mesh_->agentCommand();
+  const auto flag = std::ranges::find(command, "--admin-socket");
+  ASSERT_NE(flag, command.end());
+  command.erase(flag, flag + 2);
+  {
+    Process agent(command, sandbox_->folder() + "/read-only.log");
+    EXPECT_TRUE(agent.awaitLog("attached to ")) << agent.log();
+    EXPECT_TRUE(contains(agent.log(), "nobody can change log levels")) << agent.log();
+  }
+  umount2("/run", MNT_DETACH);
 }
 
 TEST_F(People, CleanupSaysWhatItRemoved) {

@@ -93,7 +93,8 @@ std::vector<std::string> Mesh::agentCommand() const {
   return {binary("sockmeshd"), "--xds-address", kXds,
           "--node-id",         "test",          "--cgroup-root",
           sandbox_.cgroup(),   "--bpffs-root",  sandbox_.bpffs(),
-          "--admin-address",   kAdmin};
+          "--admin-address",   kAdmin,          "--admin-socket",
+          adminSocket()};
 }
 
 void Mesh::startAgent(const std::vector<std::string>& moreFlags) {

@@ -31,6 +31,7 @@ class Mesh {
   void killAgent();
   void stopControlPlane() { controlPlane_.reset(); }
   std::string folder() const { return folder_; }
+  std::string adminSocket() const { return sandbox_.folder() + "/admin.sock"; }
   // Writes a configuration for the agent, and returns the flags that name it.
   std::vector<std::string> agentConfig(const std::string& yaml) const;
   std::string get(const std::string& path) const;  // from the admin port; "" where it fails

@@ -18,6 +18,7 @@
 #include <fstream>
 
 #include "datapath/cgroup_root.h"
+#include "support/eventually.h"
 
 namespace sockmesh::test {
 namespace {
@@ -100,7 +101,9 @@ Sandbox::~Sandbox() {
   umount2(bpffs_.c_str(), MNT_DETACH);
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
-  rmdir(cgroup_.c_str());
+  // A process that was killed keeps the cgroup until it is reaped.
+  eventually([&] { return rmdir(cgroup_.c_str()) == 0 || errno != EBUSY; },
+             std::chrono::seconds(2));
 }
 
 }  // namespace sockmesh::test

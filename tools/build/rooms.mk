@@ -24,7 +24,7 @@ MAY_sockmesh-xds := xds protojson model base
 # objects.
 LIBS_base := -lspdlog -lfmt -pthread
 LIBS_stats := -lprometheus-cpp-core
-LIBS_admin := -lcivetweb
+LIBS_daemon := -lseccomp
 LIBS_datapath := -lbpf -lelf -lz
 LIBS_protojson := -lyaml-cpp -lprotobuf
 LIBS_xds := -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf

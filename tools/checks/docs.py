@@ -5,7 +5,8 @@
 - a link, or a section in a link, that leads nowhere;
 - a path in backticks that does not exist;
 - a line of more than 120 columns, except rows of wide tables;
-- a citation "docs/PAGE.md 3.1" in a source, where the page has no such section.
+- a citation "docs/PAGE.md 3.1" in a source, where the page has no such section;
+- a test in backticks in SECURITY.md (`Suite.Name`) that does not exist.
 """
 import pathlib
 import re
@@ -14,7 +15,9 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLUMNS = 120
-WIDE_TABLES = {"docs/FIELDS.md", "charts/sockmesh/README.md"}
+WIDE_TABLES = {"docs/FIELDS.md", "SECURITY.md", "charts/sockmesh/README.md"}
+TEST_NAME = re.compile(r"`([A-Z]\w+\.[A-Z]\w+)`")
+TEST = re.compile(r"^TEST(?:_F|_P)?\((\w+), (\w+)\)", re.M)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"`((?:agent|bpf|docs|proto|tests|tools)/[\w./-]*)`")
 CITATION = re.compile(r"docs/([\w/-]+\.md)((?:(?:,| to| and)? \d+(?:\.\d+)?)*)")
@@ -61,6 +64,17 @@ def of_page(page):
                 yield where + f"no {path}"
 
 
+def missing_tests(page, paths):
+    """Yields a problem for each test that the page names and no source has."""
+    tests = set()
+    for path in paths:
+        if path.suffix == ".cpp" and "tests" in path.parts:
+            tests.update(".".join(found) for found in TEST.findall(path.read_text()))
+    for name in TEST_NAME.findall(page.read_text()):
+        if name not in tests:
+            yield f"{page.relative_to(ROOT)}: no test {name}"
+
+
 def of_source(source):
     for number, line in enumerate(source.read_text(errors="replace").splitlines(), 1):
         for name, sections in CITATION.findall(line):
@@ -78,7 +92,9 @@ def of_source(source):
 
 def main():
     found = []
-    for path in tracked():
+    paths = tracked()
+    found += missing_tests(ROOT / "SECURITY.md", paths)
+    for path in paths:
         if path == pathlib.Path(__file__).resolve() or "tests/data" in path.as_posix():
             continue
         if path.suffix == ".md":

@@ -21,7 +21,7 @@ LIBRARIES = {
                  {"xds", "protojson", "daemon", "sockmesh-xds"}),
     "gRPC": (("grpc", "grpcpp/"), {"xds", "sockmesh-xds"}),
     "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath", "inspect"}),
-    "civetweb": (("civetweb",), {"admin"}),
+    "libseccomp": (("seccomp.h",), {"daemon"}),
     "prometheus-cpp": (("prometheus/",), {"stats"}),
     "yaml-cpp": (("yaml-cpp/",), {"protojson"}),
     "CLI11": (("CLI/",), {"base", "daemon", "sockmeshctl", "sockmesh-xds"}),

@@ -129,7 +129,7 @@ cat >"$work/sockmeshd.yaml" <<YAML
 node: { id: demo }
 ads: { address: "127.0.0.1:18000" }
 datapath: { cgroup_root: $cgroup, bpffs_root: $bpffs }
-admin: { address: "$admin" }
+admin: { address: "$admin", socket: $work/admin.sock }
 outlier_detection: { event_log_path: $work/ejections.log }
 YAML
 start_agent

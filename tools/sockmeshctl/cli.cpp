@@ -6,6 +6,7 @@
 #include <functional>
 #include <ostream>
 
+#include "agent_client.h"
 #include "base/defaults.h"
 #include "base/host_port.h"
 #include "base/printable.h"
@@ -15,14 +16,11 @@
 #include "commands.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
-#include "http_client.h"
 #include "output.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
 namespace {
-
-constexpr auto kAgentTimeout = std::chrono::seconds(2);
 
 constexpr const char* kConnectHelp =
     "Connects as an application would, from here. ENDPOINT is where TCP itself is connected to: "
@@ -45,6 +43,7 @@ constexpr const char* kMapDumpHelp =
 struct GlobalOptions {
   std::string bpffsRoot = kDefaultBpffsRoot;
   std::string adminAddress = kDefaultAdminAddress;
+  std::string adminSocket = kDefaultAdminSocket;
   std::string format = "table";
   bool noHeaders = false;
 };
@@ -64,46 +63,8 @@ struct CommandOptions {
   int count = 10;
   double timeoutSeconds = 3;
   bool rewritten = false;
+  std::vector<std::string> levels;
 };
-
-AgentReport askAgent(const std::string& address) {
-  AgentReport report;
-  report.address = address;
-  const auto server = SocketAddress::parse(address);  // checked when the line was parsed
-  if (!server) return report;
-  const auto response = httpGet(*server, "/status", kAgentTimeout);
-  if (!response) {
-    report.problem = response.error().message();
-    return report;
-  }
-  Json json = Json::parse(response->body, nullptr, false);
-  if (response->status != 200 || !json.is_object()) {
-    report.problem = "answered /status with HTTP " + std::to_string(response->status);
-    return report;
-  }
-  report.status = std::move(json);
-  return report;
-}
-
-// `query` is "", or "?vip=IP:PORT".
-AgentRoutes askRoutes(const std::string& address, const std::string& query) {
-  AgentRoutes answer;
-  answer.address = address;
-  const auto server = SocketAddress::parse(address);  // checked when the line was parsed
-  if (!server) return answer;
-  const auto response = httpGet(*server, "/routes" + query, kAgentTimeout);
-  if (!response) {
-    answer.problem = response.error().message();
-    return answer;
-  }
-  Json json = Json::parse(response->body, nullptr, false);
-  if (response->status == 200 && json.is_object()) {
-    answer.routes = std::move(json);
-  } else {
-    answer.problem = "answered /routes with HTTP " + std::to_string(response->status);
-  }
-  return answer;
-}
 
 Outcome withNode(const GlobalOptions& global, const std::function<Outcome(NodeView&)>& command) {
   auto node = readNode(global.bpffsRoot);
@@ -149,6 +110,7 @@ class CommandLine {
     addExplain();
     addConnect();
     addNodeCommands();
+    addLogCommands();
     app_.require_subcommand(1);
     app_.fallthrough();
   }
@@ -168,8 +130,11 @@ class CommandLine {
     app_.set_version_flag("--version", std::string("sockmeshctl ") + version());
     app_.add_option("--bpffs-root", global_.bpffsRoot, "where bpffs is mounted")
         ->capture_default_str();
-    app_.add_option("--admin-address", global_.adminAddress, "the agent's admin HOST:PORT")
+    app_.add_option("--admin-address", global_.adminAddress, "the agent's admin address")
         ->check(CLI::Validator(checkAddress, "IP:PORT"))
+        ->capture_default_str();
+    app_.add_option("--admin-socket", global_.adminSocket, "the agent's Unix socket, for changes")
+        ->type_name("PATH")
         ->capture_default_str();
     app_.add_option("-o,--output", global_.format, "output format")
         ->check(oneOf({"table", "wide", "json", "yaml"}))
@@ -348,6 +313,22 @@ class CommandLine {
     versions->fallthrough();
     versions->callback(
         [this] { command_ = [this] { return versionOf(askAgent(global_.adminAddress)); }; });
+  }
+
+  void addLogCommands() {
+    CLI::App* log = parentCommand("log", "the agent's log levels");
+    CLI::App* list = log->add_subcommand("list", "list the level of each scope");
+    list->fallthrough();
+    list->callback(
+        [this] { command_ = [this] { return logLevelsOf(readLogging(global_.adminAddress)); }; });
+    CLI::App* set = log->add_subcommand("set", "change levels, as root, until the agent ends");
+    set->fallthrough();
+    set->add_option("LEVEL", options_.levels, "LEVEL for all scopes, or SCOPE=LEVEL")->required();
+    set->callback([this] {
+      command_ = [this] {
+        return logLevelsOf(changeLogging(global_.adminSocket, options_.levels));
+      };
+    });
   }
 
   CLI::App app_;

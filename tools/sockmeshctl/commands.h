@@ -76,6 +76,15 @@ Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoute
 // `mustBeRewritten`, if one led to the address itself.
 Outcome connectReport(const ProbeReport& report, const std::string& asked, bool mustBeRewritten);
 
+// What the admin server said to GET or POST /logging.
+struct LoggingAnswer {
+  std::string place;  // "127.0.0.1:15077", or the path of the Unix socket
+  int status = 0;     // of HTTP; 0: no answer
+  std::string text;   // the body, or the problem if there is no answer
+};
+// The level of each scope, as it is now.
+Outcome logLevelsOf(const LoggingAnswer& answer);
+
 Outcome versionOf(const AgentReport& agent);
 
 }  // namespace sockmesh::ctl

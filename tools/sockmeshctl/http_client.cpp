@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <array>
 #include <cerrno>
@@ -29,28 +30,41 @@ Status waitFor(int fd, short events, SteadyClock::time_point deadline) {
   return ready < 0 ? Status(Error::fromErrno("poll", errno)) : Status();
 }
 
-Result<UniqueFd> connectTo(const SocketAddress& server, SteadyClock::time_point deadline) {
-  const bool v4 = server.ip.isV4();
-  UniqueFd fd(socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Result<UniqueFd> connected(int family, const sockaddr* address, socklen_t length,
+                           SteadyClock::time_point deadline) {
+  UniqueFd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return Error::fromErrno("socket", errno);
+  if (connect(fd.get(), address, length) == 0) return fd;
+  if (errno != EINPROGRESS) return Error(std::strerror(errno));
+  if (auto ready = waitFor(fd.get(), POLLOUT, deadline); !ready) return ready.error();
+  int failed = 0;
+  socklen_t size = sizeof(failed);
+  getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &failed, &size);
+  if (failed != 0) return Error(std::strerror(failed));
+  return fd;
+}
+
+Result<UniqueFd> connectTo(const SocketAddress& server, SteadyClock::time_point deadline) {
+  if (server.ip.isV4()) {
+    sockaddr_in four{};
+    four.sin_family = AF_INET;
+    four.sin_port = htons(server.port);
+    std::memcpy(&four.sin_addr, server.ip.bytes().data() + 12, sizeof(four.sin_addr));
+    return connected(AF_INET, reinterpret_cast<const sockaddr*>(&four), sizeof(four), deadline);
+  }
   sockaddr_in6 six{};
   six.sin6_family = AF_INET6;
   six.sin6_port = htons(server.port);
   std::memcpy(&six.sin6_addr, server.ip.bytes().data(), sizeof(six.sin6_addr));
-  sockaddr_in four{};
-  four.sin_family = AF_INET;
-  four.sin_port = htons(server.port);
-  std::memcpy(&four.sin_addr, server.ip.bytes().data() + 12, sizeof(four.sin_addr));
-  const auto* address =
-      v4 ? reinterpret_cast<const sockaddr*>(&four) : reinterpret_cast<const sockaddr*>(&six);
-  if (connect(fd.get(), address, v4 ? sizeof(four) : sizeof(six)) == 0) return fd;
-  if (errno != EINPROGRESS) return Error(std::strerror(errno));
-  if (auto ready = waitFor(fd.get(), POLLOUT, deadline); !ready) return ready.error();
-  int failed = 0;
-  socklen_t length = sizeof(failed);
-  getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &failed, &length);
-  if (failed != 0) return Error(std::strerror(failed));
-  return fd;
+  return connected(AF_INET6, reinterpret_cast<const sockaddr*>(&six), sizeof(six), deadline);
+}
+
+Result<UniqueFd> connectTo(const std::string& socketPath, SteadyClock::time_point deadline) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socketPath.size() >= sizeof(address.sun_path)) return Error("the path is too long");
+  std::memcpy(address.sun_path, socketPath.c_str(), socketPath.size() + 1);
+  return connected(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof(address), deadline);
 }
 
 Status sendAll(int fd, std::string_view data, SteadyClock::time_point deadline) {
@@ -91,20 +105,29 @@ Result<HttpResponse> parse(const std::string& text) {
   return response;
 }
 
-}  // namespace
-
-Result<HttpResponse> httpGet(const SocketAddress& server, const std::string& path,
-                             std::chrono::milliseconds timeout) {
-  const auto deadline = SteadyClock::now() + timeout;
-  auto fd = connectTo(server, deadline);
+// HTTP/1.0, so that the answer ends with the connection and is not sent in chunks.
+Result<HttpResponse> exchange(Result<UniqueFd> fd, const std::string& requestLine,
+                              const std::string& host, SteadyClock::time_point deadline) {
   if (!fd) return fd.error();
-  // HTTP/1.0, so that the answer ends with the connection and is not sent in chunks.
-  const std::string request =
-      "GET " + path + " HTTP/1.0\r\nHost: " + server.toString() + "\r\n\r\n";
+  const std::string request = requestLine + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n";
   if (auto sent = sendAll(fd->get(), request, deadline); !sent) return sent.error();
   auto text = receiveAll(fd->get(), deadline);
   if (!text) return text.error();
   return parse(*text);
+}
+
+}  // namespace
+
+Result<HttpResponse> httpGet(const SocketAddress& server, const std::string& target,
+                             std::chrono::milliseconds timeout) {
+  const auto deadline = SteadyClock::now() + timeout;
+  return exchange(connectTo(server, deadline), "GET " + target, server.toString(), deadline);
+}
+
+Result<HttpResponse> httpPost(const std::string& socketPath, const std::string& target,
+                              std::chrono::milliseconds timeout) {
+  const auto deadline = SteadyClock::now() + timeout;
+  return exchange(connectTo(socketPath, deadline), "POST " + target, "localhost", deadline);
 }
 
 }  // namespace sockmesh::ctl

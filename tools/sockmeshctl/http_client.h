@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One HTTP/1.1 GET to the agent's admin server.
+// One HTTP request to the agent's admin server.
 #pragma once
 
 #include <chrono>
@@ -15,8 +15,11 @@ struct HttpResponse {
   std::string body;
 };
 
-// Blocks for at most `timeout` in total. `path` begins with a slash.
-Result<HttpResponse> httpGet(const SocketAddress& server, const std::string& path,
+// Blocks for at most `timeout` in total. `target` begins with a slash.
+Result<HttpResponse> httpGet(const SocketAddress& server, const std::string& target,
                              std::chrono::milliseconds timeout);
+// The same over the Unix socket at `socketPath`, for what changes something.
+Result<HttpResponse> httpPost(const std::string& socketPath, const std::string& target,
+                              std::chrono::milliseconds timeout);
 
 }  // namespace sockmesh::ctl

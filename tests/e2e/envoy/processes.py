@@ -133,7 +133,7 @@ class Mesh:
             "ads": {"address": f"127.0.0.1:{XDS_PORT}", "protocol": self.protocol.upper()},
             "datapath": {"cgroup_root": str(self.cgroup), "bpffs_root": str(self.bpffs)},
             "outlier_detection": {"event_log_path": str(self.event_log("sockmesh"))},
-            "admin": {"address": AGENT_ADMIN}}))
+            "admin": {"address": AGENT_ADMIN, "socket": "none"}}))
         self.agent = self.start("sockmeshd", self.binaries / "sockmeshd", "--config", config)
 
     def await_ready(self):

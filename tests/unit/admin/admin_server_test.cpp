@@ -21,16 +21,28 @@ class AdminServerTest : public ::testing::Test {
   void SetUp() override {
     state_.nodeId = "sidecar~10.0.0.9~node~local";
     state_.startedAt = std::chrono::seconds(1767323045);
+    std::string folder = testing::TempDir() + "admin-XXXXXX";
+    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
+    auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value());
+    ASSERT_TRUE(listeners) << listeners.error().message();
+    ASSERT_TRUE(listeners->addSocket(folder_ + "/admin.sock"));
     auto started = AdminServer::start(
-        SocketAddress::parse("127.0.0.1:0").value(), state_,
+        std::move(listeners).value(), state_,
         {std::make_shared<AgentCollector>([this] { return state_.stats.load(); })});
     ASSERT_TRUE(started) << started.error().message();
     server_ = std::move(started).value();
   }
+  void TearDown() override {
+    server_.reset();
+    rmdir(folder_.c_str());
+  }
 
-  HttpAnswer get(const std::string& target) { return request(server_->address(), "GET", target); }
+  const SocketAddress& address() const { return server_->listeners().address(); }
+  HttpAnswer get(const std::string& target) { return request(connectTo(address()), "GET", target); }
+  // Over the Unix socket.
   HttpAnswer post(const std::string& target, const std::string& headers = "") {
-    return request(server_->address(), "POST", target, headers);
+    return request(connectTo(server_->listeners().socketPath()), "POST", target, headers);
   }
   json getJson(const std::string& target) {
     const HttpAnswer answer = get(target);
@@ -38,6 +50,7 @@ class AdminServerTest : public ::testing::Test {
     return json::parse(answer.body, nullptr, false);
   }
 
+  std::string folder_;
   AdminState state_;
   std::unique_ptr<AdminServer> server_;
 };
@@ -69,20 +82,25 @@ TEST_F(AdminServerTest, MetricsAreTextThatPrometheusReads) {
 }
 
 TEST_F(AdminServerTest, TheMetricsServerHasMetricsAndProbesAlone) {
+  auto listeners = HttpListeners::open(SocketAddress::parse("127.0.0.1:0").value());
+  ASSERT_TRUE(listeners) << listeners.error().message();
   auto started = AdminServer::startMetrics(
-      SocketAddress::parse("127.0.0.1:0").value(), state_,
+      std::move(listeners).value(), state_,
       {std::make_shared<AgentCollector>([this] { return state_.stats.load(); })});
   ASSERT_TRUE(started) << started.error().message();
-  const SocketAddress address = (*started)->address();
-  EXPECT_EQ(request(address, "GET", "/metrics").body, get("/metrics").body);
-  EXPECT_EQ(request(address, "GET", "/healthz").status, 200);
-  EXPECT_EQ(request(address, "GET", "/readyz").status, 503);
+  const auto ask = [&](const std::string& method, const std::string& target) {
+    const SocketAddress at = (*started)->listeners().address();
+    return request(connectTo(at), method, target, "Host: node-1.example\r\n");
+  };
+  EXPECT_EQ(ask("GET", "/metrics").body, get("/metrics").body);
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+  EXPECT_EQ(ask("GET", "/readyz").status, 503);
   for (const char* local : {"/status", "/config_dump", "/logging"}) {
     EXPECT_EQ(get(local).status, 200) << local;
-    EXPECT_EQ(request(address, "GET", local).status, 404) << local;
-    EXPECT_EQ(request(address, "GET", "/").body.find(local), std::string::npos) << local;
+    EXPECT_EQ(ask("GET", local).status, 404) << local;
+    EXPECT_EQ(ask("GET", "/").body.find(local), std::string::npos) << local;
   }
-  EXPECT_EQ(request(address, "POST", "/logging?level=off").status, 404);
+  EXPECT_EQ(ask("POST", "/logging?level=off").status, 404);
 }
 
 TEST_F(AdminServerTest, StatusTellsOfTheControlPlane) {
@@ -174,16 +192,16 @@ TEST_F(AdminServerTest, UnknownPathsAndMethods) {
   EXPECT_EQ(posted.status, 405);
   EXPECT_NE(posted.head.find("\r\nAllow: GET, HEAD"), std::string::npos) << posted.head;
   EXPECT_NE(get("/").body.find("/config_dump"), std::string::npos);
-  const HttpAnswer head = request(server_->address(), "HEAD", "/healthz");
+  const HttpAnswer head = request(connectTo(address()), "HEAD", "/healthz");
   EXPECT_EQ(head.status, 200);
   EXPECT_EQ(head.body, "");
 }
 
 TEST_F(AdminServerTest, APortThatIsTakenIsAnError) {
-  const auto second = AdminServer::start(server_->address(), state_, {});
+  const auto second = HttpListeners::open(address());
   ASSERT_FALSE(second);
-  EXPECT_TRUE(second.error().message().starts_with(
-      "admin address " + server_->address().toString() + ": cannot listen there"))
+  EXPECT_TRUE(second.error().message().starts_with("admin address " + address().toString() +
+                                                   ": cannot listen there"))
       << second.error().message();
 }
 

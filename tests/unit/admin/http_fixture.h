@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A blocking HTTP/1.1 client for tests.
+// Blocking HTTP/1.1 clients for tests.
 #pragma once
 
 #include <string>
 
+#include "base/unique_fd.h"
 #include "model/address.h"
 
 namespace sockmesh::test {
@@ -14,8 +15,15 @@ struct HttpAnswer {
   std::string body;
 };
 
+UniqueFd connectTo(const SocketAddress& server);
+UniqueFd connectTo(const std::string& socketPath);  // a Unix socket
+
+bool sendText(const UniqueFd& connection, const std::string& text);
+// Reads until the server closes.
+HttpAnswer readAnswer(const UniqueFd& connection);
+
 // `headers` are whole lines, each with its CR LF.
-HttpAnswer request(const SocketAddress& server, const std::string& method,
-                   const std::string& target, const std::string& headers = "");
+HttpAnswer request(const UniqueFd& connection, const std::string& method, const std::string& target,
+                   const std::string& headers = "Host: localhost\r\n");
 
 }  // namespace sockmesh::test

@@ -45,6 +45,19 @@ class CliTest : public ::testing::Test {
   std::string root_;
 };
 
+TEST_F(CliTest, WithoutAnAgentThereAreNoLogLevels) {
+  const Ran list = onNode({"log", "list"});
+  EXPECT_EQ(list.exitCode, 69);
+  EXPECT_EQ(list.err,
+            "sockmeshctl: the agent does not answer at 127.0.0.1:1: Connection refused\n");
+  const std::string socket = root_ + "/admin.sock";
+  const Ran set = onNode({"log", "set", "xds=debug", "--admin-socket", socket});
+  EXPECT_EQ(set.exitCode, 69);
+  EXPECT_EQ(set.err, "sockmeshctl: the agent does not answer at " + socket +
+                         ": No such file or directory\n");
+  EXPECT_EQ(onNode({"log", "set"}).exitCode, 64);
+}
+
 TEST_F(CliTest, HelpIsData) {
   const Ran help = run({"--help"});
   EXPECT_EQ(help.exitCode, 0);
@@ -94,14 +107,14 @@ TEST_F(CliTest, AWrongWordIsNamedWithTheRightOne) {
   says(
       {"banana"},
       R"(unknown command "banana"; the commands are service, route, endpoint, ejection, map, explain, )"
-      "connect, status, version");
+      "connect, status, version, log");
   says({"\x1b[2Jx"},
        R"(unknown command "\x1b[2Jx"; the commands are service, route, endpoint, ejection, map, )"
-       "explain, connect, status, version");
+       "explain, connect, status, version, log");
   says({"service", "list", "extra"}, R"(unexpected argument "extra")");
   says({},
        "a command is needed: service, route, endpoint, ejection, map, explain, connect, status, "
-       "version");
+       "version, log");
   says({"map"}, R"("map" needs a command: list, dump)");
 }
 
@@ -172,6 +185,7 @@ TEST_F(CliTest, NothingPinnedIs69AndSaysWhereItLooked) {
 
 TEST_F(CliTest, MapsOfAnotherAbiAreNamed) {
   std::filesystem::create_directories(root_ + "/sockmesh-v999/maps");
+  std::filesystem::permissions(root_ + "/sockmesh-v999", std::filesystem::perms(0700));
   const Ran other = onNode({"status"});
   EXPECT_EQ(other.exitCode, 69);
   EXPECT_NE(other.err.find("sockmesh-v999"), std::string::npos) << other.err;

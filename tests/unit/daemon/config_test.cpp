@@ -107,13 +107,27 @@ TEST(Defaults, AreWhatThePageSays) {
   EXPECT_EQ(documented->datapath.maxConnections, byDefault.datapath.maxConnections);
   EXPECT_EQ(documented->datapath.maxAffinityClients, byDefault.datapath.maxAffinityClients);
   EXPECT_EQ(documented->adminAddress, byDefault.adminAddress);
+  EXPECT_EQ(documented->adminSocket, byDefault.adminSocket);
+  EXPECT_EQ(documented->adminAllowedHosts, byDefault.adminAllowedHosts);
   EXPECT_EQ(documented->logLevel, byDefault.logLevel);
   EXPECT_EQ(documented->logJson, byDefault.logJson);
   EXPECT_EQ(documented->localCluster, byDefault.localCluster);
   EXPECT_EQ(documented->weightedRandom, byDefault.weightedRandom);
+  EXPECT_EQ(documented->seccomp, byDefault.seccomp);
   EXPECT_EQ(documented->endpointLabel, byDefault.endpointLabel);
   const SocketAddress vip = SocketAddress::parse("10.96.0.10:80").value();
   EXPECT_EQ(documented->affinity.secondsOf("", vip), byDefault.affinity.secondsOf("", vip));
+}
+
+TEST(Admin, SocketAndHosts) {
+  EXPECT_EQ(load("").value().adminSocket, kDefaultAdminSocket);
+  EXPECT_EQ(load("admin: {socket: none}").value().adminSocket, "");
+  EXPECT_EQ(load("admin: {allowed_hosts: [Node-1.Example]}").value().adminAllowedHosts,
+            std::vector<std::string>{"node-1.example"});
+  EXPECT_NE(errorOf("admin: {socket: here}").find("admin.socket: \"here\" is neither"),
+            std::string::npos);
+  EXPECT_NE(errorOf("admin: {allowed_hosts: ['a:1']}").find("admin.allowed_hosts: \"a:1\" is no"),
+            std::string::npos);
 }
 
 TEST(WeightedRandom, IsOffUnlessAskedFor) {

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent_client.h"
+
+#include <array>
+#include <cctype>
+#include <chrono>
+#include <cstdio>
+
+#include "http_client.h"
+
+namespace sockmesh::ctl {
+namespace {
+
+constexpr auto kAgentTimeout = std::chrono::seconds(2);
+
+LoggingAnswer answerOf(const std::string& place, const Result<HttpResponse>& response) {
+  if (!response) return {place, 0, response.error().message()};
+  return {place, response->status, response->body};
+}
+
+// Bytes that mean something in a query are escaped.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const unsigned char c : text) {
+    std::array<char, 4> code{};
+    std::snprintf(code.data(), code.size(), "%%%02X", c);
+    out += std::isalnum(c) != 0 || c == '-' || c == '_' ? std::string(1, static_cast<char>(c))
+                                                        : std::string(code.data());
+  }
+  return out;
+}
+
+}  // namespace
+
+AgentReport askAgent(const std::string& address) {
+  AgentReport report;
+  report.address = address;
+  const auto server = SocketAddress::parse(address);  // checked when the line was parsed
+  if (!server) return report;
+  const auto response = httpGet(*server, "/status", kAgentTimeout);
+  if (!response) {
+    report.problem = response.error().message();
+    return report;
+  }
+  Json json = Json::parse(response->body, nullptr, false);
+  if (response->status != 200 || !json.is_object()) {
+    report.problem = "answered /status with HTTP " + std::to_string(response->status);
+    return report;
+  }
+  report.status = std::move(json);
+  return report;
+}
+
+LoggingAnswer readLogging(const std::string& address) {
+  const auto server = SocketAddress::parse(address);  // checked when the line was parsed
+  return answerOf(address, httpGet(server.value(), "/logging", kAgentTimeout));
+}
+
+LoggingAnswer changeLogging(const std::string& socketPath, const std::vector<std::string>& levels) {
+  std::string target = "/logging";
+  for (const std::string& one : levels) {
+    const std::size_t equals = one.find('=');
+    const bool ofAll = equals == std::string::npos;
+    target += (target.find('?') == std::string::npos ? "?" : "&");
+    target += ofAll ? "level=" + escaped(one)
+                    : escaped(one.substr(0, equals)) + "=" + escaped(one.substr(equals + 1));
+  }
+  return answerOf(socketPath, httpPost(socketPath, target, kAgentTimeout));
+}
+
+}  // namespace sockmesh::ctl
