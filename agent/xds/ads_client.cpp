@@ -68,7 +68,9 @@ AdsClient::~AdsClient() {
 void AdsClient::start(Callbacks callbacks) {
   if (stream_ || retryTimer_ != 0) return;
   callbacks_ = std::move(callbacks);
+  // What was posted before is not run any more.
   alive_ = std::make_shared<int>();
+  flushScheduled_ = false;
   timers_.start();
   if (options_.restoredAt) useRestored();
   connect();

@@ -27,7 +27,6 @@ class Cache : public MeshTest {
     const Ran ran = run({binary("sockmeshd"), "--cleanup", "--bpffs-root", sandbox_->bpffs()});
     EXPECT_EQ(ran.code, 0) << ran.output;
   }
-  bool reaches(const std::string& vip) const { return connectTo(at(vip)).has_value(); }
 };
 
 TEST_F(Cache, AnAgentWithoutItsControlPlaneServesWhatWasServedLast) {
@@ -62,7 +61,8 @@ TEST_F(Cache, ADamagedFileIsReportedAndTheAgentWaits) {
   EXPECT_TRUE(mesh_->agent().awaitLog("is no cache of sockmeshd"));
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
   mesh_->startControlPlane();
-  EXPECT_TRUE(mesh_->ready());
+  EXPECT_TRUE(mesh_->ready()) << mesh_->agent().log() << mesh_->controlPlane().log()
+                              << mesh_->get("/readyz");
 }
 
 TEST_F(Cache, TheSecondControlPlaneServesWhileTheFirstIsAway) {

@@ -77,6 +77,8 @@ TEST_F(AdsServers, WhatCameAndWhatWaitsIsCounted) {
   EXPECT_EQ(stream->request().type_url(), kClusterType);
   const Response clusters = response(kClusterType, "c1", "n1", edsCluster("a"), edsCluster("b"));
   stream->send(clusters);
+  EXPECT_EQ(stream->request().response_nonce(), "n1");
+  EXPECT_EQ(stream->request().type_url(), kAssignmentType);
   const XdsStats waiting = stats([](const XdsStats& s) { return s.types[0].accepted == 1; });
   EXPECT_EQ(waiting.types[0].bytes, clusters.ByteSizeLong());
   EXPECT_EQ(waiting.types[1].awaited, 2U) << "endpoints of a and b";
