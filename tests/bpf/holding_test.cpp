@@ -43,7 +43,7 @@ class Holding : public DatapathTest {
   std::size_t heldBy(const TableBuilder& tables, const Unknowns& unknowns = {}) {
     const WriteReport report = writer_->apply(tables.build(), unknowns);
     EXPECT_TRUE(report.errors.empty()) << report.errors.front();
-    return report.held.size();
+    return report.held.services;
   }
   static TableBuilder unknown(TableBuilder tables, const std::string& vip,
                               const std::string& cluster,

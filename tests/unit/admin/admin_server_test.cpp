@@ -29,7 +29,7 @@ class AdminServerTest : public ::testing::Test {
     ASSERT_TRUE(listeners->addSocket(folder_ + "/admin.sock"));
     auto started = AdminServer::start(
         std::move(listeners).value(), state_,
-        {std::make_shared<AgentCollector>([this] { return state_.stats.load(); })});
+        {std::make_shared<AgentCollector>([this] { return state_.stats.load(); }, turns_)});
     ASSERT_TRUE(started) << started.error().message();
     server_ = std::move(started).value();
   }
@@ -52,6 +52,7 @@ class AdminServerTest : public ::testing::Test {
 
   std::string folder_;
   AdminState state_;
+  TurnTimes turns_;
   std::unique_ptr<AdminServer> server_;
 };
 
@@ -86,7 +87,7 @@ TEST_F(AdminServerTest, TheMetricsServerHasMetricsAndProbesAlone) {
   ASSERT_TRUE(listeners) << listeners.error().message();
   auto started = AdminServer::startMetrics(
       std::move(listeners).value(), state_,
-      {std::make_shared<AgentCollector>([this] { return state_.stats.load(); })});
+      {std::make_shared<AgentCollector>([this] { return state_.stats.load(); }, turns_)});
   ASSERT_TRUE(started) << started.error().message();
   const auto ask = [&](const std::string& method, const std::string& target) {
     const SocketAddress at = (*started)->listeners().address();
