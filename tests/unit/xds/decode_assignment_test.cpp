@@ -215,7 +215,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"TwoDrops",
              "cluster_name: 'c' policy { drop_overloads { category: 'a' } drop_overloads {"
              " category: 'b' } }",
-             "policy.drop_overloads: more than one"},
+             "policy.drop_overloads: only one"},
         Case{"DropOfMoreThanAll",
              "cluster_name: 'c' policy { drop_overloads { category: 'a' drop_percentage {"
              " numerator: 101 } } }",

@@ -373,7 +373,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"TwoHashPolicies",
              vip(chain("", tcpProxy("cluster: 'c' hash_policy { source_ip {} } hash_policy {"
                                     " source_ip {} }"))),
-             "typed_config.hash_policy: more than one"},
+             "typed_config.hash_policy: only one"},
         Case{"ConnectAttempts", vip(chain("", tcpProxy("cluster: 'c' max_connect_attempts {}"))),
              "typed_config.max_connect_attempts: 0 is less than 1"},
         Case{"DefaultChainToo", vip(kToC + defaultChain(tcpProxy(""))),
