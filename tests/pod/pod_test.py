@@ -115,10 +115,11 @@ class PodTest(unittest.TestCase):
         container, config = rendered()
         (self.folder / "config").mkdir()
         (self.folder / "cache").mkdir()
+        (self.folder / "run").mkdir()
         (self.folder / "config/sockmeshd.yaml").write_text(config)
         self.bundle = bundle.Bundle(container, self.folder / "bundle", BUILD / "image", {
             "config": self.folder / "config", "bpffs": self.bpffs, "cgroup": self.cgroup,
-            "cache": self.folder / "cache"}, SECCOMP)
+            "cache": self.folder / "cache", "run": self.folder / "run"}, SECCOMP)
 
     def counter(self):
         PodTest.runs += 1
