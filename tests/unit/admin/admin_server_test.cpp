@@ -29,7 +29,7 @@ class AdminServerTest : public ::testing::Test {
     ASSERT_TRUE(listeners->addSocket(folder_ + "/admin.sock"));
     auto started = AdminServer::start(
         std::move(listeners).value(), state_,
-        {std::make_shared<AgentCollector>([this] { return state_.stats.load(); })});
+        {std::make_shared<AgentCollector>([this] { return state_.stats.load(); }, turns_)});
     ASSERT_TRUE(started) << started.error().message();
     server_ = std::move(started).value();
   }
@@ -52,6 +52,7 @@ class AdminServerTest : public ::testing::Test {
 
   std::string folder_;
   AdminState state_;
+  TurnTimes turns_;
   std::unique_ptr<AdminServer> server_;
 };
 
@@ -86,7 +87,7 @@ TEST_F(AdminServerTest, TheMetricsServerHasMetricsAndProbesAlone) {
   ASSERT_TRUE(listeners) << listeners.error().message();
   auto started = AdminServer::startMetrics(
       std::move(listeners).value(), state_,
-      {std::make_shared<AgentCollector>([this] { return state_.stats.load(); })});
+      {std::make_shared<AgentCollector>([this] { return state_.stats.load(); }, turns_)});
   ASSERT_TRUE(started) << started.error().message();
   const auto ask = [&](const std::string& method, const std::string& target) {
     const SocketAddress at = (*started)->listeners().address();
@@ -108,14 +109,12 @@ TEST_F(AdminServerTest, StatusTellsOfTheControlPlane) {
   AgentStats stats;
   stats.xds.address = "istiod:15010";
   stats.xds.connected = true;
-  stats.xds.types.push_back({"CDS",
-                             "7",
-                             12,
-                             7,
-                             1,
-                             std::chrono::seconds(1767323100),
-                             {"bad"},
-                             XdsRejection{std::chrono::milliseconds(1767323090250), "no name"}});
+  XdsTypeStats& clusters = stats.xds.types.emplace_back();
+  clusters.type = "CDS";
+  clusters.version = "7";
+  clusters.lastUpdateAt = std::chrono::seconds(1767323100);
+  clusters.rejectedResources = {"bad"};
+  clusters.lastRejection = {std::chrono::milliseconds(1767323090250), "no name"};
   state_.stats.store(std::make_shared<const AgentStats>(stats));
   const json status = getJson("/status");
   EXPECT_EQ(status["kind"], "AgentStatus");
