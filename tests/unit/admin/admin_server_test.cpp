@@ -109,14 +109,12 @@ TEST_F(AdminServerTest, StatusTellsOfTheControlPlane) {
   AgentStats stats;
   stats.xds.address = "istiod:15010";
   stats.xds.connected = true;
-  stats.xds.types.push_back({"CDS",
-                             "7",
-                             12,
-                             7,
-                             1,
-                             std::chrono::seconds(1767323100),
-                             {"bad"},
-                             XdsRejection{std::chrono::milliseconds(1767323090250), "no name"}});
+  XdsTypeStats& clusters = stats.xds.types.emplace_back();
+  clusters.type = "CDS";
+  clusters.version = "7";
+  clusters.lastUpdateAt = std::chrono::seconds(1767323100);
+  clusters.rejectedResources = {"bad"};
+  clusters.lastRejection = {std::chrono::milliseconds(1767323090250), "no name"};
   state_.stats.store(std::make_shared<const AgentStats>(stats));
   const json status = getJson("/status");
   EXPECT_EQ(status["kind"], "AgentStatus");
