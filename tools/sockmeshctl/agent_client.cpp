@@ -30,25 +30,29 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
+Result<Json> getJson(const std::string& address, const std::string& target) {
+  const auto server = SocketAddress::parse(address);
+  if (!server) return server.error();
+  const auto response = httpGet(*server, target, kAgentTimeout);
+  if (!response) return response.error();
+  Json json = Json::parse(response->body, nullptr, false);
+  if (response->status == 200 && json.is_object()) return json;
+  return Error("answered " + target.substr(0, target.find('?')) + " with HTTP " +
+               std::to_string(response->status));
+}
+
 }  // namespace
 
 AgentReport askAgent(const std::string& address) {
-  AgentReport report;
-  report.address = address;
-  const auto server = SocketAddress::parse(address);  // checked when the line was parsed
-  if (!server) return report;
-  const auto response = httpGet(*server, "/status", kAgentTimeout);
-  if (!response) {
-    report.problem = response.error().message();
-    return report;
-  }
-  Json json = Json::parse(response->body, nullptr, false);
-  if (response->status != 200 || !json.is_object()) {
-    report.problem = "answered /status with HTTP " + std::to_string(response->status);
-    return report;
-  }
-  report.status = std::move(json);
-  return report;
+  const auto status = getJson(address, "/status");
+  if (!status) return {address, std::nullopt, status.error().message()};
+  return {address, *status, ""};
+}
+
+AgentRoutes askRoutes(const std::string& address, const std::string& vip) {
+  const auto routes = getJson(address, "/routes" + (vip.empty() ? "" : "?vip=" + escaped(vip)));
+  if (!routes) return {address, std::nullopt, routes.error().message()};
+  return {address, *routes, ""};
 }
 
 LoggingAnswer readLogging(const std::string& address) {

@@ -265,7 +265,7 @@ class CommandLine {
       if (explain->count("--source") > 0) query.source = IpAddress::parse(options_.source).value();
       command_ = [this, query] {
         return withNode(global_, [&](const NodeView& view) {
-          const auto routes = askRoutes(global_.adminAddress, "?vip=" + options_.explained);
+          const auto routes = askRoutes(global_.adminAddress, options_.explained);
           return ctl::explain(view, askAgent(global_.adminAddress), routes, query);
         });
       };

@@ -35,7 +35,7 @@ TEST(UnknownsTest, RejectedListenersWithoutAGoodVersion) {
 TEST(UnknownsTest, AListenerWithoutItsRoutes) {
   Snapshot snapshot;
   snapshot.missingRoutes = {{"waits", "80", false}, {"timed-out", "81", true}, {"bad", "82", true}};
-  const Unknowns unknowns = unknownsOf(snapshot, rejected("RDS", {"82"}));
+  const Unknowns unknowns = UnknownsFinder().of(snapshot, rejected("RDS", {"82"}));
   EXPECT_EQ(unknowns.listeners, (std::set<std::string>{"bad", "waits"}));
 }
 
