@@ -91,7 +91,7 @@ test-unit: $(UNIT_TESTS)  ## unit tests alone (no root needed)
 BENCHES := $(patsubst tests/bench/%.cpp,$(BUILD)/tests/%,$(wildcard tests/bench/*_bench.cpp))
 test-build: $(BENCHES)
 $(call test_objs,bench): | $(SKELETON) $(PROTO_HEADERS)
-BENCH_SUPPORT := $(filter-out %/root_main.o,$(SUPPORT_OBJS)) \
+BENCH_SUPPORT := $(filter-out %/root_main.o %/certificates.o,$(SUPPORT_OBJS)) \
 	$(filter-out %_bench.o,$(call test_objs,bench))
 $(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(call archives,daemon)
 	$(call say,LINK,$@)

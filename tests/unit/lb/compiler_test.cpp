@@ -205,8 +205,8 @@ TEST(Compiler, AListenersOwnAddressComesBeforeADomain) {
   Compiler compiler({});
   const auto tables = compiler.compile(snapshot, {}, kNow);
   EXPECT_EQ(at(*tables, "10.96.0.1:80").name, "b");
-  ASSERT_EQ(tables->conflicts.size(), 1U);
-  EXPECT_EQ(tables->conflicts[0].name, "a");
+  ASSERT_EQ(tables->conflicts->size(), 1U);
+  EXPECT_EQ(tables->conflicts->front().name, "a");
   // Without the other one the VIP is the domain's.
   snapshot.listeners.erase("b");
   const auto alone = compiler.compile(snapshot, {}, kNow);

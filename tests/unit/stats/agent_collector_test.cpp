@@ -19,8 +19,15 @@ namespace {
 std::shared_ptr<const AgentStats> someStats() {
   auto stats = std::make_shared<AgentStats>();
   stats->xds.connected = true;
-  stats->xds.types.push_back(
-      {"EDS", "3", 10, 4, 2, std::chrono::milliseconds(1500), {"a", "b"}, std::nullopt, 5});
+  XdsTypeStats& assignments = stats->xds.types.emplace_back();
+  assignments.type = "EDS";
+  assignments.version = "3";
+  assignments.resources = 10;
+  assignments.accepted = 4;
+  assignments.rejected = 2;
+  assignments.lastUpdateAt = std::chrono::milliseconds(1500);
+  assignments.rejectedResources = {"a", "b"};
+  assignments.expired = 5;
   stats->writer.writes = {{"cells", 9}};
   stats->writer.errors = {{"cells", 1}};
   stats->writer.convergence.observe(0.003);
