@@ -76,12 +76,13 @@ void AdsClient::start(Callbacks callbacks) {
   connect();
 }
 
-// No type has to wait for another one's first response: it is known already.
+// No type has to wait for another one's first response: it is known already. A type that only adds
+// to others may never be asked for, so nothing waits for its word.
 void AdsClient::useRestored() {
   stats_.staleSince = *std::exchange(options_.restoredAt, std::nullopt);
   for (const Type& type : types_) {
     timers_.onResponse(*type.row);
-    if (!type.byName()) unconfirmed_.insert(type.row);
+    if (!type.byName() && type.row->needed == nullptr) unconfirmed_.insert(type.row);
   }
   snapshotChanged_ = true;
   scheduleFlush();

@@ -40,7 +40,8 @@ TEST(NotHonouredFields, StatusCountsAndListsThem) {
       {"kind": "Listener", "name": "reviews:80",
        "fields": ["on_demand: clusters are not asked for by name"]}]})"));
   EXPECT_EQ(status["needsLayer7"], AdminJson::parse(R"([
-    {"service": "reviews:80", "cluster": "reviews", "hashPolicies": ["header x-user"]}])"));
+    {"service": "reviews:80", "cluster": "reviews", "hashPolicies": ["header x-user"],
+     "reasons": []}])"));
   EXPECT_EQ(status["leftAlone"], AdminJson::parse(R"([
     {"name": "0.0.0.0_80", "reason": "wildcard address 0.0.0.0:80"}])"));
   EXPECT_EQ(status["conflicts"][0]["name"], "other");

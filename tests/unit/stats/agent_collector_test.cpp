@@ -110,9 +110,9 @@ TEST(HeldStats, NamesAFew) {
             "present version of 1 listener (l) was rejected, or its routes have not come");
 }
 
-TEST(AgentCollector, BeforeAnythingIsKnownThereIsTheBuild) {
+TEST(AgentCollector, BeforeAnythingIsKnownThereAreTheBuildAndTheLoop) {
   const auto collector = std::make_shared<AgentCollector>([] { return nullptr; }, noTurns);
-  EXPECT_EQ(collector->Collect().size(), 1U);
+  EXPECT_EQ(collector->Collect().size(), 3U);
 }
 
 TEST(ProcessCollector, KnowsThisProcess) {
