@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* connect(): a VIP becomes an endpoint before the first packet exists. */
-#include "conn/untold.h"
+#include "datagram.h"
 #include "redirect.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -40,10 +40,24 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
  * socket's next connection does not belong to that service. */
 static __always_inline void sm_no_record(struct bpf_sock_addr *ctx)
 {
-	__u64 cookie = sm_given_cookie(ctx->sk);
+	__u64 cookie;
 
+	if (likely(ctx->protocol == IPPROTO_TCP))
+		cookie = sm_given_cookie(ctx->sk);
+	else
+		cookie = sm_is_udp_used() ? bpf_get_socket_cookie(ctx) : 0;
 	if (unlikely(cookie))
 		sm_conn_forget(cookie);
+}
+
+/* Notes which endpoint this UDP socket goes to. */
+static __always_inline void sm_record_datagram(struct bpf_sock_addr *ctx, const struct sm_dest *to,
+					       const struct sm_choice *choice)
+{
+	sm_datagram_connected(ctx, to->addr.word[0] | (__u64)to->addr.word[1] << 32,
+			      to->addr.word[2] | (__u64)to->addr.word[3] << 32,
+			      choice->endpoint_id | (__u64)choice->cluster_id << 32,
+			      to->port_be | (__u64)choice->conn_flags << 32);
 }
 
 /* The verdict on a connect() to `to`, as the kernel is told. */
@@ -52,11 +66,14 @@ static __always_inline int sm_connect(struct bpf_sock_addr *ctx, const struct sm
 	struct sm_choice choice = {};
 	int verdict;
 
-	if (to->protocol != IPPROTO_TCP)
+	if (unlikely(to->protocol != IPPROTO_TCP && to->protocol != IPPROTO_UDP))
 		return SM_PROCEED;
 	verdict = sm_redirect(ctx, to, &choice);
 	if (verdict == SM_REWRITTEN) {
-		sm_record(ctx, to, &choice);
+		if (unlikely(ctx->protocol == IPPROTO_UDP))
+			sm_record_datagram(ctx, to, &choice);
+		else
+			sm_record(ctx, to, &choice);
 		return SM_PROCEED;
 	}
 	sm_no_record(ctx);

@@ -79,7 +79,7 @@ static __always_inline void sm_client_of(struct bpf_sock_addr *ctx, const struct
 		return;
 	sm_bound_address(sk, to, &client->ip);
 	if (!sm_ip_is_set(&client->ip))
-		sm_client_of_netns(sk, bpf_get_netns_cookie(ctx), v6, client);
+		sm_client_of_netns(ctx, bpf_get_netns_cookie(ctx), v6, client);
 	else if (hashes)
 		client->hash = v6 ? sm_hash6(&client->ip) : sm_hash4(client->ip.word[3]);
 }
@@ -179,6 +179,8 @@ static __always_inline int sm_redirect(struct bpf_sock_addr *ctx, const struct s
 		return SM_PROCEED;
 	if (to->socket_family == SM_FAMILY_V4)
 		sm_reach_ipv4(&reach);
+	else if (to->keeps_family)
+		sm_reach_ipv6(&reach);
 	else
 		sm_reach_of_ipv6_socket(ctx->sk, &reach);
 	if (unlikely(!reach.descriptor))

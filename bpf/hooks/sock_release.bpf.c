@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* sock_release: the records whose end TCP does not tell, as of sockets that TCP never heard of. */
-#include "conn/untold.h"
+/* sock_release: the records whose end TCP does not tell, as of sockets that TCP never heard of, and
+ * what UDP sockets leave. */
+#include "datagram.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -14,14 +15,30 @@ static __always_inline int sm_is_untold(const struct sm_connection *record, cons
 	       (record->state == SM_CONN_ESTABLISHED || !sm_in_handshake(sk));
 }
 
+/* A UDP socket: its record and its flows end. */
+static __always_inline int sm_released_datagram(struct bpf_sock *ctx)
+{
+	__u64 cookie = sm_is_udp_used() ? sm_cookie_of((const struct sock *)(const void *)ctx) : 0;
+
+	if (cookie) {
+		sm_datagram_released(cookie);
+		sm_flow_end_all(cookie);
+	}
+	return SM_PROCEED;
+}
+
 /* The last reference from user space is gone. A record that TCP knows ends when TCP does. */
 SEC("cgroup/sock_release")
 int sm_sock_release(struct bpf_sock *ctx)
 {
-	const struct sock *sk = sm_tcp_of(ctx, ctx->protocol);
-	__u64 cookie = sm_cookie_of(sk);
+	const struct sock *sk;
 	struct sm_conn_ref ref;
+	__u64 cookie;
 
+	if (unlikely(ctx->protocol == IPPROTO_UDP))
+		return sm_released_datagram(ctx);
+	sk = sm_tcp_of(ctx, ctx->protocol);
+	cookie = sm_cookie_of(sk);
 	if (!cookie)
 		return SM_PROCEED;
 	ref = sm_conn_find(cookie);

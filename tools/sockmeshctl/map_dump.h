@@ -26,6 +26,8 @@ Json dumpConnTags(const NodeView& view);
 Json dumpConnections(const NodeView& view);
 Json dumpConnOverflow(const NodeView& view);
 Json dumpAffinity(const NodeView& view);  // by VIP, then by client
+Json dumpFlows(const NodeView& view);
+Json dumpFlowSources(const NodeView& view);
 Json dumpNames(const NodeView& view);
 Json dumpCounters(const NodeView& view);  // sums over CPUs
 Json dumpGlobals(const NodeView& view);

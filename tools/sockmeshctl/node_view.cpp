@@ -84,6 +84,12 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   auto affinity = (*maps)->affinity.entries();
   if (!affinity) return unreadable(affinity.error());
   view.affinity = std::move(affinity).value();
+  auto flows = (*maps)->flows.entries();
+  if (!flows) return unreadable(flows.error());
+  view.flows = std::move(flows).value();
+  auto sources = (*maps)->flowSources.entries();
+  if (!sources) return unreadable(sources.error());
+  view.flowSources = std::move(sources).value();
   view.globals = (*maps)->globals[0];
   auto attachments = readAttachments(bpffsRoot);
   if (attachments) {
