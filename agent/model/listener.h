@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a Listener means to a connect(): addresses (VIPs) and the clusters behind them.
+// What a Listener means to a socket: addresses (VIPs) and the clusters behind them.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct WeightedCluster {
   MetadataStruct metadataMatch;  // merged: the leg's own keys win over tcp_proxy's
 };
 
-// The tcp_proxy that a VIP's connections meet.
+// The tcp_proxy or udp_proxy that a VIP's connections or datagrams meet.
 struct TcpRoute {
   std::vector<WeightedCluster> clusters;  // at least one
   bool hashSourceIp = false;              // hash_policy source_ip

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Listener: a VIP for every address that a tcp_proxy stands behind; everything else is left alone
-// with a reason. docs/envoy.md 7.1 to 7.3.
+// Listener: a VIP for every address that a tcp_proxy or a udp_proxy stands behind; everything else
+// is left alone with a reason. docs/envoy.md 7.1 to 7.5.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -10,6 +10,7 @@
 #include "xds/decode_common.h"
 #include "xds/filter_chains.h"
 #include "xds/network_filters.h"
+#include "xds/udp_proxy.h"
 
 namespace sockmesh {
 
@@ -81,12 +82,11 @@ Routes decodeChains(const ProtoListener& proto, FieldErrors& errors) {
 
 // Why a connect() never meets the listener, whatever its chains are. Empty if a connect() may meet
 // it.
-std::string outOfReach(const ProtoListener& proto, const std::vector<Address>& addresses) {
+std::string outOfReach(const ProtoListener& proto) {
   if (proto.has_api_listener()) return "api_listener: for gRPC clients";
   if (proto.has_internal_listener()) return "internal listener";
   if (proto.traffic_direction() == core::INBOUND) return "INBOUND";
   if (proto.address().has_pipe()) return "pipe " + proto.address().pipe().path();
-  if (!addresses.empty() && addresses.front().udp) return "UDP";
   if (proto.use_original_dst().value()) {
     return "use_original_dst: hands redirected connections to other listeners";
   }
@@ -140,6 +140,27 @@ std::string assignVips(const std::vector<Address>& addresses, const FilterChains
   return "";
 }
 
+// The same for a UDP listener, which has one route for all of its addresses.
+std::string assignUdpVips(const std::vector<Address>& addresses, ChainRoute udp,
+                          Listener& listener) {
+  if (!udp.leftAlone.empty()) return udp.leftAlone;
+  listener.protocol = Protocol::kUdp;
+  listener.route = std::move(udp.route);
+  listener.notHonoured = std::move(udp.notHonoured);
+  std::string why;
+  for (const Address& address : addresses) {
+    const std::string reason = noVip(address.value);
+    auto& vips = listener.addresses;
+    if (!reason.empty()) {
+      if (why.empty()) why = reason;
+      listener.notHonoured.push_back("address " + address.value.toString() + ": " + reason);
+    } else if (std::find(vips.begin(), vips.end(), address.value) == vips.end()) {
+      vips.push_back(address.value);
+    }
+  }
+  return listener.addresses.empty() ? why : "";
+}
+
 }  // namespace
 
 Result<DecodedListener> decodeListener(const ProtoListener& proto) {
@@ -155,9 +176,13 @@ Result<DecodedListener> decodeListener(const ProtoListener& proto) {
   if (routes.empty() && !udp && !proto.has_api_listener()) {
     errors.add("filter_chains", "must not be empty");
   }
-  std::string leftAlone = outOfReach(proto, addresses);
+  ChainRoute udpRoute = udp ? decodeUdpFilters(proto, errors) : ChainRoute();
+  std::string leftAlone = outOfReach(proto);
   if (!errors.empty()) return errors.error();
-  if (leftAlone.empty()) leftAlone = assignVips(addresses, chains, routes, *listener);
+  if (leftAlone.empty()) {
+    leftAlone = udp ? assignUdpVips(addresses, std::move(udpRoute), *listener)
+                    : assignVips(addresses, chains, routes, *listener);
+  }
   if (!leftAlone.empty()) return DecodedListener{nullptr, std::move(leftAlone)};
   return DecodedListener{std::move(listener), ""};
 }

@@ -20,6 +20,7 @@ COVERED = [
     "envoy/config/endpoint/v3/endpoint.proto",
     "envoy/config/listener/v3/listener.proto",
     "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto",
+    "envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy.proto",
     "envoy/extensions/load_balancing_policies/",
 ]
 COVERED_MESSAGES = ["envoy.type.v3.HashPolicy"]  # and the messages nested in them
