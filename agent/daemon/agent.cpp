@@ -173,9 +173,10 @@ void Agent::startControlPlane() {
   ads_ = std::make_unique<AdsClient>(*loop_, resources_, std::move(options));
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
+    auto unknowns = unknownsOf(*snapshot, ads_->stats());
+    snapshot = udpServices_.addTo(std::move(snapshot), unknowns);
     state_.snapshot.store(snapshot);
     stats_.notHonoured = notHonouredStats(*snapshot);
-    auto unknowns = unknownsOf(*snapshot, ads_->stats());
     reconciler_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };
   callbacks.onStats = [this](const XdsStats& stats) {

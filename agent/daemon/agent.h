@@ -14,6 +14,7 @@
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
 #include "daemon/reconciler.h"
+#include "daemon/udp_services.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
 #include "datapath/id_registry.h"
@@ -61,6 +62,7 @@ class Agent {
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
   ResourceStore resources_;
+  UdpServices udpServices_{config_.udpServices};
   std::unique_ptr<AdsClient> ads_;
   // Last: their handlers read state_. There is a metrics server only if it has an address.
   std::unique_ptr<AdminServer> admin_;
