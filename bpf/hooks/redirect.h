@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The one way from a VIP to an endpoint, for IPv4, IPv6 and IPv4 through an IPv6 socket. A hook
- * says where its socket wants to go (struct sm_dest), and calls sm_redirect().
+ * says where its socket wants to go (struct sm_dest), asks sm_service_of(), and calls
+ * sm_redirect_to() if there is a service.
  */
 #ifndef SOCKMESH_REDIRECT_H
 #define SOCKMESH_REDIRECT_H
@@ -83,21 +84,26 @@ static __always_inline void sm_bound_address(struct bpf_sock *sk, __u32 family, 
 		sm_ip_copy(ip->word, sk->src_ip6);
 }
 
-/* Who connects, for services that want to know. */
-static __always_inline void sm_client_of(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
-					 __u32 socket_family, struct sm_client *client)
+/* Who connects, for services that want to know. `client` is all zero before. */
+SM_VERIFIED_ONCE int sm_client_of(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+				  __u32 socket_family, struct sm_client *client)
 {
-	__u32 hashes = d->flags & SM_DESCRIPTOR_HASH_SOURCE;
-	int v6 = d->family == SM_FAMILY_V6;
 	struct bpf_sock *sk = ctx->sk;
+	__u32 hashes;
+	int v6;
 
-	if (!(hashes || d->affinity_s) || !sk)
-		return;
+	if (!d || !client || !sk)
+		return 0;
+	hashes = d->flags & SM_DESCRIPTOR_HASH_SOURCE;
+	v6 = d->family == SM_FAMILY_V6;
+	if (!(hashes || d->affinity_s))
+		return 0;
 	sm_bound_address(sk, d->family, socket_family, &client->ip);
 	if (!sm_ip_is_set(&client->ip))
-		sm_client_of_netns(sk, bpf_get_netns_cookie(ctx), v6, client);
+		sm_client_of_netns(ctx, bpf_get_netns_cookie(ctx), v6, client);
 	else if (hashes)
 		client->hash = v6 ? sm_hash6(&client->ip) : sm_hash4(client->ip.word[3]);
+	return 0;
 }
 
 static __always_inline void sm_count_fallback(__u32 cluster_id)
@@ -122,25 +128,23 @@ static __always_inline void sm_choose_by_policy(const struct sm_descriptor *d, _
 
 /* Where a connection to any service goes: to the client's last endpoint, or where the policy
  * says. */
-SM_VERIFIED_ONCE int sm_choose(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
-			       __u32 socket_family, struct sm_choice *choice)
+SM_VERIFIED_ONCE int sm_choose(const struct sm_descriptor *d, const struct sm_client *client,
+			       struct sm_choice *choice)
 {
-	struct sm_client client = {};
 	__u64 found;
 	int affine;
 
-	if (!d || !choice)
+	if (!d || !client || !choice)
 		return 0;
-	sm_client_of(ctx, d, socket_family, &client);
-	affine = d->affinity_s && sm_ip_is_set(&client.ip);
+	affine = d->affinity_s && sm_ip_is_set(&client->ip);
 	if (affine) {
-		found = sm_affinity_find(d, &client);
+		found = sm_affinity_find(d, client);
 		if (found && sm_affinity_choose(d, found, choice))
 			return 0;
 	}
-	sm_choose_by_policy(d, client.hash, choice);
+	sm_choose_by_policy(d, client->hash, choice);
 	if (affine && choice->endpoint_id)
-		sm_affinity_keep(d, &client, choice->endpoint_id);
+		sm_affinity_keep(d, client, choice->endpoint_id);
 	return 0;
 }
 
@@ -198,22 +202,29 @@ sm_reach_of(struct bpf_sock_addr *ctx, const struct sm_dest *to, struct sm_reach
 {
 	if (to->socket_family == SM_FAMILY_V4)
 		sm_reach_ipv4(reach);
+	else if (to->keeps_family)
+		sm_reach_ipv6(reach);
 	else
 		sm_reach_of_ipv6_socket(ctx->sk, reach);
 	return reach->descriptor;
 }
 
-/* sm_choose(), and the target. 0: the socket goes to no endpoint, and `choice` says why. */
+/* sm_client_of(), sm_choose(), and the target. 0: the socket goes to no endpoint, and `choice` says
+ * why. */
 static __always_inline int sm_choose_target(struct bpf_sock_addr *ctx, const struct sm_dest *to,
 					    const struct sm_descriptor *d, struct sm_choice *choice,
 					    struct sm_target *target)
 {
 	struct sm_choice chosen; /* apart, so that the straight path needs no memory for its own */
+	struct sm_client client;
 
 	if (likely(sm_select_plain(d, choice, target)))
 		return likely(choice->endpoint_id);
+	/* Two calls, not one in the other: the stacks of both together are too much. */
+	__builtin_memset(&client, 0, sizeof(client));
 	__builtin_memset(&chosen, 0, sizeof(chosen));
-	sm_choose(ctx, d, to->socket_family, &chosen);
+	sm_client_of(ctx, d, to->socket_family, &client);
+	sm_choose(d, &client, &chosen);
 	*choice = chosen;
 	return sm_target_of(choice->endpoint_id, target);
 }
@@ -238,15 +249,6 @@ static __always_inline int sm_redirect_to(struct bpf_sock_addr *ctx, const struc
 		return SM_DENY;
 	}
 	return SM_REWRITTEN;
-}
-
-/* Looks up where the socket wants to go, and does as sm_redirect_to() does. */
-static __always_inline int sm_redirect(struct bpf_sock_addr *ctx, const struct sm_dest *to,
-				       struct sm_choice *choice, struct sm_target *target)
-{
-	const struct sm_descriptor *d = sm_service_of(to);
-
-	return d ? sm_redirect_to(ctx, to, d, choice, target) : SM_PROCEED;
 }
 
 #endif /* SOCKMESH_REDIRECT_H */

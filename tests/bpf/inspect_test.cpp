@@ -135,8 +135,9 @@ TEST_F(Inspect, AttachmentsSayWhereAndInWhoseCompany) {
   ASSERT_EQ(alone->size(), programNames().size());
   for (const Attachment& attachment : *alone) {
     EXPECT_EQ(attachment.problem, "") << attachment.link;
-    EXPECT_EQ(attachment.cgroupId, datapath_->cgroupId());
-    EXPECT_EQ(attachment.cgroupPath, sandbox_->cgroup());
+    EXPECT_EQ(attachment.wholeNode, attachment.link == "sm_sock_error");
+    EXPECT_EQ(attachment.cgroupId, attachment.wholeNode ? 0 : datapath_->cgroupId());
+    EXPECT_EQ(attachment.cgroupPath, attachment.wholeNode ? "" : sandbox_->cgroup());
     EXPECT_EQ(attachment.program.name, attachment.link);
     EXPECT_EQ(attachment.program.tag.size(), 16U);
   }
