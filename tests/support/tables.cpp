@@ -101,7 +101,7 @@ TableBuilder& TableBuilder::joined(const std::string& vip, const std::string& ot
 }
 
 TableBuilder& TableBuilder::unreachableOverIpv6(const std::string& vip) {
-  auto& service = tables_.services.at({at(vip), Protocol::kTcp});
+  auto& service = tables_.services[{at(vip), Protocol::kTcp}];
   auto refusing = std::make_shared<LbService>(*service);
   auto group = std::make_shared<LbGroup>();
   group->cluster = service->groups.at(0)->cluster;
@@ -115,8 +115,9 @@ TableBuilder& TableBuilder::unreachableOverIpv6(const std::string& vip) {
 }
 
 TableBuilder& TableBuilder::udp(const std::string& vip) {
-  const auto known = tables_.services.extract({at(vip), Protocol::kTcp}).mapped();
-  auto made = std::make_shared<LbService>(*known);
+  const VipKey tcp{at(vip), Protocol::kTcp};
+  auto made = std::make_shared<LbService>(*tables_.services.at(tcp));
+  tables_.services.erase(tcp);
   made->protocol = Protocol::kUdp;
   if (made->ipv6Only) {
     auto only = std::make_shared<LbService>(*made->ipv6Only);
