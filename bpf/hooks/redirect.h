@@ -83,21 +83,26 @@ static __always_inline void sm_bound_address(struct bpf_sock *sk, __u32 family, 
 		sm_ip_copy(ip->word, sk->src_ip6);
 }
 
-/* Who connects, for services that want to know. */
-static __always_inline void sm_client_of(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
-					 __u32 socket_family, struct sm_client *client)
+/* Who connects, for services that want to know. `client` is all zero before. */
+SM_VERIFIED_ONCE int sm_client_of(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+				  __u32 socket_family, struct sm_client *client)
 {
-	__u32 hashes = d->flags & SM_DESCRIPTOR_HASH_SOURCE;
-	int v6 = d->family == SM_FAMILY_V6;
 	struct bpf_sock *sk = ctx->sk;
+	__u32 hashes;
+	int v6;
 
-	if (!(hashes || d->affinity_s) || !sk)
-		return;
+	if (!d || !client || !sk)
+		return 0;
+	hashes = d->flags & SM_DESCRIPTOR_HASH_SOURCE;
+	v6 = d->family == SM_FAMILY_V6;
+	if (!(hashes || d->affinity_s))
+		return 0;
 	sm_bound_address(sk, d->family, socket_family, &client->ip);
 	if (!sm_ip_is_set(&client->ip))
 		sm_client_of_netns(sk, bpf_get_netns_cookie(ctx), v6, client);
 	else if (hashes)
 		client->hash = v6 ? sm_hash6(&client->ip) : sm_hash4(client->ip.word[3]);
+	return 0;
 }
 
 static __always_inline void sm_count_fallback(__u32 cluster_id)
@@ -122,25 +127,23 @@ static __always_inline void sm_choose_by_policy(const struct sm_descriptor *d, _
 
 /* Where a connection to any service goes: to the client's last endpoint, or where the policy
  * says. */
-SM_VERIFIED_ONCE int sm_choose(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
-			       __u32 socket_family, struct sm_choice *choice)
+SM_VERIFIED_ONCE int sm_choose(const struct sm_descriptor *d, const struct sm_client *client,
+			       struct sm_choice *choice)
 {
-	struct sm_client client = {};
 	__u64 found;
 	int affine;
 
-	if (!d || !choice)
+	if (!d || !client || !choice)
 		return 0;
-	sm_client_of(ctx, d, socket_family, &client);
-	affine = d->affinity_s && sm_ip_is_set(&client.ip);
+	affine = d->affinity_s && sm_ip_is_set(&client->ip);
 	if (affine) {
-		found = sm_affinity_find(d, &client);
+		found = sm_affinity_find(d, client);
 		if (found && sm_affinity_choose(d, found, choice))
 			return 0;
 	}
-	sm_choose_by_policy(d, client.hash, choice);
+	sm_choose_by_policy(d, client->hash, choice);
 	if (affine && choice->endpoint_id)
-		sm_affinity_keep(d, &client, choice->endpoint_id);
+		sm_affinity_keep(d, client, choice->endpoint_id);
 	return 0;
 }
 
@@ -203,17 +206,22 @@ sm_reach_of(struct bpf_sock_addr *ctx, const struct sm_dest *to, struct sm_reach
 	return reach->descriptor;
 }
 
-/* sm_choose(), and the target. 0: the socket goes to no endpoint, and `choice` says why. */
+/* sm_client_of(), sm_choose(), and the target. 0: the socket goes to no endpoint, and `choice` says
+ * why. */
 static __always_inline int sm_choose_target(struct bpf_sock_addr *ctx, const struct sm_dest *to,
 					    const struct sm_descriptor *d, struct sm_choice *choice,
 					    struct sm_target *target)
 {
 	struct sm_choice chosen; /* apart, so that the straight path needs no memory for its own */
+	struct sm_client client;
 
 	if (likely(sm_select_plain(d, choice, target)))
 		return likely(choice->endpoint_id);
+	/* Two calls, not one in the other: the stacks of both together are too much. */
+	__builtin_memset(&client, 0, sizeof(client));
 	__builtin_memset(&chosen, 0, sizeof(chosen));
-	sm_choose(ctx, d, to->socket_family, &chosen);
+	sm_client_of(ctx, d, to->socket_family, &client);
+	sm_choose(d, &client, &chosen);
 	*choice = chosen;
 	return sm_target_of(choice->endpoint_id, target);
 }
