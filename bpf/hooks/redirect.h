@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The one way from a VIP to an endpoint, for IPv4, IPv6 and IPv4 through an IPv6 socket. A hook
- * says where its socket wants to go (struct sm_dest), and calls sm_redirect().
+ * says where its socket wants to go (struct sm_dest), asks sm_service_of(), and calls
+ * sm_redirect_to() if there is a service.
  */
 #ifndef SOCKMESH_REDIRECT_H
 #define SOCKMESH_REDIRECT_H
@@ -246,15 +247,6 @@ static __always_inline int sm_redirect_to(struct bpf_sock_addr *ctx, const struc
 		return SM_DENY;
 	}
 	return SM_REWRITTEN;
-}
-
-/* Looks up where the socket wants to go, and does as sm_redirect_to() does. */
-static __always_inline int sm_redirect(struct bpf_sock_addr *ctx, const struct sm_dest *to,
-				       struct sm_choice *choice, struct sm_target *target)
-{
-	const struct sm_descriptor *d = sm_service_of(to);
-
-	return d ? sm_redirect_to(ctx, to, d, choice, target) : SM_PROCEED;
 }
 
 #endif /* SOCKMESH_REDIRECT_H */
