@@ -265,13 +265,28 @@ void Agent::introduce() const {
   }
 }
 
-// On the configuration thread.
+// On the configuration thread, before the client starts.
 void Agent::openCache() {
   if (config_.cachePath.empty()) return;
   CacheWriter::Options options{.path = config_.cachePath, .view = viewOf(config_.node)};
   cache_ = std::make_unique<ResourceCache>(resources_, options, [this](const std::string& problem) {
     configuration_->loop().post([this, problem] { ads_->noteCacheProblem(problem); });
   });
+  if (const auto writtenAt = cache_->restored().writtenAt) ads_->noteRestored(*writtenAt);
+  ads_->noteCacheProblem(cache_->restored().problem);
+}
+
+AdsClient::Callbacks Agent::clientCallbacks() {
+  AdsClient::Callbacks callbacks;
+  callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
+    auto unknowns = unknowns_.of(*snapshot, ads_->stats());
+    snapshot = udpServices_.addTo(std::move(snapshot), unknowns);
+    state_.snapshot.store(snapshot);
+    notHonouredStats_ = notHonoured_.update(snapshot);
+    tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
+  };
+  callbacks.onStats = [this](const XdsStats& stats) { news_->put({stats, notHonouredStats_}); };
+  return callbacks;
 }
 
 void Agent::startControlPlane() {
@@ -283,22 +298,11 @@ void Agent::startControlPlane() {
   const bool either = config_.adsProtocol == sockmesh::config::v1::Ads::AUTO;
   options.fallback = either ? &sotwProtocol() : nullptr;
   options.node = config_.node;
-  AdsClient::Callbacks callbacks;
-  callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
-    auto unknowns = unknowns_.of(*snapshot, ads_->stats());
-    snapshot = udpServices_.addTo(std::move(snapshot), unknowns);
-    state_.snapshot.store(snapshot);
-    notHonouredStats_ = notHonoured_.update(snapshot);
-    tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
-  };
-  callbacks.onStats = [this](const XdsStats& stats) { news_->put({stats, notHonouredStats_}); };
   configuration_->run([&] {
-    openCache();
-    if (cache_) options.restoredAt = cache_->restored().writtenAt;
     ads_ = std::make_unique<AdsClient>(configuration_->loop(), resources_, std::move(options));
-    if (cache_) ads_->noteCacheProblem(cache_->restored().problem);
+    openCache();
     stats_.xds = ads_->stats();
-    ads_->start(std::move(callbacks));
+    ads_->start(clientCallbacks());
   });
   watchDatapath();
   publishStats();

@@ -61,6 +61,7 @@ class Agent {
   void introduce() const;
   Status adoptRunningDatapath();
   void openCache();
+  AdsClient::Callbacks clientCallbacks();
   void startControlPlane();
   void watchDatapath();
   void publishReadiness();

@@ -72,14 +72,14 @@ void AdsClient::start(Callbacks callbacks) {
   alive_ = std::make_shared<int>();
   flushScheduled_ = false;
   timers_.start();
-  if (options_.restoredAt) useRestored();
+  if (restoredAt_) useRestored();
   connect();
 }
 
 // No type has to wait for another one's first response: it is known already. A type that only adds
 // to others may never be asked for, so nothing waits for its word.
 void AdsClient::useRestored() {
-  stats_.staleSince = *std::exchange(options_.restoredAt, std::nullopt);
+  stats_.staleSince = *std::exchange(restoredAt_, std::nullopt);
   for (const Type& type : types_) {
     timers_.onResponse(*type.row);
     if (!type.byName() && type.row->needed == nullptr) unconfirmed_.insert(type.row);

@@ -52,9 +52,6 @@ struct AdsClientOptions {
   // A server that has nothing new to say is silent. A stream that stays open for this long after
   // its first request counts as connected.
   Nanos quietConnection = std::chrono::seconds(2);
-  // CLOCK_REALTIME of the cache that the store was given; nothing: the store is empty. What it
-  // holds is in force from start() on, and stale until the control plane has spoken.
-  std::optional<Nanos> restoredAt;
 };
 
 // Everything here runs on the loop's thread, the callbacks too.
@@ -74,6 +71,9 @@ class AdsClient {
   AdsClient(const AdsClient&) = delete;
   AdsClient& operator=(const AdsClient&) = delete;
 
+  // The store was given a cache that was written at `writtenAt`, CLOCK_REALTIME. What it holds is
+  // in force from start() on, and stale until the control plane has spoken. Call before start().
+  void noteRestored(Nanos writtenAt) { restoredAt_ = writtenAt; }
   // Connects, and keeps connecting until stop(). The callbacks may use the client: it exists before
   // they do. Nothing happens if the client is started already.
   void start(Callbacks callbacks);
@@ -133,6 +133,7 @@ class AdsClient {
   EventLoop& loop_;
   ResourceStore& store_;
   AdsClientOptions options_;
+  std::optional<Nanos> restoredAt_;  // until start()
   Callbacks callbacks_;
   Backoff backoff_;
   ResourceTimers timers_;

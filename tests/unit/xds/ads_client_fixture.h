@@ -87,6 +87,7 @@ class AdsClientTest : public ::testing::Test {
     options.node.set_id("sidecar~10.0.0.9~node.ns~ns.svc.cluster.local");
     options.firstResponseWait = firstResponseWait_;
     client_ = std::make_unique<AdsClient>(*loop_, store_, std::move(options));
+    if (restoredAt_) client_->noteRestored(*restoredAt_);
     loop_->post([this] { client_->start(callbacks()); });
     thread_ = std::thread([this] { loop_->run(); });
   }
@@ -134,6 +135,7 @@ class AdsClientTest : public ::testing::Test {
   }
 
   AdsClientOptions options_;
+  std::optional<Nanos> restoredAt_;                // of the cache that `store_` was given
   std::function<void(const Snapshot&)> whenTold_;  // on the loop's thread
   Nanos firstResponseWait_ = std::chrono::seconds(15);
   std::unique_ptr<EventLoop> loop_ = std::move(EventLoop::create()).value();

@@ -99,7 +99,7 @@ TEST_F(AdsServers, WhatCameAndWhatWaitsIsCounted) {
 TEST_F(AdsServers, WhatTheCacheGaveIsStaleUntilTheControlPlaneHasSpoken) {
   store_.apply(updateOf(response(kClusterType, "c1", "", edsCluster("a"))));
   store_.apply(updateOf(response(kListenerType, "l1", "")));
-  options_.restoredAt = std::chrono::seconds(1000);
+  restoredAt_ = std::chrono::seconds(1000);
   ScriptedAdsServer server;
   startClient({server.address()});
   const auto restored = snapshot([](const Snapshot& s) { return s.complete; });
