@@ -163,8 +163,8 @@ static __always_inline int sm_send(struct bpf_sock_addr *ctx, const struct sm_de
 {
 	const struct sm_descriptor *d = sm_service_of(to), *reached;
 	struct sm_reach reach = {.descriptor = d, .family = to->family};
-	/* For the calls. Of `to` the compiler goes on knowing the families, which decide what of the
-	 * context may be touched. */
+	/* For the calls. Of `to` the compiler goes on knowing the families, which decide what of
+	 * the context may be touched. */
 	const struct sm_dest asked = *to;
 	__u64 cookie;
 
