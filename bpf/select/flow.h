@@ -133,12 +133,14 @@ static __always_inline void sm_flow_share(__u64 cookie, const struct sm_flow_add
 SM_VERIFIED_ONCE int sm_flow_refresh(struct sm_flow *flow, const struct sm_flow_key *source)
 {
 	struct sm_flow_address vip;
+	struct sm_flow_key key;
 
 	if (!flow || !source)
 		return 0;
 	vip = flow->vip;
+	key = *source; /* Linux 6.1 takes a key from the own stack alone */
 	WRITE_ONCE(flow->last.used_ns, bpf_ktime_get_coarse_ns());
-	if (sm_flow_note_source(source, &vip, flow->last.endpoint_id))
+	if (sm_flow_note_source(&key, &vip, flow->last.endpoint_id))
 		WRITE_ONCE(flow->flags, SM_FLOW_SHARED);
 	return 0;
 }
@@ -202,23 +204,24 @@ SM_VERIFIED_ONCE int sm_flow_make(const struct sm_flow_address *vip,
 {
 	struct sm_flow made = {};
 	struct sm_flow_address other;
-	struct sm_flow_key key;
+	struct sm_flow_key key, from;
 	struct sm_flow *known;
 
 	if (!vip || !source)
 		return 0;
 	sm_udp_begins();
-	sm_flow_key_of(&key, source->cookie, vip->addr_be, vip->port_be);
+	from = *source; /* Linux 6.1 takes a key from the own stack alone */
+	sm_flow_key_of(&key, from.cookie, vip->addr_be, vip->port_be);
 	known = bpf_map_lookup_elem(&flows, &key);
 	if (known)
 		made = *known;
-	made.cookie = source->cookie;
+	made.cookie = from.cookie;
 	made.vip = *vip;
 	if (!sm_flow_set_endpoint(&made, endpoint_id))
 		return 0;
-	if (sm_flow_other_vip(source, vip, &other)) {
+	if (sm_flow_other_vip(&from, vip, &other)) {
 		made.flags = SM_FLOW_SHARED;
-		sm_flow_share(source->cookie, &other);
+		sm_flow_share(from.cookie, &other);
 	}
 	if (!known)
 		sm_flow_chain(&made);
@@ -226,7 +229,7 @@ SM_VERIFIED_ONCE int sm_flow_make(const struct sm_flow_address *vip,
 		sm_count(SM_COUNTER_FLOWS_LOST);
 	else
 		sm_count(known ? SM_COUNTER_FLOWS_MOVED : SM_COUNTER_FLOWS_CREATED);
-	sm_flow_note_source(source, vip, endpoint_id);
+	sm_flow_note_source(&from, vip, endpoint_id);
 	return 0;
 }
 
