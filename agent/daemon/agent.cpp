@@ -279,9 +279,10 @@ void Agent::openCache() {
 AdsClient::Callbacks Agent::clientCallbacks() {
   AdsClient::Callbacks callbacks;
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
+    auto unknowns = unknowns_.of(*snapshot, ads_->stats());
+    snapshot = udpServices_.addTo(std::move(snapshot), unknowns);
     state_.snapshot.store(snapshot);
     notHonouredStats_ = notHonoured_.update(snapshot);
-    auto unknowns = unknowns_.of(*snapshot, ads_->stats());
     tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };
   callbacks.onStats = [this](const XdsStats& stats) { news_->put({stats, notHonouredStats_}); };

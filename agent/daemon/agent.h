@@ -21,6 +21,7 @@
 #include "daemon/privileged_helper.h"
 #include "daemon/reconciler.h"
 #include "daemon/table_maker.h"
+#include "daemon/udp_services.h"
 #include "daemon/unknowns.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
@@ -95,6 +96,7 @@ class Agent {
   NotHonouredCounter notHonoured_;
   std::optional<NotHonouredStats> notHonouredStats_;
   UnknownsFinder unknowns_;
+  UdpServices udpServices_{config_.udpServices};
   std::unique_ptr<AdsClient> ads_;
 
   // Last: their handlers read state_. There is a metrics server only if it has an address.

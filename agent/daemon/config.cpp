@@ -12,6 +12,7 @@
 #include "base/suggestion.h"
 #include "daemon/ads_config.h"
 #include "daemon/node_identity.h"
+#include "daemon/udp_services_config.h"
 #include "protojson/foreign_document.h"
 #include "protojson/yaml_json.h"
 #include "xds/field_errors.h"
@@ -79,6 +80,12 @@ void takeDatapath(const sockmesh::config::v1::Datapath& proto, DatapathOptions& 
     out.maxAffinityClients = proto.max_affinity_clients().value();
     if (out.maxAffinityClients == 0 || out.maxAffinityClients > (1U << 24)) {
       errors.add("max_affinity_clients", "must be between 1 and 16777216");
+    }
+  }
+  if (proto.has_max_udp_flows()) {
+    out.maxUdpFlows = proto.max_udp_flows().value();
+    if (out.maxUdpFlows == 0 || out.maxUdpFlows > (1U << 24)) {
+      errors.add("max_udp_flows", "must be between 1 and 16777216");
     }
   }
 }
@@ -195,6 +202,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.localCluster = proto.load_balancing().local_cluster();
   config.weightedRandom = proto.load_balancing().weighted_random();
   takeAffinity(proto.load_balancing(), config.affinity, errors);
+  config.udpServices = decodeUdpServices(proto, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);
   if (proto.hardening().has_seccomp()) config.seccomp = proto.hardening().seccomp().value();

@@ -8,6 +8,7 @@
 
 #include "base/defaults.h"
 #include "base/result.h"
+#include "daemon/udp_services.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
 #include "lb/compiler.h"
@@ -47,6 +48,7 @@ struct Config {
   std::string localCluster;
   AffinityOptions affinity;
   bool weightedRandom = false;
+  std::vector<UdpService> udpServices;
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = true;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics

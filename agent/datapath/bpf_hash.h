@@ -61,6 +61,23 @@ class BpfHash {
     return all;
   }
 
+  // How many entries there are, a bucket at a time: the walk ends however others change the map.
+  std::uint64_t count() const {
+    constexpr std::uint32_t kBatch = 4096;
+    std::vector<Key> keys(kBatch);
+    std::vector<Value> values(kBatch);
+    std::uint64_t total = 0;
+    std::uint64_t cursor = 0;  // the kernel's own: a bucket
+    for (bool first = true;; first = false) {
+      std::uint32_t count = kBatch;
+      const int failed = bpf_map_lookup_batch(fd_.get(), first ? nullptr : &cursor, &cursor,
+                                              keys.data(), values.data(), &count, nullptr);
+      if (failed != 0 && errno != ENOENT) return total;
+      total += count;
+      if (failed != 0) return total;
+    }
+  }
+
  private:
   UniqueFd fd_;
 };

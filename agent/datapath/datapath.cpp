@@ -31,6 +31,7 @@ constexpr std::uint32_t kMinConnections = 64;
 // Room for records that find their set full; an entry takes memory when it is in use.
 constexpr std::uint32_t kOverflowFactor = 4;  // of the array
 constexpr std::uint32_t kMinOverflow = 65536;
+constexpr std::uint32_t kFlowSources = 2;  // of a flow: of its endpoint, and the first of a chain
 
 // Keeps libbpf's messages, the verifier's log among them, for the error that follows.
 class LibbpfLog {
@@ -86,8 +87,8 @@ std::uint32_t maxEntries(int fd) {
 
 using Link = std::unique_ptr<bpf_link, decltype([](bpf_link* link) { bpf_link__destroy(link); })>;
 
-// The pinned links. The links of connect come first. Once they are detached, no connection is sent
-// to an endpoint.
+// The pinned links. The links of connect and sendmsg come first. Once they are detached, nothing is
+// sent to an endpoint.
 std::vector<std::string> pinnedLinks(const PinPath& pins) {
   std::vector<std::string> links;
   std::error_code failed;
@@ -95,7 +96,8 @@ std::vector<std::string> pinnedLinks(const PinPath& pins) {
     links.push_back(entry.path());
   }
   std::stable_partition(links.begin(), links.end(), [](const std::string& path) {
-    return path.find("/sm_connect") != std::string::npos;
+    return path.find("/sm_connect") != std::string::npos ||
+           path.find("/sm_sendmsg") != std::string::npos;
   });
   return links;
 }
@@ -222,6 +224,8 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   bpf_map__set_max_entries(maps.connections, records);
   bpf_map__set_max_entries(maps.conn_overflow, std::max(records * kOverflowFactor, kMinOverflow));
   bpf_map__set_max_entries(maps.affinity, options.maxAffinityClients);
+  bpf_map__set_max_entries(maps.flows, options.maxUdpFlows);
+  bpf_map__set_max_entries(maps.flow_sources, kFlowSources * options.maxUdpFlows);
   bpf_map__set_max_entries(maps.names, options.maxNames);
   std::uint32_t sets = records / SM_CONN_WAYS;
   for (const std::string& name : kMapNames) {

@@ -31,6 +31,8 @@ struct DatapathOptions {
   std::uint32_t maxConnections = SM_DEFAULT_MAX_CONNECTIONS;
   // Remembered, client and VIP; the oldest goes first.
   std::uint32_t maxAffinityClients = SM_DEFAULT_MAX_AFFINITY_CLIENTS;
+  // UDP flows of sockets that name the address with each send; the oldest goes first.
+  std::uint32_t maxUdpFlows = SM_DEFAULT_MAX_UDP_FLOWS;
   std::uint32_t maxNames = SM_DEFAULT_MAX_NAMES;  // parts of names
   // Makes repairs after open(). Null: made in this process.
   std::shared_ptr<PrivilegedCalls> calls = nullptr;

@@ -126,6 +126,8 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   opener.array(maps->connections, MapId::connections);
   maps->connOverflow = BpfHash<std::uint64_t, sm_connection>(opener.fd(MapId::conn_overflow));
   maps->affinity = BpfHash<sm_affinity_key, sm_affinity>(opener.fd(MapId::affinity));
+  maps->flows = BpfHash<sm_flow_key, sm_flow>(opener.fd(MapId::flows));
+  maps->flowSources = BpfHash<sm_flow_key, sm_flow_source>(opener.fd(MapId::flow_sources));
   maps->names = BpfHash<sm_name_key, sm_name>(opener.fd(MapId::names));
   opener.array(maps->globals, MapId::globals);
   maps->counters = opener.fd(MapId::counters);

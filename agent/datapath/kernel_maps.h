@@ -51,6 +51,8 @@ struct KernelMaps {
   MappedArray<sm_connection> connections;              // SM_CONN_WAYS a set
   BpfHash<std::uint64_t, sm_connection> connOverflow;  // by socket cookie
   BpfHash<sm_affinity_key, sm_affinity> affinity;
+  BpfHash<sm_flow_key, sm_flow> flows;
+  BpfHash<sm_flow_key, sm_flow_source> flowSources;
   BpfHash<sm_name_key, sm_name> names;
   MappedArray<sm_globals> globals;
   UniqueFd counters;

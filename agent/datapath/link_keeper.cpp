@@ -22,6 +22,16 @@ bpf_link_info infoOf(int link) {
   return info;
 }
 
+// Attached to a tracepoint of the whole node, and to no cgroup.
+bool isTracing(const bpf_program* program) {
+  return bpf_program__type(program) == BPF_PROG_TYPE_TRACING;
+}
+
+// Whether the link still attaches its program somewhere.
+bool isAttached(const bpf_link_info& info) {
+  return info.type == BPF_LINK_TYPE_CGROUP ? info.cgroup.cgroup_id != 0 : info.id != 0;
+}
+
 std::uint32_t programId(const bpf_program* program) {
   bpf_prog_info info{};
   std::uint32_t length = sizeof(info);
@@ -53,8 +63,9 @@ Status LinkKeeper::attach(CgroupRoot cgroup) {
 }
 
 // Puts the program behind the pinned link, in one step. An Error if there is no usable link,
-// because it is gone or on another cgroup.
+// because it is gone or on another cgroup, or because it is of a kind that keeps its program.
 Status LinkKeeper::takeOver(Kept& kept) const {
+  if (isTracing(kept.program)) return Error("a tracepoint's link keeps its program");
   const std::string path = pathOf(kept);
   UniqueFd link(bpf_obj_get(path.c_str()));
   if (!link.valid() || infoOf(link.get()).cgroup.cgroup_id != cgroup_.id) {
@@ -68,8 +79,11 @@ Status LinkKeeper::takeOver(Kept& kept) const {
 }
 
 Status LinkKeeper::create(Kept& kept) const {
-  UniqueFd link(bpf_link_create(bpf_program__fd(kept.program), cgroup_.fd.get(),
-                                bpf_program__expected_attach_type(kept.program), nullptr));
+  const int program = bpf_program__fd(kept.program);
+  UniqueFd link(isTracing(kept.program)
+                    ? bpf_raw_tracepoint_open(nullptr, program)
+                    : bpf_link_create(program, cgroup_.fd.get(),
+                                      bpf_program__expected_attach_type(kept.program), nullptr));
   if (!link.valid()) {
     return Error::fromErrno(std::string("attaching ") + bpf_program__name(kept.program), errno);
   }
@@ -91,7 +105,7 @@ Status LinkKeeper::pin(const Kept& kept) const {
 
 std::string LinkKeeper::problemOf(const Kept& kept) const {
   const bpf_link_info info = infoOf(kept.link.get());
-  if (info.cgroup.cgroup_id == 0) return "its link was detached";
+  if (!isAttached(info)) return "its link was detached";
   if (info.prog_id != programId(kept.program)) return "another program was put behind its link";
   return "";
 }
@@ -125,12 +139,12 @@ void LinkKeeper::checkOne(Kept& kept, AttachmentStats& state) {
 
 Status LinkKeeper::reattach(Kept& kept) {
   // The same link, on the same cgroup: the program behind it is what changed.
-  if (infoOf(kept.link.get()).cgroup.cgroup_id != 0) {
+  if (isAttached(infoOf(kept.link.get())) && !isTracing(kept.program)) {
     if (bpf_link_update(kept.link.get(), bpf_program__fd(kept.program), nullptr) == 0) return {};
     return Error::fromErrno("putting it back", errno);
   }
   auto made = create(kept);
-  if (!made) {
+  if (!made && !isTracing(kept.program)) {
     // The cgroup is gone; perhaps there is another of its name by now.
     auto again = openCgroupRoot(declaredRoot_);
     if (!again) return again.error();

@@ -134,13 +134,19 @@ Attachment readAttachment(const std::string& folder, const std::string& name) {
     out.problem = Error::fromErrno(path, errno).message();
     return out;
   }
+  out.linkId = info.id;
+  out.program = programInfo(info.prog_id);
+  out.program.ours = true;
+  if (info.type == BPF_LINK_TYPE_RAW_TRACEPOINT || info.type == BPF_LINK_TYPE_TRACING) {
+    out.hook = "inet_sk_error_report";
+    out.wholeNode = true;
+    out.order = {out.program};
+    return out;
+  }
   if (info.type != BPF_LINK_TYPE_CGROUP) {
     out.problem = "the pin is not a cgroup link";
     return out;
   }
-  out.linkId = info.id;
-  out.program = programInfo(info.prog_id);
-  out.program.ours = true;
   out.hook = hookName(info.cgroup.attach_type);
   out.cgroupId = info.cgroup.cgroup_id;
   if (out.cgroupId == 0) {

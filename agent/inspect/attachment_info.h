@@ -25,6 +25,7 @@ struct Attachment {
   std::uint32_t linkId = 0;
   ProgramInfo program;
   std::string hook;            // "connect4"
+  bool wholeNode = false;      // a tracepoint, which belongs to no cgroup
   std::uint64_t cgroupId = 0;  // 0: the cgroup is gone
   std::string cgroupPath;      // "" where it cannot be told
   // All programs that run at this hook for this cgroup, in running order: sockmesh's own, others,

@@ -117,6 +117,19 @@ Result<LiveState> LiveState::read(const KernelMaps& maps, const KernelImage& ima
   return live;
 }
 
+// What is neither there nor ended was evicted. The counters were read before the map.
+UdpFlowStats udpFlowStats(const LiveState& live) {
+  const auto map = std::ranges::find(live.maps, mapName(MapId::flows), &MapUsage::name);
+  UdpFlowStats out;
+  out.live = map == live.maps.end() ? 0 : map->entries;
+  out.created = live.counters[SM_COUNTER_FLOWS_CREATED];
+  out.moved = live.counters[SM_COUNTER_FLOWS_MOVED];
+  out.ended = live.counters[SM_COUNTER_FLOWS_ENDED];
+  const std::uint64_t known = out.ended + out.live;
+  out.evicted = out.created > known ? out.created - known : 0;
+  return out;
+}
+
 DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   DatapathStats out;
   for (const auto& [id, endpoint] : image.endpoints) {
@@ -138,9 +151,10 @@ DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   std::sort(out.clusters.begin(), out.clusters.end(),
             [](const auto& a, const auto& b) { return a.cluster < b.cluster; });
   for (std::uint32_t i = 0; i < SM_COUNTERS; ++i) {
-    out.events.emplace_back(counterWord(i).name, live.counters[i]);
+    if (!isRoutine(i)) out.events.emplace_back(counterWord(i).name, live.counters[i]);
   }
   out.maps = live.maps;
+  out.udpFlows = udpFlowStats(live);
   out.services = serviceCounts(image);
   out.servicesNeedingLayer7 = static_cast<std::uint64_t>(
       std::count_if(image.services.begin(), image.services.end(), [](const auto& service) {

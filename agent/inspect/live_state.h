@@ -45,6 +45,8 @@ inline bool isEjected(const sm_endpoint_state& state, std::uint64_t nowNs) {
   return state.ejected_until_ns > nowNs;
 }
 
+UdpFlowStats udpFlowStats(const LiveState& live);
+
 // The same for the metrics room: names instead of numbers.
 DatapathStats datapathStats(const KernelImage& image, const LiveState& live);
 

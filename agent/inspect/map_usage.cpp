@@ -111,6 +111,8 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"connections", {0, [&] { return usedRecords(maps); }}},
       {"conn_overflow", {0, [&]() -> std::uint64_t { return maps.globals[0].conn_overflow_live; }}},
       {"affinity", {0, [&] { return usedEntries(maps.affinity); }}},
+      {"flows", {0, [&] { return maps.flows.count(); }}},
+      {"flow_sources", {0, [&] { return maps.flowSources.count(); }}},
       {"names", {0, [&] { return usedEntries(maps.names); }}},
       {"events", {0, nullptr}},
       {"counters", {0, []() -> std::uint64_t { return SM_COUNTERS; }}},

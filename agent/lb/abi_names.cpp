@@ -74,13 +74,23 @@ Word counterWord(std::uint32_t counter) {
       {"affinity_lost", "no memory for where a client went; its next connection may go elsewhere"},
       {"callbacks_lost", "another sock_ops program took away our callbacks from a connection"},
       {"conn_swept", "records of connections whose socket was gone without a word; ended"},
+      {"flows_created", "UDP flows: a socket sent to a VIP for the first time"},
+      {"flows_moved",
+       "UDP flows that went on to another endpoint, because theirs was not eligible"},
+      {"flows_ended", "UDP flows that ended with their socket"},
+      {"flows_lost", "no memory for a UDP flow; answers may show the endpoint and not the VIP"},
   }};
   return at(kWords, counter);
 }
 
+bool isRoutine(std::uint32_t counter) {
+  return counter == SM_COUNTER_FLOWS_CREATED || counter == SM_COUNTER_FLOWS_MOVED ||
+         counter == SM_COUNTER_FLOWS_ENDED;
+}
+
 std::string_view connectionStateName(std::uint32_t state) {
-  constexpr std::array<std::string_view, SM_CONN_OVERDUE + 1> kNames = {
-      "free", "pending", "connecting", "established", "overdue"};
+  constexpr std::array<std::string_view, SM_CONN_ANSWERED + 1> kNames = {
+      "free", "pending", "connecting", "established", "overdue", "datagram", "answered"};
   return at(kNames, state);
 }
 

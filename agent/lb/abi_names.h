@@ -25,6 +25,8 @@ std::string_view failureName(std::uint32_t failure);
 std::string_view closeName(std::uint32_t close);
 // "lookup_retry": the label `event` of the datapath's own counters.
 Word counterWord(std::uint32_t counter);
+// Counts of what the programs do every day. The other counters say what should be rare.
+bool isRoutine(std::uint32_t counter);
 std::string_view connectionStateName(std::uint32_t state);
 std::string_view nameKindName(std::uint32_t kind);
 std::string_view protocolName(std::uint32_t protocol);  // "TCP", "UDP"

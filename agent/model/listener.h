@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a Listener means to a connect(): addresses (VIPs) and the clusters behind them. A listener
+// What a Listener means to a socket: addresses (VIPs) and the clusters behind them. A listener
 // has a part for each route that its addresses lead to, and each part is a service of its own.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clusters that a VIP's connections go to: those of a tcp_proxy, or of an HTTP route.
+// The clusters that a VIP's traffic goes to: those of a tcp_proxy, a udp_proxy or an HTTP route.
 #pragma once
 
 #include <cstdint>

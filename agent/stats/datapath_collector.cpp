@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "stats/datapath_collector.h"
 
+#include <algorithm>
 #include <map>
 
 #include "stats/families.h"
@@ -212,6 +213,27 @@ void collectNamed(Family family, const std::string& label, const NamedCounts& co
 DatapathCollector::DatapathCollector(Source source, DatapathMetricsOptions options)
     : source_(std::move(source)), options_(options) {}
 
+namespace {
+
+void collectUdpFlows(const UdpFlowStats& flows, std::uint64_t evicted,
+                     std::vector<prometheus::MetricFamily>& out) {
+  out.push_back(gaugeFamily("sockmesh_udp_flows",
+                            "UDP sockets that name a VIP with each send, times their VIPs.")
+                    .add({}, static_cast<double>(flows.live))
+                    .take());
+  collectNamed(counterFamily("sockmesh_udp_flows_total",
+                             "What became of UDP flows: created, moved to another endpoint, ended "
+                             "with their socket, evicted because there were too many."),
+               "event",
+               {{"created", flows.created},
+                {"moved", flows.moved},
+                {"ended", flows.ended},
+                {"evicted", evicted}},
+               out);
+}
+
+}  // namespace
+
 std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   Families out;
   const std::lock_guard lock(mutex_);
@@ -243,6 +265,9 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   collectNamed(counterFamily("sockmesh_datapath_events_total",
                              "Rare events in the programs themselves; see sockmeshctl status."),
                "event", stats.events, out);
+  // A counter never goes back.
+  evictedFlows_ = std::max(evictedFlows_, stats.udpFlows.evicted);
+  collectUdpFlows(stats.udpFlows, evictedFlows_, out);
   collectNamed(gaugeFamily("sockmesh_services", "Services (VIP, port, protocol), by state."),
                "state", stats.services, out);
   out.push_back(gaugeFamily("sockmesh_services_needing_layer7",

@@ -33,8 +33,9 @@ class DatapathCollector final : public prometheus::Collectable {
  private:
   Source source_;
   DatapathMetricsOptions options_;
-  mutable std::mutex mutex_;  // guards totals_
+  mutable std::mutex mutex_;  // guards what follows
   mutable ClusterTotals totals_;
+  mutable std::uint64_t evictedFlows_ = 0;
 };
 
 }  // namespace sockmesh

@@ -66,11 +66,21 @@ struct MapUsage {
   std::uint64_t memoryBytes = 0;
 };
 
+// Flows of UDP sockets that name a VIP with each send.
+struct UdpFlowStats {
+  std::uint64_t live = 0;
+  std::uint64_t created = 0;
+  std::uint64_t moved = 0;    // to another endpoint
+  std::uint64_t ended = 0;    // with their socket
+  std::uint64_t evicted = 0;  // forgotten, because the map was full; exact while no flow begins
+};
+
 struct DatapathStats {
   std::vector<EndpointStats> endpoints;  // by cluster, then address
   std::vector<ClusterStats> clusters;    // by name
   NamedCounts events;                    // the datapath's own counters
   std::vector<MapUsage> maps;
+  UdpFlowStats udpFlows;
   NamedCounts services;  // by state
   std::uint64_t servicesNeedingLayer7 = 0;
 };

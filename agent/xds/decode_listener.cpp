@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Listener: its addresses, its filter chains and what each chain does. docs/envoy.md 7.1 to 7.3.
+// Listener: its addresses, its filter chains and what each chain does, or its udp_proxy.
+// docs/envoy.md 7.1 to 7.5.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "xds/decode_common.h"
 #include "xds/filter_chains.h"
 #include "xds/network_filters.h"
+#include "xds/udp_proxy.h"
 
 namespace sockmesh {
 
@@ -83,12 +85,11 @@ Routes decodeChains(const ProtoListener& proto, FieldErrors& errors) {
 
 // Why a connect() never meets the listener, whatever its chains are. Empty if a connect() may meet
 // it.
-std::string outOfReach(const ProtoListener& proto, const std::vector<Address>& addresses) {
+std::string outOfReach(const ProtoListener& proto) {
   if (proto.has_api_listener()) return "api_listener: for gRPC clients";
   if (proto.has_internal_listener()) return "internal listener";
   if (proto.traffic_direction() == core::INBOUND) return "INBOUND";
   if (proto.address().has_pipe()) return "pipe " + proto.address().pipe().path();
-  if (!addresses.empty() && addresses.front().udp) return "UDP";
   if (proto.use_original_dst().value()) {
     return "use_original_dst: hands redirected connections to other listeners";
   }
@@ -121,8 +122,11 @@ Result<std::shared_ptr<const DecodedListener>> decodeListener(const ProtoListene
   if (routes.empty() && !udp && !proto.has_api_listener()) {
     errors.add("filter_chains", "must not be empty");
   }
-  std::string leftAlone = outOfReach(proto, addresses);
+  std::optional<ChainRoute> udpRoute;
+  if (udp) udpRoute = decodeUdpFilters(proto, errors);
+  std::string leftAlone = outOfReach(proto);
   if (!errors.empty()) return errors.error();
+  if (leftAlone.empty() && udpRoute) leftAlone = udpRoute->leftAlone;
   std::vector<SocketAddress> values;
   for (const Address& address : addresses) values.push_back(address.value);
   return std::make_shared<const DecodedListener>(
@@ -131,6 +135,7 @@ Result<std::shared_ptr<const DecodedListener>> decodeListener(const ProtoListene
                       .originalDestination = restoresDestination(proto),
                       .chains = std::move(chains),
                       .routes = std::move(routes),
+                      .udp = std::move(udpRoute),
                       .leftAlone = std::move(leftAlone)});
 }
 

@@ -41,7 +41,8 @@ struct DecodedListener {
   bool originalDestination = false;
   FilterChains chains;
   std::map<std::string, ChainRoute> routes;  // by the chain's path
-  std::string leftAlone;                     // why no connect() meets the listener at all
+  std::optional<ChainRoute> udp;             // of a UDP listener, for all of its addresses
+  std::string leftAlone;                     // why no socket meets the listener at all
 
   // The route configurations that its chains want by RDS, with the time that each may take.
   std::map<std::string, Nanos> wantedRoutes() const;

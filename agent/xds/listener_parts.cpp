@@ -83,7 +83,7 @@ class PartsMaker {
     }
     for (const SocketAddress& address : listener_.addresses) {
       if (!address.ip.isUnspecified()) continue;
-      behindWildcard(address);
+      if (!listener_.udp) behindWildcard(address);
       leaveOut(address, "wildcard address " + address.toString());
     }
     return finished();
@@ -93,7 +93,7 @@ class PartsMaker {
   // Addresses with the same route.
   struct Key {
     std::string chain;
-    int host = -1;  // index of the virtual host; -1: a tcp_proxy
+    int host = -1;  // index of the virtual host; -1: a tcp_proxy or udp_proxy
     VipSource source = VipSource::kAddress;
     auto operator<=>(const Key&) const = default;
   };
@@ -122,6 +122,7 @@ class PartsMaker {
   // ---- one address, known in full ----
 
   void atAddress(const SocketAddress& vip, VipSource source) {
+    if (listener_.udp) return addToProxy(vip, source, "", *listener_.udp);
     const FilterChains::Choice choice = listener_.chains.choose(vip);
     const FilterChains::Choice http = listener_.chains.choose(vip, Speaks::kHttp);
     const ChainRoute* plain = chainAt(choice.path);
@@ -300,6 +301,7 @@ class PartsMaker {
     named_ = named_ || own;
     part.name = unique(own ? listener_.name : listener_.name + "/" + label);
     part.source = key.source;
+    if (listener_.udp) part.protocol = Protocol::kUdp;
     part.origin.listener = listener_.name;
     part.origin.filterChain = key.chain;
     return part;

@@ -135,4 +135,10 @@ static __always_inline int sm_is_connecting(const struct sm_connection *record)
 	return record->state == SM_CONN_CONNECTING || record->state == SM_CONN_OVERDUE;
 }
 
+/* Whether the record is of a connected UDP socket. */
+static __always_inline int sm_is_datagram(const struct sm_connection *record)
+{
+	return record->state == SM_CONN_DATAGRAM || record->state == SM_CONN_ANSWERED;
+}
+
 #endif /* SOCKMESH_OUTCOME_H */

@@ -194,6 +194,14 @@ static __always_inline __u64 sm_given_cookie(struct bpf_sock *sk)
 	return tcp ? tcp->__sk_common.skc_cookie.counter : 0;
 }
 
+/* The same of any socket, as a UDP socket's. */
+static __always_inline __u64 sm_any_given_cookie(const struct bpf_sock_addr *ctx)
+{
+	const struct bpf_sock_addr_kern *kernel = (const void *)ctx;
+
+	return sm_cookie_of(BPF_CORE_READ(kernel, sk));
+}
+
 /* Gives back a place that is not way 0. */
 SM_VERIFIED_ONCE int sm_conn_free_place(__u64 cookie, __u32 place)
 {

@@ -105,6 +105,15 @@ static __always_inline void sm_assume_outcome(const struct sm_connection *record
 		SM_ADD(stats->closed[SM_CLOSE_CLEAN], 1);
 }
 
+/* A connected UDP socket is closed, or connects elsewhere. */
+static __always_inline void sm_count_datagram_close(const struct sm_connection *record)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
+
+	if (stats && record->state == SM_CONN_ANSWERED)
+		SM_ADD(stats->closed[SM_CLOSE_CLEAN], 1);
+}
+
 /*
  * Takes the connection of the socket with this cookie out of all counts. Its record stays claimed,
  * in the state SM_CONN_FREE: the caller frees it or fills it in. `gone`: the socket is no more.
@@ -117,6 +126,8 @@ SM_VERIFIED_ONCE int sm_conn_settle(__u64 cookie, int gone)
 		return 0;
 	if (record->state == SM_CONN_PENDING) {
 		sm_count_failure(record, SM_FAILURE_LOCAL);
+	} else if (sm_is_datagram(record)) {
+		sm_count_datagram_close(record);
 	} else if (gone) {
 		sm_assume_outcome(record);
 	} else {

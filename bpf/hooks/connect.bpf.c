@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* connect(): a VIP becomes an endpoint before the first packet exists. */
-#include "conn/untold.h"
+#include "datagram.h"
 #include "redirect.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -38,10 +38,14 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 
 /* This connect() makes no record. A record that an earlier connect() left ends, because the
  * socket's next connection does not belong to that service. */
-static __always_inline void sm_no_record(struct bpf_sock_addr *ctx)
+static __always_inline void sm_no_record(struct bpf_sock_addr *ctx, __u8 protocol)
 {
-	__u64 cookie = sm_given_cookie(ctx->sk);
+	__u64 cookie;
 
+	if (likely(protocol == IPPROTO_TCP))
+		cookie = sm_given_cookie(ctx->sk);
+	else
+		cookie = sm_is_udp_used() ? sm_any_given_cookie(ctx) : 0;
 	if (unlikely(cookie))
 		sm_conn_forget(cookie);
 }
@@ -58,7 +62,10 @@ static __always_inline int sm_connect_to(struct bpf_sock_addr *ctx, const struct
 	sm_conn_ask(bpf_get_socket_cookie(ctx), &home);
 	verdict = sm_redirect_to(ctx, to, d, &choice, &target);
 	if (likely(verdict == SM_REWRITTEN)) {
-		sm_record(ctx, d, &home, &choice, &target);
+		if (likely(to->protocol == IPPROTO_TCP))
+			sm_record(ctx, d, &home, &choice, &target);
+		else
+			sm_datagram_connected(ctx, d, choice.endpoint_id, choice.conn_flags);
 		return SM_PROCEED;
 	}
 	sm_conn_forget(home.cookie);
@@ -70,12 +77,12 @@ static __always_inline int sm_connect(struct bpf_sock_addr *ctx, const struct sm
 {
 	const struct sm_descriptor *d;
 
-	if (to->protocol != IPPROTO_TCP)
+	if (unlikely(to->protocol != IPPROTO_TCP && to->protocol != IPPROTO_UDP))
 		return SM_PROCEED;
 	d = sm_service_of(to);
 	if (d)
 		return sm_connect_to(ctx, to, d);
-	sm_no_record(ctx);
+	sm_no_record(ctx, to->protocol);
 	return SM_PROCEED;
 }
 

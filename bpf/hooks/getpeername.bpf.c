@@ -5,13 +5,15 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The cookie of the socket in which TCP runs, for a socket whose peer is asked for. */
+/* The cookie of the socket that has the record, for a socket whose peer is asked for. */
 static __always_inline __u64 sm_peers_cookie(struct bpf_sock_addr *ctx)
 {
 	const struct bpf_sock_addr_kern *kernel = (const void *)ctx;
 
 	if (likely(ctx->protocol == IPPROTO_TCP))
 		return sm_given_cookie(ctx->sk);
+	if (ctx->protocol == IPPROTO_UDP)
+		return sm_is_udp_used() ? sm_any_given_cookie(ctx) : 0;
 	if (ctx->protocol != IPPROTO_MPTCP)
 		return 0;
 	return sm_cookie_of(sm_tcp_of(BPF_CORE_READ(kernel, sk), IPPROTO_MPTCP));

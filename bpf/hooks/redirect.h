@@ -100,7 +100,7 @@ SM_VERIFIED_ONCE int sm_client_of(struct bpf_sock_addr *ctx, const struct sm_des
 		return 0;
 	sm_bound_address(sk, d->family, socket_family, &client->ip);
 	if (!sm_ip_is_set(&client->ip))
-		sm_client_of_netns(sk, bpf_get_netns_cookie(ctx), v6, client);
+		sm_client_of_netns(ctx, bpf_get_netns_cookie(ctx), v6, client);
 	else if (hashes)
 		client->hash = v6 ? sm_hash6(&client->ip) : sm_hash4(client->ip.word[3]);
 	return 0;
@@ -202,6 +202,8 @@ sm_reach_of(struct bpf_sock_addr *ctx, const struct sm_dest *to, struct sm_reach
 {
 	if (to->socket_family == SM_FAMILY_V4)
 		sm_reach_ipv4(reach);
+	else if (to->keeps_family)
+		sm_reach_ipv6(reach);
 	else
 		sm_reach_of_ipv6_socket(ctx->sk, reach);
 	return reach->descriptor;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* sock_release: the records whose end TCP does not tell, as of sockets that TCP never heard of. */
-#include "conn/untold.h"
+/* sock_release: the records whose end TCP does not tell, as of sockets that TCP never heard of, and
+ * what UDP sockets leave. */
+#include "datagram.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -26,13 +27,31 @@ static __noinline int sm_released(__u64 cookie, const struct sock *sk)
 	return 0;
 }
 
+/* A UDP socket: its record and its flows end. */
+static __noinline int sm_released_datagram(const struct sock *sk)
+{
+	__u64 cookie = sm_is_udp_used() ? sm_cookie_of(sk) : 0;
+
+	if (cookie) {
+		sm_datagram_released(cookie);
+		sm_flow_end_all(cookie);
+	}
+	return 0;
+}
+
 /* The last reference from user space is gone. A record that TCP knows ends when TCP does. */
 SEC("cgroup/sock_release")
 int sm_sock_release(struct bpf_sock *ctx)
 {
-	const struct sock *sk = sm_tcp_of(ctx, ctx->protocol);
-	__u64 cookie = sm_cookie_of(sk);
+	const struct sock *sk;
+	__u64 cookie;
 
+	if (unlikely(ctx->protocol == IPPROTO_UDP)) {
+		sm_released_datagram((const struct sock *)(const void *)ctx);
+		return SM_PROCEED;
+	}
+	sk = sm_tcp_of(ctx, ctx->protocol);
+	cookie = sm_cookie_of(sk);
 	if (unlikely(cookie))
 		sm_released(cookie, sk);
 	return SM_PROCEED;

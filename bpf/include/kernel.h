@@ -48,11 +48,13 @@ struct sock_common {
 	atomic64_t skc_cookie;
 	refcount_t skc_refcnt;
 	unsigned char skc_state; /* BPF_TCP_* */
+	int skc_incoming_cpu;	 /* of UDP: -1 until a connected socket has received something */
 } SM_KERNEL_STRUCT;
 
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+	__u16 sk_protocol;
 } SM_KERNEL_STRUCT;
 
 struct tcp_sock {
@@ -130,6 +132,7 @@ struct task_struct {
 
 /* From include/uapi/linux/in.h and asm-generic/errno.h, which would include libc's headers. */
 #define IPPROTO_TCP   6
+#define IPPROTO_UDP   17
 #define IPPROTO_MPTCP 262
 #define AF_INET	      2
 #define AF_INET6      10

@@ -116,6 +116,22 @@ struct {
 	__type(value, struct sm_affinity);
 } affinity SEC(".maps") __weak;
 
+/* Of sockets that name a VIP with each send: the endpoint of each VIP, and the VIP of each
+ * endpoint. Only flow.h touches these two. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SM_DEFAULT_MAX_UDP_FLOWS); /* agent: max_udp_flows */
+	__type(key, struct sm_flow_key);
+	__type(value, struct sm_flow);
+} flows SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2 * SM_DEFAULT_MAX_UDP_FLOWS); /* agent: twice flows */
+	__type(key, struct sm_flow_key);
+	__type(value, struct sm_flow_source);
+} flow_sources SEC(".maps") __weak;
+
 /* By the low bits of the namespace's cookie; client_address.h alone touches it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -184,6 +200,23 @@ static __always_inline struct sm_globals *sm_globals(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&globals, &zero);
+}
+
+/* A socket sends UDP to a VIP: from now on receivers are looked at. */
+static __always_inline void sm_udp_begins(void)
+{
+	struct sm_globals *globals = sm_globals();
+
+	if (globals && unlikely(!READ_ONCE(globals->udp_used)))
+		WRITE_ONCE(globals->udp_used, 1);
+}
+
+/* Whether any socket has sent UDP to a VIP since the maps were made. */
+static __always_inline int sm_is_udp_used(void)
+{
+	struct sm_globals *globals = sm_globals();
+
+	return globals && READ_ONCE(globals->udp_used);
 }
 
 #endif /* SOCKMESH_MAPS_H */

@@ -59,6 +59,8 @@
 	X(connections)                                                                             \
 	X(conn_overflow)                                                                           \
 	X(affinity)                                                                                \
+	X(flows)                                                                                   \
+	X(flow_sources)                                                                            \
 	X(names)                                                                                   \
 	X(events)                                                                                  \
 	X(counters)                                                                                \
@@ -68,6 +70,7 @@
 #define SM_DEFAULT_MAX_SERVICES		131072 /* VIPs of each family */
 #define SM_DEFAULT_MAX_CONNECTIONS	131072 /* records */
 #define SM_DEFAULT_MAX_AFFINITY_CLIENTS 32768
+#define SM_DEFAULT_MAX_UDP_FLOWS	32768
 #define SM_DEFAULT_MAX_NAMES		262144 /* parts of names */
 
 /* ---- frontends: VIP -> service id. Keys are only added and removed, never rewritten. ---- */
@@ -346,7 +349,12 @@ enum sm_counter {
 	SM_COUNTER_CALLBACKS_LOST =
 		8,		   /* another program took TCP's callbacks away from a connection */
 	SM_COUNTER_CONN_SWEPT = 9, /* records whose socket was gone, ended by the sweep */
-	SM_COUNTERS = 10,
+	SM_COUNTER_FLOWS_CREATED = 10,
+	SM_COUNTER_FLOWS_MOVED = 11, /* to another endpoint: the one before may not be used */
+	SM_COUNTER_FLOWS_ENDED = 12, /* their socket was closed; the others are there or evicted */
+	SM_COUNTER_FLOWS_LOST = 13, /* the kernel refused to remember one: answers show the endpoint
+				     */
+	SM_COUNTERS = 14,
 };
 
 /* ---- the agent's identity: its own sockets are never rewritten ---- */
@@ -355,6 +363,8 @@ struct sm_globals {
 	__u64 agent_start_ns;	  /* start_boottime of the agent's thread group leader */
 	__u32 agent_tgid;	  /* in the initial PID namespace; 0: no agent */
 	__u32 conn_overflow_live; /* records in conn_overflow now; 0 spares the lookup */
+	__u32 udp_used; /* 1: a socket has sent UDP to a VIP; 0 spares every receiver a lookup */
+	__u32 pad;
 };
 
 /*

@@ -143,11 +143,15 @@ enum sm_conn_state {
 	SM_CONN_PENDING = 1, /* connect() rewrote, TCP has not sent a SYN (perhaps not yet) */
 	SM_CONN_CONNECTING = 2,
 	SM_CONN_ESTABLISHED = 3,
-	SM_CONN_OVERDUE = 4, /* connecting for longer than connect_timeout: counted as timed out */
+	SM_CONN_OVERDUE = 4,  /* connecting for longer than connect_timeout: counted as timed out */
+	SM_CONN_DATAGRAM = 5, /* a connected UDP socket, and no answer was seen yet */
+	SM_CONN_ANSWERED = 6, /* a connected UDP socket that the endpoint has sent a datagram */
 };
 
 /* Counted in sm_cluster_state.active: of clusters with bounded load, when the choice was made. */
 #define SM_CONN_IN_CLUSTER (1U << 0)
+/* A UDP socket had received something before this connect(): what it received later is unknown. */
+#define SM_CONN_HEARD	   (1U << 1)
 
 /* One cache line, which begins with the tag: usually finding a record is one read. */
 struct sm_connection {
@@ -155,7 +159,7 @@ struct sm_connection {
 	__be32 vip_be[4];
 	__be16 vip_port_be;
 	__u8 state; /* enum sm_conn_state */
-	__u8 flags; /* SM_CONN_IN_CLUSTER */
+	__u8 flags; /* SM_CONN_IN_CLUSTER, SM_CONN_HEARD */
 	__u32 endpoint_id;
 	/* Of the set, not of the record, and used in way 0 alone: bit w is set while way w is
 	 * taken. While it is 0, nothing else of the set needs to be read. */
@@ -163,7 +167,7 @@ struct sm_connection {
 	__u32 gone_mark;     /* see sweep.bpf.c; 0: none */
 	__u64 connect_at_ns; /* when the SYN left, up to a tick of the kernel early; 0: it has not
 			      */
-	__u64 netns_cookie;  /* 0: the attempt has not ended yet */
+	__u64 netns_cookie;  /* 0: TCP's attempt has not ended yet */
 	__u64 sk; /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
 };
 
@@ -210,6 +214,48 @@ struct sm_affinity {
 	__u32 group;
 	__u32 host;
 	__u64 used_ns; /* the last connect() */
+};
+
+/* ---- flows: UDP of sockets that name a VIP with each send; see flow.h ---- */
+
+/*
+ * In `flows` the address is a VIP. In `flow_sources` it is an endpoint's, as the kernel shows it to
+ * a receiver; an address of zeros is the first link of the socket's chain of flows.
+ */
+struct sm_flow_key {
+	__u64 cookie; /* of the socket */
+	__be32 addr_be[4];
+	__be16 port_be;
+	__u16 pad;
+	__u32 pad2;
+};
+
+/* An address and its port: a VIP, or what a socket sends to. */
+struct sm_flow_address {
+	__be32 addr_be[4];
+	__be16 port_be;
+	__u16 pad;
+};
+
+/* Another VIP's flow of this socket goes to the same endpoint. Answers of the endpoint show the VIP
+ * that was sent to last, so each send says its VIP. */
+#define SM_FLOW_SHARED (1U << 0)
+
+struct sm_flow {
+	/* The key again: an element that the kernel's LRU recycled has another one. Read last. */
+	__u64 cookie;
+	struct sm_flow_address vip;
+	__u32 flags;		     /* SM_FLOW_* */
+	struct sm_affinity last;     /* the endpoint; used_ns is exact to a second */
+	struct sm_flow_address next; /* the socket's flow before this one; all zero: none */
+	__u32 pad;
+};
+
+struct sm_flow_source {
+	__u64 cookie; /* the key's again */
+	struct sm_flow_address vip;
+	__u32 endpoint_id; /* SM_NONE in the first link of a chain */
+	__u64 answered_ns; /* when an answer last counted as served, exact to a second; 0: never */
 };
 
 #endif /* SOCKMESH_ABI_STATE_H */

@@ -123,12 +123,12 @@ SM_VERIFIED_ONCE int sm_netns_address_find(__u64 net, __u64 netns_cookie,
 }
 
 /* The client address of an unbound socket. */
-static __always_inline void sm_client_of_netns(struct bpf_sock *sk, __u64 netns_cookie, int v6,
-					       struct sm_client *client)
+static __always_inline void sm_client_of_netns(const struct bpf_sock_addr *ctx, __u64 netns_cookie,
+					       int v6, struct sm_client *client)
 {
 	__u32 slot = (__u32)netns_cookie & (SM_NETNS_ADDRESS_SLOTS - 1);
 	struct sm_netns_address *cached = bpf_map_lookup_elem(&netns_addresses, &slot);
-	struct sock *sock;
+	const struct bpf_sock_addr_kern *kernel = (const void *)ctx;
 
 	if (!cached)
 		return;
@@ -143,10 +143,8 @@ static __always_inline void sm_client_of_netns(struct bpf_sock *sk, __u64 netns_
 		if (READ_ONCE(cached->netns_cookie) == netns_cookie)
 			return;
 	}
-	sock = (struct sock *)bpf_skc_to_tcp_sock(sk);
-	if (sock)
-		sm_netns_address_find((__u64)BPF_CORE_READ(sock, __sk_common.skc_net.net),
-				      netns_cookie, cached, client, v6);
+	sm_netns_address_find((__u64)BPF_CORE_READ(kernel, sk, __sk_common.skc_net.net),
+			      netns_cookie, cached, client, v6);
 }
 
 #endif /* SOCKMESH_CLIENT_ADDRESS_H */

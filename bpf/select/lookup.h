@@ -23,6 +23,9 @@ struct sm_dest {
 	__u8 protocol;	    /* IPPROTO_* */
 	__u8 family;	    /* SM_FAMILY_* of the address: V4 where it is v4-mapped */
 	__u8 socket_family; /* SM_FAMILY_* of the socket */
+	/* 1: an IPv6 socket that cannot be sent to an IPv4 address, although it may have one. */
+	__u8 keeps_family;
+	__u16 pad;
 };
 
 /* 0: no service has this VIP. */

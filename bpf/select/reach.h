@@ -52,7 +52,9 @@ static __always_inline void sm_reach_ipv6(struct sm_reach *reach)
 /* IPV6_V6ONLY, which is not in the stable context. */
 static __always_inline int sm_is_ipv6_only(struct bpf_sock *sk)
 {
-	struct sock_common *common = (struct sock_common *)bpf_skc_to_tcp6_sock(sk);
+	struct sock_common *common = sk->protocol == IPPROTO_UDP
+					     ? (struct sock_common *)bpf_skc_to_udp6_sock(sk)
+					     : (struct sock_common *)bpf_skc_to_tcp6_sock(sk);
 
 	return common && BPF_CORE_READ_BITFIELD(common, skc_ipv6only);
 }

@@ -204,6 +204,12 @@ TEST_P(LeftOver, ASocketThatGoesToTheBackendDirectlyIsNotTheServices) {
     if (listening) listener = std::move(listening).value();
     return listener.valid();
   })) << name.toString();
+  // An IPv6 address can be listened on before its route is there.
+  ASSERT_TRUE(eventually([&] {
+    const UniqueFd probe = tcpSocket(!endpoint.ip.isV4());
+    return connectErrno(probe.get(), endpoint) == 0;
+  }));
+  acceptOn(listener);
   ASSERT_EQ(connectErrno(client.get(), endpoint, detour.mapped), 0);
   EXPECT_EQ(records(), 0u);
   EXPECT_EQ(active(), 0u);

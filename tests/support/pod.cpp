@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/pod.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "support/net.h"
 
@@ -109,6 +111,17 @@ int Pod::connect(const SocketAddress& address, std::chrono::milliseconds patienc
   if (write(channel_.get(), &order, sizeof(order)) != sizeof(order)) return -1;
   if (read(channel_.get(), &result, sizeof(result)) != sizeof(result)) return -1;
   return result;
+}
+
+UniqueFd Pod::socketInside(int family, int type) const {
+  const UniqueFd netns(
+      open(("/proc/" + std::to_string(pid_) + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd made;
+  // A namespace belongs to a thread.
+  std::thread([&] {
+    if (setns(netns.get(), CLONE_NEWNET) == 0) made = UniqueFd(socket(family, type, 0));
+  }).join();
+  return made;
 }
 
 Ran Pod::exec(std::vector<std::string> command) const {

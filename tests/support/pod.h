@@ -28,6 +28,8 @@ class Pod {
   // A connect() of the pod, closed again: its errno or 0; ETIMEDOUT if it gave up after `patience`.
   int connect(const SocketAddress& address,
               std::chrono::milliseconds patience = std::chrono::seconds(5));
+  // A socket that was made in the pod's namespace, for use in the test's process.
+  UniqueFd socketInside(int family, int type) const;
   // Runs a command in the pod's namespace.
   Ran exec(std::vector<std::string> command) const;
 

@@ -100,6 +100,34 @@ TableBuilder& TableBuilder::joined(const std::string& vip, const std::string& ot
   return *this;
 }
 
+TableBuilder& TableBuilder::unreachableOverIpv6(const std::string& vip) {
+  auto& service = tables_.services[{at(vip), Protocol::kTcp}];
+  auto refusing = std::make_shared<LbService>(*service);
+  auto group = std::make_shared<LbGroup>();
+  group->cluster = service->groups.at(0)->cluster;
+  group->policy = SM_POLICY_REFUSE;
+  group->reason = SM_REASON_NO_REACHABLE;
+  refusing->groups = {group};
+  auto made = std::make_shared<LbService>(*service);
+  made->ipv6Only = refusing;
+  service = made;
+  return *this;
+}
+
+TableBuilder& TableBuilder::udp(const std::string& vip) {
+  const VipKey tcp{at(vip), Protocol::kTcp};
+  auto made = std::make_shared<LbService>(*tables_.services.at(tcp));
+  tables_.services.erase(tcp);
+  made->protocol = Protocol::kUdp;
+  if (made->ipv6Only) {
+    auto only = std::make_shared<LbService>(*made->ipv6Only);
+    only->protocol = Protocol::kUdp;
+    made->ipv6Only = only;
+  }
+  tables_.services[{made->vip, made->protocol}] = made;
+  return *this;
+}
+
 TableBuilder& TableBuilder::affine(const std::string& vip, std::uint32_t seconds) {
   auto& service = tables_.services[{at(vip), Protocol::kTcp}];
   auto made = std::make_shared<LbService>(*service);

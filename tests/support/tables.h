@@ -25,6 +25,10 @@ class TableBuilder {
                          Nanos connectTimeout = std::chrono::seconds(5));
   // The service at `other` becomes the second leg of an even split at `vip`.
   TableBuilder& joined(const std::string& vip, const std::string& other);
+  // No endpoint of the service has an IPv6 address: sockets that reach IPv6 alone are refused.
+  TableBuilder& unreachableOverIpv6(const std::string& vip);
+  // A service that exists already becomes one of UDP.
+  TableBuilder& udp(const std::string& vip);
   // Client-IP session affinity for a service that exists already.
   TableBuilder& affine(const std::string& vip, std::uint32_t seconds);
   std::shared_ptr<const LbTables> build() const { return std::make_shared<LbTables>(tables_); }

@@ -22,6 +22,7 @@ COVERED = [
     "envoy/config/route/v3/route.proto",
     "envoy/extensions/filters/network/http_connection_manager/",
     "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto",
+    "envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy.proto",
     "envoy/extensions/load_balancing_policies/",
 ]
 COVERED_MESSAGES = ["envoy.type.v3.HashPolicy"]  # and the messages nested in them

@@ -29,6 +29,8 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"connections", dumpConnections},
       {"conn_overflow", dumpConnOverflow},
       {"affinity", dumpAffinity},
+      {"flows", dumpFlows},
+      {"flow_sources", dumpFlowSources},
       {"names", dumpNames},
       {"counters", dumpCounters},
       {"globals", dumpGlobals},

@@ -27,6 +27,8 @@ Json dumpClusterStats(const NodeView& view);  // sums of the shards
 Json dumpConnections(const NodeView& view);
 Json dumpConnOverflow(const NodeView& view);
 Json dumpAffinity(const NodeView& view);  // by VIP, then by client
+Json dumpFlows(const NodeView& view);
+Json dumpFlowSources(const NodeView& view);
 Json dumpNames(const NodeView& view);
 Json dumpCounters(const NodeView& view);  // sums over CPUs
 Json dumpGlobals(const NodeView& view);

@@ -219,6 +219,48 @@ Json dumpAffinity(const NodeView& view) {
   return rows;
 }
 
+// Flows of UDP sockets that name a VIP with each send.
+Json dumpFlows(const NodeView& view) {
+  std::map<std::pair<std::uint64_t, SocketAddress>, sm_flow> sorted;
+  for (const auto& [key, flow] : view.flows) {
+    sorted[{key.cookie, {decodeAddress(key.addr_be), decodePort(key.port_be)}}] = flow;
+  }
+  Json rows = Json::array();
+  for (const auto& [key, flow] : sorted) {
+    const SocketAddress endpoint{decodeAddress(flow.last.addr_be), decodePort(flow.last.port_be)};
+    const bool begun = flow.last.used_ns <= view.live.nowNs;
+    const double idle = static_cast<double>(view.live.nowNs - flow.last.used_ns) / 1e9;
+    rows.push_back({{"sk", skText(key.first)},
+                    {"vip", key.second.toString()},
+                    {"endpointId", flow.last.endpoint_id},
+                    {"endpoint", endpoint.toString()},
+                    {"shared", (flow.flags & SM_FLOW_SHARED) != 0},
+                    {"idleSeconds", begun ? Json(idle) : Json(nullptr)},
+                    {"cookie", key.first}});
+  }
+  return rows;
+}
+
+// The VIP that a receiver sees, by socket and source. Of the first links of chains, nothing.
+Json dumpFlowSources(const NodeView& view) {
+  std::map<std::pair<std::uint64_t, SocketAddress>, sm_flow_source> sorted;
+  for (const auto& [key, source] : view.flowSources) {
+    if (source.endpoint_id == SM_NONE) continue;
+    sorted[{key.cookie, {decodeAddress(key.addr_be), decodePort(key.port_be)}}] = source;
+  }
+  Json rows = Json::array();
+  for (const auto& [key, source] : sorted) {
+    const SocketAddress vip{decodeAddress(source.vip.addr_be), decodePort(source.vip.port_be)};
+    rows.push_back({{"sk", skText(key.first)},
+                    {"source", key.second.toString()},
+                    {"vip", vip.toString()},
+                    {"endpointId", source.endpoint_id},
+                    {"answered", source.answered_ns != 0},
+                    {"cookie", key.first}});
+  }
+  return rows;
+}
+
 Json dumpNames(const NodeView& view) {
   Json rows = Json::array();
   const auto add = [&rows](std::uint32_t kind, const std::map<std::uint32_t, std::string>& names) {
@@ -246,7 +288,8 @@ Json dumpGlobals(const NodeView& view) {
   Json rows = Json::array();
   rows.push_back({{"agentTgid", view.globals.agent_tgid},
                   {"agentStartNs", view.globals.agent_start_ns},
-                  {"connOverflowLive", view.globals.conn_overflow_live}});
+                  {"connOverflowLive", view.globals.conn_overflow_live},
+                  {"udpUsed", view.globals.udp_used != 0}});
   return rows;
 }
 

@@ -87,6 +87,12 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   for (std::uint32_t i = 0; i < SM_FILTER_WORDS; ++i) {
     view.frontendFilter.push_back((*maps)->frontendFilter[i]);
   }
+  auto flows = (*maps)->flows.entries();
+  if (!flows) return unreadable(flows.error());
+  view.flows = std::move(flows).value();
+  auto sources = (*maps)->flowSources.entries();
+  if (!sources) return unreadable(sources.error());
+  view.flowSources = std::move(sources).value();
   view.globals = (*maps)->globals[0];
   auto attachments = readAttachments(bpffsRoot);
   if (attachments) {

@@ -27,6 +27,8 @@ struct NodeView {
   TcpSockets sockets;                         // of the node; read for who shows them
   std::vector<std::pair<sm_affinity_key, sm_affinity>> affinity;
   std::vector<std::uint64_t> frontendFilter;  // words
+  std::vector<std::pair<sm_flow_key, sm_flow>> flows;
+  std::vector<std::pair<sm_flow_key, sm_flow_source>> flowSources;
   sm_globals globals{};
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known

@@ -29,7 +29,7 @@ std::string orderText(const Attachment& attachment) {
 }
 
 bool isAttached(const Attachment& attachment) {
-  return attachment.problem.empty() && attachment.cgroupId != 0;
+  return attachment.problem.empty() && (attachment.wholeNode || attachment.cgroupId != 0);
 }
 
 void addPrograms(const NodeView& view, Document& out) {
@@ -41,7 +41,8 @@ void addPrograms(const NodeView& view, Document& out) {
   for (const Attachment& attachment : view.attachments) {
     const bool works = isAttached(attachment);
     attached += works ? 1 : 0;
-    const std::string cgroup = attachment.cgroupPath.empty() && attachment.cgroupId != 0
+    const std::string cgroup = attachment.wholeNode ? "(the whole node)"
+                               : attachment.cgroupPath.empty() && attachment.cgroupId != 0
                                    ? "id " + std::to_string(attachment.cgroupId)
                                    : attachment.cgroupPath;
     table.rows.push_back({attachment.link, works ? "attached" : attachment.problem, attachment.hook,
@@ -159,6 +160,7 @@ void addCounters(const NodeView& view, Document& out) {
   table.columns = {{""}, {"", false, true}, {""}};
   Json counters = Json::object();
   for (std::uint32_t i = 0; i < SM_COUNTERS; ++i) {
+    if (isRoutine(i)) continue;
     const Word word = counterWord(i);
     const std::uint64_t value = view.live.counters[i];
     counters[std::string(word.name)] = value;

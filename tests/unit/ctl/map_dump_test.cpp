@@ -86,6 +86,14 @@ sk:1011   10.244.1.9:43210   10.96.0.10:80   established             1   10.0.0.
      R"(VIP             PROTOCOL   CLIENT       ENDPOINT-ID   ENDPOINT        IDLE-SECONDS   TIMEOUT-SECONDS
 10.96.0.10:80   TCP        10.244.1.9             2   10.0.0.2:9080           90.0                 0
 )"},
+    {"flows",
+     R"(SK        VIP             ENDPOINT-ID   ENDPOINT        SHARED   IDLE-SECONDS   COOKIE
+sk:1011   10.96.0.10:80             2   10.0.0.2:9080   no               90.0     4113
+)"},
+    {"flow_sources",
+     R"(SK        SOURCE          VIP             ENDPOINT-ID   ANSWERED   COOKIE
+sk:1011   10.0.0.2:9080   10.96.0.10:80             2   yes          4113
+)"},
     {"names", R"(KIND       ID   NAME
 service     1   reviews:80
 service     2   vault
@@ -106,9 +114,13 @@ family_mismatch        0   no endpoint had an address of the socket's family; EA
 affinity_lost          0   no memory for where a client went; its next connection may go elsewhere
 callbacks_lost         0   another sock_ops program took away our callbacks from a connection
 conn_swept             0   records of connections whose socket was gone without a word; ended
+flows_created          0   UDP flows: a socket sent to a VIP for the first time
+flows_moved            0   UDP flows that went on to another endpoint, because theirs was not eligible
+flows_ended            0   UDP flows that ended with their socket
+flows_lost             0   no memory for a UDP flow; answers may show the endpoint and not the VIP
 )"},
-    {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE
-      4242                0                    0
+    {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED
+      4242                0                    0   no
 )"},
 };
 

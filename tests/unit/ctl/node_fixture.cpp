@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node_fixture.h"
 
+#include <cstring>
+
 #include "datapath/codec.h"
 
 namespace sockmesh::ctl::test {
@@ -168,6 +170,21 @@ void addAffinity(NodeView& node) {
   last.endpoint_id = 2;
   last.used_ns = kNowNs - 90 * kSecondNs;
   node.affinity.emplace_back(key, last);
+  sm_flow_key flowKey{};
+  flowKey.cookie = 4113;
+  std::memcpy(flowKey.addr_be, key.vip_be, sizeof(flowKey.addr_be));
+  flowKey.port_be = key.vip_port_be;
+  sm_flow flow{};
+  flow.last = last;
+  node.flows.emplace_back(flowKey, flow);
+  sm_flow_source source{};
+  std::memcpy(source.vip.addr_be, key.vip_be, sizeof(source.vip.addr_be));
+  source.vip.port_be = key.vip_port_be;
+  source.endpoint_id = last.endpoint_id;
+  source.answered_ns = 1;
+  std::memcpy(flowKey.addr_be, last.addr_be, sizeof(flowKey.addr_be));
+  flowKey.port_be = last.port_be;
+  node.flowSources.emplace_back(flowKey, source);
 }
 
 void addMaps(NodeView& node) {

@@ -163,7 +163,8 @@ constexpr const char* kJson = R"({
     "family_mismatch": 0,
     "affinity_lost": 0,
     "callbacks_lost": 0,
-    "conn_swept": 0
+    "conn_swept": 0,
+    "flows_lost": 0
   },
   "maps": {
     "memoryBytes": 507904,

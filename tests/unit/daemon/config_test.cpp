@@ -165,5 +165,32 @@ TEST(SessionAffinity, WhatIsWrongIsNamed) {
   wrong("{service: a, timeout: 86401s}", "[0].timeout: must be whole seconds");
 }
 
+TEST(ConfigFile, UdpServicesNameAVipAClusterAndAPort) {
+  const auto config = load(
+      "udp_services: [{vip: '10.96.0.10:53', cluster: dns, port: 53}, {vip: '[fd00::a]:53', "
+      "cluster: dns}]\ndatapath: {max_udp_flows: 100}");
+  ASSERT_TRUE(config) << config.error().message();
+  ASSERT_EQ(config->udpServices.size(), 2U);
+  EXPECT_EQ(config->udpServices[0].vip.toString(), "10.96.0.10:53");
+  EXPECT_EQ(config->udpServices[0].cluster, "dns");
+  EXPECT_EQ(config->udpServices[0].port, 53);
+  EXPECT_EQ(config->udpServices[1].port, std::nullopt);
+  EXPECT_EQ(config->datapath.maxUdpFlows, 100U);
+}
+
+TEST(ConfigFile, AWrongUdpServiceIsNamed) {
+  const auto says = [](const std::string& entries, const std::string& what) {
+    const std::string error = errorOf("udp_services: [" + entries + "]");
+    EXPECT_NE(error.find("udp_services" + what), std::string::npos) << error;
+  };
+  says("{vip: '10.96.0.10:53'}", "[0].cluster: the name of a cluster is needed");
+  says("{vip: '10.96.0.10', cluster: dns}", "[0].vip: ");
+  says("{vip: '0.0.0.0:53', cluster: dns}", "[0].vip: 0.0.0.0:53 is not the address of a service");
+  says("{vip: '10.96.0.10:53', cluster: dns, port: 0}", "[0].port: must be between 1 and 65535");
+  says("{vip: '10.96.0.10:53', cluster: dns, port: 99000}", "[0].port: must be between 1");
+  says("{vip: '10.96.0.10:53', cluster: a}, {vip: '10.96.0.10:53', cluster: b}",
+       "[1].vip: 10.96.0.10:53 is named twice");
+}
+
 }  // namespace
 }  // namespace sockmesh

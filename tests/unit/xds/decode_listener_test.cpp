@@ -85,6 +85,14 @@ std::string toCluster(const std::string& name) {
   return tcpProxy("cluster: '" + name + "'");
 }
 
+// A UDP listener on port 53 with this udp_proxy.
+std::string udp(const std::string& fields, const std::string& ip = "10.96.0.10") {
+  return "name: 'l' address { socket_address { protocol: UDP address: '" + ip +
+         "' port_value: 53 } } listener_filters { name: 'udp' typed_config { "
+         "[type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig] { " +
+         fields + " } } } ";
+}
+
 std::vector<std::string> clustersOf(const Listener& listener) {
   std::vector<std::string> names;
   for (const WeightedCluster& leg : listener.route.clusters) names.push_back(leg.name);
@@ -105,6 +113,36 @@ TEST(DecodeListener, ATcpProxyMakesAVip) {
   EXPECT_THAT(clustersOf(listener), ElementsAre("c"));
   EXPECT_FALSE(listener.route.hashSourceIp);
   EXPECT_THAT(listener.notHonoured, IsEmpty());
+}
+
+TEST(DecodeListener, AUdpProxyMakesAVip) {
+  const Listener listener =
+      vipOf(udp("stat_prefix: 's' cluster: 'c' hash_policies { source_ip: true }") +
+            "additional_addresses { address { socket_address { protocol: UDP address: 'fd00::a' "
+            "port_value: 53 } } }");
+  EXPECT_EQ(listener.protocol, Protocol::kUdp);
+  EXPECT_THAT(addressesOf(listener), ElementsAre("10.96.0.10:53", "[fd00::a]:53"));
+  EXPECT_THAT(clustersOf(listener), ElementsAre("c"));
+  EXPECT_TRUE(listener.route.hashSourceIp);
+  EXPECT_THAT(listener.notHonoured, IsEmpty());
+}
+
+TEST(DecodeListener, WhatAUdpProxyAsksForWithoutEffectIsListed) {
+  EXPECT_THAT(vipOf(udp("stat_prefix: 's' cluster: 'c' idle_timeout { seconds: 5 } "
+                        "use_per_packet_load_balancing: true hash_policies { key: 'k' }"))
+                  .notHonoured,
+              ElementsAre(HasSubstr("hash_policies.key"), HasSubstr("idle_timeout"),
+                          HasSubstr("use_per_packet_load_balancing")));
+}
+
+TEST(DecodeListener, AUdpProxyThatIsWrongIsRefused) {
+  const auto errorOfUdp = [](const std::string& fields) { return errorOf(decode(udp(fields))); };
+  const std::string at = "listener_filters[0].typed_config.";
+  EXPECT_THAT(errorOfUdp("cluster: 'c'"), HasSubstr(at + "stat_prefix"));
+  EXPECT_THAT(errorOfUdp("stat_prefix: 's'"), HasSubstr(at + "route_specifier"));
+  EXPECT_THAT(errorOfUdp("stat_prefix: 's' cluster: ''"), HasSubstr(at + "cluster"));
+  EXPECT_THAT(errorOfUdp("stat_prefix: 's' cluster: 'c' hash_policies {}"),
+              HasSubstr(at + "hash_policies[0]"));
 }
 
 TEST(DecodeListener, ADirectionThatIsNotGivenIsNoObstacle) {
@@ -273,7 +311,15 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Udp",
              "name: 'l' address { socket_address { protocol: UDP address: '10.0.0.1'"
              " port_value: 53 } }",
-             "UDP"},
+             "UDP without udp_proxy"},
+        Case{"UdpMatcher", udp("stat_prefix: 's' matcher {}"), "udp_proxy routes by a matcher"},
+        Case{"UdpWildcard", udp("stat_prefix: 's' cluster: 'c'", "0.0.0.0"),
+             "wildcard address 0.0.0.0:53"},
+        Case{"UdpSessionFilters", udp("stat_prefix: 's' cluster: 'c' session_filters {}"),
+             "session_filters"},
+        Case{"Quic",
+             udp("stat_prefix: 's' cluster: 'c'") + "udp_listener_config { quic_options {} }",
+             "terminates QUIC"},
         Case{"UseOriginalDst", vip("use_original_dst { value: true } " + kToC), "use_original_dst"},
         Case{"Matcher", vip("filter_chain_matcher {} " + kToC), "filter_chain_matcher"},
         Case{"Http", vip(chain("", kHttp)), "waits for route configuration r"},

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Connected UDP sockets. The record is the same as TCP's. UDP has no handshake, so the record's
+ * outcome is what the kernel knows by itself: an ICMP error is a failure of the endpoint, and a
+ * datagram from the endpoint is a success. Silence is neither.
+ *
+ * The record may outlive the connection: connect(AF_UNSPEC) runs no hook. Whoever uses a record
+ * compares its endpoint with the socket's peer.
+ */
+#ifndef SOCKMESH_DATAGRAM_H
+#define SOCKMESH_DATAGRAM_H
+
+#include "conn/untold.h"
+#include "select/flow.h"
+#include "select/reach.h"
+
+/* Whether a connected UDP socket has received anything. */
+static __always_inline int sm_has_heard(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_incoming_cpu) != -1;
+}
+
+/* Notes which endpoint this UDP socket goes to. A connect() to the service `d` was rewritten.
+ * `flags`: SM_CONN_*. A function of its own, because the stack of the connect hooks is full. */
+SM_VERIFIED_ONCE int sm_datagram_connected(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+					   __u32 endpoint_id, __u32 flags)
+{
+	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(endpoint_id);
+	struct sm_connection *record;
+	struct sm_conn_home home;
+
+	if (!d || !state)
+		return 0;
+	if (stats)
+		SM_ADD(stats->selected, 1);
+	sm_udp_begins();
+	sm_conn_ask(bpf_get_socket_cookie(ctx), &home);
+	record = sm_conn_claim(&home).record;
+	if (!record)
+		return 0;
+	if (record->state != SM_CONN_FREE)
+		sm_conn_settle(home.cookie, 0);
+	sm_ip_copy(record->vip_be, d->addr_be);
+	record->vip_port_be = d->port_be;
+	record->endpoint_id = endpoint_id;
+	record->gone_mark = 0;
+	record->connect_at_ns = bpf_ktime_get_coarse_ns();
+	record->netns_cookie = bpf_get_netns_cookie(ctx);
+	record->sk = (__u64)(long)ctx->sk;
+	if (sm_has_heard((const struct sock *)(long)READ_ONCE(record->sk)))
+		flags |= SM_CONN_HEARD;
+	record->flags = (__u8)flags;
+	WRITE_ONCE(record->state, SM_CONN_DATAGRAM);
+	__sync_fetch_and_add(&state->active, 1);
+	if (flags & SM_CONN_IN_CLUSTER)
+		sm_cluster_count(sm_conn_cluster(record), 1);
+	return 0;
+}
+
+/* The endpoint has sent the socket a datagram. */
+static __always_inline void sm_datagram_answered(struct sm_connection *record)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
+
+	record->state = SM_CONN_ANSWERED;
+	sm_endpoint_served(record->endpoint_id, record->netns_cookie);
+	if (stats)
+		SM_ADD(stats->established, 1);
+}
+
+/* The kernel has an error for the socket. `error` is positive. */
+static __always_inline void sm_datagram_failed(const struct sm_connection *record, int error)
+{
+	enum sm_failure failure = sm_connect_failure(error);
+
+	if (sm_is_datagram(record) && sm_is_endpoints_fault(failure))
+		sm_attempt_failed(record, failure);
+}
+
+/* The record of the socket, if it names this address as its endpoint's. */
+static __always_inline struct sm_connection *sm_datagram_to(__u64 cookie,
+							    const struct sm_flow_address *peer)
+{
+	struct sm_connection *record = sm_conn_find(cookie).record;
+	struct sm_endpoint *endpoint;
+
+	if (!record || !sm_is_datagram(record))
+		return NULL;
+	endpoint = endpoints_at(record->endpoint_id);
+	if (!endpoint || !sm_endpoint_is(endpoint, peer->addr_be, peer->port_be))
+		return NULL;
+	return record;
+}
+
+/* The last reference from user space is gone. A connected socket's skc_incoming_cpu says whether it
+ * has received anything; who reads with recv() runs no hook. */
+SM_VERIFIED_ONCE int sm_datagram_released(__u64 cookie)
+{
+	struct sm_conn_ref ref = sm_conn_find(cookie);
+
+	if (!ref.record || !sm_is_datagram(ref.record))
+		return 0;
+	if (ref.record->state == SM_CONN_DATAGRAM && !(ref.record->flags & SM_CONN_HEARD) &&
+	    sm_has_heard((const struct sock *)(long)READ_ONCE(ref.record->sk)))
+		sm_datagram_answered(ref.record);
+	sm_conn_settle(cookie, 0);
+	sm_conn_free(ref);
+	return 0;
+}
+
+#endif /* SOCKMESH_DATAGRAM_H */
