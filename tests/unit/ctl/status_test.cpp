@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "agent_fixture.h"
+#include "datapath/program_names.h"
 #include "node_fixture.h"
 
 namespace sockmesh::ctl::test {
@@ -10,7 +11,7 @@ namespace {
 constexpr const char* kAgentDead =
     R"(Agent: not reachable at 127.0.0.1:15077 (Connection refused); what follows is what the kernel holds and keeps doing without it
 
-Programs: 1 of 6 attached
+Programs: 1 of 11 attached
 PROGRAM       STATE      HOOK       CGROUP           ORDER
 sm_connect4   attached   connect4   /sys/fs/cgroup   -
 
@@ -46,7 +47,7 @@ Not honoured: 2 fields without effect, in 3 resources
 
 Listeners and virtual hosts that make no VIP: 1 (-o wide lists them)
 
-Programs: 1 of 6 attached
+Programs: 1 of 11 attached
 PROGRAM       STATE      HOOK       CGROUP           ORDER
 sm_connect4   attached   connect4   /sys/fs/cgroup   -
 
@@ -220,15 +221,15 @@ TEST(Status, AMissingProgramIsNotCountedAsAttached) {
   missing.problem = "not pinned";
   node.attachments.push_back(missing);
   const std::string text = shown(status(node, deadAgent()), Format::kTable);
-  EXPECT_NE(text.find("Programs: 1 of 6 attached"), std::string::npos) << text;
+  EXPECT_NE(text.find("Programs: 1 of 11 attached"), std::string::npos) << text;
   EXPECT_NE(text.find("sm_connect6   not pinned"), std::string::npos) << text;
 }
 
 TEST(Status, FailsUnlessAllProgramsAreAttached) {
   NodeView node = makeNode();
   const auto exitCode = [&] { return std::get<Document>(status(node, deadAgent())).exitCode; };
-  EXPECT_EQ(exitCode(), kExitUnavailable) << "one of six is";
-  for (int i = 1; i < 6; ++i) node.attachments.push_back(node.attachments[0]);
+  EXPECT_EQ(exitCode(), kExitUnavailable) << "one of them is";
+  for (std::size_t i = 1; i < programNames().size(); ++i) node.attachments.push_back(node.attachments[0]);
   EXPECT_EQ(exitCode(), kExitOk);
   node.attachments[3].problem = "detached: its cgroup is gone";
   EXPECT_EQ(exitCode(), kExitUnavailable);
