@@ -27,16 +27,16 @@ static __always_inline void sm_flow_answered(struct sm_flow_source *source, __u6
 }
 
 /* The VIP to which the socket sent what `from` answers. 0: none. */
-SM_VERIFIED_ONCE int sm_vip_of_source(struct bpf_sock_addr *ctx, const struct sm_flow_address *from,
+SM_VERIFIED_ONCE int sm_vip_of_source(struct bpf_sock_addr *ctx, __u64 cookie,
+				      const struct sm_flow_address *from,
 				      struct sm_flow_address *vip)
 {
-	__u64 cookie = sm_any_given_cookie(ctx);
 	struct bpf_sock *sk = ctx->sk;
 	struct sm_connection *record;
 	struct sm_flow_source *source;
 	struct sm_flow_key key;
 
-	if (!from || !vip || !cookie)
+	if (!from || !vip)
 		return 0;
 	if (sk && sk->state == BPF_TCP_ESTABLISHED) {
 		record = sm_datagram_to(cookie, from);
@@ -59,8 +59,13 @@ SM_VERIFIED_ONCE int sm_vip_of_source(struct bpf_sock_addr *ctx, const struct sm
 	return 1;
 }
 
-SEC("cgroup/recvmsg4")
-int sm_recvmsg4(struct bpf_sock_addr *ctx)
+/* The cookie of a socket that may have sent to a VIP. 0: it has not. */
+static __always_inline __u64 sm_receiver(struct bpf_sock_addr *ctx)
+{
+	return unlikely(sm_is_udp_used()) ? sm_any_given_cookie(ctx) : 0;
+}
+
+static __always_inline void sm_receive4(struct bpf_sock_addr *ctx, __u64 cookie)
 {
 	const struct sm_flow_address from = {
 		.addr_be = {0, 0, bpf_htonl(0xffff), ctx->user_ip4},
@@ -68,26 +73,41 @@ int sm_recvmsg4(struct bpf_sock_addr *ctx)
 	};
 	struct sm_flow_address vip = {};
 
-	if (sm_is_udp_used() && sm_vip_of_source(ctx, &from, &vip)) {
+	if (sm_vip_of_source(ctx, cookie, &from, &vip)) {
 		ctx->user_ip4 = vip.addr_be[3];
 		ctx->user_port = vip.port_be;
 	}
+}
+
+SEC("cgroup/recvmsg4")
+int sm_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	__u64 cookie = sm_receiver(ctx);
+
+	if (cookie)
+		sm_receive4(ctx, cookie);
 	return SM_PROCEED;
+}
+
+static __always_inline void sm_receive6(struct bpf_sock_addr *ctx, __u64 cookie)
+{
+	struct sm_flow_address from = {.port_be = (__be16)ctx->user_port};
+	struct sm_flow_address vip = {};
+
+	sm_ip_copy(from.addr_be, ctx->user_ip6);
+	if (sm_vip_of_source(ctx, cookie, &from, &vip)) {
+		sm_ip_copy(ctx->user_ip6, vip.addr_be);
+		ctx->user_port = vip.port_be;
+	}
 }
 
 /* Also an IPv6 socket that receives from an IPv4 address. */
 SEC("cgroup/recvmsg6")
 int sm_recvmsg6(struct bpf_sock_addr *ctx)
 {
-	struct sm_flow_address from = {.port_be = (__be16)ctx->user_port};
-	struct sm_flow_address vip = {};
+	__u64 cookie = sm_receiver(ctx);
 
-	if (!sm_is_udp_used())
-		return SM_PROCEED;
-	sm_ip_copy(from.addr_be, ctx->user_ip6);
-	if (sm_vip_of_source(ctx, &from, &vip)) {
-		sm_ip_copy(ctx->user_ip6, vip.addr_be);
-		ctx->user_port = vip.port_be;
-	}
+	if (cookie)
+		sm_receive6(ctx, cookie);
 	return SM_PROCEED;
 }

@@ -106,7 +106,7 @@ SM_VERIFIED_ONCE int sm_send_connected(struct bpf_sock_addr *ctx, const struct s
 {
 	struct bpf_sock *sk = ctx->sk;
 
-	if (!to || !peer || !sk || sk->state != BPF_TCP_ESTABLISHED)
+	if (!to || !peer || !sk)
 		return SM_SEND_UNKNOWN;
 	sm_peer_of(sk, to->socket_family, peer);
 	/* The kernel names the peer itself with each send() of an IPv6 socket that is connected to
@@ -121,9 +121,13 @@ SM_VERIFIED_ONCE int sm_send_connected(struct bpf_sock_addr *ctx, const struct s
 static __always_inline int sm_send_to_peer(struct bpf_sock_addr *ctx, const struct sm_dest *to,
 					   const struct sm_dest *asked, __u64 cookie)
 {
-	struct sm_flow_address peer = {};
-	int verdict = sm_send_connected(ctx, asked, cookie, &peer);
+	struct sm_flow_address peer;
+	int verdict;
 
+	if (likely(!ctx->sk || ctx->sk->state != BPF_TCP_ESTABLISHED))
+		return 0;
+	__builtin_memset(&peer, 0, sizeof(peer));
+	verdict = sm_send_connected(ctx, asked, cookie, &peer);
 	if (verdict != SM_SEND_TO_PEER)
 		return verdict == SM_SEND_ON;
 	if (to->socket_family == SM_FAMILY_V4)

@@ -2,10 +2,7 @@
 // The price of the hooks: connect() of a fresh non-blocking socket to a VIP under every policy, to
 // an address that is no service, and without a hook; the same where no packet leaves, which is the
 // hook alone; a server's accept(); and close() on both sides. usage: connect_bench [ROUNDS
-// [OTHER_SERVICES [CPUS]]] Paired: in every round, sockets of all kinds are connected in turn, in
-// an order that is drawn anew for each turn, because the first kind finds the caches cold. The
-// result is the median over rounds of the difference between medians (or p99s). Its spread shows
-// the machine's noise. With CPUS above 1 a process on each CPU does the same at the same time.
+// [OTHER_SERVICES [CPUS]]] With CPUS above 1 a process on each CPU does the same at the same time.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -28,30 +25,15 @@
 #include <vector>
 
 #include "base/log.h"
-#include "datapath/datapath.h"
-#include "datapath/kernel_store.h"
-#include "datapath/map_writer.h"
-#include "lb/compiler.h"
+#include "bench/bench_mesh.h"
+#include "bench/paired.h"
 #include "support/net.h"
-#include "support/sandbox.h"
 
 namespace sockmesh::test {
 namespace {
 
 constexpr int kSockets = 200;           // of a kind, a round
 constexpr std::size_t kRandomKind = 2;  // in makeKinds()
-
-std::int64_t nowNanos() {
-  timespec ts{};
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return ts.tv_sec * 1'000'000'000LL + ts.tv_nsec;
-}
-
-double quantile(std::vector<double> values, double q) {
-  const auto at = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at), values.end());
-  return values[at];
-}
 
 // What is timed.
 enum Step : std::size_t { kConnect, kAccept, kClose, kServerClose, kSteps };
@@ -69,13 +51,6 @@ struct Kind {
   // By step: of each round.
   std::array<std::vector<double>, kSteps> medians, tails;
 };
-
-constexpr double kTail = 0.99;
-
-void die(const Error& error) {
-  std::fprintf(stderr, "%s\n", error.message().c_str());
-  std::exit(1);
-}
 
 // A socket belongs to the cgroup that it was made in.
 UniqueFd makeSocket(const Kind& kind, const Sandbox& sandbox) {
@@ -126,13 +101,7 @@ class Round {
  private:
   template <typename Act>
   void each(const Act& act) {
-    static std::mt19937 random;  // the same orders each time
-    std::vector<std::size_t> order(kinds_.size());
-    std::iota(order.begin(), order.end(), 0);
-    for (std::size_t i = 0; i < kSockets; ++i) {
-      std::shuffle(order.begin(), order.end(), random);
-      for (const std::size_t k : order) act(k, i);
-    }
+    inTurns(kinds_.size(), kSockets, act);
   }
 
   template <typename Act>
@@ -158,74 +127,20 @@ class Round {
 
 using Rounds = std::array<std::vector<double>, kSteps>;
 
-// Medians of the rounds' differences.
-double over(const Kind& kind, const Kind& base, Rounds Kind::*rounds, Step step, double q) {
-  const auto& ours = (kind.*rounds)[step];
-  const auto& theirs = (base.*rounds)[step];
-  std::vector<double> differences;
-  for (std::size_t i = 0; i < std::min(ours.size(), theirs.size()); ++i) {
-    differences.push_back(ours[i] - theirs[i]);
-  }
-  return quantile(std::move(differences), q);
-}
-
 void print(const char* what, const std::vector<Kind>& kinds, Rounds Kind::*rounds, Step step) {
   std::printf("\n%-34s %10s %12s %22s %12s\n", what, "", "over no hook", "middle half of rounds",
               "over RANDOM");
   for (const Kind& kind : kinds) {
-    const Kind& base = kinds[kind.base];
-    if ((kind.*rounds)[step].empty()) continue;
-    std::printf("  %-32s %7.0f ns %9.0f ns %10.0f .. %.0f ns", kind.name,
-                quantile((kind.*rounds)[step], 0.5), over(kind, base, rounds, step, 0.5),
-                over(kind, base, rounds, step, 0.25), over(kind, base, rounds, step, 0.75));
+    const auto& ours = (kind.*rounds)[step];
+    const auto& base = (kinds[kind.base].*rounds)[step];
+    if (ours.empty()) continue;
+    std::printf("  %-32s %7.0f ns %9.0f ns %10.0f .. %.0f ns", kind.name, quantile(ours, 0.5),
+                over(ours, base, 0.5), over(ours, base, 0.25), over(ours, base, 0.75));
     if (kind.base == 0) {
-      std::printf(" %12.0f ns", over(kind, kinds[kRandomKind], rounds, step, 0.5));
+      std::printf(" %12.0f ns", over(ours, (kinds[kRandomKind].*rounds)[step], 0.5));
     }
     std::printf("\n");
   }
-}
-
-constexpr int kHosts = 8;
-
-std::vector<SocketAddress> hostsAt(const std::string& prefix, std::uint16_t port) {
-  std::vector<SocketAddress> hosts;
-  for (int i = 0; i < kHosts; ++i) {
-    hosts.push_back(at(prefix + std::to_string(2 + i) + ":" + std::to_string(port)));
-  }
-  return hosts;
-}
-
-struct Service {
-  LbPolicy policy = LbPolicy::kRandom;
-  bool weighted = false;
-  std::uint32_t balanceFactor = 0;
-};
-
-void addService(Snapshot& snapshot, const std::string& vip, const std::vector<SocketAddress>& hosts,
-                const Service& service = {}) {
-  const std::string name = "cluster " + vip;
-  auto cluster = std::make_shared<Cluster>();
-  cluster->name = name;
-  cluster->edsName = name;
-  cluster->lb.policy = service.policy;
-  cluster->lb.hashBalanceFactor = service.balanceFactor;
-  auto assignment = std::make_shared<LoadAssignment>();
-  assignment->clusterName = name;
-  assignment->localities.emplace_back();
-  for (std::size_t i = 0; i < hosts.size(); ++i) {
-    Endpoint endpoint;
-    endpoint.address = hosts[i];
-    endpoint.weight = service.weighted ? static_cast<std::uint32_t>(1 + i) : 1;
-    assignment->localities[0].endpoints.push_back(endpoint);
-  }
-  auto listener = std::make_shared<Listener>();
-  listener->name = vip;
-  listener->addresses = {at(vip)};
-  listener->route.clusters = {WeightedCluster{name, 1, {}}};
-  listener->route.hashSourceIp = true;
-  snapshot.clusters[name] = cluster;
-  snapshot.assignments[name] = assignment;
-  snapshot.listeners[vip] = listener;
 }
 
 // Where the listeners are.
@@ -275,7 +190,7 @@ Snapshot makeServices(const Servers& servers, int others) {
   const auto hosts = hostsAt("127.0.0.", servers.plain.port);
   Snapshot snapshot;
   snapshot.complete = true;
-  const auto add = [&](int n, const Service& service) {
+  const auto add = [&](int n, const BenchService& service) {
     addService(snapshot, "10.96.0." + std::to_string(n) + ":80", hosts, service);
   };
   add(1, {LbPolicy::kRandom});
@@ -295,13 +210,6 @@ Snapshot makeServices(const Servers& servers, int others) {
                hosts);
   }
   return snapshot;
-}
-
-void pinTo(int cpu) {
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(cpu, &one);
-  sched_setaffinity(0, sizeof(one), &one);
 }
 
 void runRounds(std::vector<Kind>& kinds, const Sandbox& sandbox, const Listeners& listeners,
@@ -372,36 +280,21 @@ UniqueFd listenAt(SocketAddress& address) {
 }
 
 int run(int rounds, int others, int cpus) {
-  if (auto entered = enterNamespaces(); !entered) die(entered.error());
-  auto sandbox = Sandbox::create();
-  if (!sandbox) die(sandbox.error());
-  DatapathOptions options;
-  options.cgroupRoot = (*sandbox)->cgroup();
-  options.bpffsRoot = (*sandbox)->bpffs();
-  auto datapath = Datapath::open(options);
-  if (!datapath) die(datapath.error());
-  auto grace = BlockingGracePeriod::create();
-  if (!grace) die(grace.error());
-  KernelStore store((*datapath)->maps(), (*datapath)->ejections());
-  CountingStore counted(store);
-  IdRegistry ids;
-  MapWriter writer(counted, ids, **grace, (*datapath)->maps().maxServices);
-
+  BenchMesh mesh;
+  const Sandbox& sandbox = mesh.sandbox();
   Servers servers{at("0.0.0.0:0"), at("0.0.0.0:0"), at("[::1]:0")};
   Listeners listeners;
-  if (auto moved = (*sandbox)->enter(); !moved) die(moved.error());
+  if (auto moved = sandbox.enter(); !moved) die(moved.error());
   listeners.hooked = listenAt(servers.hooked);
-  if (auto moved = (*sandbox)->leave(); !moved) die(moved.error());
+  if (auto moved = sandbox.leave(); !moved) die(moved.error());
   listeners.plain = listenAt(servers.plain);
   listeners.six = listenAt(servers.six);
   CompilerOptions rules;
   rules.affinity.byVip[at("10.96.0.7:80")] = 3600;
-  const auto report = writer.apply(
-      Compiler(std::move(rules)).compile(makeServices(servers, others), HealthOverlay{}, Nanos(0)));
-  if (!report.errors.empty()) die(Error(report.errors.front()));
+  mesh.apply(makeServices(servers, others), std::move(rules));
 
   std::vector<Kind> kinds = makeKinds(servers);
-  const auto once = [&] { runRounds(kinds, **sandbox, listeners, rounds); };
+  const auto once = [&] { runRounds(kinds, sandbox, listeners, rounds); };
   if (cpus > 1) {
     runOnCpus(kinds, cpus, once);
   } else {
@@ -409,7 +302,7 @@ int run(int rounds, int others, int cpus) {
     once();
   }
   std::printf("%d rounds of %d sockets of each kind, %d CPU(s) at once, loopback, %zu services\n",
-              rounds, kSockets, cpus, writer.services());
+              rounds, kSockets, cpus, mesh.services());
   print("connect()", kinds, &Kind::medians, kConnect);
   print("connect(), p99", kinds, &Kind::tails, kConnect);
   print("accept()", kinds, &Kind::medians, kAccept);

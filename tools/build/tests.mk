@@ -102,6 +102,10 @@ $(BUILD)/tests/%_bench: $(BUILD)/obj/tests/bench/%_bench.o $(BENCH_SUPPORT) $(ca
 bench-connect: $(BUILD)/tests/connect_bench  ## the price of connect(): to a VIP, to no service, without hooks
 	$(Q)$<
 
+.PHONY: bench-udp
+bench-udp: $(BUILD)/tests/udp_bench  ## the price of the hooks for UDP (root)
+	$(Q)$<
+
 .PHONY: bench-agent
 bench-agent: $(BUILD)/tests/agent_bench all  ## what the agent costs at 1,000 and 10,000 services (root)
 	$(Q)$< $(ARGS)

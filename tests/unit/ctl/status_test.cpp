@@ -229,7 +229,8 @@ TEST(Status, FailsUnlessAllProgramsAreAttached) {
   NodeView node = makeNode();
   const auto exitCode = [&] { return std::get<Document>(status(node, deadAgent())).exitCode; };
   EXPECT_EQ(exitCode(), kExitUnavailable) << "one of them is";
-  for (std::size_t i = 1; i < programNames().size(); ++i) node.attachments.push_back(node.attachments[0]);
+  for (std::size_t i = 1; i < programNames().size(); ++i)
+    node.attachments.push_back(node.attachments[0]);
   EXPECT_EQ(exitCode(), kExitOk);
   node.attachments[3].problem = "detached: its cgroup is gone";
   EXPECT_EQ(exitCode(), kExitUnavailable);
