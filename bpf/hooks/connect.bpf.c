@@ -36,16 +36,27 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 		sm_cluster_count(choice->cluster_id, 1);
 }
 
+/* The cookie of the context's socket; 0: it has none. */
+static __always_inline __u64 sm_cookie_in(struct bpf_sock_addr *ctx, __u8 protocol)
+{
+	const struct sock *sk;
+
+	if (sm_has_casts()) {
+		sk = bpf_rdonly_cast(ctx->sk, bpf_core_type_id_kernel(struct sock));
+		return sk->__sk_common.skc_cookie.counter;
+	}
+	return protocol == IPPROTO_TCP ? sm_given_cookie(ctx->sk) : sm_any_given_cookie(ctx);
+}
+
 /* This connect() makes no record. A record that an earlier connect() left ends, because the
  * socket's next connection does not belong to that service. */
 static __always_inline void sm_no_record(struct bpf_sock_addr *ctx, __u8 protocol)
 {
 	__u64 cookie;
 
-	if (likely(protocol == IPPROTO_TCP))
-		cookie = sm_given_cookie(ctx->sk);
-	else
-		cookie = sm_is_udp_used() ? sm_any_given_cookie(ctx) : 0;
+	if (unlikely(protocol != IPPROTO_TCP) && !sm_is_udp_used())
+		return;
+	cookie = sm_cookie_in(ctx, protocol);
 	if (unlikely(cookie))
 		sm_conn_forget(cookie);
 }

@@ -8,12 +8,17 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The socket behind the context. The stable context lacks sk_err and skc_flags. */
+/* The socket behind the context, which may be a connection request at a server. The stable context
+ * lacks sk_err, skc_flags and skc_cookie. */
 static __always_inline struct sock *sm_sock(struct bpf_sock_ops *ctx)
 {
-	struct bpf_sock *sk = ctx->sk;
+	struct bpf_sock_ops_kern *kernel;
 
-	return sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
+	if (sm_has_casts()) {
+		kernel = bpf_cast_to_kern_ctx(ctx);
+		return kernel->sk;
+	}
+	return ctx->sk ? (struct sock *)bpf_skc_to_tcp_sock(ctx->sk) : NULL;
 }
 
 static __always_inline int sm_remote_is(struct bpf_sock_ops *ctx, const __be32 addr_be[4],
@@ -170,13 +175,17 @@ static __always_inline void sm_count_bytes(struct bpf_sock_ops *ctx, struct sock
 		SM_ADD(stats->retransmits, retransmits);
 }
 
-static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sock *sk,
-				      struct sm_conn_ref ref, __u32 old_state)
+static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
+				      __u32 old_state)
 {
+	struct sock *sk = sm_sock(ctx);
 	struct sm_endpoint_stats *stats;
-	int error = sk->sk_err;
 	enum sm_close close;
+	int error;
 
+	if (!sk)
+		return;
+	error = sk->sk_err;
 	if (sm_is_connecting(ref.record) && old_state != BPF_TCP_SYN_SENT &&
 	    old_state != BPF_TCP_SYN_RECV)
 		sm_established(ctx, ref.record); /* nobody told us */
@@ -195,6 +204,12 @@ static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sock *sk,
 	sm_conn_end(ref);
 }
 
+/* Whether the requested callbacks are still requested. */
+static __always_inline int sm_is_called_back(struct bpf_sock_ops *ctx)
+{
+	return ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG;
+}
+
 /*
  * Which callbacks matter. Most come without a request, and to sockets that have no record.
  * NEEDS_ECN is the last one before a SYN leaves (for a connect() that TCP Fast Open defers, this is
@@ -208,20 +223,19 @@ static __always_inline int sm_is_for_us(struct bpf_sock_ops *ctx, __u32 op)
 	switch (op) {
 	case BPF_SOCK_OPS_NEEDS_ECN:
 	case BPF_SOCK_OPS_RTO_CB:
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		return 1;
 	case BPF_SOCK_OPS_STATE_CB:
 		new_state = ctx->args[1];
 		return new_state == BPF_TCP_ESTABLISHED || new_state == BPF_TCP_CLOSE;
-	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-		return unlikely(!(ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG));
 	default:
 		return 0;
 	}
 }
 
 /* A callback of a socket that has a record. */
-static __always_inline void sm_called_back(struct bpf_sock_ops *ctx, struct sock *sk,
-					   struct sm_conn_ref ref, __u32 op)
+static __always_inline void sm_called_back(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
+					   __u32 op)
 {
 	if (op == BPF_SOCK_OPS_NEEDS_ECN) {
 		sm_connecting(ctx, ref);
@@ -230,37 +244,37 @@ static __always_inline void sm_called_back(struct bpf_sock_ops *ctx, struct sock
 	} else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
 		sm_established_without_callbacks(ctx, ref);
 	} else if (ctx->args[1] == BPF_TCP_CLOSE) {
-		sm_closed(ctx, sk, ref, ctx->args[0]);
+		sm_closed(ctx, ref, ctx->args[0]);
 	} else if (sm_is_connecting(ref.record)) {
 		sm_established(ctx, ref.record);
 	}
 }
 
-/*
- * Apart from the program, which most sockets leave at once: what it does not reach costs it neither
- * registers nor stack. A socket gets its cookie when a program asks for it, and connect4/6 ask when
- * they make a record. A socket without a cookie has no record, and is given no cookie here.
- */
-static __noinline int sm_of_ours(struct bpf_sock_ops *ctx, __u32 op)
+/* Apart from the program, which most sockets leave at once: what it does not reach costs it neither
+ * registers nor stack. */
+static __noinline int sm_of_ours(struct bpf_sock_ops *ctx, __u64 cookie, __u32 op)
 {
-	struct sock *sk = sm_sock(ctx);
-	__u64 cookie = sk ? sk->__sk_common.skc_cookie.counter : 0;
-	struct sm_conn_ref ref;
+	struct sm_conn_ref ref = sm_conn_find(cookie);
 
-	if (!cookie)
-		return 0;
-	ref = sm_conn_find(cookie);
 	if (ref.record)
-		sm_called_back(ctx, sk, ref, op);
+		sm_called_back(ctx, ref, op);
 	return 0;
 }
 
+/* A socket gets its cookie when a program asks for it, and connect4/6 ask when they make a record.
+ * A socket without a cookie has no record, and is given no cookie here. */
 SEC("sockops")
 int sm_sock_ops(struct bpf_sock_ops *ctx)
 {
 	__u32 op = ctx->op;
+	struct sock *sk;
+	__u64 cookie;
 
-	if (unlikely(sm_is_for_us(ctx, op)))
-		sm_of_ours(ctx, op);
+	if (likely(!sm_is_for_us(ctx, op)))
+		return 1;
+	sk = sm_sock(ctx);
+	cookie = sk ? sk->__sk_common.skc_cookie.counter : 0;
+	if (cookie && !(op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && sm_is_called_back(ctx)))
+		sm_of_ours(ctx, cookie, op);
 	return 1;
 }

@@ -75,6 +75,11 @@ struct bpf_sock_addr_kern {
 	struct sock *sk;
 } SM_KERNEL_STRUCT;
 
+/* The same of a sockops program's. */
+struct bpf_sock_ops_kern {
+	struct sock *sk;
+} SM_KERNEL_STRUCT;
+
 struct inet_connection_sock_af_ops {
 	__u16 net_header_len;
 } SM_KERNEL_STRUCT;
@@ -148,6 +153,19 @@ struct task_struct {
 #define EPIPE	      32
 #define EACCES	      13
 #define EAFNOSUPPORT  97
+
+/*
+ * The kernel's own view of a context or a pointer, from Linux 6.2 on: neither costs a call, and the
+ * fields are read like any memory. Before, the verifier drops what is behind sm_has_casts(). The
+ * linker of libbpf 1.1 takes a kernel function from one object alone: sock_ops.bpf.c has
+ * bpf_cast_to_kern_ctx(), connect.bpf.c has bpf_rdonly_cast().
+ */
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
+
+enum special_kfunc_type { KF_bpf_rdonly_cast = 0 };
+
+#define sm_has_casts() bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast)
 
 /* Rare branches are moved away, so that the straight path stays in few cache lines. */
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -74,8 +74,7 @@ BenchMesh::BenchMesh() {
   grace_ = orDie(BlockingGracePeriod::create());
   store_ = std::make_unique<KernelStore>(datapath_->maps(), datapath_->ejections());
   counted_ = std::make_unique<CountingStore>(*store_);
-  writer_ =
-      std::make_unique<MapWriter>(*counted_, ids_, *grace_, datapath_->maps().maxServices);
+  writer_ = std::make_unique<MapWriter>(*counted_, ids_, *grace_, datapath_->maps().maxServices);
 }
 
 void BenchMesh::apply(const Snapshot& snapshot, CompilerOptions rules) {
