@@ -11,6 +11,8 @@ namespace {
 // istiod answers pings that come faster than this with GOAWAY.
 constexpr Nanos kFastestKeepalive = std::chrono::seconds(15);
 constexpr Nanos kSlowestKeepalive = std::chrono::hours(24);
+constexpr Nanos kShortestStaleAfter = std::chrono::seconds(1);
+constexpr Nanos kLongestStaleAfter = std::chrono::hours(24 * 365);
 
 // gRPC aborts the process when a header has another character.
 void checkHeader(std::string_view field, const std::string& value, FieldErrors& errors) {
@@ -30,17 +32,22 @@ std::optional<AdsTlsFiles> takeTls(const sockmesh::config::v1::Ads& proto, Field
   return files;
 }
 
+// Nothing where it is outside of the range. `most` is at most a year.
+std::optional<Nanos> durationWithin(const google::protobuf::Duration& given, Nanos least,
+                                    Nanos most) {
+  // Within this range the sum below cannot overflow.
+  const bool sane = given.seconds() >= 0 && given.seconds() <= 31536000 && given.nanos() >= 0;
+  if (!sane) return std::nullopt;
+  const Nanos value = Nanos(std::chrono::seconds(given.seconds())) + Nanos(given.nanos());
+  return value < least || value > most ? std::nullopt : std::optional(value);
+}
+
 Nanos takeKeepalive(const sockmesh::config::v1::Ads& proto, Nanos byDefault, FieldErrors& errors) {
   if (!proto.has_keepalive_interval()) return byDefault;
-  const google::protobuf::Duration& given = proto.keepalive_interval();
-  // Within this range the sum below cannot overflow.
-  const bool sane = given.seconds() >= 0 && given.seconds() <= 86400 && given.nanos() >= 0;
-  const Nanos interval =
-      sane ? Nanos(std::chrono::seconds(given.seconds())) + Nanos(given.nanos()) : Nanos(0);
-  if (interval < kFastestKeepalive || interval > kSlowestKeepalive) {
-    errors.add("keepalive_interval", "must be between 15s and 86400s");
-  }
-  return interval;
+  const auto interval =
+      durationWithin(proto.keepalive_interval(), kFastestKeepalive, kSlowestKeepalive);
+  if (!interval) errors.add("keepalive_interval", "must be between 15s and 86400s");
+  return interval.value_or(byDefault);
 }
 
 }  // namespace
@@ -78,6 +85,14 @@ std::vector<std::string> takeFallbacks(const sockmesh::config::v1::Ads& proto,
     }
   }
   return {proto.fallback_addresses().begin(), proto.fallback_addresses().end()};
+}
+
+std::optional<Nanos> takeStaleAfter(const sockmesh::config::v1::Ads& proto, FieldErrors& errors) {
+  if (!proto.has_stale_after()) return std::nullopt;
+  const FieldErrors::Scope scope(errors, "ads");
+  const auto after = durationWithin(proto.stale_after(), kShortestStaleAfter, kLongestStaleAfter);
+  if (!after) errors.add("stale_after", "must be between 1s and 31536000s");
+  return after;
 }
 
 void checkAdsAddress(const std::string& address, FieldErrors& errors) {

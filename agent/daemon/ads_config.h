@@ -2,9 +2,11 @@
 // The part of the configuration that says how to reach the control plane.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "envoy/config/core/v3/core.pb.h"
 #include "sockmesh/config/v1/config.pb.h"
 #include "xds/ads_channel.h"
@@ -19,6 +21,9 @@ AdsChannelOptions takeAds(const sockmesh::config::v1::Ads& proto,
 
 // Further addresses, checked.
 std::vector<std::string> takeFallbacks(const sockmesh::config::v1::Ads& proto, FieldErrors& errors);
+
+// Nothing: what the control plane said counts for ever.
+std::optional<Nanos> takeStaleAfter(const sockmesh::config::v1::Ads& proto, FieldErrors& errors);
 
 // gRPC resolves the address, and accepts much more than HOST:PORT.
 void checkAdsAddress(const std::string& address, FieldErrors& errors);

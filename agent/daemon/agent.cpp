@@ -179,6 +179,8 @@ Status Agent::buildControlLoop() {
     return helper_ ? helper_->programsBehindOurs(kLink)
                    : programsBehindOurs(config_.datapath.bpffsRoot, kLink);
   });
+  staleLimit_ = std::make_unique<StaleLimit>(*loop_, datapath_->staleTime(), config_.staleAfter,
+                                             [this] { publishReadiness(); });
   return {};
 }
 
@@ -199,6 +201,7 @@ Status Agent::startConfiguration() {
   news_ = std::make_unique<Latest<News>>(*loop_, [this](News news) {
     stats_.xds = std::move(news.xds);
     stats_.notHonoured = std::move(news.notHonoured);
+    staleLimit_->setConnected(stats_.xds.connected);
     publishStats();
   });
   return {};
@@ -324,7 +327,8 @@ void Agent::publishStats() {
   publishReadiness();
 }
 
-// Ready: the programs are attached, and hold either the first snapshot or adopted services.
+// Ready: the programs are attached, and hold either the first snapshot or adopted services, which
+// are not stale.
 void Agent::publishReadiness() {
   auto readiness = std::make_shared<Readiness>();
   const bool serving = reconciler_->serving();
@@ -332,6 +336,10 @@ void Agent::publishReadiness() {
     if (!one.attached) {
       readiness->reasons.push_back(one.program + " is not attached: " + one.problem);
     }
+  }
+  if (staleLimit_->stale()) {
+    readiness->reasons.emplace_back(
+        "services are left alone: no word of the control plane within ads.stale_after");
   }
   readiness->ready = serving && readiness->reasons.empty();
   if (!serving) {

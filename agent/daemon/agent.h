@@ -20,6 +20,7 @@
 #include "daemon/not_honoured_stats.h"
 #include "daemon/privileged_helper.h"
 #include "daemon/reconciler.h"
+#include "daemon/stale_limit.h"
 #include "daemon/table_maker.h"
 #include "daemon/udp_services.h"
 #include "daemon/unknowns.h"
@@ -86,6 +87,7 @@ class Agent {
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
+  std::unique_ptr<StaleLimit> staleLimit_;
   std::unique_ptr<Latest<News>> news_;
 
   // The configuration thread, and what is on it.

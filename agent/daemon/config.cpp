@@ -189,6 +189,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.ads = takeAds(proto.ads(), config.node, errors);
   config.fallbackAddresses = takeFallbacks(proto.ads(), errors);
   config.cachePath = proto.ads().cache_path();
+  config.staleAfter = takeStaleAfter(proto.ads(), errors);
   if (!flags.cleanup) checkAdsAddress(config.ads.target, errors);
   takeDatapath(proto.datapath(), config.datapath, errors);
   takeAdmin(proto.admin(), config, errors);

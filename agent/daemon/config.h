@@ -37,6 +37,7 @@ struct Config {
   AdsChannelOptions ads;
   std::vector<std::string> fallbackAddresses;  // HOST:PORT
   std::string cachePath;                       // empty: no cache
+  std::optional<Nanos> staleAfter;             // nothing: never
   sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
   DatapathOptions datapath;
   SocketAddress adminAddress;

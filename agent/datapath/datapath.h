@@ -19,6 +19,7 @@
 #include "datapath/link_keeper.h"
 #include "datapath/pin_path.h"
 #include "datapath/privileged_calls.h"
+#include "datapath/stale_time.h"
 #include "sockmesh_abi.h"
 
 namespace sockmesh {
@@ -66,6 +67,7 @@ class Datapath {
   // For as long as this lives.
   EjectionControl ejections() const;
   ConnectionSweeper sweeper() const;
+  StaleTime staleTime() { return StaleTime(maps_->globals[0]); }
 
   // Detaches the programs, removes pins, maps and the folder, also those of other versions, and
   // reports what was there. An empty bpffs is no error. While another process has the datapath

@@ -114,6 +114,7 @@ Result<LiveState> LiveState::read(const KernelMaps& maps, const KernelImage& ima
   auto usage = readMapUsage(maps, image, mapsDirectory);
   if (!usage) return usage.error();
   live.maps = std::move(usage).value();
+  live.staleFromNs = copyLine(&maps.globals[0]).stale_from_ns;
   return live;
 }
 
@@ -155,6 +156,7 @@ DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   }
   out.maps = live.maps;
   out.udpFlows = udpFlowStats(live);
+  out.stale = isStale(live);
   out.services = serviceCounts(image);
   out.servicesNeedingLayer7 = static_cast<std::uint64_t>(
       std::count_if(image.services.begin(), image.services.end(), [](const auto& service) {

@@ -33,7 +33,8 @@ struct LiveState {
   std::map<std::uint32_t, LiveEndpoint> endpoints;  // by id, of the image's endpoints
   std::map<std::uint32_t, LiveCluster> clusters;    // by id, of the image's clusters
   std::array<std::uint64_t, SM_COUNTERS> counters{};
-  std::vector<MapUsage> maps;  // in the order of kMapNames
+  std::vector<MapUsage> maps;     // in the order of kMapNames
+  std::uint64_t staleFromNs = 0;  // see sm_globals
 
   // `image` says which ids are in use.
   static Result<LiveState> read(const KernelMaps& maps, const KernelImage& image,
@@ -46,6 +47,10 @@ inline bool isEjected(const sm_endpoint_state& state, std::uint64_t nowNs) {
 }
 
 UdpFlowStats udpFlowStats(const LiveState& live);
+// Services are left alone, as the programs see it.
+inline bool isStale(const LiveState& live) {
+  return live.staleFromNs != 0 && live.staleFromNs <= live.nowNs;
+}
 
 // The same for the metrics room: names instead of numbers.
 DatapathStats datapathStats(const KernelImage& image, const LiveState& live);

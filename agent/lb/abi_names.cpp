@@ -79,6 +79,7 @@ Word counterWord(std::uint32_t counter) {
        "UDP flows that went on to another endpoint, because theirs was not eligible"},
       {"flows_ended", "UDP flows that ended with their socket"},
       {"flows_lost", "no memory for a UDP flow; answers may show the endpoint and not the VIP"},
+      {"left_stale", "connects to VIPs that were left alone: older than ads.stale_after"},
   }};
   return at(kWords, counter);
 }

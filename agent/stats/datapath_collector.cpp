@@ -275,6 +275,11 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
                             "they are balanced without it.")
                     .add({}, static_cast<double>(stats.servicesNeedingLayer7))
                     .take());
+  out.push_back(gaugeFamily("sockmesh_services_stale",
+                            "1 while all services are left alone, because the control plane was "
+                            "not heard within ads.stale_after.")
+                    .add({}, stats.stale ? 1 : 0)
+                    .take());
   collectMaps(stats, out);
   return out;
 }

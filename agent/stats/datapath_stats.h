@@ -83,6 +83,7 @@ struct DatapathStats {
   UdpFlowStats udpFlows;
   NamedCounts services;  // by state
   std::uint64_t servicesNeedingLayer7 = 0;
+  bool stale = false;  // services are left alone, because the control plane was not heard
 };
 
 }  // namespace sockmesh

@@ -188,12 +188,32 @@ static __always_inline int sm_rewrite(struct bpf_sock_addr *ctx, const struct sm
 	return 1;
 }
 
-/* The service that the socket wants to go to; NULL: none, or none for the agent. */
+/* Whether the time is past `stale_from_ns`. */
+SM_VERIFIED_ONCE int sm_is_past(__u64 stale_from_ns)
+{
+	if (bpf_ktime_get_ns() < stale_from_ns)
+		return 0;
+	sm_count(SM_COUNTER_LEFT_STALE);
+	return 1;
+}
+
+/* Whether the agent has not heard the control plane for too long, or is dead. Without a limit this
+ * costs one read of a line that sm_is_agent() has read. */
+static __always_inline int sm_is_stale(void)
+{
+	const struct sm_globals *globals = sm_globals();
+	__u64 from_ns = globals ? READ_ONCE(globals->stale_from_ns) : 0;
+
+	return unlikely(from_ns) && sm_is_past(from_ns);
+}
+
+/* The service that the socket wants to go to; NULL: none, none for the agent, or none that still
+ * counts. */
 static __always_inline const struct sm_descriptor *sm_service_of(const struct sm_dest *to)
 {
 	const struct sm_descriptor *d = sm_lookup(to);
 
-	return d && likely(!sm_is_agent()) ? d : NULL;
+	return d && likely(!sm_is_agent()) && likely(!sm_is_stale()) ? d : NULL;
 }
 
 /* The descriptor for what this socket reaches; NULL: the tables are broken. */

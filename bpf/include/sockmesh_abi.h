@@ -354,10 +354,12 @@ enum sm_counter {
 	SM_COUNTER_FLOWS_ENDED = 12, /* their socket was closed; the others are there or evicted */
 	SM_COUNTER_FLOWS_LOST = 13, /* the kernel refused to remember one: answers show the endpoint
 				     */
-	SM_COUNTERS = 14,
+	SM_COUNTER_LEFT_STALE = 14, /* left alone, because the time was past stale_from_ns */
+	SM_COUNTERS = 15,
 };
 
-/* ---- the agent's identity: its own sockets are never rewritten ---- */
+/* ---- the agent: which process it is (its own sockets are never rewritten), and whether what it
+ * wrote still counts ---- */
 
 struct sm_globals {
 	__u64 agent_start_ns;	  /* start_boottime of the agent's thread group leader */
@@ -365,6 +367,9 @@ struct sm_globals {
 	__u32 conn_overflow_live; /* records in conn_overflow now; 0 spares the lookup */
 	__u32 udp_used; /* 1: a socket has sent UDP to a VIP; 0 spares every receiver a lookup */
 	__u32 pad;
+	/* From this time on connections to services are left alone (setting stale_after). The agent
+	 * moves it on while it hears the control plane. 0: never. */
+	__u64 stale_from_ns;
 };
 
 /*

@@ -192,11 +192,12 @@ SM_ASSERT_AT(struct sm_event, cluster_id, 8);
 SM_ASSERT_AT(struct sm_event, detector, 12);
 SM_ASSERT_AT(struct sm_event, detection, 16);
 SM_ASSERT_AT(struct sm_event, at_ns, 24);
-SM_ASSERT_SIZE(struct sm_globals, 24);
+SM_ASSERT_SIZE(struct sm_globals, 32);
 SM_ASSERT_AT(struct sm_globals, agent_start_ns, 0);
 SM_ASSERT_AT(struct sm_globals, agent_tgid, 8);
 SM_ASSERT_AT(struct sm_globals, conn_overflow_live, 12);
 SM_ASSERT_AT(struct sm_globals, udp_used, 16);
+SM_ASSERT_AT(struct sm_globals, stale_from_ns, 24);
 SM_ASSERT_SIZE(struct sm_settings, 8);
 SM_ASSERT_AT(struct sm_settings, conn_set_mask, 0);
 

@@ -160,6 +160,9 @@ std::vector<std::string> warningsOf(const Explained& explained) {
                        (attachment.problem.empty() ? "no cgroup" : attachment.problem) +
                        "): connect() is not touched");
   }
+  if (isStale(explained.view.live)) {
+    warnings.push_back("all services are left alone: " + staleText(explained.view.live));
+  }
   for (const UnreachableEndpoint& one : unreachableEndpoints(explained.view.image)) {
     const auto& groups = explained.service.groups;
     if (std::any_of(groups.begin(), groups.end(),

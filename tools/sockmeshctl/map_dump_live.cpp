@@ -289,7 +289,8 @@ Json dumpGlobals(const NodeView& view) {
   rows.push_back({{"agentTgid", view.globals.agent_tgid},
                   {"agentStartNs", view.globals.agent_start_ns},
                   {"connOverflowLive", view.globals.conn_overflow_live},
-                  {"udpUsed", view.globals.udp_used != 0}});
+                  {"udpUsed", view.globals.udp_used != 0},
+                  {"staleFromNs", view.globals.stale_from_ns}});
   return rows;
 }
 

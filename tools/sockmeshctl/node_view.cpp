@@ -9,6 +9,7 @@
 
 #include "datapath/pin_path.h"
 #include "lb/table_check.h"
+#include "text.h"
 
 namespace sockmesh::ctl {
 namespace {
@@ -66,6 +67,13 @@ Result<KernelImage> readImage(const KernelMaps& maps) {
 }
 
 }  // namespace
+
+std::string staleText(const LiveState& live) {
+  const double seconds = static_cast<double>(live.nowNs - live.staleFromNs) / 1e9;
+  return "for " + secondsText(seconds) +
+         ", because the control plane was not heard within ads.stale_after; connects to VIPs go "
+         "where they would without sockmesh";
+}
 
 std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   if (auto failure = checkReachable(bpffsRoot)) return *failure;

@@ -34,6 +34,9 @@ struct NodeView {
   std::string attachmentsProblem;  // why they are not known
 };
 
+// How long services have been left alone, and why. Only where isStale(live).
+std::string staleText(const LiveState& live);
+
 // Reads what is pinned under `bpffsRoot`. A Failure says in one line why it cannot be read.
 std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot);
 

@@ -101,6 +101,10 @@ void addServices(const NodeView& view, Document& out) {
                           {"byState", byState},
                           {"notBalanced", notBalanced},
                           {"broken", view.image.broken}};
+  out.data["services"]["stale"] = isStale(view.live);
+  if (isStale(view.live)) {
+    out.sections.push_back({"Services are left alone: " + staleText(view.live), {}});
+  }
   out.sections.push_back({"Services: " + std::to_string(view.image.services.size()) +
                               (parts.empty() ? "" : " (" + join(parts, ", ") + ")"),
                           table});

@@ -279,6 +279,17 @@ TEST(Explain, ASourceGetsItsEndpointInEachLegOfTheSplit) {
       << text;
 }
 
+TEST(Explain, StaleServicesAreAWarning) {
+  NodeView node = makeNode();
+  node.live.staleFromNs = 1;
+  node.live.nowNs = 2'000'000'001;
+  const std::string text = explained(node, deadAgent(), "10.96.0.10:80", Format::kTable);
+  EXPECT_NE(text.find("Warning: all services are left alone: for 2s, because the control plane was "
+                      "not heard within ads.stale_after"),
+            std::string::npos)
+      << text;
+}
+
 TEST(Explain, WhereNothingHashesTheAddressASourceDoesNotMatter) {
   const std::string text = explained(hashing("10.244.0.7", 0), deadAgent(), "10.96.0.10:80",
                                      Format::kTable, "10.244.0.7");

@@ -118,9 +118,10 @@ flows_created          0   UDP flows: a socket sent to a VIP for the first time
 flows_moved            0   UDP flows that went on to another endpoint, because theirs was not eligible
 flows_ended            0   UDP flows that ended with their socket
 flows_lost             0   no memory for a UDP flow; answers may show the endpoint and not the VIP
+left_stale             0   connects to VIPs that were left alone: older than ads.stale_after
 )"},
-    {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED
-      4242                0                    0   no
+    {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED   STALE-FROM-NS
+      4242                0                    0   no                     0
 )"},
 };
 

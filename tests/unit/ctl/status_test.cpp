@@ -130,7 +130,8 @@ constexpr const char* kJson = R"({
         "meaning": "the cluster has no endpoints"
       }
     ],
-    "broken": []
+    "broken": [],
+    "stale": false
   },
   "needsLayer7": [
     {
@@ -165,7 +166,8 @@ constexpr const char* kJson = R"({
     "affinity_lost": 0,
     "callbacks_lost": 0,
     "conn_swept": 0,
-    "flows_lost": 0
+    "flows_lost": 0,
+    "left_stale": 0
   },
   "maps": {
     "memoryBytes": 507904,
@@ -234,6 +236,19 @@ TEST(Status, FailsUnlessAllProgramsAreAttached) {
   EXPECT_EQ(exitCode(), kExitOk);
   node.attachments[3].problem = "detached: its cgroup is gone";
   EXPECT_EQ(exitCode(), kExitUnavailable);
+}
+
+TEST(Status, SaysThatServicesAreLeftAloneAsStale) {
+  NodeView node = makeNode();
+  node.live.staleFromNs = node.live.nowNs + 1;
+  EXPECT_EQ(shown(status(node, deadAgent()), Format::kTable).find("Services are left alone"),
+            std::string::npos);
+  node.live.nowNs = node.live.staleFromNs + 90'000'000'000;
+  const std::string text = shown(status(node, deadAgent()), Format::kTable);
+  EXPECT_NE(text.find("Services are left alone: for 1m30s, because the control plane was not heard "
+                      "within ads.stale_after"),
+            std::string::npos)
+      << text;
 }
 
 TEST(Status, SaysWhatTheAgentWaitsFor) {

@@ -61,5 +61,23 @@ TEST(AdsConfig, WhatIsWrongIsNamed) {
   EXPECT_EQ(take(R"(cluster_id: "a\nb")").error, "ads.cluster_id: must be ASCII without blanks");
 }
 
+TEST(AdsConfig, HowLongOldConfigurationCounts) {
+  const auto after = [](const std::string& text) {
+    sockmesh::config::v1::Ads ads;
+    EXPECT_TRUE(parseYamlOrJson(text, ads));
+    FieldErrors errors;
+    const auto taken = takeStaleAfter(ads, errors);
+    return errors.empty() ? std::to_string(taken.value_or(Nanos(-1)).count())
+                          : errors.error().message();
+  };
+  EXPECT_EQ(after("{}"), "-1") << "for ever";
+  EXPECT_EQ(after("stale_after: 1.5s"), "1500000000");
+  for (const char* text : {"0s", "0.9s", "-1s", "31536001s"}) {
+    EXPECT_EQ(after("stale_after: " + std::string(text)),
+              "ads.stale_after: must be between 1s and 31536000s")
+        << text;
+  }
+}
+
 }  // namespace
 }  // namespace sockmesh
