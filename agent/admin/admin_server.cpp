@@ -19,9 +19,10 @@ namespace {
 
 struct Route {
   enum class Kind : std::uint8_t {
-    kQuick,    // answered at once, whatever else goes on
-    kSlow,     // reads maps or makes long texts: a worker answers
-    kChanges,  // takes POST too, on the Unix socket; quick
+    kQuick,       // answered at once, whatever else goes on
+    kSlow,        // reads maps or makes long texts: a worker answers
+    kChanges,     // takes POST too, on the Unix socket; quick
+    kSlowChange,  // takes POST alone, on the Unix socket; a worker answers
   };
   std::string path;
   std::string help;
@@ -71,7 +72,32 @@ std::vector<Route> metricsRoutes(const AdminState& state, const Collectables& me
   };
 }
 
-std::vector<Route> adminRoutes(const AdminState& state, const Collectables& metrics) {
+HttpResponse verifyAnswer(const Result<DriftReport>& report) {
+  if (!report) return textResponse(503, report.error().message() + "\n");
+  return json(verifyJson(*report));
+}
+
+HttpResponse repairAnswer(const Status& repaired) {
+  if (!repaired) return textResponse(503, repaired.error().message() + "\n");
+  return json({{"schemaVersion", kAdminSchemaVersion}, {"kind", "Repair"}, {"repaired", true}});
+}
+
+void addVerifyRoutes(const AdminOptions& options, std::vector<Route>& routes) {
+  using enum Route::Kind;
+  if (options.verify) {
+    routes.push_back(
+        {"/verify", "where control plane, tables and kernel differ", kSlow,
+         [verify = options.verify](const HttpRequest&) { return verifyAnswer(verify()); }});
+  }
+  if (options.repair) {
+    routes.push_back(
+        {"/repair", "POST writes the tables again; on the Unix socket", kSlowChange,
+         [repair = options.repair](const HttpRequest&) { return repairAnswer(repair()); }});
+  }
+}
+
+std::vector<Route> adminRoutes(const AdminState& state, const Collectables& metrics,
+                               const AdminOptions& options) {
   using enum Route::Kind;
   std::vector<Route> routes = metricsRoutes(state, metrics);
   routes.push_back({"/status", "control plane, map writer, what is not honoured", kSlow,
@@ -82,6 +108,7 @@ std::vector<Route> adminRoutes(const AdminState& state, const Collectables& metr
                     [&state](const HttpRequest& request) { return vipRoutes(state, request); }});
   routes.push_back({"/logging", "log levels; POST ?level=LEVEL or ?SCOPE:LEVEL, on the Unix socket",
                     kChanges, handleLogging});
+  addVerifyRoutes(options, routes);
   return routes;
 }
 
@@ -139,12 +166,13 @@ class AdminServer::Router {
     if (route == nullptr && !(request.path == "/" && reads(request))) {
       return textResponse(404, "no " + request.path + " here; / lists what there is\n");
     }
-    if (route != nullptr && !reads(request) && !isChange(*route, request)) {
+    const bool changesOnly = route != nullptr && route->kind == Route::Kind::kSlowChange;
+    if (route != nullptr && (changesOnly || !reads(request)) && !isChange(*route, request)) {
       return refuseMethod(*route);
     }
     if (auto refused = refusal(request, allowedHosts_)) return refused;
     if (route == nullptr) return textResponse(200, index(routes_));
-    if (route->kind == Route::Kind::kSlow) return std::nullopt;
+    if (route->kind == Route::Kind::kSlow || changesOnly) return std::nullopt;
     return route->handle(request);
   }
   HttpResponse handle(const HttpRequest& request) const {
@@ -157,11 +185,14 @@ class AdminServer::Router {
     return found == routes_.end() ? nullptr : &*found;
   }
   static bool isChange(const Route& route, const HttpRequest& request) {
-    return route.kind == Route::Kind::kChanges && request.method == "POST";
+    return (route.kind == Route::Kind::kChanges || route.kind == Route::Kind::kSlowChange) &&
+           request.method == "POST";
   }
   static HttpResponse refuseMethod(const Route& route) {
     HttpResponse response = textResponse(405, "not that method\n");
-    response.allow = route.kind == Route::Kind::kChanges ? "GET, HEAD, POST" : "GET, HEAD";
+    response.allow = route.kind == Route::Kind::kSlowChange ? "POST"
+                     : route.kind == Route::Kind::kChanges  ? "GET, HEAD, POST"
+                                                            : "GET, HEAD";
     return response;
   }
 
@@ -174,7 +205,7 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(HttpListeners listeners,
                                                         Collectables metrics,
                                                         const AdminOptions& options) {
   return serve(std::move(listeners),
-               std::make_shared<Router>(adminRoutes(state, metrics), options.allowedHosts),
+               std::make_shared<Router>(adminRoutes(state, metrics, options), options.allowedHosts),
                options);
 }
 

@@ -9,8 +9,10 @@
 //   GET  /version            JSON
 //   GET  /status             JSON: control plane, map writer, what is configured and not followed
 //   GET  /config_dump        JSON: what the control plane configured, decoded
-//   GET  /logging            JSON: the level of every scope
-//   POST /logging?level=LEVEL or ?SCOPE:LEVEL (also ?SCOPE=LEVEL), several with &; Unix socket
+//   GET  /verify             JSON: where control plane, tables and kernel differ; 503 and why it is
+//   not known POST /repair             writes the tables again; answers when they are written; Unix
+//   socket GET  /logging            JSON: the level of every scope POST /logging?level=LEVEL or
+//   ?SCOPE:LEVEL (also ?SCOPE=LEVEL), several with &; Unix socket
 //
 // A request over TCP needs a Host that is an IP address, "localhost" or a name of `allowedHosts`.
 // So a web page cannot read the server by a name of its own that leads to loopback (DNS rebinding).
@@ -19,6 +21,7 @@
 // /version, and nothing that changes the agent or shows the configuration. Host may be any name.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +29,7 @@
 #include "admin/admin_state.h"
 #include "admin/http_server.h"
 #include "base/result.h"
+#include "model/drift.h"
 #include "stats/exposition.h"
 
 namespace sockmesh {
@@ -33,6 +37,10 @@ namespace sockmesh {
 struct AdminOptions {
   std::vector<std::string> allowedHosts;  // further names for Host, in lower case
   HttpLimits limits = {};
+  // For /verify and /repair. Called on threads of the server, and may take seconds. Without them
+  // the server does not have these paths.
+  std::function<Result<DriftReport>()> verify = {};
+  std::function<Status()> repair = {};
   // See HttpHandlers.
   std::function<void()> onConnectionThread = {};
   std::function<void()> onWorkerThread = {};

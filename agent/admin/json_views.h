@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "admin/admin_state.h"
+#include "model/drift.h"
 #include "model/snapshot.h"
 
 namespace sockmesh {
@@ -29,6 +30,8 @@ AdminJson notHonouredJson(const Snapshot& snapshot);
 AdminJson unreachableJson(const Snapshot& snapshot);
 // Services with a hash policy that needs a request, and the policy.
 AdminJson layerSevenJson(const Snapshot& snapshot);
+
+AdminJson verifyJson(const DriftReport& report);
 
 // RFC 3339 in UTC with milliseconds; `time` is CLOCK_REALTIME.
 std::string timeText(Nanos time);

@@ -12,6 +12,7 @@ enum ExitCode : int {
   kExitUsage = EX_USAGE,
   kExitBadData = EX_DATAERR,
   kExitUnavailable = EX_UNAVAILABLE,
+  kExitDrift = 79,  // `verify` found a difference; istioctl analyze uses it for what it finds
 };
 
 }  // namespace sockmesh

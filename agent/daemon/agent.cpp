@@ -6,9 +6,11 @@
 #include <sys/signalfd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <future>
 #include <utility>
 
 #include "base/capabilities.h"
@@ -28,6 +30,7 @@ namespace sockmesh {
 namespace {
 
 constexpr Nanos kDatapathCheck = std::chrono::seconds(1);
+constexpr Nanos kVerifyPatience = std::chrono::seconds(20);
 
 // Sanitizers make system calls of their own, ptrace() among them.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -68,6 +71,7 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
 }
 
 Agent::~Agent() {
+  stopping_.request_stop();
   // The client stops first: nothing may be posted to parts that are destroyed.
   if (!configuration_) return;
   configuration_->run([this] {
@@ -126,6 +130,8 @@ Status Agent::startAdmin() {
                                           DatapathMetricsOptions{config_.endpointLabel}),
       std::make_shared<ProcessCollector>()};
   const AdminOptions options = {.allowedHosts = config_.adminAllowedHosts,
+                                .verify = [this] { return verify(); },
+                                .repair = [this] { return repair(); },
                                 .onConnectionThread = [] { limitOrEnd({}); },
                                 .onWorkerThread = [] { limitOrEnd({mapCapability()}); }};
   auto listeners = HttpListeners::open(config_.adminAddress);
@@ -211,6 +217,8 @@ Status Agent::startConfiguration() {
 void Agent::connectControlLoop() {
   outliers_->onOverlay(
       [this](const std::shared_ptr<const HealthOverlay>& overlay) { setOverlay(overlay); });
+  reconciler_->onInForce(
+      [this](std::shared_ptr<const InForce> inForce) { inForce_.store(std::move(inForce)); });
   reconciler_->onTaken([this](MadeTables replaced) {
     configuration_->loop().post([this, freed = std::move(replaced)] { tables_->taken(); });
   });
@@ -320,6 +328,34 @@ void Agent::watchDatapath() {
     watchDatapath();
     if (changed) publishStats();
   });
+}
+
+Result<DriftReport> Agent::verify() const {
+  const Verifier verifier(config_.datapath.bpffsRoot, [this] { return inForce_.load(); });
+  return verifier.verify(kVerifyPatience, stopping_.get_token());
+}
+
+// On a thread of the admin server, which waits for the control thread.
+Status Agent::repair() const {
+  auto done = std::make_shared<std::promise<Status>>();
+  auto result = done->get_future();
+  loop_->post(
+      [this, done] { repairNow([done](const Status& status) { done->set_value(status); }); });
+  while (!stopping_.stop_requested()) {
+    if (result.wait_for(std::chrono::milliseconds(20)) == std::future_status::ready) {
+      return result.get();
+    }
+  }
+  return Error("the agent ends");
+}
+
+void Agent::repairNow(std::function<void(Status)> done) const {
+  if (!reconciler_) return done(Error("the agent starts"));
+  const auto read = [this] {
+    kernel_->adoptFilter();
+    return KernelImage::read(datapath_->maps());
+  };
+  reconciler_->repair(read, std::move(done));
 }
 
 void Agent::publishStats() {

@@ -7,8 +7,11 @@
 //   or read published values.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 
 #include "admin/admin_server.h"
 #include "admin/admin_state.h"
@@ -24,6 +27,7 @@
 #include "daemon/table_maker.h"
 #include "daemon/udp_services.h"
 #include "daemon/unknowns.h"
+#include "daemon/verifier.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
 #include "datapath/id_registry.h"
@@ -65,6 +69,9 @@ class Agent {
   AdsClient::Callbacks clientCallbacks();
   void startControlPlane();
   void watchDatapath();
+  Result<DriftReport> verify() const;
+  Status repair() const;
+  void repairNow(std::function<void(Status)> done) const;
   void publishReadiness();
   void publishStats();
 
@@ -74,6 +81,7 @@ class Agent {
     std::optional<NotHonouredStats> notHonoured;  // nothing before the first snapshot
   };
 
+  std::stop_source stopping_;  // for what waits on the admin server's threads
   Config config_;
   std::unique_ptr<EventLoop> loop_;
   UniqueFd signals_;
@@ -85,6 +93,7 @@ class Agent {
   std::unique_ptr<KernelStore> kernel_;
   IdRegistry ids_;
   std::unique_ptr<Reconciler> reconciler_;
+  std::atomic<std::shared_ptr<const InForce>> inForce_;
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
   std::unique_ptr<StaleLimit> staleLimit_;

@@ -27,10 +27,13 @@ Reconciler::Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, Grac
                        std::uint32_t maxServices)
     : loop_(loop),
       store_(store),
-      writer_(store_, ids, grace, maxServices),
+      ids_(ids),
+      grace_(grace),
+      maxServices_(maxServices),
       retryDelay_(kFirstRetry, kLastRetry),
       self_(std::make_shared<Reconciler*>(this)),
       writing_(loop, kSlice) {
+  writer_.emplace(store_, ids_, grace_, maxServices_);
   keepTime();
 }
 
@@ -44,19 +47,19 @@ Reconciler::~Reconciler() {
 // timer looks.
 void Reconciler::keepTime() {
   reapTimer_ = loop_.after(kReapInterval, [this] {
-    writer_.reap();
+    writer_->reap();
     keepTime();
   });
 }
 
 void Reconciler::adopt(const KernelImage& image) {
   for (const std::string& line : image.broken) logger("datapath")->warn("broken: {}", line);
-  const WriteReport report = writer_.adopt(image);
+  const WriteReport report = writer_->adopt(image);
   for (const std::string& line : report.errors) logger("datapath")->warn("adopting: {}", line);
-  serving_ = writer_.services() > 0;
+  serving_ = serving_ || writer_->services() > 0;
   if (!image.services.empty()) {
     logger("datapath")
-        ->info("adopted {} services and {} endpoints, {} writes", writer_.services(),
+        ->info("adopted {} services and {} endpoints, {} writes", writer_->services(),
                image.endpoints.size(), report.writes);
   }
   publish();
@@ -76,7 +79,7 @@ void Reconciler::setTables(MadeTables made) {
 
 // Short work is done at once.
 void Reconciler::inSlices(LongWork::Work work, std::function<void()> done) {
-  if (writer_.workOf(made_.tables) > kShort) {
+  if (writer_->workOf(made_.tables) > kShort) {
     writing_.start(std::move(work), std::move(done));
     return;
   }
@@ -87,6 +90,7 @@ void Reconciler::inSlices(LongWork::Work work, std::function<void()> done) {
 
 void Reconciler::pass() {
   if (!made_.tables || state_ != State::kIdle) return;
+  tellInForce(nullptr);
   state_ = State::kMakesRoom;
   inSlices([this](Breather& breathe) { room_ = makeRoom(breathe); },
            [this] { room_ ? write() : void(state_ = State::kWaitsForRoom); });
@@ -99,20 +103,23 @@ bool Reconciler::makeRoom(Breather& breathe) {
       if (*self != nullptr) (*self)->write();
     });
   };
-  return writer_.makeRoom(made_.tables, ready, breathe);
+  return writer_->makeRoom(made_.tables, ready, breathe);
 }
 
 void Reconciler::write() {
   state_ = State::kWrites;
   began_ = clock_.monotonic();
   inSlices(
-      [this](Breather& breathe) { report_ = writer_.apply(made_.tables, made_.unknowns, breathe); },
+      [this](Breather& breathe) {
+        report_ = writer_->apply(made_.tables, made_.unknowns, breathe);
+      },
       [this] { written(); });
 }
 
 void Reconciler::written() {
   state_ = State::kIdle;
   const WriteReport done = std::exchange(report_, {});
+  tellInForce(std::make_shared<const InForce>(InForce{made_.snapshot, made_.tables, done.tables}));
   noteHeld(done.held);
   report(done, clock_.monotonic());
   if (!done.errors.empty()) retryLater();
@@ -120,8 +127,55 @@ void Reconciler::written() {
   auto clusters = std::exchange(changedClusters_, {});
   clusters.insert(done.tables->changed.clusters.begin(), done.tables->changed.clusters.end());
   if (onTables_) onTables_(*made_.snapshot, *done.tables, clusters);
+  endRepairs(done.errors.empty() ? Status() : Status(Error(done.errors.front())));
+  next();
+}
+
+void Reconciler::tellInForce(std::shared_ptr<const InForce> inForce) const {
+  if (onInForce_) onInForce_(std::move(inForce));
+}
+
+// What came up during a pass.
+void Reconciler::next() {
+  if (!repairs_.empty()) return repairNow();
   if (next_) return setTables(*std::exchange(next_, std::nullopt));
   if (std::exchange(taking_, false) && onTaken_) onTaken_(std::exchange(replaced_, {}));
+}
+
+void Reconciler::repair(ReadKernel read, std::function<void(Status)> done) {
+  repairs_.push_back({std::move(read), std::move(done)});
+  if (state_ == State::kIdle) repairNow();
+}
+
+// Waits until the programs, and the writer's continuations, are through with what was replaced:
+// what nothing refers to then is free.
+void Reconciler::repairNow() {
+  state_ = State::kRepairs;
+  tellInForce(nullptr);
+  grace_.after([self = self_] {
+    if (*self != nullptr) (*self)->adoptAgain();
+  });
+}
+
+void Reconciler::adoptAgain() {
+  state_ = State::kIdle;
+  underRepair_ = std::exchange(repairs_, {});
+  const auto image = underRepair_.front().read();
+  if (!image) {
+    endRepairs(image.error());
+    return next();
+  }
+  logger("datapath")->info("repair: reading the kernel and writing the tables again");
+  ids_.forget();
+  writer_.emplace(store_, ids_, grace_, maxServices_);
+  adopt(*image);
+  if (made_.tables) return pass();
+  endRepairs({});
+  next();
+}
+
+void Reconciler::endRepairs(const Status& status) {
+  for (const Repair& one : std::exchange(underRepair_, {})) one.done(status);
 }
 
 void Reconciler::report(const WriteReport& report, Nanos done) {
@@ -134,7 +188,7 @@ void Reconciler::report(const WriteReport& report, Nanos done) {
   }
   stats_.pending = report.errors;
   // The other services are served although one service does not fit.
-  serving_ = serving_ || report.errors.empty() || writer_.services() > 0;
+  serving_ = serving_ || report.errors.empty() || writer_->services() > 0;
   if (!report.errors.empty()) return;
   loop_.cancel(std::exchange(retryTimer_, 0));
   retryDelay_.reset();

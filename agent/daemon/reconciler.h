@@ -23,6 +23,13 @@
 
 namespace sockmesh {
 
+// What a pass brought the kernel to, and where it comes from. Immutable; no member is null.
+struct InForce {
+  std::shared_ptr<const Snapshot> snapshot;
+  std::shared_ptr<const LbTables> compiled;  // of the snapshot
+  std::shared_ptr<const LbTables> aim;       // the same, with held services as the kernel has them
+};
+
 class Reconciler {
  public:
   using Conflicts = std::shared_ptr<const std::vector<LeftAlone>>;  // never null
@@ -47,12 +54,21 @@ class Reconciler {
   // those that they replaced: large ones are better freed by another thread.
   using OnTaken = std::function<void(MadeTables replaced)>;
   void onTaken(OnTaken call) { onTaken_ = std::move(call); }
+  // Called with null before the kernel is written, and with what is in it after.
+  using OnInForce = std::function<void(std::shared_ptr<const InForce>)>;
+  void onInForce(OnInForce call) { onInForce_ = std::move(call); }
 
   // Takes over what an earlier agent left. Call first, a grace period after that agent has ended.
   void adopt(const KernelImage& image);
 
   // Brings the kernel to these tables. The next ones may come after onTaken().
   void setTables(MadeTables made);
+
+  // Takes what the kernel holds for what an earlier agent left, and brings it to the tables again.
+  // `read` reads the kernel, on the control thread, when no program and no pass is on the way to
+  // what it reads. `done` gets the first error, after the pass.
+  using ReadKernel = std::function<Result<KernelImage>()>;
+  void repair(ReadKernel read, std::function<void(Status)> done);
 
   // True once first tables are in the kernel as far as they fit, or maps were adopted.
   bool serving() const { return serving_; }
@@ -63,6 +79,11 @@ class Reconciler {
   bool makeRoom(Breather& breathe);
   void write();
   void written();
+  void next();
+  void tellInForce(std::shared_ptr<const InForce> inForce) const;
+  void repairNow();
+  void adoptAgain();
+  void endRepairs(const Status& status);
   void report(const WriteReport& report, Nanos done);
   void retryLater();
   void noteHeld(const HeldStats& held);
@@ -72,10 +93,14 @@ class Reconciler {
   EventLoop& loop_;
   SystemClock clock_;
   CountingStore store_;
-  MapWriter writer_;
+  IdRegistry& ids_;
+  GracePeriod& grace_;
+  std::uint32_t maxServices_;
+  std::optional<MapWriter> writer_;  // always there
   OnPass onPass_;
   OnTables onTables_;
   OnTaken onTaken_;
+  OnInForce onInForce_;
   MadeTables made_;                        // what is, or is to be, in the kernel
   MadeTables replaced_;                    // by `made_`
   std::optional<MadeTables> next_;         // came during a pass
@@ -84,7 +109,13 @@ class Reconciler {
   WriterStats stats_;
   std::optional<Nanos> changedAt_;  // the oldest change that is not in the kernel yet
   Backoff retryDelay_;
-  enum class State : std::uint8_t { kIdle, kMakesRoom, kWaitsForRoom, kWrites };
+  struct Repair {
+    ReadKernel read;
+    std::function<void(Status)> done;
+  };
+  std::vector<Repair> repairs_;      // asked for
+  std::vector<Repair> underRepair_;  // the pass under way is theirs
+  enum class State : std::uint8_t { kIdle, kMakesRoom, kWaitsForRoom, kWrites, kRepairs };
   State state_ = State::kIdle;
   bool room_ = false;   // there is room for the pass that is under way
   Nanos began_{0};      // the writing

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/frontend_filter.h"
 
+#include <algorithm>
 #include <atomic>
 #include <limits>
 
@@ -49,6 +50,7 @@ Status FrontendFilter::adopt() {
   if (!four) return four.error().in("frontends4");
   const auto six = maps_.frontends6.entries();
   if (!six) return six.error().in("frontends6");
+  std::ranges::fill(counts_, std::uint8_t{0});
   for (const auto& [key, id] : *four) count(hashOf(key));
   for (const auto& [key, id] : *six) count(hashOf(key));
   for (std::uint32_t at = 0; at < SM_FILTER_WORDS; ++at) {

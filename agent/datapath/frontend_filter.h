@@ -25,7 +25,7 @@ class FrontendFilter {
   // `maps` is opened for writing and outlives the filter.
   explicit FrontendFilter(KernelMaps& maps);
 
-  // Counts the frontends that the kernel has, and clears the bits that an earlier agent set and no
+  // Counts the frontends that the kernel has anew, sets their bits, and clears the bits that no
   // frontend has. On an Error every bit that is set stays set.
   Status adopt();
 

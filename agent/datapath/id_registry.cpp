@@ -24,6 +24,19 @@ LbCluster decodeLimits(const sm_cluster_state& state) {
 IdRegistry::IdRegistry()
     : endpointIds_(1, kMaxEndpoints), clusterIds_(1, kMaxClusters), localityIds_(1, UINT32_MAX) {}
 
+void IdRegistry::forget() {
+  endpointIds_ = IdAllocator(1, kMaxEndpoints);
+  clusterIds_ = IdAllocator(1, kMaxClusters);
+  localityIds_ = IdAllocator(1, UINT32_MAX);
+  clusters_.clear();
+  clusterOfId_.clear();
+  endpointOfId_.clear();
+  localities_.clear();
+  orphans_.clear();
+  retired_ = {};
+  lingering_.clear();
+}
+
 void IdRegistry::adopt(const KernelImage& image) {
   for (const auto& [id, name] : image.localityNames) {
     if (localityIds_.take(id)) localities_.emplace(name, id);
@@ -46,14 +59,22 @@ void IdRegistry::adoptClusters(const KernelImage& image) {
   }
 }
 
+void IdRegistry::addOrphan(std::uint32_t endpointId) {
+  orphans_.insert(endpointId);
+  retired_.endpoints.push_back({endpointId, 0});
+}
+
 void IdRegistry::adoptEndpoint(const ImageEndpoint& adopted) {
   endpointIds_.take(adopted.id);
   const auto cluster = clusters_.find(adopted.cluster);
   const Addresses addresses = addressesOf(adopted.endpoint);
-  if (cluster == clusters_.end() || cluster->second.endpoints.contains(addresses)) {
-    orphans_.insert(adopted.id);
-    retired_.endpoints.push_back({adopted.id, 0});
-    return;
+  if (cluster == clusters_.end()) return addOrphan(adopted.id);
+  const auto twin = cluster->second.endpoints.find(addresses);
+  if (twin != cluster->second.endpoints.end()) {
+    // Services lead to the one that is listed.
+    if (adopted.withdrawn || twin->second.listed) return addOrphan(adopted.id);
+    endpointOfId_.erase(twin->second.id);
+    addOrphan(twin->second.id);
   }
   Endpoint& known = cluster->second.endpoints[addresses];
   known = {adopted.id, adopted.endpoint, !adopted.withdrawn, 0, 0};

@@ -64,8 +64,11 @@ class IdRegistry {
   IdRegistry(const IdRegistry&) = delete;
   IdRegistry& operator=(const IdRegistry&) = delete;
 
-  // Takes the ids that an earlier agent gave. Call it once, before anything else.
+  // Takes the ids that an earlier agent gave. Call it before anything else, or after forget().
   void adopt(const KernelImage& image);
+
+  // Forgets everything, for another adopt(). Retirements that are under way count no more.
+  void forget();
 
   // What is known. SM_NONE, null or empty where nothing is.
   std::uint32_t clusterId(const std::string& cluster) const;
@@ -91,6 +94,10 @@ class IdRegistry {
   Cluster* find(const std::string& cluster);
   Cluster* findCluster(std::uint32_t id);
   Endpoint* findEndpoint(std::uint32_t id);
+
+  // Adopted endpoints without a cluster's name, or beside another one of the same addresses. Their
+  // ids are retired.
+  const std::set<std::uint32_t>& orphans() const { return orphans_; }
 
   // How many endpoints of `cluster` have no id yet.
   std::size_t missing(const LbCluster& cluster, Breather& breathe) const;
@@ -131,6 +138,7 @@ class IdRegistry {
  private:
   void adoptClusters(const KernelImage& image);
   void adoptEndpoint(const ImageEndpoint& adopted);
+  void addOrphan(std::uint32_t endpointId);
   const Endpoint* findEndpoint(std::uint32_t id) const;
 
   IdAllocator endpointIds_;
@@ -141,7 +149,7 @@ class IdRegistry {
   // The name is the key in clusters_, where it stays as long as the cluster has endpoints.
   std::unordered_map<std::uint32_t, std::pair<const std::string*, Addresses>> endpointOfId_;
   std::map<std::string, std::uint32_t> localities_;
-  std::set<std::uint32_t> orphans_;  // adopted ids whose cluster's name is not known
+  std::set<std::uint32_t> orphans_;
   Retired retired_;
   std::uint64_t retirements_ = 0;
   std::set<std::uint32_t> lingering_;

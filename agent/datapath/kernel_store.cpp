@@ -57,10 +57,14 @@ void store(Word& word, Word value) {
 
 KernelStore::KernelStore(KernelMaps& maps, EjectionControl ejections)
     : maps_(maps), ejections_(ejections), filter_(maps) {
+  adoptFilter();
+  maps_.eachPagedTable([this](auto& table) { table.makeAhead(&pageMaker_); });
+}
+
+void KernelStore::adoptFilter() {
   if (auto adopted = filter_.adopt(); !adopted) {
     logger("datapath")->warn("the filter of VIPs stays as it was: {}", adopted.error().message());
   }
-  maps_.eachPagedTable([this](auto& table) { table.makeAhead(&pageMaker_); });
 }
 
 KernelStore::~KernelStore() {

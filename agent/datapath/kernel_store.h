@@ -20,6 +20,9 @@ class KernelStore final : public TableStore {
   KernelStore(KernelMaps& maps, EjectionControl ejections);
   ~KernelStore() override;
 
+  // The same again: another process may have changed either.
+  void adoptFilter();
+
   void reserve(const TableExtents& extents) override;
   bool makeRoom(const TableExtents& extents, std::function<void()> ready) override;
   void prepare(const TableExtents& extents) override;

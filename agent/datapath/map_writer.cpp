@@ -23,6 +23,12 @@ WriteReport MapWriter::adopt(const KernelImage& image) {
   WriteReport report;
   const std::uint64_t before = store_.total();
   ids_.adopt(image);
+  // An agent that comes next, before they are freed, must not take them for endpoints of a cluster
+  // that got the id of theirs.
+  for (const std::uint32_t id : ids_.orphans()) {
+    const auto withdrawn = store_.withdraw(id);
+    if (!withdrawn) report.note(withdrawn.error());
+  }
   services_.adopt(image, report);
   report.writes = store_.total() - before;
   return report;

@@ -12,8 +12,10 @@ namespace sockmesh::ctl {
 namespace {
 
 constexpr auto kAgentTimeout = std::chrono::seconds(2);
+// For what reads or writes all maps.
+constexpr auto kLongTimeout = std::chrono::seconds(60);
 
-LoggingAnswer answerOf(const std::string& place, const Result<HttpResponse>& response) {
+AgentAnswer answerOf(const std::string& place, const Result<HttpResponse>& response) {
   if (!response) return {place, 0, response.error().message()};
   return {place, response->status, response->body};
 }
@@ -55,12 +57,21 @@ AgentRoutes askRoutes(const std::string& address, const std::string& vip) {
   return {address, *routes, ""};
 }
 
-LoggingAnswer readLogging(const std::string& address) {
+AgentAnswer askVerification(const std::string& address) {
+  const auto server = SocketAddress::parse(address);  // checked when the line was parsed
+  return answerOf(address, httpGet(server.value(), "/verify", kLongTimeout));
+}
+
+AgentAnswer askRepair(const std::string& socketPath) {
+  return answerOf(socketPath, httpPost(socketPath, "/repair", kLongTimeout));
+}
+
+AgentAnswer readLogging(const std::string& address) {
   const auto server = SocketAddress::parse(address);  // checked when the line was parsed
   return answerOf(address, httpGet(server.value(), "/logging", kAgentTimeout));
 }
 
-LoggingAnswer changeLogging(const std::string& socketPath, const std::vector<std::string>& levels) {
+AgentAnswer changeLogging(const std::string& socketPath, const std::vector<std::string>& levels) {
   std::string target = "/logging";
   for (const std::string& one : levels) {
     const std::size_t equals = one.find('=');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asks the agent's admin server. Blocks for at most two seconds.
+// Asks the agent's admin server. Blocks for at most two seconds, except where it says otherwise.
 #pragma once
 
 #include <string>
@@ -13,8 +13,12 @@ namespace sockmesh::ctl {
 AgentReport askAgent(const std::string& address);
 // `vip` is IP:PORT, or "" for all.
 AgentRoutes askRoutes(const std::string& address, const std::string& vip);
-LoggingAnswer readLogging(const std::string& address);
+AgentAnswer readLogging(const std::string& address);
+// Waits for at most a minute: the agent reads all maps.
+AgentAnswer askVerification(const std::string& address);
+// Over the Unix socket. Waits for at most a minute, until the tables are written.
+AgentAnswer askRepair(const std::string& socketPath);
 // Over the Unix socket, which takes changes from root. Each of `levels` is LEVEL or SCOPE=LEVEL.
-LoggingAnswer changeLogging(const std::string& socketPath, const std::vector<std::string>& levels);
+AgentAnswer changeLogging(const std::string& socketPath, const std::vector<std::string>& levels);
 
 }  // namespace sockmesh::ctl

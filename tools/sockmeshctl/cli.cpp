@@ -64,6 +64,7 @@ struct CommandOptions {
   double timeoutSeconds = 3;
   bool rewritten = false;
   std::vector<std::string> levels;
+  bool repair = false;
 };
 
 Outcome withNode(const GlobalOptions& global, const std::function<Outcome(NodeView&)>& command) {
@@ -109,6 +110,7 @@ class CommandLine {
     addMapCommands();
     addExplain();
     addConnect();
+    addVerify();
     addNodeCommands();
     addLogCommands();
     app_.require_subcommand(1);
@@ -296,6 +298,24 @@ class CommandLine {
     const auto report = probe(parseHostPort(options_.target).value(), options_.count, timeout);
     if (!report) return Failure{kExitFailure, report.error().message()};
     return connectReport(*report, options_.target, options_.rewritten);
+  }
+
+  void addVerify() {
+    CLI::App* verify = app_.add_subcommand(
+        "verify", "whether the kernel holds what the control plane said; exit code 79 if not");
+    verify->fallthrough();
+    verify->add_flag("--repair", options_.repair,
+                     "where they differ, the agent writes its tables again; as root");
+    verify->callback([this] {
+      command_ = [this] {
+        Verification all{askVerification(global_.adminAddress), std::nullopt, std::nullopt};
+        if (options_.repair && hasDifferences(all.first)) {
+          all.repair = askRepair(global_.adminSocket);
+          if (all.repair->status == 200) all.second = askVerification(global_.adminAddress);
+        }
+        return verification(all);
+      };
+    });
   }
 
   void addNodeCommands() {

@@ -76,14 +76,28 @@ Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoute
 // `mustBeRewritten`, if one led to the address itself.
 Outcome connectReport(const ProbeReport& report, const std::string& asked, bool mustBeRewritten);
 
-// What the admin server said to GET or POST /logging.
-struct LoggingAnswer {
+// What the admin server said to a request.
+struct AgentAnswer {
   std::string place;  // "127.0.0.1:15077", or the path of the Unix socket
   int status = 0;     // of HTTP; 0: no answer
   std::string text;   // the body, or the problem if there is no answer
 };
 // The level of each scope, as it is now.
-Outcome logLevelsOf(const LoggingAnswer& answer);
+Outcome logLevelsOf(const AgentAnswer& answer);
+
+// What verify found, and what became of it.
+struct Verification {
+  AgentAnswer first;
+  // With --repair, where the first answer names differences: what the agent said to POST /repair,
+  // and to the question after it.
+  std::optional<AgentAnswer> repair;
+  std::optional<AgentAnswer> second;
+};
+// Exit code 79 where control plane, tables and kernel differ in the end. A Failure without an
+// answer, or where the agent refuses to repair.
+Outcome verification(const Verification& all);
+// Whether the answer names differences.
+bool hasDifferences(const AgentAnswer& answer);
 
 Outcome versionOf(const AgentReport& agent);
 

@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent_json.h"
 #include "commands.h"
+#include "text.h"
 
 namespace sockmesh::ctl {
-namespace {
-
-std::string withoutNewline(std::string text) {
-  while (text.ends_with('\n')) text.pop_back();
-  return text;
-}
-
-}  // namespace
-
-Outcome logLevelsOf(const LoggingAnswer& answer) {
+Outcome logLevelsOf(const AgentAnswer& answer) {
   if (answer.status == 0) {
     return Failure{kExitUnavailable,
                    "the agent does not answer at " + answer.place + ": " + answer.text};

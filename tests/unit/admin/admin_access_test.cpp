@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 
@@ -31,8 +32,15 @@ class AdminAccess : public ::testing::Test {
     ASSERT_TRUE(listeners) << listeners.error().message();
     ASSERT_TRUE(listeners->addSocket(socket_));
     address_ = listeners->address();
-    auto started = AdminServer::start(std::move(listeners).value(), state_, {},
-                                      {.allowedHosts = {"node-1.example"}});
+    auto started =
+        AdminServer::start(std::move(listeners).value(), state_, {},
+                           {.allowedHosts = {"node-1.example"},
+                            .verify = [] { return Result<DriftReport>(report()); },
+                            .repair =
+                                [this] {
+                                  ++repairs_;
+                                  return repairs_ == 1 ? Status() : Status(Error("no maps"));
+                                }});
     ASSERT_TRUE(started) << started.error().message();
     server_ = std::move(started).value();
   }
@@ -45,12 +53,39 @@ class AdminAccess : public ::testing::Test {
     return request(connectTo(address_), method, target, "Host: " + host + "\r\n");
   }
 
+  static DriftReport report() {
+    return {
+        .services = 1,
+        .clusters = 1,
+        .endpoints = 2,
+        .drifts = {{Drift::Between::kTablesAndKernel, "Cluster", "a", "ejection.limit", "1", "9"}}};
+  }
+
+  std::atomic<int> repairs_{0};
   std::string folder_;
   std::string socket_;
   SocketAddress address_;
   AdminState state_;
   std::unique_ptr<AdminServer> server_;
 };
+
+TEST_F(AdminAccess, VerifyIsForEverybodyAndRepairForRoot) {
+  const HttpAnswer found = byTcp("GET", "/verify", "127.0.0.1");
+  EXPECT_EQ(found.status, 200);
+  for (const char* part : {R"("between": "TablesAndKernel")", R"("field": "ejection.limit")",
+                           R"("wanted": "1")", R"("found": "9")"}) {
+    EXPECT_NE(found.body.find(part), std::string::npos) << part << found.body;
+  }
+  EXPECT_EQ(byTcp("POST", "/verify", "127.0.0.1").status, 405);
+  EXPECT_EQ(byTcp("GET", "/repair", "127.0.0.1").status, 405);
+  EXPECT_EQ(byTcp("POST", "/repair", "127.0.0.1").status, 403);
+  EXPECT_EQ(request(connectTo(socket_), "GET", "/repair").status, 405);
+  EXPECT_EQ(repairs_, 0);
+  EXPECT_EQ(request(connectTo(socket_), "POST", "/repair").status, 200);
+  const HttpAnswer failed = request(connectTo(socket_), "POST", "/repair");
+  EXPECT_EQ(failed.status, 503);
+  EXPECT_EQ(failed.body, "no maps\n");
+}
 
 TEST_F(AdminAccess, AHostThatAWebPageCouldChooseIsRefused) {
   for (const char* host : {"localhost", "LocalHost:15077", "127.0.0.1", "10.1.2.3:15077", "[::1]",
