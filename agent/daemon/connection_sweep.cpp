@@ -22,7 +22,7 @@ std::uint64_t callbacksLost(const KernelMaps& maps) {
 ConnectionSweep::ConnectionSweep(EventLoop& loop, Datapath& datapath, GracePeriod& grace,
                                  std::function<std::string()> programsBehind)
     : loop_(loop),
-      maps_(datapath.maps()),
+      datapath_(datapath),
       grace_(grace),
       programsBehind_(std::move(programsBehind)),
       sweeper_(datapath.sweeper()),
@@ -66,6 +66,9 @@ void ConnectionSweep::passed() {
                ended_);
   }
   reportLostCallbacks();
+  if (const Status counted = datapath_.recountAffinity(); !counted) {
+    logger("datapath")->error("{}", counted.error().message());
+  }
   const std::uint32_t gone = std::exchange(gone_, 0);
   ended_ = 0;
   again(gone);
@@ -86,7 +89,7 @@ void ConnectionSweep::again(std::uint32_t gone) {
 
 // A starting agent also reports what was lost before, if the other program is still there.
 void ConnectionSweep::reportLostCallbacks() {
-  const std::uint64_t lost = callbacksLost(maps_);
+  const std::uint64_t lost = callbacksLost(datapath_.maps());
   const bool beforeUs = !std::exchange(reported_, true);
   const std::uint64_t more = lost - std::exchange(callbacksLost_, lost);
   if (more == 0) return;

@@ -34,7 +34,7 @@ class ConnectionSweep {
   void reportLostCallbacks();
 
   EventLoop& loop_;
-  KernelMaps& maps_;
+  Datapath& datapath_;
   GracePeriod& grace_;
   std::function<std::string()> programsBehind_;
   ConnectionSweeper sweeper_;

@@ -87,6 +87,7 @@ EjectionRules decodeEjectionRules(const sm_cluster_state& state) {
   rules.base = Nanos(state.base_ejection_ns);
   rules.max = Nanos(state.max_ejection_ns);
   rules.jitter = std::chrono::milliseconds(state.jitter_ms);
+  rules.interval = Nanos(state.interval_ns);
   return rules;
 }
 

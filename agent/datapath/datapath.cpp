@@ -5,11 +5,13 @@
 #include <bpf/libbpf.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <filesystem>
@@ -21,6 +23,7 @@
 #include "base/log.h"
 #include "datapath/map_pins.h"
 #include "datapath/pin_lock.h"
+#include "datapath/pod_cgroups.h"
 #include "datapath/private_folder.h"
 #include "datapath/privileges.h"
 #include "sockmesh.skel.h"
@@ -33,6 +36,8 @@ constexpr std::uint32_t kMinConnections = 64;
 constexpr std::uint32_t kOverflowFactor = 4;  // of the array
 constexpr std::uint32_t kMinOverflow = 65536;
 constexpr std::uint32_t kFlowSources = 2;  // of a flow: of its endpoint, and the first of a chain
+// One client may have this part of a table that all clients share.
+constexpr std::uint32_t kShares = 16;
 
 // Keeps libbpf's messages, the verifier's log among them, for the error that follows.
 class LibbpfLog {
@@ -151,6 +156,12 @@ bool unmountOwnBpffs(const std::string& root) {
   return false;
 }
 
+// The inode of the caller's user namespace; 0: the kernel has none.
+std::uint32_t ownUserNamespace() {
+  struct stat about {};
+  return stat("/proc/self/ns/user", &about) == 0 ? static_cast<std::uint32_t>(about.st_ino) : 0;
+}
+
 // The cookie of the caller's network namespace; 0: the kernel does not say (before Linux 5.14).
 std::uint64_t ownNetnsCookie() {
   const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -198,7 +209,10 @@ Result<std::unique_ptr<Datapath>> Datapath::tryOpen(const DatapathOptions& optio
                                                     options.cgroupRoot);
     started = datapath->links_->attach(std::move(cgroup).value());
   }
-  if (started) return datapath;
+  if (started) {
+    datapath->findPods();
+    return datapath;
+  }
   // Maps without links have no use.
   if (!datapath->adopted_) {
     [[maybe_unused]] const Status removed = removePins(pins);
@@ -238,6 +252,8 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   bpf_map__set_max_entries(maps.flow_sources, kFlowSources * options.maxUdpFlows);
   bpf_map__set_max_entries(maps.names, options.maxNames);
   std::uint32_t sets = records / SM_CONN_WAYS;
+  std::uint32_t affinities = options.maxAffinityClients;
+  std::uint32_t overflow = bpf_map__max_entries(maps.conn_overflow);
   for (const std::string& name : kMapNames) {
     if (!adopted_) break;
     const std::string path = pins.maps() + "/" + name;
@@ -247,10 +263,16 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
       return Error::fromErrno("adopting " + path, errno);
     }
     if (name == "connections") sets = maxEntries(fd.get()) / SM_CONN_WAYS;
+    if (name == "affinity") affinities = maxEntries(fd.get());
+    if (name == "conn_overflow") overflow = maxEntries(fd.get());
   }
   // Adopted maps keep their sizes. Other sizes take effect after --cleanup.
-  skeleton_->bpf->rodata->settings.conn_set_mask = sets - 1;
-  skeleton_->bpf->rodata->settings.node_netns = ownNetnsCookie();
+  auto& settings = skeleton_->bpf->rodata->settings;
+  settings.conn_set_mask = sets - 1;
+  settings.node_netns = ownNetnsCookie();
+  settings.node_userns = ownUserNamespace();
+  settings.affinity_share = std::max(affinities / kShares, 1U);
+  settings.overflow_share = std::max(overflow / kShares, 1U);
 
   if (sockmesh_bpf::load(skeleton_->bpf) != 0) {
     return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
@@ -282,10 +304,23 @@ void Datapath::check() {
   }
   pinProblem_ = problem;
   links_->check();
+  findPods();
   // This log line comes last, so that a reader of the line can rely on the links' pins, too.
   if (missing && restored) {
     logger("datapath")->warn("{}: pins were gone, and are there again", pins.folder);
   }
+}
+
+// The programs compare the epoch, so it changes last.
+void Datapath::findPods() {
+  std::vector<std::uint64_t> found = podParents(links_->cgroup().path);
+  found.resize(SM_POD_PARENTS);
+  sm_globals& globals = maps_->globals[0];
+  if (std::equal(found.begin(), found.end(), std::begin(globals.pod_parents))) return;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    std::atomic_ref<__u64>(globals.pod_parents[i]).store(found[i], std::memory_order_relaxed);
+  }
+  std::atomic_ref<__u32>(globals.pods_epoch).fetch_add(1, std::memory_order_release);
 }
 
 // Pins outlive the agent, unless another process empties or unmounts the bpffs.
@@ -305,6 +340,28 @@ Status Datapath::registerAgent() {
     return Error::fromErrno("registering the agent's process", errno);
   }
   return options.retval == 0 ? Status() : Status(Error("registering the agent's process failed"));
+}
+
+Status Datapath::recountAffinity() {
+  const std::uint32_t share = skeleton_->bpf->rodata->settings.affinity_share;
+  const auto isNear = [&](std::uint32_t place) {
+    return maps_->clients[place].affinities > share / 2;
+  };
+  bool near = false;
+  for (std::uint32_t place = 0; place < maps_->clients.size(); ++place) near |= isNear(place);
+  if (!near) return {};
+  const auto entries = maps_->affinity.entries();
+  if (!entries) return entries.error().in("affinity");
+  std::vector<std::uint32_t> counts(maps_->clients.size());
+  for (const auto& [key, last] : *entries) {
+    if (last.client < counts.size()) ++counts[last.client];
+  }
+  for (std::uint32_t place = 0; place < counts.size(); ++place) {
+    if (!isNear(place)) continue;
+    std::atomic_ref<__u32>(maps_->clients[place].affinities)
+        .store(counts[place], std::memory_order_relaxed);
+  }
+  return {};
 }
 
 EjectionControl Datapath::ejections() const {

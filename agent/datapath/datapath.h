@@ -64,6 +64,10 @@ class Datapath {
   // From now on the sockets of this process are not rewritten, until another process registers.
   Status registerAgent();
 
+  // Takes what the kernel has dropped of session affinity off the clients' shares. Looks at the
+  // entries only if some client has most of its share.
+  Status recountAffinity();
+
   // For as long as this lives.
   EjectionControl ejections() const;
   ConnectionSweeper sweeper() const;
@@ -80,6 +84,7 @@ class Datapath {
   Datapath();
   Status load(const DatapathOptions& options, const PinPath& pins);
   Status restorePins(const PinPath& pins);
+  void findPods();
 
   DatapathOptions options_;
   UniqueFd lock_;  // see pin_lock.h; let go of last

@@ -16,11 +16,14 @@ Result<std::uint32_t> EjectionControl::run(int program, sm_agent_request request
 }
 
 Result<Detection> EjectionControl::detect(std::uint32_t endpointId, Detector detector,
-                                          std::uint32_t enforcingPercent) const {
+                                          std::uint32_t enforcingPercent,
+                                          std::uint32_t client) const {
   const auto answer = run(detectProgram_, {.endpoint_id = endpointId,
                                            .detector = static_cast<__u32>(detector),
                                            .enforcing_percent = enforcingPercent,
-                                           .answer = 0});
+                                           .answer = 0,
+                                           .client = client,
+                                           .pad = 0});
   if (!answer) return answer.error();
   switch (static_cast<sm_detection>(*answer)) {
     case SM_DETECTION_EJECTED:
@@ -29,6 +32,8 @@ Result<Detection> EjectionControl::detect(std::uint32_t endpointId, Detector det
       return Detection::kOverflow;
     case SM_DETECTION_NOT_ENFORCED:
       return Detection::kNotEnforced;
+    case SM_DETECTION_OWN:
+      return Detection::kOwn;
     case SM_DETECTION_NONE:
       break;
   }
@@ -36,9 +41,9 @@ Result<Detection> EjectionControl::detect(std::uint32_t endpointId, Detector det
 }
 
 Result<bool> EjectionControl::uneject(std::uint32_t endpointId) const {
-  const auto answer =
-      run(unejectProgram_,
-          {.endpoint_id = endpointId, .detector = 0, .enforcing_percent = 0, .answer = 0});
+  sm_agent_request request{};
+  request.endpoint_id = endpointId;
+  const auto answer = run(unejectProgram_, request);
   if (!answer) return answer.error();
   return *answer != 0;
 }

@@ -17,9 +17,11 @@ class EjectionControl {
   EjectionControl(int detectProgram, int unejectProgram)
       : detectProgram_(detectProgram), unejectProgram_(unejectProgram) {}
 
-  // A detector fired for this endpoint: ejects it, or says why not.
+  // A detector fired for this endpoint: ejects it, or says why not. `client`: whose outcomes say
+  // so, by place in `clients`; SM_CLIENT_NONE: those of all.
   Result<Detection> detect(std::uint32_t endpointId, Detector detector,
-                           std::uint32_t enforcingPercent) const;
+                           std::uint32_t enforcingPercent,
+                           std::uint32_t client = SM_CLIENT_NONE) const;
   // Unejects the endpoint. False: it was not ejected.
   Result<bool> uneject(std::uint32_t endpointId) const;
 

@@ -2,6 +2,7 @@
 #include "datapath/endpoint_state_reader.h"
 
 #include <atomic>
+#include <chrono>
 
 #include "datapath/kernel_image.h"
 
@@ -11,16 +12,6 @@ namespace {
 template <typename Word>
 Word load(Word& word) {
   return std::atomic_ref<Word>(word).load(std::memory_order_acquire);
-}
-
-std::uint64_t speakingFailures(const sm_endpoint_stats& stats) {
-  std::uint64_t failures = 0;
-  for (std::uint32_t i = 0; i < SM_FAILURES; ++i) {
-    // As in bpf/conn/outcome.h: the others are not the endpoint's fault.
-    if (i != SM_FAILURE_LOCAL && i != SM_FAILURE_ABANDONED) failures += stats.failed[i];
-  }
-  // Counters move while they are read.
-  return failures - std::min<std::uint64_t>(failures, stats.disputed);
 }
 
 }  // namespace
@@ -37,12 +28,33 @@ std::optional<EndpointState> readEndpointState(const KernelMaps& maps, std::uint
   out.ejections = load(state->ejections);
   out.multiplier = load(state->multiplier);
   out.detector = static_cast<Detector>(load(state->detector));
-  const sm_endpoint_stats stats = sumEndpointStats(maps, endpointId);
-  // What stays within a client's namespace is no evidence. Counters move while they are read.
-  const std::uint64_t inward = load(state->inward_served);
-  out.successes = stats.established - std::min<std::uint64_t>(stats.established, inward);
-  out.failures = speakingFailures(stats);
+  static_assert(EndpointState::kClients == SM_OUTCOME_CLIENTS);
+  for (std::size_t client = 0; client < out.outcomes.size(); ++client) {
+    out.outcomes[client] = {load(state->outcomes[client].served),
+                            load(state->outcomes[client].failed)};
+    out.successes += out.outcomes[client].successes;
+    out.failures += out.outcomes[client].failures;
+  }
   return out;
+}
+
+std::uint32_t clientOfOutcomes(const KernelMaps& maps, std::uint32_t endpointId,
+                               std::size_t index) {
+  // A client that goes on is seen anew every minute (bpf/conn/client.h).
+  constexpr Nanos kLately = std::chrono::seconds(150);
+  const sm_endpoint_state* state = maps.endpointState.at(endpointId);
+  if (state == nullptr) return SM_CLIENT_NONE;
+  const std::uint64_t users = state->users | state->users_before;
+  const Nanos now = SystemClock().monotonic();
+  std::uint32_t found = SM_CLIENT_NONE;
+  for (std::uint32_t place = 0; place < maps.clients.size(); ++place) {
+    const sm_client_line& line = maps.clients[place];
+    if (line.id == 0 || line.number % SM_OUTCOME_CLIENTS != index) continue;
+    if ((users >> line.number & 1) == 0 || now - Nanos(line.used_ns) > kLately) continue;
+    if (found != SM_CLIENT_NONE) return SM_CLIENT_NONE;
+    found = place;
+  }
+  return found;
 }
 
 void writeMultiplier(KernelMaps& maps, std::uint32_t endpointId, std::uint32_t multiplier) {

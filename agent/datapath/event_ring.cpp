@@ -7,6 +7,20 @@
 #include <cstring>
 
 namespace sockmesh {
+namespace {
+
+Detection detectionOf(std::uint32_t raw) {
+  switch (raw) {
+    case SM_DETECTION_NOT_ENFORCED:
+      return Detection::kNotEnforced;
+    case SM_DETECTION_OWN:
+      return Detection::kOwn;
+    default:
+      return Detection::kEjected;
+  }
+}
+
+}  // namespace
 
 Result<std::unique_ptr<EventRing>> EventRing::open(const KernelMaps& maps, OnEvent onEvent) {
   std::unique_ptr<EventRing> ring(new EventRing(std::move(onEvent)));
@@ -36,8 +50,8 @@ int EventRing::take(void* self, void* data, std::size_t size) {
       raw.kind == SM_EVENT_UNEJECTED ? RingEvent::Kind::kUnejected : RingEvent::Kind::kDetected;
   event.endpointId = raw.endpoint_id;
   event.detector = static_cast<Detector>(raw.detector);
-  event.detection =
-      raw.detection == SM_DETECTION_NOT_ENFORCED ? Detection::kNotEnforced : Detection::kEjected;
+  event.detection = detectionOf(raw.detection);
+  event.client = raw.client;
   event.at = Nanos(raw.at_ns);
   static_cast<EventRing*>(self)->onEvent_(event);
   return 0;

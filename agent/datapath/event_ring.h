@@ -18,14 +18,15 @@ namespace sockmesh {
 
 struct RingEvent {
   enum class Kind : std::uint8_t {
-    kDetected,   // a consecutive detector fired; `detection` is kEjected or kNotEnforced
+    kDetected,   // a consecutive detector fired; `detection` is kEjected, kNotEnforced or kOwn
     kUnejected,  // an ejection had run out, and a connection's end took the endpoint back
   };
   Kind kind = Kind::kDetected;
   std::uint32_t endpointId = 0;
   Detector detector = Detector::kConsecutive5xx;
   Detection detection = Detection::kEjected;
-  Nanos at{0};  // CLOCK_MONOTONIC
+  std::uint64_t client = 0;  // whose failures; see SM_CLIENT_IS_POD
+  Nanos at{0};               // CLOCK_MONOTONIC
 };
 
 class EventRing {

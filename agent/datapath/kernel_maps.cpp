@@ -123,6 +123,8 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   opener.paged(maps->endpointStats, MapId::endpoint_stats);
   opener.paged(maps->clusterState, MapId::cluster_state);
   opener.paged(maps->clusterStats, MapId::cluster_stats);
+  opener.array(maps->clients, MapId::clients);
+  opener.array(maps->clientRuns, MapId::client_runs);
   opener.array(maps->connections, MapId::connections);
   maps->connOverflow = BpfHash<std::uint64_t, sm_connection>(opener.fd(MapId::conn_overflow));
   maps->affinity = BpfHash<sm_affinity_key, sm_affinity>(opener.fd(MapId::affinity));

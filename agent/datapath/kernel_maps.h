@@ -48,6 +48,8 @@ struct KernelMaps {
   PagedTable<sm_endpoint_stats, SM_ENDPOINT_PAGE_BITS + SM_STATS_SHARD_BITS> endpointStats;
   PagedTable<sm_cluster_state, SM_CLUSTER_PAGE_BITS> clusterState;
   PagedTable<sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS> clusterStats;
+  MappedArray<sm_client_line> clients;                 // SM_CLIENTS
+  MappedArray<sm_run> clientRuns;                      // SM_CLIENT_RUNS a client
   MappedArray<sm_connection> connections;              // SM_CONN_WAYS a set
   BpfHash<std::uint64_t, sm_connection> connOverflow;  // by socket cookie
   BpfHash<sm_affinity_key, sm_affinity> affinity;

@@ -114,6 +114,8 @@ Status KernelStore::resetEndpoint(std::uint32_t id) {
     return {};
   }
   if (auto done = zeroRun(maps_.endpointState, id, 1); !done) return done.error();
+  // Clients' runs of failures at the endpoint that had this id before are not its own.
+  store(maps_.endpointState.at(id)->born, static_cast<__u32>(SystemClock().monotonic().count()));
   return zeroRun(maps_.endpointStats, id << SM_STATS_SHARD_BITS, SM_STATS_SHARDS);
 }
 
@@ -181,6 +183,7 @@ Status KernelStore::writeClusterLimits(std::uint32_t id, const LbCluster& cluste
   store(state.base_ejection_ns, __u64{0});
   store(state.ejection_limit, ejection.limit);
   store(state.max_ejection_ns, static_cast<__u64>(ejection.max.count()));
+  store(state.interval_ns, static_cast<__u64>(ejection.interval.count()));
   store(state.jitter_ms, static_cast<__u32>(ejection.jitter / std::chrono::milliseconds(1)));
   for (std::size_t i = 0; i < ejection.consecutive.size(); ++i) {
     const sm_consecutive_rule rule = encodeConsecutiveRule(ejection.consecutive[i]);

@@ -22,10 +22,13 @@ std::optional<EndpointState> KernelStateAccess::read(const std::string& cluster,
 }
 
 Detection KernelStateAccess::detect(const std::string& cluster, const SocketAddress& address,
-                                    Detector detector, std::uint32_t enforcingPercent) {
+                                    std::size_t client, Detector detector,
+                                    std::uint32_t enforcingPercent) {
   const std::uint32_t id = ids_.endpointId(cluster, address);
   if (id == 0) return Detection::kNone;
-  const auto detection = ejections_.detect(id, detector, enforcingPercent);
+  const std::uint32_t place = clientOfOutcomes(maps_, id, client);
+  if (place == SM_CLIENT_NONE) return Detection::kNone;
+  const auto detection = ejections_.detect(id, detector, enforcingPercent, place);
   if (!detection) logger("health")->error("{}", detection.error().message());
   return detection ? *detection : Detection::kNone;
 }

@@ -26,8 +26,8 @@ class KernelStateAccess final : public EndpointStateAccess {
 
   std::optional<EndpointState> read(const std::string& cluster,
                                     const SocketAddress& address) const override;
-  Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
-                   std::uint32_t enforcingPercent) override;
+  Detection detect(const std::string& cluster, const SocketAddress& address, std::size_t client,
+                   Detector detector, std::uint32_t enforcingPercent) override;
   bool uneject(const std::string& cluster, const SocketAddress& address) override;
   bool anyEjected(const std::string& cluster) const override;
   void recount(const std::string& cluster) override;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "datapath/client_text.h"
 
 namespace sockmesh {
 
@@ -93,7 +94,11 @@ void OutlierLoop::listen() {
 void OutlierLoop::onEvent(const RingEvent& event) {
   const auto endpoint = ids_.endpointOf(event.endpointId);
   if (!endpoint) return;
-  if (event.detection == Detection::kNotEnforced) {
+  if (event.detection == Detection::kOwn) {
+    logger("health")->info("cluster {}: {} ejected ({}) for {} alone", endpoint->first,
+                           endpoint->second.toString(), detectorName(event.detector),
+                           clientText(event.client));
+  } else if (event.detection == Detection::kNotEnforced) {
     detector_.notEnforced(endpoint->first, endpoint->second, event.detector, event.at);
   } else {
     detector_.refresh(endpoint->first, clock_.monotonic());

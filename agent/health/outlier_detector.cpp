@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "health/ejection_history.h"
-#include "health/success_rate.h"
 
 namespace sockmesh {
 namespace {
@@ -39,6 +38,7 @@ struct OutlierDetector::Host {
   bool seen = false;
   EjectionHistory history;
   // As counted up to the last sweep.
+  decltype(EndpointState::outcomes) outcomes{};
   std::uint64_t successes = 0;
   std::uint64_t failures = 0;
 };
@@ -171,6 +171,7 @@ std::optional<EndpointState> OutlierDetector::observe(
                        state->ejections < host.history.ejections();
   if (!host.seen || another) {
     host.seen = true;
+    host.outcomes = state->outcomes;
     host.successes = state->successes;
     host.failures = state->failures;
     host.history = {};
@@ -288,31 +289,42 @@ Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now) {
   return end;
 }
 
+// Each client's outcomes are judged by themselves, as its own Envoy would: volume is no weight.
 void OutlierDetector::evaluate(Watched& watched, Nanos now) {
-  std::vector<HostOutcomes> outcomes;
+  std::array<std::vector<HostOutcomes>, EndpointState::kClients> outcomes;
   std::vector<std::pair<const SocketAddress*, Host*>> evaluated;
   for (auto& [address, host] : watched.hosts) {
     const auto state = states_.read(watched.name, address);
     if (!state || !host.seen) continue;
-    const HostOutcomes interval{state->successes - host.successes, state->failures - host.failures};
+    for (std::size_t client = 0; client < outcomes.size() && !state->ejected; ++client) {
+      const auto& [successes, failures] = state->outcomes[client];
+      const auto& before = host.outcomes[client];
+      outcomes[client].push_back({successes - before.successes, failures - before.failures});
+    }
     // Also for ejected endpoints: what they did meanwhile does not count later.
+    host.outcomes = state->outcomes;
     host.successes = state->successes;
     host.failures = state->failures;
-    if (state->ejected) continue;
-    outcomes.push_back(interval);
-    evaluated.emplace_back(&address, &host);
+    if (!state->ejected) evaluated.emplace_back(&address, &host);
   }
-  for (const auto& outlier :
-       statisticalOutliers(outcomes, watched.hosts.size(), *watched.settings())) {
-    const auto& [address, host] = evaluated[outlier.host];
-    if (watched.ejected.contains(*address)) continue;  // just now, by success rate
-    const Detection detection =
-        states_.detect(watched.name, *address, outlier.detector, outlier.enforcingPercent);
-    if (detection == Detection::kEjected)
-      observe(watched, *address, *host, outlier.rates);
-    else if (detection == Detection::kNotEnforced)
-      tellNotEnforced(watched, *address, *host, outlier.detector, now, outlier.rates);
+  for (std::size_t client = 0; client < outcomes.size(); ++client) {
+    for (const auto& outlier :
+         statisticalOutliers(outcomes[client], watched.hosts.size(), *watched.settings())) {
+      const auto& [address, host] = evaluated[outlier.host];
+      detected(watched, *address, *host, client, outlier, now);
+    }
   }
+}
+
+void OutlierDetector::detected(Watched& watched, const SocketAddress& address, Host& host,
+                               std::size_t client, const StatisticalOutlier& outlier, Nanos now) {
+  if (watched.ejected.contains(address)) return;  // just now, by success rate
+  const Detection detection =
+      states_.detect(watched.name, address, client, outlier.detector, outlier.enforcingPercent);
+  if (detection == Detection::kEjected)
+    observe(watched, address, host, outlier.rates);
+  else if (detection == Detection::kNotEnforced)
+    tellNotEnforced(watched, address, host, outlier.detector, now, outlier.rates);
 }
 
 void OutlierDetector::decay(Watched& watched, Nanos interval, Nanos now) {

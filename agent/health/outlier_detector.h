@@ -22,6 +22,7 @@
 #include "base/shared_map.h"
 #include "health/ejection_event.h"
 #include "health/state_access.h"
+#include "health/success_rate.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
 #include "model/health_overlay.h"
@@ -90,6 +91,8 @@ class OutlierDetector {
   void sweepCluster(Watched& watched, Nanos now);
   Nanos unejectDue(Watched& watched, Nanos now);  // when it was done with that
   void evaluate(Watched& watched, Nanos now);
+  void detected(Watched& watched, const SocketAddress& address, Host& host, std::size_t client,
+                const StatisticalOutlier& outlier, Nanos now);
   void decay(Watched& watched, Nanos interval, Nanos now);
 
   EndpointStateAccess& states_;

@@ -21,9 +21,11 @@ class EndpointStateAccess {
   // Nothing if the endpoint has no state (yet, or any more).
   virtual std::optional<EndpointState> read(const std::string& cluster,
                                             const SocketAddress& address) const = 0;
-  // A detector fired: Envoy's common ejection step (limit, dice, length), in the kernel.
+  // A detector fired for the outcomes of one client (an index into EndpointState::outcomes):
+  // Envoy's common ejection step (limit, dice, length), in the kernel, for this client or for all.
   virtual Detection detect(const std::string& cluster, const SocketAddress& address,
-                           Detector detector, std::uint32_t enforcingPercent) = 0;
+                           std::size_t client, Detector detector,
+                           std::uint32_t enforcingPercent) = 0;
   // Unejects the endpoint. False: it was not ejected.
   virtual bool uneject(const std::string& cluster, const SocketAddress& address) = 0;
   // Whether any endpoint of the cluster counts as ejected: one look, however many there are.

@@ -17,7 +17,7 @@ struct Rated {
 std::vector<Rated> rate(const std::vector<HostOutcomes>& outcomes, std::uint32_t requestVolume) {
   std::vector<Rated> rated;
   for (std::size_t host = 0; host < outcomes.size(); ++host) {
-    const std::uint64_t total = outcomes[host].successes + outcomes[host].failures;
+    const std::uint64_t total = std::uint64_t{outcomes[host].successes} + outcomes[host].failures;
     if (total == 0 || total < requestVolume) continue;
     rated.push_back(
         {host, 100.0 * static_cast<double>(outcomes[host].successes) / static_cast<double>(total)});

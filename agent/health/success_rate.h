@@ -14,10 +14,11 @@ namespace sockmesh {
 
 struct OutlierDetection;
 
-// The outcomes of a host's connects in one interval. Hosts without any connect are ignored.
+// The outcomes of one client's connects to a host in one interval. Hosts without any connect are
+// ignored.
 struct HostOutcomes {
-  std::uint64_t successes = 0;
-  std::uint64_t failures = 0;
+  std::uint32_t successes = 0;
+  std::uint32_t failures = 0;
 };
 
 struct StatisticalOutlier {

@@ -79,6 +79,7 @@ ClusterStats clusterStats(const std::string& name, const LiveCluster& live) {
   out.ejectionsDetected = named(live.stats.ejections_detected, detectorWord);
   out.ejectionsEnforced = named(live.stats.ejections_enforced, detectorWord);
   out.ejectionsOverflow = live.stats.ejections_overflow;
+  out.ejectionsOwn = live.stats.ejections_own;
   return out;
 }
 
@@ -111,6 +112,10 @@ Result<LiveState> LiveState::read(const KernelMaps& maps, const KernelImage& ima
     if (!value) return value.error();
     live.counters[i] = *value;
   }
+  live.clients = clientIds(maps);
+  live.runs = clientRuns(maps);
+  std::erase_if(live.runs,
+                [&](const ClientRun& run) { return !live.endpoints.contains(run.endpointId); });
   auto usage = readMapUsage(maps, image, mapsDirectory);
   if (!usage) return usage.error();
   live.maps = std::move(usage).value();
@@ -151,6 +156,13 @@ DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   }
   std::sort(out.clusters.begin(), out.clusters.end(),
             [](const auto& a, const auto& b) { return a.cluster < b.cluster; });
+  for (const ClientRun& run : live.runs) {
+    if (!isEjected(run.run, live.nowNs)) continue;
+    const std::string& cluster = image.endpoints.at(run.endpointId).cluster;
+    for (ClusterStats& stats : out.clusters) {
+      if (stats.cluster == cluster) ++stats.ejectedForOne;
+    }
+  }
   for (std::uint32_t i = 0; i < SM_COUNTERS; ++i) {
     if (!isRoutine(i)) out.events.emplace_back(counterWord(i).name, live.counters[i]);
   }

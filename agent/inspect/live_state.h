@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "datapath/kernel_image.h"
 #include "datapath/kernel_maps.h"
+#include "inspect/client_runs.h"
 #include "model/ejection.h"
 #include "sockmesh_abi.h"
 #include "stats/datapath_stats.h"
@@ -33,13 +34,25 @@ struct LiveState {
   std::map<std::uint32_t, LiveEndpoint> endpoints;  // by id, of the image's endpoints
   std::map<std::uint32_t, LiveCluster> clusters;    // by id, of the image's clusters
   std::array<std::uint64_t, SM_COUNTERS> counters{};
-  std::vector<MapUsage> maps;     // in the order of kMapNames
-  std::uint64_t staleFromNs = 0;  // see sm_globals
+  std::vector<std::uint64_t> clients;  // their ids, by place; see clientIds()
+  std::vector<ClientRun> runs;         // of the image's endpoints
+  std::vector<MapUsage> maps;          // in the order of kMapNames
+  std::uint64_t staleFromNs = 0;       // see sm_globals
 
   // `image` says which ids are in use.
   static Result<LiveState> read(const KernelMaps& maps, const KernelImage& image,
                                 const std::string& mapsDirectory);
 };
+
+// The id of the client at this place; 0 where nobody is.
+inline std::uint64_t clientAt(const LiveState& live, std::uint32_t place) {
+  return place < live.clients.size() ? live.clients[place] : 0;
+}
+
+// One client has ejected an endpoint for itself until then.
+inline bool isEjected(const sm_run& run, std::uint64_t nowNs) {
+  return run.ejected_until_ns > nowNs;
+}
 
 // An endpoint is out of rotation until then, as the programs see it.
 inline bool isEjected(const sm_endpoint_state& state, std::uint64_t nowNs) {

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "datapath/codec.h"
+#include "inspect/client_runs.h"
 #include "lb/table_shape.h"
 
 namespace sockmesh {
@@ -89,6 +90,16 @@ std::uint64_t usedFrontends(const KernelImage& image, bool v4) {
                     [v4](const auto& service) { return service.first.vip.ip.isV4() == v4; }));
 }
 
+std::uint64_t usedClients(const KernelMaps& maps) {
+  std::uint64_t used = 0;
+  for (std::uint32_t i = 0; i < maps.clients.size(); ++i) used += maps.clients[i].id != 0 ? 1 : 0;
+  return used;
+}
+
+std::uint64_t usedRuns(const KernelMaps& maps) {
+  return clientRuns(maps).size();
+}
+
 std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImage& image) {
   const auto services = [&image] { return image.services.size(); };
   const auto endpoints = [&image] { return image.endpoints.size(); };
@@ -108,6 +119,8 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"cluster_state", {maps.clusterState.kPageEntries, clusters}},
       {"cluster_stats",
        {maps.clusterStats.kPageEntries, [=] { return clusters() * SM_STATS_SHARDS; }}},
+      {"clients", {0, [&] { return usedClients(maps); }}},
+      {"client_runs", {0, [&] { return usedRuns(maps); }}},
       {"connections", {0, [&] { return usedRecords(maps); }}},
       {"conn_overflow", {0, [&]() -> std::uint64_t { return maps.globals[0].conn_overflow_live; }}},
       {"affinity", {0, [&] { return usedEntries(maps.affinity); }}},

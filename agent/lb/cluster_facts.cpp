@@ -31,6 +31,7 @@ EjectionRules ejectionRules(const OutlierDetection& config, std::size_t hosts) {
   rules.base = config.baseEjectionTime;
   rules.max = config.maxEjectionTime;
   rules.jitter = std::chrono::floor<std::chrono::milliseconds>(config.maxEjectionTimeJitter);
+  rules.interval = config.interval;
   return rules;
 }
 

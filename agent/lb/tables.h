@@ -108,6 +108,7 @@ struct EjectionRules {
   Nanos base{0};            // 0: the cluster has no outlier detection
   Nanos max{0};             // without jitter
   Nanos jitter{0};          // at most; whole milliseconds
+  Nanos interval{0};        // between sweeps; multipliers decay by 1 in it
   bool operator==(const EjectionRules&) const = default;
 };
 

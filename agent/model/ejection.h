@@ -40,6 +40,7 @@ enum class Detection : std::uint8_t {
   kEjected,      //
   kOverflow,     // max_ejection_percent was reached
   kNotEnforced,  // the dice (enforcing_...) said no
+  kOwn,          // ejected for the client alone that met the failures
 };
 
 }  // namespace sockmesh

@@ -2,6 +2,8 @@
 // What the kernel keeps of an endpoint's outcomes and ejections (sm_endpoint_state), in words.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "base/clock.h"
@@ -18,8 +20,16 @@ struct EndpointState {
   std::uint32_t ejections = 0;
   std::uint32_t multiplier = 0;                   // of base_ejection_time
   Detector detector = Detector::kConsecutive5xx;  // of the last ejection
-  // Connect attempts since the endpoint's id was given: established, and failed so that the failure
-  // counts against the endpoint. Both only grow.
+  // Connect attempts since the endpoint's id was given: established, and failed so that it may be
+  // the endpoint's fault. Both only grow, and wrap around. By client: a few clients share an entry
+  // where there are more than entries.
+  struct Outcomes {
+    std::uint32_t successes = 0;
+    std::uint32_t failures = 0;
+  };
+  static constexpr std::size_t kClients = 16;
+  std::array<Outcomes, kClients> outcomes{};
+  // Of all clients.
   std::uint64_t successes = 0;
   std::uint64_t failures = 0;
 };

@@ -176,6 +176,10 @@ void collectEjections(const DatapathStats& stats, Families& out) {
                                   "Outliers detected, ejected or not, by detector.");
   Family overflow = counterFamily("sockmesh_outlier_detection_ejections_overflow_total",
                                   "Ejections not made because of max_ejection_percent.");
+  Family own = counterFamily("sockmesh_outlier_detection_ejections_own_total",
+                             "Ejections of an endpoint by one client, for itself alone.");
+  Family forOne = gaugeFamily("sockmesh_outlier_detection_ejections_own_active",
+                              "Such ejections that last now, over all clients.");
   for (const ClusterStats& cluster : stats.clusters) {
     if (sumOf(cluster.ejectionsDetected) + cluster.ejectedEndpoints == 0) continue;
     const Labels labels = {{"cluster", cluster.cluster}};
@@ -183,8 +187,12 @@ void collectEjections(const DatapathStats& stats, Families& out) {
     addNamed(enforced, labels, "type", cluster.ejectionsEnforced);
     addNamed(detected, labels, "type", cluster.ejectionsDetected);
     overflow.add(labels, static_cast<double>(cluster.ejectionsOverflow));
+    own.add(labels, static_cast<double>(cluster.ejectionsOwn));
+    forOne.add(labels, static_cast<double>(cluster.ejectedForOne));
   }
-  for (Family* family : {&active, &enforced, &detected, &overflow}) out.push_back(family->take());
+  for (Family* family : {&active, &enforced, &detected, &overflow, &own, &forOne}) {
+    out.push_back(family->take());
+  }
 }
 
 void collectMaps(const DatapathStats& stats, Families& out) {

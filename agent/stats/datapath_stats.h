@@ -54,6 +54,8 @@ struct ClusterStats {
   NamedCounts ejectionsDetected;  // by detector, as Envoy names them
   NamedCounts ejectionsEnforced;
   std::uint64_t ejectionsOverflow = 0;
+  std::uint64_t ejectionsOwn = 0;   // of one client, for itself alone
+  std::uint64_t ejectedForOne = 0;  // such ejections that last now
 };
 
 struct MapUsage {

@@ -101,8 +101,8 @@ static __always_inline int sm_sock_goes_inward(const struct sock *sk)
 	return device && BPF_CORE_READ(device, flags) & SM_IFF_LOOPBACK;
 }
 
-/* The attempt has failed, as far as the endpoint is concerned. The record knows its client's
- * network namespace by now. */
+/* The attempt has failed, as far as the endpoint is concerned. The record knows its client by
+ * now. */
 static __always_inline void sm_attempt_failed(const struct sm_connection *record,
 					      enum sm_failure failure)
 {
@@ -112,21 +112,14 @@ static __always_inline void sm_attempt_failed(const struct sm_connection *record
 	if (unlikely(record->flags & SM_CONN_INWARD))
 		sm_count_disputed(record);
 	else
-		sm_endpoint_failed(record->endpoint_id, record->netns_cookie);
+		sm_endpoint_failed(record->endpoint_id, record->client);
 }
 
-/* An attempt has succeeded. The record knows its client's network namespace by now. */
+/* An attempt has succeeded. The record knows its client by now. */
 static __always_inline void sm_attempt_served(const struct sm_connection *record)
 {
-	struct sm_endpoint_state *state;
-
-	if (likely(!(record->flags & SM_CONN_INWARD))) {
-		sm_endpoint_served(record->endpoint_id, record->netns_cookie);
-		return;
-	}
-	state = endpoint_state_at(record->endpoint_id);
-	if (state)
-		__sync_fetch_and_add(&state->inward_served, 1);
+	if (likely(!(record->flags & SM_CONN_INWARD)))
+		sm_endpoint_served(record->endpoint_id, record->client);
 }
 
 /* Ends the record of an attempt that has failed; see sm_attempt_failed(). */

@@ -20,122 +20,168 @@
 
 #define SM_MS_NS 1000000ULL
 
-/* ---- one pod must not eject for all ---- */
+/* ---- clients: nobody speaks for others ---- */
 
 /*
- * A failure counts against the endpoint if its client was served there lately, or if no client was.
- * It is disputed, and changes nothing, if other clients were served lately and this client was not:
- * the trouble is then the client's own (its egress policy, its routes). Lately is this epoch and
- * the one before: 4.3 to 8.6 seconds.
+ * A client's failures count for that client alone, as in its own Envoy: each client has its own run
+ * of failures (struct sm_run), its own successes end it, and a threshold ejects the endpoint for
+ * the client. For the node the endpoint is ejected as soon as more than half of the clients that
+ * used it lately have ejected it themselves, and at least two of them. Where one client alone used
+ * it lately, this one decides.
  *
- * The price: when an endpoint dies, a failure of each served client counts once. Failures of all
- * clients count once every served client has failed, or two epochs have passed. So with one client,
- * or with many, the very failure that reaches the threshold ejects. With two or three clients, one
- * of them silent, the ejection comes at most 8.6 seconds later.
+ * Lately is this epoch and the one before: 69 to 137 seconds. A client that was silent for so long
+ * has no voice. Its own run decides for it as soon as it comes back.
  */
-#define SM_SERVED_EPOCH_SHIFT 32
+#define SM_USERS_EPOCH_SHIFT 36
 
-/* Clients share 64 bits. Cookies of namespaces count upwards, and Knuth's multiplier spreads
- * them. */
-static __always_inline __u64 sm_client_bit(__u64 netns)
+/* Turns to the present epoch; 1 where it was another one. What was noted in the last epoch is noted
+ * in `before` then. */
+static __always_inline int sm_epoch_turn(__u32 *epoch, __u64 *bits, __u64 *before, __u64 now_ns)
 {
-	return 1ULL << ((netns * 0x9e3779b97f4a7c15ULL) >> 58);
-}
-
-static __always_inline void sm_served_rotate(struct sm_endpoint_state *state, __u64 now_ns)
-{
-	__u32 epoch = (__u32)(now_ns >> SM_SERVED_EPOCH_SHIFT);
-	__u32 seen = READ_ONCE(state->served_epoch);
+	__u32 present = (__u32)(now_ns >> SM_USERS_EPOCH_SHIFT);
+	__u32 seen = READ_ONCE(*epoch);
 
 	/* Never back: a CPU that read the clock before the change of epoch must not undo the
 	 * change and forget everything. */
-	if ((__s32)(epoch - seen) <= 0 ||
-	    __sync_val_compare_and_swap(&state->served_epoch, seen, epoch) != seen)
-		return;
-	WRITE_ONCE(state->served_before, epoch - seen == 1 ? READ_ONCE(state->served) : 0);
-	WRITE_ONCE(state->served, 0);
+	if ((__s32)(present - seen) <= 0 ||
+	    __sync_val_compare_and_swap(epoch, seen, present) != seen)
+		return 0;
+	WRITE_ONCE(*before, present - seen == 1 ? READ_ONCE(*bits) : 0);
+	WRITE_ONCE(*bits, 0);
+	return 1;
 }
 
-/* The client was served: the streak of failures ends. */
-static __always_inline void sm_outlier_success(struct sm_endpoint_state *state, __u64 netns,
-					       __u64 now_ns)
+static __always_inline __u64 sm_users(const struct sm_endpoint_state *state)
 {
-	__u64 bit = sm_client_bit(netns);
+	return READ_ONCE(state->users) | READ_ONCE(state->users_before);
+}
 
-	sm_served_rotate(state, now_ns);
-	/* Usually nothing changes, and the cache line stays clean. */
-	if (!(READ_ONCE(state->served) & bit))
-		__sync_fetch_and_or(&state->served, bit);
-	if (READ_ONCE(state->served_by[0]) != netns && READ_ONCE(state->served_by[1]) != netns) {
-		WRITE_ONCE(state->served_by[1], READ_ONCE(state->served_by[0]));
-		WRITE_ONCE(state->served_by[0], netns);
+/* Where the outcomes of the client with this number are counted. */
+static __always_inline struct sm_outcomes *sm_outcomes_of(struct sm_endpoint_state *state,
+							  __u32 number)
+{
+	return &state->outcomes[number & (SM_OUTCOME_CLIENTS - 1)];
+}
+
+/* The client used the endpoint. `bit`: 1 << its number. */
+static __always_inline void sm_outlier_used(struct sm_endpoint_state *state, __u32 client,
+					    __u64 bit, __u64 now_ns)
+{
+	if (sm_epoch_turn(&state->users_epoch, &state->users, &state->users_before, now_ns)) {
+		WRITE_ONCE(state->user[0], 0);
+		WRITE_ONCE(state->user[1], 0);
 	}
+	/* Usually nothing changes, and the cache line stays clean. */
+	if (!(READ_ONCE(state->users) & bit))
+		__sync_fetch_and_or(&state->users, bit);
+	if (READ_ONCE(state->user[0]) != client && READ_ONCE(state->user[1]) != client) {
+		WRITE_ONCE(state->user[1], READ_ONCE(state->user[0]));
+		WRITE_ONCE(state->user[0], client);
+	}
+}
+
+static __always_inline __u32 sm_count_bits(__u64 bits)
+{
+	bits -= (bits >> 1) & 0x5555555555555555ULL;
+	bits = (bits & 0x3333333333333333ULL) + ((bits >> 2) & 0x3333333333333333ULL);
+	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (__u32)((bits * 0x0101010101010101ULL) >> 56);
+}
+
+/* Whether no other client than this one used the endpoint lately. Clients may share a bit; the last
+ * two of this epoch are known by name. */
+static __always_inline int sm_outlier_alone(const struct sm_endpoint_state *state, __u32 client,
+					    __u64 bit)
+{
+	__u32 one = READ_ONCE(state->user[0]), other = READ_ONCE(state->user[1]);
+
+	return !(sm_users(state) & ~bit) && (!one || one == client) && (!other || other == client);
+}
+
+/* Whether the clients that used the endpoint lately agree that it is to be ejected, once this
+ * client does. */
+static __always_inline int sm_outlier_agreed(struct sm_endpoint_state *state, __u32 client,
+					     __u64 bit, __u64 now_ns)
+{
+	__u64 users = sm_users(state) | bit, votes;
+
+	if (sm_outlier_alone(state, client, bit))
+		return 1;
+	sm_epoch_turn(&state->votes_epoch, &state->votes, &state->votes_before, now_ns);
+	votes = (READ_ONCE(state->votes) | READ_ONCE(state->votes_before) | bit) & users;
+	return sm_count_bits(votes) >= 2 && 2 * sm_count_bits(votes) > sm_count_bits(users);
+}
+
+/* ---- a client's run ---- */
+
+static __always_inline void sm_run_clear(struct sm_endpoint_state *state, struct sm_run *run)
+{
+	__u32 failures = READ_ONCE(run->failures);
+
+	if (failures && __sync_val_compare_and_swap(&run->failures, failures, 0) == failures)
+		__sync_fetch_and_add(&state->runs, -1);
 	if (READ_ONCE(state->consecutive_failures))
 		WRITE_ONCE(state->consecutive_failures, 0);
 }
 
-/* Whether another client that is known by name has the same bit as this client. */
-static __always_inline int sm_bit_is_shared(const struct sm_endpoint_state *state, __u64 netns)
+/* The client's own ejection ends when its time is over, and with it the run. */
+static __always_inline void sm_run_return(struct sm_endpoint_state *state, struct sm_run *run,
+					  __u64 now_ns)
 {
-	__u64 one = READ_ONCE(state->served_by[0]), other = READ_ONCE(state->served_by[1]);
-	__u64 bit = sm_client_bit(netns);
+	__u64 until = READ_ONCE(run->ejected_until_ns);
 
-	return (one && one != netns && sm_client_bit(one) == bit) ||
-	       (other && other != netns && sm_client_bit(other) == bit);
+	if (!until || until > now_ns ||
+	    __sync_val_compare_and_swap(&run->ejected_until_ns, until, 0) != until)
+		return;
+	sm_run_clear(state, run);
 }
 
-/* Removes the client from the clients that are known by name. True if it was one of them. */
-static __always_inline int sm_served_forget(struct sm_endpoint_state *state, __u64 netns)
+/* The client was served: its run of failures ends, and its voice. Its own ejection does not: a
+ * connection that was under way says no more than those before it. */
+static __always_inline void sm_outlier_success(struct sm_endpoint_state *state, struct sm_run *run,
+					       __u64 bit, __u64 now_ns)
 {
-	if (READ_ONCE(state->served_by[0]) == netns)
-		WRITE_ONCE(state->served_by[0], 0);
-	else if (READ_ONCE(state->served_by[1]) == netns)
-		WRITE_ONCE(state->served_by[1], 0);
-	else
-		return 0;
-	return 1;
-}
-
-/* Whether a failure of this client counts against the endpoint. */
-static __always_inline int sm_outlier_counts_against(struct sm_endpoint_state *state, __u64 netns,
-						     __u64 now_ns)
-{
-	__u64 bit = sm_client_bit(netns), served;
-	int shared;
-
-	sm_served_rotate(state, now_ns);
-	served = READ_ONCE(state->served) | READ_ONCE(state->served_before);
-	if (!(served & bit))
-		return !served;
-	/* With two clients the names tell which client set the bit, even if they share it. */
-	shared = sm_bit_is_shared(state, netns);
-	if (!sm_served_forget(state, netns) && shared)
-		return 0;
-	if (shared)
-		return 1;
-	__sync_fetch_and_and(&state->served, ~bit);
-	__sync_fetch_and_and(&state->served_before, ~bit);
-	return 1;
+	sm_run_return(state, run, now_ns);
+	if (READ_ONCE(run->ejected_until_ns))
+		return;
+	sm_run_clear(state, run);
+	if (READ_ONCE(state->votes) & bit)
+		__sync_fetch_and_and(&state->votes, ~bit);
+	if (READ_ONCE(state->votes_before) & bit)
+		__sync_fetch_and_and(&state->votes_before, ~bit);
 }
 
 /* ---- detection ---- */
 
-/* Counts a failure that speaks against the endpoint; the length of the streak with it. */
-static __always_inline __u32 sm_outlier_add_to_streak(struct sm_endpoint_state *state)
+/* Counts a failure of the client; the length of its run with it. An unejection ended all runs. */
+static __always_inline __u32 sm_outlier_failure(struct sm_endpoint_state *state, struct sm_run *run,
+						__u64 now_ns)
 {
-	return __sync_fetch_and_add(&state->consecutive_failures, 1) + 1;
+	__u32 returns = READ_ONCE(state->returns), failures;
+
+	sm_run_return(state, run, now_ns);
+	if (READ_ONCE(run->returns) != returns) {
+		sm_run_clear(state, run);
+		WRITE_ONCE(run->returns, returns);
+	}
+	WRITE_ONCE(run->failed_at_ns, now_ns);
+	failures = __sync_fetch_and_add(&run->failures, 1);
+	if (!failures)
+		__sync_fetch_and_add(&state->runs, 1);
+	WRITE_ONCE(state->consecutive_failures, failures + 1);
+	return failures + 1;
 }
 
 /*
  * Envoy counts for each detector up to its threshold, and from 0 again after each detection. One
- * streak for all detectors, which only a success or an unejection sets back, fires at the same
+ * run for all detectors, which only a success or an unejection sets back, fires at the same
  * failures.
  */
-static __always_inline int sm_outlier_fires(const struct sm_consecutive_rule *rule, __u32 streak)
+static __always_inline int sm_outlier_fires(const struct sm_consecutive_rule *rule, __u32 run)
 {
 	__u32 threshold = READ_ONCE(rule->threshold);
 
-	return threshold && streak % threshold == 0;
+	return threshold && run % threshold == 0;
 }
 
 /* How long an ejection with this multiplier lasts, without jitter. */
@@ -219,8 +265,78 @@ static __always_inline enum sm_detection sm_outlier_detect(struct sm_endpoint_st
 	WRITE_ONCE(state->ejected_at_ns, now_ns);
 	WRITE_ONCE(state->detector, detector);
 	WRITE_ONCE(state->ejections, state->ejections + 1);
+	/* They are heard. The next ejection is agreed on anew. */
+	WRITE_ONCE(state->votes, 0);
+	WRITE_ONCE(state->votes_before, 0);
 	sm_count_detection(stats->ejections_enforced, detector);
 	return SM_DETECTION_EJECTED;
+}
+
+/* The multiplier of a client's own ejections, which has decayed since the last one was over. */
+static __always_inline __u32 sm_own_multiplier(const struct sm_cluster_state *cluster,
+					       const struct sm_run *run, __u64 over_ns,
+					       __u64 now_ns)
+{
+	__u64 interval = READ_ONCE(cluster->interval_ns);
+	__u32 multiplier = READ_ONCE(run->multiplier);
+	__u64 decay = interval && now_ns > over_ns ? (now_ns - over_ns) / interval : 0;
+
+	multiplier = decay < multiplier ? multiplier - (__u32)decay : 0;
+	if (cluster->base_ejection_ns * multiplier <
+	    cluster->max_ejection_ns + cluster->base_ejection_ns)
+		multiplier++;
+	return multiplier;
+}
+
+/* The endpoint's line says until when somebody's own ejection may last. */
+static __always_inline void sm_own_until(struct sm_endpoint_state *state, __u64 until)
+{
+	__u64 seen = READ_ONCE(state->own_until_ns);
+
+	if (seen < until)
+		seen = __sync_val_compare_and_swap(&state->own_until_ns, seen, until);
+	if (seen < until)
+		__sync_val_compare_and_swap(&state->own_until_ns, seen, until);
+}
+
+/*
+ * A detector fired for one client, and the others do not agree: ejects for this client alone, or
+ * says why not. `own`: endpoints of the cluster that it has ejected so far.
+ */
+static __always_inline enum sm_detection
+sm_outlier_detect_own(struct sm_endpoint_state *state, struct sm_cluster_state *cluster,
+		      struct sm_cluster_stats *stats, struct sm_run *run, __u32 own, __u64 bit,
+		      __u32 detector, __u32 enforcing_percent, __u64 now_ns, __u32 dice,
+		      __u32 chance)
+{
+	__u32 multiplier;
+	__u64 until;
+
+	if (!READ_ONCE(cluster->base_ejection_ns) || READ_ONCE(state->ejected_until_ns) ||
+	    detector >= SM_DETECTORS || READ_ONCE(state->withdrawn) ||
+	    READ_ONCE(run->ejected_until_ns))
+		return SM_DETECTION_NONE;
+	sm_count_detection(stats->ejections_detected, detector);
+	if (own + READ_ONCE(cluster->ejected) >= READ_ONCE(cluster->ejection_limit)) {
+		__sync_fetch_and_add(&stats->ejections_overflow, 1);
+		return SM_DETECTION_OVERFLOW;
+	}
+	if (dice % 100 >= enforcing_percent)
+		return SM_DETECTION_NOT_ENFORCED;
+	multiplier = sm_own_multiplier(cluster, run, READ_ONCE(run->over_ns), now_ns);
+	until = now_ns + sm_ejection_ns(cluster, multiplier) +
+		SM_MS_NS * ((chance * ((__u64)cluster->jitter_ms + 1)) >> 32);
+	if (__sync_val_compare_and_swap(&run->ejected_until_ns, 0, until))
+		return SM_DETECTION_NONE;
+	WRITE_ONCE(run->multiplier, multiplier);
+	WRITE_ONCE(run->ejected_at_ns, now_ns);
+	WRITE_ONCE(run->over_ns, until);
+	WRITE_ONCE(run->detector, detector);
+	WRITE_ONCE(run->ejections, run->ejections + 1);
+	__sync_fetch_and_or(&state->votes, bit);
+	sm_own_until(state, until);
+	__sync_fetch_and_add(&stats->ejections_own, 1);
+	return SM_DETECTION_OWN;
 }
 
 /* ---- unejection ---- */
@@ -243,6 +359,7 @@ static __always_inline int sm_outlier_uneject(struct sm_endpoint_state *state,
 
 	if (!until || __sync_val_compare_and_swap(&state->ejected_until_ns, until, 0) != until)
 		return 0;
+	__sync_fetch_and_add(&state->returns, 1);
 	WRITE_ONCE(state->consecutive_failures, 0);
 	WRITE_ONCE(state->unejected_at_ns, now_ns);
 	__sync_fetch_and_add(&cluster->ejected, -1);

@@ -16,7 +16,7 @@
 #ifndef SOCKMESH_RECORD_H
 #define SOCKMESH_RECORD_H
 
-#include "maps.h"
+#include "conn/client.h"
 
 /* Places beside the ways of a set. */
 #define SM_CONN_IN_OVERFLOW SM_CONN_WAYS
@@ -125,17 +125,38 @@ static __always_inline int sm_conn_take(struct sm_connection *record, __u64 cook
 	       !__sync_val_compare_and_swap(&record->cookie, 0, cookie);
 }
 
+/* A record in conn_overflow, within the share of the calling process' client: one client that opens
+ * very many connections takes the memory of nobody else's. */
 static __always_inline __u32 sm_conn_take_overflow(__u64 cookie)
 {
+	__u32 client = sm_client_of_caller();
+	struct sm_client_line *line = sm_client_line(client);
 	struct sm_globals *globals = sm_globals();
+	struct sm_connection *record;
 
 	sm_count(SM_COUNTER_CONN_OVERFLOW);
-	if (!globals || bpf_map_update_elem(&conn_overflow, &cookie, &sm_no_connection, BPF_ANY)) {
+	if (!globals || !line || READ_ONCE(line->records) >= settings.overflow_share ||
+	    bpf_map_update_elem(&conn_overflow, &cookie, &sm_no_connection, BPF_ANY)) {
 		sm_count(SM_COUNTER_CONN_LOST);
 		return SM_CONN_NOWHERE;
 	}
 	__sync_fetch_and_add(&globals->conn_overflow_live, 1);
+	record = bpf_map_lookup_elem(&conn_overflow, &cookie);
+	if (record) {
+		record->holder = client;
+		__sync_fetch_and_add(&line->records, 1);
+	}
 	return SM_CONN_IN_OVERFLOW;
+}
+
+/* Gives back a client's share of conn_overflow that the record of this socket takes. */
+static __always_inline void sm_conn_leave_share(__u64 cookie)
+{
+	struct sm_connection *record = bpf_map_lookup_elem(&conn_overflow, &cookie);
+	struct sm_client_line *line = record ? sm_client_line(record->holder) : NULL;
+
+	if (line && record->holder)
+		__sync_fetch_and_add(&line->records, -1);
 }
 
 /* A place for the record of a socket: where it has one, or else a new one. */
@@ -214,6 +235,7 @@ SM_VERIFIED_ONCE int sm_conn_free_place(__u64 cookie, __u32 place)
 			__sync_fetch_and_and(&home->other_ways, ~(1U << place));
 		return 0;
 	}
+	sm_conn_leave_share(cookie);
 	bpf_map_delete_elem(&conn_overflow, &cookie);
 	if (globals)
 		__sync_fetch_and_add(&globals->conn_overflow_live, -1);

@@ -87,7 +87,7 @@ static __always_inline void sm_guess_outcome(struct sm_connection *record)
 
 	if (record->state == SM_CONN_CONNECTING &&
 	    BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE) {
-		record->netns_cookie = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
+		record->client = sm_client_of_sock(record->sk);
 		sm_attempt_failed(record, sm_guess_failure(record, sk));
 	} else if (record->state == SM_CONN_CONNECTING) {
 		sm_count_failure(record, SM_FAILURE_ABANDONED);

@@ -19,12 +19,22 @@ int sm_register_agent(void *ctx)
 	return 0;
 }
 
-/* One of the agent's own detectors (success rate, failure percentage) fired. */
+/* One of the agent's own detectors (success rate, failure percentage) fired, for one client's
+ * outcomes, or for all where no client is named. */
 SEC("syscall")
 int sm_agent_detect(struct sm_agent_request *request)
 {
-	request->answer = sm_detect(request->endpoint_id, request->detector,
-				    request->enforcing_percent, bpf_ktime_get_ns());
+	const struct sm_consecutive_rule rule = {
+		.detector = (__u16)request->detector,
+		.enforcing_percent = (__u16)request->enforcing_percent,
+	};
+
+	if (request->client)
+		request->answer = sm_detect_rate(request->endpoint_id, request->client, &rule,
+						 bpf_ktime_get_ns());
+	else
+		request->answer = sm_detect(request->endpoint_id, request->detector,
+					    request->enforcing_percent, bpf_ktime_get_ns());
 	return 0;
 }
 

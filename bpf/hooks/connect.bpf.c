@@ -28,7 +28,7 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	record->endpoint_id = choice->endpoint_id;
 	record->gone_mark = 0;
 	record->connect_at_ns = 0;
-	record->netns_cookie = 0;
+	record->client = SM_CLIENT_NONE;
 	record->sk = (__u64)(long)ctx->sk;
 	WRITE_ONCE(record->state, SM_CONN_PENDING);
 	__sync_fetch_and_add(&target->state->active, 1);

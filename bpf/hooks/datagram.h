@@ -46,7 +46,7 @@ SM_VERIFIED_ONCE int sm_datagram_connected(struct bpf_sock_addr *ctx, const stru
 	record->endpoint_id = endpoint_id;
 	record->gone_mark = 0;
 	record->connect_at_ns = bpf_ktime_get_coarse_ns();
-	record->netns_cookie = bpf_get_netns_cookie(ctx);
+	record->client = SM_CLIENT_NONE;
 	record->sk = (__u64)(long)ctx->sk;
 	if (sm_has_heard((const struct sock *)(long)READ_ONCE(record->sk)))
 		flags |= SM_CONN_HEARD;
@@ -58,9 +58,11 @@ SM_VERIFIED_ONCE int sm_datagram_connected(struct bpf_sock_addr *ctx, const stru
 	return 0;
 }
 
-/* Notes a socket that reaches only its own namespace. connect() comes before the route. */
-static __always_inline void sm_datagram_look_inward(const struct sm_connection *record)
+/* Notes whose socket this is, and whether it reaches only its own namespace: connect() comes before
+ * the route. */
+static __always_inline void sm_datagram_note_client(struct sm_connection *record)
 {
+	record->client = sm_client_of_sock(record->sk);
 	if (sm_sock_goes_inward((const struct sock *)(long)READ_ONCE(record->sk)))
 		sm_conn_goes_inward(record->cookie);
 }
@@ -71,20 +73,20 @@ static __always_inline void sm_datagram_answered(struct sm_connection *record)
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
 
 	record->state = SM_CONN_ANSWERED;
-	sm_datagram_look_inward(record);
+	sm_datagram_note_client(record);
 	sm_attempt_served(record);
 	if (stats)
 		SM_ADD(stats->established, 1);
 }
 
 /* The kernel has an error for the socket. `error` is positive. */
-static __always_inline void sm_datagram_failed(const struct sm_connection *record, int error)
+static __always_inline void sm_datagram_failed(struct sm_connection *record, int error)
 {
 	enum sm_failure failure = sm_connect_failure(error);
 
 	if (!sm_is_datagram(record) || !sm_is_endpoints_fault(failure))
 		return;
-	sm_datagram_look_inward(record);
+	sm_datagram_note_client(record);
 	sm_attempt_failed(record, failure);
 }
 

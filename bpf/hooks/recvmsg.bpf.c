@@ -5,7 +5,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* An answer is a success of the endpoint. Once a second is enough for outlier detection. */
-static __always_inline void sm_flow_answered(struct sm_flow_source *source, __u64 netns,
+static __always_inline void sm_flow_answered(struct sm_flow_source *source,
 					     const struct sm_flow_address *from)
 {
 	__u64 now_ns = bpf_ktime_get_coarse_ns();
@@ -23,7 +23,7 @@ static __always_inline void sm_flow_answered(struct sm_flow_source *source, __u6
 	if (stats && !source->answered_ns)
 		SM_ADD(stats->established, 1);
 	source->answered_ns = now_ns;
-	sm_endpoint_served(id, netns);
+	sm_endpoint_served(id, sm_client_of_caller());
 }
 
 /* The VIP to which the socket sent what `from` answers. 0: none. */
@@ -55,7 +55,7 @@ SM_VERIFIED_ONCE int sm_vip_of_source(struct bpf_sock_addr *ctx, __u64 cookie,
 	*vip = source->vip;
 	if (READ_ONCE(source->cookie) != cookie)
 		return 0;
-	sm_flow_answered(source, bpf_get_netns_cookie(ctx), from);
+	sm_flow_answered(source, from);
 	return 1;
 }
 

@@ -139,12 +139,13 @@ SM_VERIFIED_ONCE int sm_choose(const struct sm_descriptor *d, const struct sm_cl
 	affine = d->affinity_s && sm_ip_is_set(&client->ip);
 	if (affine) {
 		found = sm_affinity_find(d, client);
-		if (found && sm_affinity_choose(d, found, choice))
+		if (found && !sm_affinity_is_out((__u32)found) &&
+		    sm_affinity_choose(d, found, choice))
 			return 0;
 	}
 	sm_choose_by_policy(d, client->hash, choice);
 	if (affine && choice->endpoint_id)
-		sm_affinity_keep(d, client, choice->endpoint_id);
+		sm_affinity_keep(d, client, choice->endpoint_id, sm_client_of_caller());
 	return 0;
 }
 

@@ -59,13 +59,12 @@ static __always_inline void sm_ask_for_callbacks(struct bpf_sock_ops *ctx)
 }
 
 /* sm_sock_goes_inward() without calls. */
-static __always_inline int sm_goes_inward(struct bpf_sock_ops *ctx)
+static __always_inline int sm_goes_inward(struct sock *sk)
 {
-	struct sock *sk = sm_sock(ctx);
 	struct dst_entry *route;
 	struct net_device *device;
 
-	if (!sk || sk->__sk_common.skc_net.net->net_cookie == settings.node_netns)
+	if (likely(sk->__sk_common.skc_net.net->net_cookie == settings.node_netns))
 		return 0;
 	route = sk->sk_dst_cache;
 	device = route ? route->dev : NULL;
@@ -75,7 +74,8 @@ static __always_inline int sm_goes_inward(struct bpf_sock_ops *ctx)
 /* The SYN is about to leave, and the clock starts. A record for another destination is left over
  * from a connect() that never came this far. Such a connection, and a connection to itself, is
  * not balanced, and the application sees its real peer. */
-static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_conn_ref ref)
+static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sock *sk,
+					  struct sm_conn_ref ref)
 {
 	struct sm_endpoint *endpoint = endpoints_at(ref.record->endpoint_id);
 
@@ -87,16 +87,22 @@ static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_co
 	}
 	ref.record->connect_at_ns = bpf_ktime_get_coarse_ns();
 	ref.record->state = SM_CONN_CONNECTING;
-	if (unlikely(sm_goes_inward(ctx)))
+	if (unlikely(sm_goes_inward(sk)))
 		sm_conn_goes_inward(ref.cookie);
 	sm_ask_for_callbacks(ctx);
 }
 
 /* Whose connection this is. Asked for when the attempt has ended, which connect() does not wait
  * for. */
-static __always_inline void sm_note_client(struct bpf_sock_ops *ctx, struct sm_connection *record)
+static __always_inline void sm_note_client(struct sock *sk, struct sm_connection *record)
 {
-	record->netns_cookie = bpf_get_netns_cookie(ctx);
+	__u32 client =
+		sm_client_known(sk->sk_cgrp_data.cgroup->kn->id,
+				sk->__sk_common.skc_net.net->net_cookie, bpf_ktime_get_coarse_ns());
+
+	if (unlikely(client == SM_CLIENT_UNKNOWN))
+		client = sm_client_of_sock(record->sk);
+	record->client = client;
 }
 
 /* How long the handshake took. TCP has measured it, except if it sent the SYN more than once. */
@@ -113,12 +119,13 @@ static __always_inline __u32 sm_handshake_us(struct bpf_sock_ops *ctx,
 }
 
 /* The handshake is done: the endpoint has served this client. */
-static __always_inline void sm_established(struct bpf_sock_ops *ctx, struct sm_connection *record)
+static __always_inline void sm_established(struct bpf_sock_ops *ctx, struct sock *sk,
+					   struct sm_connection *record)
 {
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
 
 	record->state = SM_CONN_ESTABLISHED;
-	sm_note_client(ctx, record);
+	sm_note_client(sk, record);
 	sm_attempt_served(record);
 	if (!stats)
 		return;
@@ -128,29 +135,28 @@ static __always_inline void sm_established(struct bpf_sock_ops *ctx, struct sm_c
 
 /* After the handshake. This callback comes without a request. The requested callbacks are gone
  * if another program, which runs behind this one, has set its own instead. */
-static __always_inline void sm_established_without_callbacks(struct bpf_sock_ops *ctx,
-							     struct sm_conn_ref ref)
+static __always_inline void
+sm_established_without_callbacks(struct bpf_sock_ops *ctx, struct sock *sk, struct sm_conn_ref ref)
 {
 	sm_count(SM_COUNTER_CALLBACKS_LOST);
 	if (sm_is_connecting(ref.record))
-		sm_established(ctx, ref.record);
+		sm_established(ctx, sk, ref.record);
 	sm_ask_for_callbacks(ctx);
 }
 
 /* A retransmission timer fired. While the record is connecting, the SYN was retransmitted. */
-static __always_inline void sm_retransmitted(struct bpf_sock_ops *ctx, struct sm_connection *record)
+static __always_inline void sm_retransmitted(struct sock *sk, struct sm_connection *record)
 {
 	if (record->state != SM_CONN_CONNECTING || !sm_is_overdue(record, bpf_ktime_get_ns()))
 		return;
 	record->state = SM_CONN_OVERDUE;
-	sm_note_client(ctx, record);
+	sm_note_client(sk, record);
 	sm_attempt_failed(record, SM_FAILURE_TIMED_OUT);
 }
 
 /* SYN_SENT -> CLOSE. An application that gives up after connect_timeout has met what Envoy calls
  * a timeout. */
-static __always_inline void sm_not_established(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
-					       int error)
+static __always_inline void sm_not_established(struct sock *sk, struct sm_conn_ref ref, int error)
 {
 	enum sm_failure failure = sm_connect_failure(error);
 
@@ -167,7 +173,7 @@ static __always_inline void sm_not_established(struct bpf_sock_ops *ctx, struct 
 		failure = SM_FAILURE_TIMED_OUT;
 	else if (failure == SM_FAILURE_TIMED_OUT)
 		failure = sm_gave_up(ref.record);
-	sm_note_client(ctx, ref.record);
+	sm_note_client(sk, ref.record);
 	sm_conn_fail(ref.cookie, failure);
 }
 
@@ -206,9 +212,9 @@ static __always_inline void sm_closed(struct bpf_sock_ops *ctx, struct sm_conn_r
 	error = sk->sk_err;
 	if (sm_is_connecting(ref.record) && old_state != BPF_TCP_SYN_SENT &&
 	    old_state != BPF_TCP_SYN_RECV)
-		sm_established(ctx, ref.record); /* nobody told us */
+		sm_established(ctx, sk, ref.record); /* nobody told us */
 	if (ref.record->state != SM_CONN_ESTABLISHED) {
-		sm_not_established(ctx, ref, error);
+		sm_not_established(sk, ref, error);
 		return;
 	}
 	stats = sm_endpoint_stats(ref.record->endpoint_id);
@@ -255,16 +261,20 @@ static __always_inline int sm_is_for_us(struct bpf_sock_ops *ctx, __u32 op)
 static __always_inline void sm_called_back(struct bpf_sock_ops *ctx, struct sm_conn_ref ref,
 					   __u32 op)
 {
+	struct sock *sk = sm_sock(ctx);
+
+	if (!sk)
+		return;
 	if (op == BPF_SOCK_OPS_NEEDS_ECN) {
-		sm_connecting(ctx, ref);
+		sm_connecting(ctx, sk, ref);
 	} else if (op == BPF_SOCK_OPS_RTO_CB) {
-		sm_retransmitted(ctx, ref.record);
+		sm_retransmitted(sk, ref.record);
 	} else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
-		sm_established_without_callbacks(ctx, ref);
+		sm_established_without_callbacks(ctx, sk, ref);
 	} else if (ctx->args[1] == BPF_TCP_CLOSE) {
 		sm_closed(ctx, ref, ctx->args[0]);
 	} else if (sm_is_connecting(ref.record)) {
-		sm_established(ctx, ref.record);
+		sm_established(ctx, sk, ref.record);
 	}
 }
 

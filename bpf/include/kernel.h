@@ -22,9 +22,44 @@ struct list_head {
 	struct list_head *next;
 } SM_KERNEL_STRUCT;
 
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct ns_common {
+	unsigned int inum;
+} SM_KERNEL_STRUCT;
+
+struct user_namespace {
+	struct user_namespace *parent;
+	int level; /* 0: the initial one */
+	kuid_t owner;
+	struct ns_common ns;
+} SM_KERNEL_STRUCT;
+
 struct net {
 	__u64 net_cookie;
+	struct user_namespace *user_ns;
 	struct list_head dev_base_head;
+} SM_KERNEL_STRUCT;
+
+struct kernfs_node {
+	__u64 id;
+} SM_KERNEL_STRUCT;
+
+struct cgroup {
+	int level; /* 0: the root */
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[1]; /* by level, as many as `level` says */
+} SM_KERNEL_STRUCT;
+
+/* Before Linux 6.1. */
+struct cgroup___ids {
+	__u64 ancestor_ids[1];
+} SM_KERNEL_STRUCT;
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
 } SM_KERNEL_STRUCT;
 
 typedef struct {
@@ -61,6 +96,7 @@ struct dst_entry {
 struct sock {
 	struct sock_common __sk_common;
 	struct dst_entry *sk_dst_cache;
+	struct sock_cgroup_data sk_cgrp_data;
 	int sk_err;
 	__u16 sk_protocol;
 } SM_KERNEL_STRUCT;
@@ -126,10 +162,20 @@ struct net_device {
 	struct inet6_dev *ip6_ptr;
 } SM_KERNEL_STRUCT;
 
+struct css_set {
+	struct cgroup *dfl_cgrp; /* of cgroup v2 */
+} SM_KERNEL_STRUCT;
+
+struct nsproxy {
+	struct net *net_ns;
+} SM_KERNEL_STRUCT;
+
 struct task_struct {
 	int tgid;
 	struct task_struct *group_leader;
 	__u64 start_boottime;
+	struct css_set *cgroups;
+	struct nsproxy *nsproxy;
 } SM_KERNEL_STRUCT;
 
 /* enum sock_flags of include/net/sock.h: the peer's FIN has been received. */

@@ -17,6 +17,18 @@ struct sm_netns_address {
 	__u32 pad;
 };
 
+/* Which client the processes of a cgroup and a network namespace are, kept for a while; see
+ * conn/client.h. */
+#define SM_CLIENTS_SEEN 1024 /* a power of two */
+
+struct sm_client_seen {
+	__u64 cgroup; /* its id; 0: being written */
+	__u64 netns_cookie;
+	__u64 expires_ns;
+	__u32 pods_epoch;
+	__u32 client; /* place in `clients` */
+};
+
 /* The state of a Mersenne twister; see envoy/mersenne_twister.h. */
 #define SM_TWISTER_WORDS 624
 

@@ -86,6 +86,30 @@ SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM
 const volatile struct sm_settings settings __weak = {
 	.conn_set_mask = SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS - 1};
 
+/* conn/client.h alone writes these three. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SM_CLIENTS);
+	__type(key, __u32);
+	__type(value, struct sm_client_line);
+} clients SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SM_CLIENTS *SM_CLIENT_RUNS);
+	__type(key, __u32);
+	__type(value, struct sm_run);
+} client_runs SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SM_CLIENTS_SEEN);
+	__type(key, __u32);
+	__type(value, struct sm_client_seen);
+} clients_seen SEC(".maps") __weak;
+
 /* Connection records; record.h alone touches these two. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

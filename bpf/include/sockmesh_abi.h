@@ -56,6 +56,8 @@
 	X(endpoint_stats)                                                                          \
 	X(cluster_state)                                                                           \
 	X(cluster_stats)                                                                           \
+	X(clients)                                                                                 \
+	X(client_runs)                                                                             \
 	X(connections)                                                                             \
 	X(conn_overflow)                                                                           \
 	X(affinity)                                                                                \
@@ -330,8 +332,9 @@ struct sm_event {
 	__u32 endpoint_id;
 	__u32 cluster_id;
 	__u32 detector;	 /* enum sm_detector; SM_EVENT_DETECTED */
-	__u32 detection; /* enum sm_detection: EJECTED or NOT_ENFORCED */
+	__u32 detection; /* enum sm_detection: EJECTED, NOT_ENFORCED or OWN */
 	__u32 pad;
+	__u64 client; /* whose failures; see SM_CLIENT_IS_POD */
 	__u64 at_ns;
 };
 
@@ -365,11 +368,14 @@ struct sm_globals {
 	__u64 agent_start_ns;	  /* start_boottime of the agent's thread group leader */
 	__u32 agent_tgid;	  /* in the initial PID namespace; 0: no agent */
 	__u32 conn_overflow_live; /* records in conn_overflow now; 0 spares the lookup */
-	__u32 udp_used; /* 1: a socket has sent UDP to a VIP; 0 spares every receiver a lookup */
+	__u32 udp_used;	  /* 1: a socket has sent UDP to a VIP; 0 spares every receiver a lookup */
+	__u32 clients;	  /* places given to clients ever */
+	__u32 pods_epoch; /* raised by the agent when pod_parents changes */
 	__u32 pad;
 	/* From this time on connections to services are left alone (setting stale_after). The agent
 	 * moves it on while it hears the control plane. 0: never. */
 	__u64 stale_from_ns;
+	__u64 pod_parents[SM_POD_PARENTS]; /* ids of cgroups; 0: none */
 };
 
 /*
@@ -380,6 +386,10 @@ struct sm_globals {
 struct sm_settings {
 	__u32 conn_set_mask; /* sets - 1, from the size of the (perhaps adopted) maps */
 	__u32 pad;
+	__u32 node_userns;    /* inode of the agent's user namespace */
+	__u32 affinity_share; /* entries of `affinity` that one client may have */
+	__u32 overflow_share; /* records in conn_overflow that one client may have */
+	__u32 pad2;
 	__u64 node_netns; /* cookie of the node's own network namespace, in which the agent runs */
 	struct sm_descriptor descriptor[0];
 	struct sm_group group[0];

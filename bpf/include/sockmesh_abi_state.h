@@ -13,32 +13,52 @@
 /* ---- endpoints ---- */
 
 /*
- * Two cache lines, shared by all CPUs. Every connection touches the first. Only ejections write the
- * second, which is the detector's memory and outlives the agent.
+ * How connect attempts ended, by client: that of number n counts at n mod SM_OUTCOME_CLIENTS. The
+ * detectors of rates judge each client's outcomes by themselves.
+ */
+#define SM_OUTCOME_CLIENTS 16
+
+struct sm_outcomes {
+	__u32 served;
+	__u32 failed; /* so that it may be the endpoint's fault */
+};
+
+/*
+ * Shared by all CPUs. Every connection touches the first cache line. Only ejections write the
+ * second, which is the detector's memory and outlives the agent. The others are counts.
  */
 struct sm_endpoint_state {
-	__u32 active;		    /* connections that hold a record naming this endpoint */
-	__u32 consecutive_failures; /* in a row, since the last success or unejection */
-	__u64 ejected_until_ns;	    /* 0: in rotation; a time in the past: due to be unejected */
-	/* Which clients (network namespaces) were served lately; see outlier_rules.h. */
-	__u64 served;	     /* a bit for each, in this epoch */
-	__u64 served_before; /* in the epoch before */
-	__u64 served_by[2];  /* network namespace cookies of the last two of them; 0: none */
-	__u32 served_epoch;
+	__u32 active; /* connections that hold a record naming this endpoint */
+	__u32 inward; /* of them: those whose record says SM_CONN_INWARD. They are no load */
+	__u64 ejected_until_ns; /* 0: in rotation; a time in the past: due to be unejected */
+	/* Not 0: some client may have ejected the endpoint for itself, until this time at the
+	 * latest. Its struct sm_run says so. */
+	__u64 own_until_ns;
+	/* Which clients used the endpoint lately; see outlier_rules.h. */
+	__u64 users;	    /* a bit for each, in this epoch */
+	__u64 users_before; /* in the epoch before */
+	__u32 user[2];	    /* the last two of them, by their place in `clients`; 0: none */
+	__u32 users_epoch;
+	__u32 runs; /* of struct sm_run that count failures of this endpoint. 0: no need to look */
 	/* 1: no cluster lists the endpoint any more, and it is not ejected: nobody would uneject
 	 * it. Set by the agent; see outlier_rules.h. */
 	__u32 withdrawn;
-	__u32 inward; /* of `active`: those whose record says SM_CONN_INWARD. They are no load */
-	__u32 pad;
+	__u32 consecutive_failures; /* in a row, of the client that failed last; for people */
 
 	__u64 ejected_at_ns;   /* the last ejection; 0: never */
 	__u64 unejected_at_ns; /* the last unejection; 0: never */
 	__u32 ejections;       /* ever */
 	__u32 multiplier;      /* of base_ejection_ns; the agent lets it decay */
 	__u32 detector;	       /* enum sm_detector of the last ejection */
-	__u32 pad2;
-	__u64 inward_served; /* established connections that say SM_CONN_INWARD */
-	__u64 pad3[3];
+	__u32 returns;	       /* unejections ever: they end every client's run */
+	__u64 pad;
+	/* Which clients have lately ejected the endpoint for themselves; bits as in `users`. */
+	__u64 votes;
+	__u64 votes_before;
+	__u32 votes_epoch;
+	__u32 born; /* tells the endpoints from each other that have this id one after the other */
+
+	struct sm_outcomes outcomes[SM_OUTCOME_CLIENTS];
 };
 
 enum sm_failure {
@@ -110,7 +130,7 @@ struct sm_cluster_state {
 	__u64 connect_timeout_ns;
 	__u64 base_ejection_ns; /* 0: the cluster has no outlier detection */
 	__u64 max_ejection_ns;	/* without jitter */
-	__u64 pad;
+	__u64 interval_ns;	/* between the agent's sweeps; multipliers decay by 1 in it */
 };
 
 struct sm_cluster_stats {
@@ -121,6 +141,7 @@ struct sm_cluster_stats {
 	__u64 ejections_overflow; /* not ejected: the limit was reached */
 	__u64 ejections_detected[SM_DETECTORS];
 	__u64 ejections_enforced[SM_DETECTORS];
+	__u64 ejections_own; /* of an endpoint by one client, for itself alone */
 };
 
 /* What became of a detection. */
@@ -129,6 +150,7 @@ enum sm_detection {
 	SM_DETECTION_EJECTED = 1,
 	SM_DETECTION_OVERFLOW = 2,     /* the limit of ejections was reached */
 	SM_DETECTION_NOT_ENFORCED = 3, /* the dice said no */
+	SM_DETECTION_OWN = 4,	       /* ejected for the client alone that met the failures */
 };
 
 /* What the agent hands to sm_agent_detect and sm_agent_uneject (BPF_PROG_TEST_RUN). */
@@ -137,7 +159,63 @@ struct sm_agent_request {
 	__u32 detector; /* enum sm_detector */
 	__u32 enforcing_percent;
 	__u32 answer; /* enum sm_detection; sm_agent_uneject: 1 where it was ejected */
+	__u32 client; /* whose outcomes say so: place in `clients` */
+	__u32 pad;
 };
+
+/* ---- clients: see conn/client.h ---- */
+
+/*
+ * Who a client is, as 64 bits: a pod by its cgroup, or else a network namespace by its cookie. The
+ * namespaces that an unprivileged user made are one client, by the user's id.
+ */
+#define SM_CLIENT_IS_POD  (1ULL << 62)
+#define SM_CLIENT_IS_USER (2ULL << 62)
+#define SM_CLIENT_KIND	  (3ULL << 62)
+
+#define SM_CLIENTS	 1024		  /* places; a power of two */
+#define SM_CLIENT_NONE	 0		  /* a place that nobody has */
+#define SM_CLIENT_OTHERS (SM_CLIENTS - 1) /* all those who find no place share this one */
+#define SM_CLIENT_RUNS	 128		  /* endpoints that fail one client at once */
+
+struct sm_client_line {
+	__u64 id;      /* 0: the place is free */
+	__u64 used_ns; /* about when the client was last seen */
+	__u32 number;  /* which bit of sm_endpoint_state.users is its */
+	__u32 records; /* its records in conn_overflow; bounded by sm_settings.overflow_share */
+	/* Its entries in `affinity`, at most: the agent takes off what the kernel has dropped.
+	 * Bounded by sm_settings.affinity_share. */
+	__u32 affinities;
+	__u32 pad[9];
+};
+
+/*
+ * One client's failures in a row at one endpoint, and its own ejection of the endpoint. A client's
+ * runs are at place * SM_CLIENT_RUNS and behind. Only failures and what ends them touch a run.
+ */
+struct sm_run {
+	__u64 tag; /* endpoint id << 32 | whose; 0: free, 1: being written */
+	__u32 failures;
+	__u32 returns;		/* the endpoint's, when the last failure was counted */
+	__u64 ejected_until_ns; /* 0: not ejected by this client; a time in the past: over */
+	__u64 ejected_at_ns;
+	__u64 over_ns;	    /* when the last ejection was, or will be, over */
+	__u64 failed_at_ns; /* the last failure */
+	__u32 multiplier;   /* of base_ejection_ns at the last ejection */
+	__u32 ejections;
+	__u32 detector; /* enum sm_detector of the last ejection */
+	__u32 pad;
+};
+
+/* Whose run of which endpoint this is. Never 0 or 1: no endpoint has id 0. */
+static __inline__ __u64 sm_run_tag(__u32 endpoint_id, __u32 born, __u64 client_id)
+{
+	return (__u64)endpoint_id << 32 |
+	       (((__u32)client_id ^ (__u32)(client_id >> 32)) * 0x9e3779b1U ^ born);
+}
+
+/* The cgroups that pods' cgroups lie in (kubepods and its classes), by id. The agent finds them. */
+#define SM_POD_PARENTS 8
 
 /* ---- connection records: see conn/record.h ---- */
 
@@ -173,7 +251,8 @@ struct sm_connection {
 	__u32 gone_mark;     /* see sweep.bpf.c; 0: none */
 	__u64 connect_at_ns; /* when the SYN left, up to a tick of the kernel early; 0: it has not
 			      */
-	__u64 netns_cookie;  /* 0: TCP's attempt has not ended yet */
+	__u32 client;	     /* its place in `clients`; 0: the attempt has not ended yet */
+	__u32 holder;	     /* in conn_overflow: the client whose share it takes; else 0 */
 	__u64 sk; /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
 };
 
@@ -201,19 +280,22 @@ struct sm_sweep_cookies {
 
 /* ---- session affinity: where a client went last; see affinity.h ---- */
 
-/* The VIP and not its service id: ids are reused. */
+/* The VIP and not its service id: ids are reused. The namespace of the process that connects,
+ * because anybody can have any address in a namespace of their own. */
 struct sm_affinity_key {
+	__u64 netns_cookie;
 	__be32 client_be[4];
 	__be32 vip_be[4];
 	__be16 vip_port_be;
 	__u8 protocol;
 	__u8 pad;
+	__u32 pad2;
 };
 
 struct sm_affinity {
 	__be32 addr_be[4]; /* of the endpoint: the id may belong to another endpoint by now */
 	__be16 port_be;
-	__u16 pad;
+	__u16 client; /* whose share of `affinity` the entry takes: its place in `clients` */
 	__u32 endpoint_id;
 	/* A hint: where the endpoint was found, in the descriptor's groups and the group's hosts.
 	 */

@@ -93,11 +93,13 @@ static __always_inline void sm_affinity_key_of(const struct sm_descriptor *d,
 					       const struct sm_client *client,
 					       struct sm_affinity_key *key)
 {
+	key->netns_cookie = sm_caller_netns();
 	sm_ip_copy(key->client_be, client->ip.word);
 	sm_ip_copy(key->vip_be, d->addr_be);
 	key->vip_port_be = d->port_be;
 	key->protocol = d->protocol;
 	key->pad = 0;
+	key->pad2 = 0;
 }
 
 /* What is remembered of this client, or NULL. Apart, because its key needs stack. */
@@ -152,9 +154,29 @@ SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
 	return (__u64)search.group << 32 | search.last.endpoint_id;
 }
 
-/* Remembers the choice. A full map drops the client that was not seen for the longest time. */
+/* Writes the entry. A new one must fit into the share of the client at place `who`: one client with
+ * many addresses makes the node forget nobody else's. */
+static __always_inline void sm_affinity_store(const struct sm_affinity_key *key,
+					      struct sm_affinity *last, __u32 who)
+{
+	struct sm_affinity *known = bpf_map_lookup_elem(&affinity, key);
+	struct sm_client_line *line = sm_client_line(who);
+
+	last->client = known ? known->client : (__u16)who;
+	if (!known && line && READ_ONCE(line->affinities) >= settings.affinity_share) {
+		sm_count(SM_COUNTER_AFFINITY_LOST);
+		return;
+	}
+	if (bpf_map_update_elem(&affinity, key, last, BPF_ANY))
+		sm_count(SM_COUNTER_AFFINITY_LOST);
+	else if (!known && line)
+		__sync_fetch_and_add(&line->affinities, 1);
+}
+
+/* Remembers the choice, for the client at place `who`. A full map drops the client that was not
+ * seen for the longest time. */
 SM_VERIFIED_ONCE int sm_affinity_keep(const struct sm_descriptor *d, const struct sm_client *client,
-				      __u32 endpoint_id)
+				      __u32 endpoint_id, __u32 who)
 {
 	struct sm_affinity last = {.endpoint_id = endpoint_id, .used_ns = bpf_ktime_get_ns()};
 	struct sm_endpoint *endpoint = endpoints_at(endpoint_id);
@@ -165,9 +187,17 @@ SM_VERIFIED_ONCE int sm_affinity_keep(const struct sm_descriptor *d, const struc
 	sm_affinity_key_of(d, client, &key);
 	sm_ip_copy(last.addr_be, endpoint->addr_be);
 	last.port_be = endpoint->port_be;
-	if (bpf_map_update_elem(&affinity, &key, &last, BPF_ANY))
-		sm_count(SM_COUNTER_AFFINITY_LOST);
+	sm_affinity_store(&key, &last, who);
 	return 0;
+}
+
+/* Whether the client has ejected the endpoint that it would go to again. */
+static __always_inline int sm_affinity_is_out(__u32 endpoint_id)
+{
+	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
+
+	return state && unlikely(READ_ONCE(state->own_until_ns)) &&
+	       sm_own_ejected(endpoint_id, sm_client_of_caller());
 }
 
 /* Chooses what sm_affinity_find() answered. 0: it leads nowhere. */

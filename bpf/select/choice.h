@@ -104,20 +104,23 @@ static __always_inline struct sm_group *sm_pick_group(const struct sm_descriptor
 	return index == SM_BROKEN ? NULL : groups_at(group_first + index);
 }
 
-/* `endpoint_id` was chosen of `group`, and is ejected: another endpoint of the same service. If
- * none is left, the first choice stands (as in panic); SM_NONE if panic is disabled. */
+/* `endpoint_id` was chosen of `group`. If it is ejected, for all or for the caller alone: another
+ * endpoint of the same service. If none is left, the first choice stands (as in panic); SM_NONE if
+ * panic is disabled. */
 SM_VERIFIED_ONCE __u32 sm_select_after_ejection(const struct sm_descriptor *d,
 						struct sm_group *group, __u64 hash,
 						__u32 endpoint_id)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
 	struct sm_cluster_stats *stats;
-	__u32 id;
+	__u32 id, client;
 
-	if (!d || !group || !state || (group->flags & SM_GROUP_PANIC) ||
-	    READ_ONCE(state->ejected_until_ns) <= bpf_ktime_get_ns())
+	if (!d || !group || !state || (group->flags & SM_GROUP_PANIC))
 		return endpoint_id;
-	id = sm_reselect(d, group, hash);
+	client = sm_client_of_caller();
+	if (!sm_is_ejected(endpoint_id, client, bpf_ktime_get_ns()))
+		return endpoint_id;
+	id = sm_reselect(d, group, hash, client);
 	if (!id)
 		return group->flags & SM_GROUP_NO_PANIC ? SM_NONE : endpoint_id;
 	stats = sm_cluster_stats(group->cluster_id);
@@ -177,7 +180,7 @@ static __always_inline void sm_select(const struct sm_descriptor *d, __u64 clien
 		sm_choice_set_broken(choice, group->cluster_id);
 		return;
 	}
-	if (unlikely(READ_ONCE(target.state->ejected_until_ns)))
+	if (unlikely(sm_may_be_ejected(target.state)))
 		sm_choice_avoid_ejected(d, group, sm_hash_value(&hash), choice, &target);
 }
 
@@ -214,7 +217,7 @@ static __always_inline int sm_select_plain(const struct sm_descriptor *d, struct
 		sm_choice_set_broken(choice, group->cluster_id);
 		return 1;
 	}
-	if (unlikely(READ_ONCE(target->state->ejected_until_ns)))
+	if (unlikely(sm_may_be_ejected(target->state)))
 		sm_choice_avoid_ejected(d, group, bpf_get_prandom_u32(), choice, target);
 	return 1;
 }

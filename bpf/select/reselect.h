@@ -11,6 +11,7 @@
 #ifndef SOCKMESH_RESELECT_H
 #define SOCKMESH_RESELECT_H
 
+#include "conn/own.h"
 #include "conn/stats.h"
 #include "policy/policy.h"
 
@@ -18,18 +19,13 @@
 #define SM_RESELECT_SCAN   65536 /* hosts, at most */
 #define SM_RESELECT_GROUPS 64
 
-static __always_inline int sm_in_rotation(__u32 endpoint_id, __u64 now_ns)
-{
-	struct sm_endpoint_state *state = endpoint_id ? endpoint_state_at(endpoint_id) : NULL;
-
-	return state && READ_ONCE(state->ejected_until_ns) <= now_ns;
-}
-
 struct sm_rotation_scan {
 	const struct sm_group *group;
 	__u64 now_ns;
 	__u32 start;
 	__u32 found; /* endpoint id */
+	__u32 client;
+	__u32 pad;
 };
 
 static long sm_rotation_scan_one(__u64 i, struct sm_rotation_scan *scan)
@@ -39,23 +35,24 @@ static long sm_rotation_scan_one(__u64 i, struct sm_rotation_scan *scan)
 	if (!count)
 		return 1;
 	id = sm_host(scan->group, (__u32)((scan->start + i) % count));
-	if (!sm_in_rotation(id, scan->now_ns))
+	if (sm_is_ejected(id, scan->client, scan->now_ns))
 		return 0;
 	scan->found = id;
 	return 1;
 }
 
-/* An endpoint of this group that is in rotation; SM_NONE where there is none. */
-SM_VERIFIED_ONCE __u32 sm_pick_in_rotation(struct sm_group *group, __u64 hash, __u64 now_ns)
+/* An endpoint of this group that is in rotation for this client; SM_NONE where there is none. */
+SM_VERIFIED_ONCE __u32 sm_pick_in_rotation(struct sm_group *group, __u64 hash, __u32 client,
+					   __u64 now_ns)
 {
-	struct sm_rotation_scan scan = {.group = group, .now_ns = now_ns};
+	struct sm_rotation_scan scan = {.group = group, .now_ns = now_ns, .client = client};
 	__u32 id;
 
 	if (!group || !group->host_count)
 		return SM_NONE;
 	for (__u32 step = 1; step <= SM_RESELECT_DRAWS; step++) {
 		id = sm_host(group, sm_policy_next(group, hash, step));
-		if (sm_in_rotation(id, now_ns))
+		if (!sm_is_ejected(id, client, now_ns))
 			return id;
 	}
 	scan.start = (__u32)(hash % group->host_count);
@@ -64,10 +61,11 @@ SM_VERIFIED_ONCE __u32 sm_pick_in_rotation(struct sm_group *group, __u64 hash, _
 	return scan.found;
 }
 
-/* An endpoint in place of the ejected one of `group`; SM_NONE: none is in rotation. Only groups
- * of the same leg count: a group of another leg or subset is no substitute. */
+/* An endpoint in place of the one of `group` that is ejected for this client or for all; SM_NONE:
+ * none is in rotation. Only groups of the same leg count: a group of another leg or subset is no
+ * substitute. */
 SM_VERIFIED_ONCE __u32 sm_reselect(const struct sm_descriptor *d, struct sm_group *group,
-				   __u64 hash)
+				   __u64 hash, __u32 client)
 {
 	__u64 now_ns = bpf_ktime_get_ns();
 	struct sm_group *other;
@@ -75,7 +73,7 @@ SM_VERIFIED_ONCE __u32 sm_reselect(const struct sm_descriptor *d, struct sm_grou
 
 	if (!d || !group || !d->group_count)
 		return SM_NONE;
-	id = sm_pick_in_rotation(group, hash, now_ns);
+	id = sm_pick_in_rotation(group, hash, client, now_ns);
 	if (id)
 		return id;
 	start = (__u32)(hash % d->group_count);
@@ -84,7 +82,7 @@ SM_VERIFIED_ONCE __u32 sm_reselect(const struct sm_descriptor *d, struct sm_grou
 		if (!other || other->leg != group->leg || other->cluster_id != group->cluster_id ||
 		    other->policy <= SM_POLICY_REFUSE)
 			continue;
-		id = sm_pick_in_rotation(other, hash, now_ns);
+		id = sm_pick_in_rotation(other, hash, client, now_ns);
 		if (id)
 			return id;
 	}

@@ -270,10 +270,11 @@ TEST_P(OnePodsFirewall, EjectsForNobody) {
     EXPECT_EQ(connectFrom(1), 0);
     EXPECT_FALSE(line().ejected);
   }
-  EXPECT_LE(line().failures, 1u) << "its first, since it was served before";
   // A REJECT without reset ends connect() before TCP has an error. It counts as given up.
-  EXPECT_GE(stats().disputed + stats().failed[SM_FAILURE_ABANDONED], 39u);
-  EXPECT_GE(stats().disputed, std::string(GetParam()) == "reject" ? 0u : 3u);
+  EXPECT_GE(line().failures + stats().failed[SM_FAILURE_ABANDONED], 40u);
+  EXPECT_EQ(sumClusterStats(datapath_->maps(), ids_->clusterId("c")).ejections_own,
+            std::string(GetParam()) == "reject" ? 0u : 1u)
+      << "for itself it is ejected";
 }
 
 INSTANTIATE_TEST_SUITE_P(Nft, OnePodsFirewall,
@@ -294,7 +295,7 @@ TEST_F(TwoPods, AnEndpointThatIsGoneIsEjectedThoughBothWereServed) {
     EXPECT_EQ(pods_[i % 2]->connect(at(kVip)), ECONNREFUSED);
     ++failures;
   }
-  EXPECT_EQ(failures, 3) << "each was served and now is not: their failures count";
+  EXPECT_EQ(failures, 6) << "three of each: then they agree";
 }
 
 }  // namespace

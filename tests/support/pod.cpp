@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <thread>
 
 #include "support/net.h"
@@ -64,7 +65,7 @@ void Pod::serve(int channel) {
   _exit(0);
 }
 
-Result<std::unique_ptr<Pod>> Pod::create(int number) {
+Result<std::unique_ptr<Pod>> Pod::create(int number, const std::string& cgroup) {
   int ends[2] = {-1, -1};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     return Error::fromErrno("socketpair", errno);
@@ -73,7 +74,10 @@ Result<std::unique_ptr<Pod>> Pod::create(int number) {
   pod->channel_ = UniqueFd(ends[0]);
   const UniqueFd childs(ends[1]);
   pod->pid_ = fork();
-  if (pod->pid_ == 0) serve(childs.get());
+  if (pod->pid_ == 0) {
+    if (!cgroup.empty()) std::ofstream(cgroup + "/cgroup.procs") << getpid() << std::flush;
+    serve(childs.get());
+  }
   int ready = -1;
   if (read(pod->channel_.get(), &ready, sizeof(ready)) != sizeof(ready) || ready != 0) {
     return Error::fromErrno("a namespace for the pod", ready);

@@ -20,7 +20,8 @@ namespace sockmesh::test {
 class Pod {
  public:
   // 10.98.`number`.2, with the test's namespace as its gateway.
-  static Result<std::unique_ptr<Pod>> create(int number);
+  // `cgroup`: the folder of the pod's cgroup; empty: the caller's.
+  static Result<std::unique_ptr<Pod>> create(int number, const std::string& cgroup = "");
   ~Pod();
   Pod(const Pod&) = delete;
   Pod& operator=(const Pod&) = delete;

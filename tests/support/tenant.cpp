@@ -30,6 +30,7 @@ constexpr int kFirstSource = 0x7f010001;  // 127.1.0.1
 struct Order {
   char what = 0;
   int times = 0;
+  int patienceMs = 0;
   char address[64] = {};
 };
 
@@ -55,7 +56,7 @@ int enterOwnNamespaces(const std::string& ip, unsigned uid) {
 }
 
 // One connect(); the socket, if it was served.
-UniqueFd connectOnce(const SocketAddress& to, in_addr_t source) {
+UniqueFd connectOnce(const SocketAddress& to, in_addr_t source, int patienceMs) {
   UniqueFd socket = tcpSocket(!to.ip.isV4(), true);
   if (source != 0) {
     sockaddr_in from{};
@@ -66,7 +67,7 @@ UniqueFd connectOnce(const SocketAddress& to, in_addr_t source) {
   const int error = connectErrno(socket.get(), to);
   if (error == 0) return socket;
   pollfd waiting{socket.get(), POLLOUT, 0};
-  if (error != EINPROGRESS || poll(&waiting, 1, 5000) <= 0) return {};
+  if (error != EINPROGRESS || poll(&waiting, 1, patienceMs) <= 0) return {};
   int result = 0;
   socklen_t length = sizeof(result);
   getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &result, &length);
@@ -75,6 +76,7 @@ UniqueFd connectOnce(const SocketAddress& to, in_addr_t source) {
 
 // What a tenant has open.
 struct Sockets {
+  in_addr_t own = 0;  // its address
   UniqueFd listener;
   std::vector<UniqueFd> held;
 
@@ -92,10 +94,12 @@ struct Sockets {
       return 0;
     }
     if (order.what == 'd') return sendDatagrams(address, order.times);
+    if (order.what == 'b') return begin(address, order.times);
     int served = 0;
     for (int i = 0; i < order.times; ++i) {
-      const in_addr_t source = order.what == 'm' ? kFirstSource + static_cast<in_addr_t>(i) : 0;
-      UniqueFd socket = connectOnce(address, source);
+      const in_addr_t many = kFirstSource + static_cast<in_addr_t>(i);
+      const in_addr_t source = order.what == 'm' ? many : order.what == 'f' ? own : 0;
+      UniqueFd socket = connectOnce(address, source, order.patienceMs);
       if (!socket.valid()) continue;
       ++served;
       if (order.what == 'h') held.push_back(std::move(socket));
@@ -118,6 +122,18 @@ struct Sockets {
     return refused;
   }
 
+  int begin(const SocketAddress& to, int times) {
+    int begun = 0;
+    for (int i = 0; i < times; ++i) {
+      UniqueFd socket = tcpSocket(!to.ip.isV4(), true);
+      const int error = connectErrno(socket.get(), to);
+      if (error != EINPROGRESS && error != 0) continue;
+      ++begun;
+      held.push_back(std::move(socket));
+    }
+    return begun;
+  }
+
   // A full queue of the listener drops SYNs.
   void drain(bool keep) {
     while (listener.valid()) {
@@ -135,12 +151,14 @@ void Tenant::serve(int channel, const std::string& ip, unsigned uid) {
   // Above all the test's listeners, which must close when the test closes them.
   channel = dup2(channel, 3);
   close_range(4, ~0U, 0);
-  const rlimit many{4096, 4096};
+  const rlimit many{32768, 32768};
   setrlimit(RLIMIT_NOFILE, &many);
   int ready = enterOwnNamespaces(ip, uid);
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user clears it
   if (write(channel, &ready, sizeof(ready)) != sizeof(ready)) _exit(1);
   Sockets sockets;
+  inet_pton(AF_INET, ip.c_str(), &sockets.own);
+  sockets.own = ntohl(sockets.own);
   for (Order order; read(channel, &order, sizeof(order)) == sizeof(order);) {
     const int answer = sockets.obey(order);
     if (write(channel, &answer, sizeof(answer)) != sizeof(answer)) break;
@@ -175,8 +193,9 @@ Tenant::~Tenant() {
   waitpid(pid_, nullptr, 0);
 }
 
-int Tenant::ask(char what, const SocketAddress* address, int times) {
+int Tenant::ask(char what, const SocketAddress* address, int times, int patienceMs) {
   Order order;
+  order.patienceMs = patienceMs;
   order.what = what;
   order.times = times;
   if (address != nullptr) {
@@ -206,6 +225,19 @@ int Tenant::sendDatagrams(const SocketAddress& address, int times) {
 
 int Tenant::hold(const SocketAddress& address, int times) {
   return ask('h', &address, times);
+}
+
+int Tenant::begin(const SocketAddress& address, int times) {
+  return ask('b', &address, times);
+}
+
+int Tenant::giveUp(const SocketAddress& address, int times, std::chrono::milliseconds patience) {
+  const int served = ask('n', &address, times, static_cast<int>(patience.count()));
+  return served < 0 ? served : times - served;
+}
+
+int Tenant::connectBound(const SocketAddress& address) {
+  return ask('f', &address, 1);
 }
 
 int Tenant::connectFromMany(const SocketAddress& address, int times) {

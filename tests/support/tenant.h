@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -35,13 +36,20 @@ class Tenant {
   int sendDatagrams(const SocketAddress& address, int times);
   // The same as connect(), and holds what was served.
   int hold(const SocketAddress& address, int times);
-  // The same, each from another source address of 127.0.0.0/8, bound first.
+  // Begins this many connects, and leaves them open without waiting. Those that wait or were
+  // served.
+  int begin(const SocketAddress& address, int times);
+  // Connects this many times, and gives up after this time each: those that were not served.
+  int giveUp(const SocketAddress& address, int times, std::chrono::milliseconds patience);
+  // One connect() from a socket that is bound to its address; 1: it was served.
+  int connectBound(const SocketAddress& address);
+  // The same as connect(), each from another source address of 127.0.0.0/8, bound first.
   int connectFromMany(const SocketAddress& address, int times);
 
  private:
   Tenant() = default;
   [[noreturn]] static void serve(int channel, const std::string& ip, unsigned uid);
-  int ask(char what, const SocketAddress* address, int times);
+  int ask(char what, const SocketAddress* address, int times, int patienceMs = 5000);
 
   pid_t pid_ = -1;
   UniqueFd channel_;

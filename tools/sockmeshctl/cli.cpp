@@ -59,6 +59,7 @@ struct CommandOptions {
   std::string map;
   std::string explained;
   std::string source;
+  std::string client;
   std::string target;
   int count = 10;
   double timeoutSeconds = 3;
@@ -86,6 +87,18 @@ std::string checkHostPort(const std::string& text) {
 std::string checkIp(const std::string& text) {
   const auto parsed = IpAddress::parse(text);
   return parsed ? "" : parsed.error().message();
+}
+
+std::string checkClient(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  const std::string kind = text.substr(0, colon);
+  const std::string number = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const bool isNumber =
+      !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+  if (text == "others" || (isNumber && (kind == "pod" || kind == "netns" || kind == "uid"))) {
+    return "";
+  }
+  return "'" + text + "' is no client: pod:ID, netns:COOKIE or uid:ID, as `ejection list` names it";
 }
 
 // Accepts one of these words. The error for another word suggests the word that was probably meant.
@@ -261,10 +274,15 @@ class CommandLine {
         ->add_option("--source", options_.source,
                      "the endpoint that a client with this address gets by its hash")
         ->check(CLI::Validator(checkIp, "IP"));
+    explain
+        ->add_option("--client", options_.client,
+                     "also what this client has ejected for itself (pod:ID, netns:COOKIE, uid:ID)")
+        ->check(CLI::Validator(checkClient, "CLIENT"));
     explain->callback([this, explain] {
       ExplainQuery query;
       query.vip = SocketAddress::parse(options_.explained).value();
       if (explain->count("--source") > 0) query.source = IpAddress::parse(options_.source).value();
+      query.client = options_.client;
       command_ = [this, query] {
         return withNode(global_, [&](const NodeView& view) {
           const auto routes = askRoutes(global_.adminAddress, options_.explained);

@@ -65,6 +65,7 @@ Outcome routeList(const AgentRoutes& agent, const RouteFilter& filter);
 struct ExplainQuery {
   SocketAddress vip;
   std::optional<IpAddress> source;  // a client's
+  std::string client;               // as `ejection list` names it; "": nobody in particular
 };
 // What happens to a connect() to this address. If it is not a service, what the address is instead,
 // with exit code 1.

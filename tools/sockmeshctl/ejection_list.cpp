@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is out of rotation, why, since when, until when and how often. Read from the kernel's
-// endpoint states, so it includes ejections that happened while no agent ran.
+// Who is out of rotation, for whom, why, since when, until when and how often. Read from the
+// kernel's endpoint states, so it includes ejections that happened while no agent ran.
 #include <algorithm>
 #include <tuple>
 
 #include "commands.h"
+#include "datapath/client_text.h"
 #include "ejection_summary.h"
 #include "text.h"
 
@@ -95,6 +96,52 @@ void addEndpoints(const NodeView& view, const std::vector<Row>& rows, Document& 
   out.sections.push_back({"", std::move(table)});
 }
 
+// Those that one client has ejected for itself alone.
+std::vector<const ClientRun*> ownOf(const NodeView& view, const EjectionFilter& filter) {
+  std::vector<const ClientRun*> own;
+  for (const ClientRun& run : view.live.runs) {
+    const ImageEndpoint& endpoint = view.image.endpoints.at(run.endpointId);
+    if (!filter.cluster.empty() && endpoint.cluster != filter.cluster) continue;
+    if (isEjected(run.run, view.live.nowNs)) own.push_back(&run);
+  }
+  return own;
+}
+
+Json toJson(const ClientRun& run, const ImageEndpoint& endpoint, std::uint64_t nowNs) {
+  const SocketAddress& address = endpoint.endpoint.address;
+  return {{"id", run.endpointId},
+          {"cluster", endpoint.cluster},
+          {"address", address.ip.toString()},
+          {"port", address.port},
+          {"client", clientText(run.client)},
+          {"detector", detectorText(run.run.detector)},
+          {"ejectedSecondsAgo", secondsBetween(run.run.ejected_at_ns, nowNs)},
+          {"remainingSeconds", secondsBetween(nowNs, run.run.ejected_until_ns)},
+          {"ejections", run.run.ejections},
+          {"multiplier", run.run.multiplier},
+          {"consecutiveFailures", run.run.failures}};
+}
+
+void addOwn(const NodeView& view, const std::vector<const ClientRun*>& own, Document& out) {
+  const std::uint64_t now = view.live.nowNs;
+  Table table;
+  table.columns = {{"ENDPOINT"}, {"CLUSTER"},           {"CLIENT"}, {"DETECTOR"}, {"SINCE"},
+                   {"UNTIL"},    {"TIMES", false, true}};
+  Json items = Json::array();
+  for (const ClientRun* run : own) {
+    const ImageEndpoint& endpoint = view.image.endpoints.at(run->endpointId);
+    table.rows.push_back({endpoint.endpoint.address.toString(), endpoint.cluster,
+                          clientText(run->client), detectorText(run->run.detector),
+                          agoText(run->run.ejected_at_ns, now),
+                          "in " + secondsText(secondsBetween(now, run->run.ejected_until_ns)),
+                          std::to_string(run->run.ejections)});
+    items.push_back(toJson(*run, endpoint, now));
+  }
+  out.data["own"] = std::move(items);
+  if (own.empty()) return;
+  out.sections.push_back({"Ejected for one client alone", std::move(table)});
+}
+
 void addClusters(const std::vector<ClusterEjections>& clusters, Document& out) {
   Table table;
   table.columns = {{"CLUSTER"},
@@ -136,6 +183,7 @@ Outcome ejectionList(const NodeView& view, const EjectionFilter& filter) {
   out.kind = "EjectionList";
   out.data = Json::object();
   addEndpoints(view, rowsOf(view, filter), out);
+  addOwn(view, ownOf(view, filter), out);
   std::vector<ClusterEjections> clusters = clusterEjections(view);
   std::erase_if(clusters, [&](const ClusterEjections& cluster) {
     return !filter.cluster.empty() && cluster.name != filter.cluster;

@@ -233,7 +233,8 @@ Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoute
     return out;
   }
   const LbService& service = *found->second.service;
-  const Explained explained{view, found->first, found->second, service, groupShares(service)};
+  const Explained explained{view,    found->first,         found->second,
+                            service, groupShares(service), query.client};
   Document out;
   out.kind = "Explanation";
   addHead(explained, out);

@@ -15,6 +15,7 @@ struct Explained {
   const ImageService& image;
   const LbService& service;
   std::vector<double> groupShares;  // parallel to the service's groups
+  std::string client;               // of the query
 };
 
 // "groups": what connections are split over, each with its share.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "datapath/client_text.h"
 #include "explain.h"
 #include "lb/abi_names.h"
 #include "lb/policy/policy.h"
@@ -68,7 +69,19 @@ struct Row {
   double share = 0;
   std::uint32_t active = 0;
   std::optional<double> ejected;  // seconds left
+  bool own = false;               // by the client in question, for itself
 };
+
+// Seconds for which the client in question has ejected the endpoint for itself.
+std::optional<double> ownEjectedSeconds(const Explained& explained, std::uint32_t endpointId) {
+  const LiveState& live = explained.view.live;
+  for (const ClientRun& run : live.runs) {
+    if (run.endpointId != endpointId || !isEjected(run.run, live.nowNs)) continue;
+    if (clientText(run.client) != explained.client) continue;
+    return static_cast<double>(run.run.ejected_until_ns - live.nowNs) / 1e9;
+  }
+  return std::nullopt;
+}
 
 std::vector<Row> rowsOf(const Explained& explained) {
   std::set<std::string> clusters;
@@ -84,6 +97,10 @@ std::vector<Row> rowsOf(const Explained& explained) {
     const auto live = explained.view.live.endpoints.find(id);
     if (live != explained.view.live.endpoints.end()) row.active = live->second.state.active;
     row.ejected = ejectedSeconds(explained.view, id);
+    if (!row.ejected) {
+      row.ejected = ownEjectedSeconds(explained, id);
+      row.own = row.ejected.has_value();
+    }
     rows.push_back(row);
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
@@ -112,20 +129,22 @@ Json endpointJson(const Row& row) {
           {"active", row.active},
           {"health", healthOf(endpoint)},
           {"ejected", row.ejected.has_value()},
+          {"ejectedByClient", row.own},
           {"ejectedForSeconds", row.ejected ? Json(*row.ejected) : Json(nullptr)}};
 }
 
 std::vector<std::string> endpointRow(const Row& row) {
   const LbEndpoint& endpoint = row.image->endpoint;
-  return {"  " + endpoint.address.toString(),
-          row.image->cluster,
-          std::to_string(endpoint.priority),
-          endpoint.locality.toString(),
-          std::to_string(endpoint.weight),
-          percentText(row.share * 100),
-          std::to_string(row.active),
-          healthOf(endpoint),
-          row.ejected ? "for " + secondsText(*row.ejected) : ""};
+  return {
+      "  " + endpoint.address.toString(),
+      row.image->cluster,
+      std::to_string(endpoint.priority),
+      endpoint.locality.toString(),
+      std::to_string(endpoint.weight),
+      percentText(row.share * 100),
+      std::to_string(row.active),
+      healthOf(endpoint),
+      row.ejected ? "for " + secondsText(*row.ejected) + (row.own ? ", by this client" : "") : ""};
 }
 
 // The condition under which the tables' shares hold.

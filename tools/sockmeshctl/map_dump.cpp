@@ -26,6 +26,8 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"endpoint_stats", dumpEndpointStats},
       {"cluster_state", dumpClusterState},
       {"cluster_stats", dumpClusterStats},
+      {"clients", dumpClients},
+      {"client_runs", dumpClientRuns},
       {"connections", dumpConnections},
       {"conn_overflow", dumpConnOverflow},
       {"affinity", dumpAffinity},

@@ -30,6 +30,8 @@ Json dumpAffinity(const NodeView& view);  // by VIP, then by client
 Json dumpFlows(const NodeView& view);
 Json dumpFlowSources(const NodeView& view);
 Json dumpNames(const NodeView& view);
+Json dumpClients(const NodeView& view);
+Json dumpClientRuns(const NodeView& view);
 Json dumpCounters(const NodeView& view);  // sums over CPUs
 Json dumpGlobals(const NodeView& view);
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 
+#include "datapath/client_text.h"
 #include "datapath/codec.h"
 #include "ejection_summary.h"
 #include "lb/abi_names.h"
@@ -63,8 +64,9 @@ Json connectionRow(const NodeView& view, const ConnectionRecord& record) {
                    {"netns", socket.netns},
                    {"netnsPath", socket.netnsPath},
                    {"cookie", record.cookie},
-                   {"netnsCookie",
-                    connection.netns_cookie == 0 ? Json(nullptr) : Json(connection.netns_cookie)}});
+                   {"client", connection.client == SM_CLIENT_NONE
+                                  ? Json(nullptr)
+                                  : Json(clientText(clientAt(view.live, connection.client)))}});
 }
 
 }  // namespace
@@ -119,10 +121,11 @@ Json dumpEndpointState(const NodeView& view) {
                              {"ejections", state.ejections},
                              {"multiplier", state.multiplier},
                              {"detector", state.ejections > 0 ? detectorText(state.detector) : ""},
-                             {"served", state.served},
-                             {"servedBefore", state.served_before},
-                             {"servedBy", state.served_by},
-                             {"servedEpoch", state.served_epoch}}));
+                             {"inward", state.inward},
+                             {"users", state.users},
+                             {"usersBefore", state.users_before},
+                             {"votes", state.votes | state.votes_before},
+                             {"runs", state.runs}}));
   }
   return rows;
 }
@@ -156,6 +159,7 @@ Json dumpClusterState(const NodeView& view) {
                                                    {"consecutive", consecutiveRules(state)},
                                                    {"baseEjectionNs", state.base_ejection_ns},
                                                    {"maxEjectionNs", state.max_ejection_ns},
+                                                   {"intervalNs", state.interval_ns},
                                                    {"jitterMs", state.jitter_ms}}));
   }
   return rows;
@@ -172,7 +176,8 @@ Json dumpClusterStats(const NodeView& view) {
                                         {"hashFallback", stats.hash_fallback},
                                         {"ejectionsDetected", byDetector(stats.ejections_detected)},
                                         {"ejectionsEnforced", byDetector(stats.ejections_enforced)},
-                                        {"ejectionsOverflow", stats.ejections_overflow}}));
+                                        {"ejectionsOverflow", stats.ejections_overflow},
+                                        {"ejectionsOwn", stats.ejections_own}}));
   }
   return rows;
 }
@@ -271,6 +276,30 @@ Json dumpNames(const NodeView& view) {
   add(SM_NAME_SERVICE, view.image.serviceNames);
   add(SM_NAME_CLUSTER, view.image.clusterNames);
   add(SM_NAME_LOCALITY, view.image.localityNames);
+  return rows;
+}
+
+Json dumpClients(const NodeView& view) {
+  Json rows = Json::array();
+  for (std::size_t place = 0; place < view.live.clients.size(); ++place) {
+    const std::uint64_t client = view.live.clients[place];
+    if (client != 0) rows.push_back({{"place", place}, {"client", clientText(client)}});
+  }
+  return rows;
+}
+
+Json dumpClientRuns(const NodeView& view) {
+  Json rows = Json::array();
+  for (const ClientRun& one : view.live.runs) {
+    Json row = {{"client", clientText(one.client)}};
+    row.update(endpointRow(view, one.endpointId));
+    rows.push_back(extended(std::move(row), {{"failures", one.run.failures},
+                                             {"ejected", isEjected(one.run, view.live.nowNs)},
+                                             {"ejectedUntilNs", one.run.ejected_until_ns},
+                                             {"ejectedAtNs", one.run.ejected_at_ns},
+                                             {"ejections", one.run.ejections},
+                                             {"multiplier", one.run.multiplier}}));
+  }
   return rows;
 }
 

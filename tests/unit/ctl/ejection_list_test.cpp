@@ -31,6 +31,34 @@ TEST(EjectionList, WhoWhySinceUntilHowOften) {
 )");
 }
 
+TEST(EjectionList, ForWhomWhereOneClientAloneEjected) {
+  NodeView node = makeNode();
+  ClientRun run;
+  run.client = SM_CLIENT_IS_POD | 4711;
+  run.endpointId = 1;
+  run.run.failures = 3;
+  run.run.ejected_at_ns = node.live.nowNs - 5 * kSecondNs;
+  run.run.ejected_until_ns = node.live.nowNs + 25 * kSecondNs;
+  run.run.ejections = 1;
+  run.run.detector = SM_DETECTOR_CONSECUTIVE_5XX;
+  node.live.runs.push_back(run);
+  run.endpointId = 3;
+  run.run.ejected_until_ns = node.live.nowNs - kSecondNs;
+  node.live.runs.push_back(run);
+  EXPECT_EQ(shown(ejectionList(node, {}), Format::kTable),
+            R"(ENDPOINT        CLUSTER      DETECTOR          SINCE     UNTIL    TIMES
+10.0.0.2:9080   reviews-v1   consecutive_5xx   30s ago   in 30s       2
+
+Ejected for one client alone
+ENDPOINT        CLUSTER      CLIENT     DETECTOR          SINCE    UNTIL    TIMES
+10.0.0.1:9080   reviews-v1   pod:4711   consecutive_5xx   5s ago   in 25s       1
+)");
+  const auto json = Json::parse(shown(ejectionList(node, {}), Format::kJson));
+  ASSERT_EQ(json["own"].size(), 1u) << "the other one is over";
+  EXPECT_EQ(json["own"].at(0)["client"], "pod:4711");
+  EXPECT_EQ(json["own"].at(0)["remainingSeconds"], 25.0);
+}
+
 TEST(EjectionList, ThoseThatAreBackOnDemand) {
   EXPECT_EQ(shown(ejectionList(nodeWithEjections(), {"reviews-v1", true}), Format::kTable),
             R"(ENDPOINT        CLUSTER      DETECTOR          SINCE       UNTIL               TIMES

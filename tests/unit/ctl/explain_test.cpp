@@ -15,7 +15,7 @@ SocketAddress at(const std::string& text) {
 
 std::string explained(const NodeView& node, const AgentReport& agent, const std::string& vip,
                       Format format = Format::kTable, const std::string& source = "") {
-  ExplainQuery query{at(vip), std::nullopt};
+  ExplainQuery query{at(vip), std::nullopt, ""};
   if (!source.empty()) query.source = IpAddress::parse(source).value();
   return shown(explain(node, agent, noRoutes(), query), format);
 }
@@ -43,6 +43,23 @@ Endpoints, and their share of new connections (least request: while all are equa
 
 TEST(Explain, ASplitServiceWithTheAgentDead) {
   EXPECT_EQ(explained(makeNode(), deadAgent(), "10.96.0.10:80"), kReviewsDead);
+}
+
+TEST(Explain, OneClientsOwnEjectionsOnDemand) {
+  NodeView node = makeNode();
+  ClientRun run;
+  run.client = SM_CLIENT_IS_POD | 4711;
+  run.endpointId = 1;
+  run.run.ejected_until_ns = node.live.nowNs + 20'000'000'000;
+  node.live.runs.push_back(run);
+  const auto asked = [&](const std::string& client) {
+    const ExplainQuery query{at("10.96.0.10:80"), std::nullopt, client};
+    return shown(explain(node, deadAgent(), noRoutes(), query), Format::kTable);
+  };
+  EXPECT_EQ(asked(""), kReviewsDead);
+  EXPECT_EQ(asked("pod:4712"), kReviewsDead);
+  EXPECT_NE(asked("pod:4711").find("HEALTHY   for 20s, by this client\n"), std::string::npos)
+      << asked("pod:4711");
 }
 
 TEST(Explain, TheAgentAddsWhatIsNotHonouredOfThisService) {

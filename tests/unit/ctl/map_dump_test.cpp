@@ -143,7 +143,7 @@ constexpr const char* kConnectionsJson = R"({
       "netns": "net:[4026532008]",
       "netnsPath": "/proc/4242/ns/net",
       "cookie": 4113,
-      "netnsCookie": 4
+      "client": "netns:4"
     }
   ]
 }

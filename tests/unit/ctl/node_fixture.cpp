@@ -153,7 +153,8 @@ void addTraffic(NodeView& node) {
   connection.state = SM_CONN_ESTABLISHED;
   connection.endpoint_id = 1;
   connection.connect_at_ns = kNowNs - 2 * kSecondNs;
-  connection.netns_cookie = 4;
+  connection.client = 2;
+  node.live.clients = {0, 0, 4};
   node.connections.push_back({17, 2, 4113, connection});
   node.sockets[4113] = {"10.244.1.9:43210", 52101, "net:[4026532008]", "/proc/4242/ns/net"};
 }

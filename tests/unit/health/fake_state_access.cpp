@@ -20,6 +20,22 @@ sm_consecutive_rule ruleOf(std::uint32_t threshold, std::uint32_t enforcing, Det
   return {threshold, static_cast<std::uint16_t>(enforcing), static_cast<std::uint16_t>(detector)};
 }
 
+Detection toDetection(sm_detection detection) {
+  switch (detection) {
+    case SM_DETECTION_EJECTED:
+      return Detection::kEjected;
+    case SM_DETECTION_OVERFLOW:
+      return Detection::kOverflow;
+    case SM_DETECTION_NOT_ENFORCED:
+      return Detection::kNotEnforced;
+    case SM_DETECTION_OWN:
+      return Detection::kOwn;
+    case SM_DETECTION_NONE:
+      break;
+  }
+  return Detection::kNone;
+}
+
 }  // namespace
 
 std::uint32_t ejectionLimit(const OutlierDetection& settings, std::size_t n) {
@@ -46,6 +62,7 @@ void FakeStateAccess::configure(const Cluster& cluster, const LoadAssignment& as
   state.ejection_limit = ejectionLimit(settings, lines.endpoints.size());
   state.base_ejection_ns = count(settings.baseEjectionTime);
   state.max_ejection_ns = count(settings.maxEjectionTime);
+  state.interval_ns = count(settings.interval);
   state.jitter_ms = static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(settings.maxEjectionTimeJitter)
           .count());
@@ -62,47 +79,74 @@ void FakeStateAccess::configure(const Cluster& cluster, const LoadAssignment& as
       ruleOf(settings.consecutive5xx, settings.enforcingConsecutive5xx, Detector::kConsecutive5xx);
 }
 
+// As in bpf/conn/client.h: one after the other.
+std::uint32_t FakeStateAccess::numberOf(std::uint64_t client) {
+  const auto next = static_cast<std::uint32_t>(numbers_.size()) & 63;
+  return numbers_.try_emplace(client, next).first->second;
+}
+
+std::uint64_t FakeStateAccess::bitOf(std::uint64_t client) {
+  return 1ULL << numberOf(client);
+}
+
 void FakeStateAccess::outcome(const std::string& cluster, const SocketAddress& address,
-                              std::uint64_t netns, bool success, const OnHint& onHint) {
+                              std::uint64_t client, bool success, const OnHint& onHint) {
   auto& lines = clusters_.at(cluster);
   Line& line = lines.endpoints.at(address);
   if (sm_outlier_uneject_due(&line.state, now()) &&
       sm_outlier_uneject(&line.state, &lines.state, now()))
     onHint(std::nullopt, Detection::kNone);
+  const std::uint64_t bit = bitOf(client);
+  const auto place = static_cast<std::uint32_t>(client);
+  sm_outlier_used(&line.state, place, bit, now());
+  sm_outcomes& outcomes = *sm_outcomes_of(&line.state, numberOf(client));
   if (success) {
-    ++line.successes;
-    sm_outlier_success(&line.state, netns, now());
+    ++outcomes.served;
+    const auto run = line.runs.find(client);
+    if (line.state.runs != 0 && run != line.runs.end())
+      sm_outlier_success(&line.state, &run->second, bit, now());
     return;
   }
-  if (!sm_outlier_counts_against(&line.state, netns, now())) {
-    ++line.disputed;
-    return;
-  }
-  ++line.failures;
-  const std::uint32_t run = sm_outlier_add_to_streak(&line.state);
+  ++outcomes.failed;
+  const std::uint32_t failures = sm_outlier_failure(&line.state, &line.runs[client], now());
   for (const auto& rule : lines.state.consecutive) {
-    if (!sm_outlier_fires(&rule, run)) continue;
-    const Detection detection = detect(lines, line, rule.detector, rule.enforcing_percent);
+    if (!sm_outlier_fires(&rule, failures)) continue;
+    const bool agreed = sm_outlier_agreed(&line.state, place, bit, now()) != 0;
+    const Detection detection = agreed ? detect(lines, line, rule.detector, rule.enforcing_percent)
+                                       : detectOwn(lines, line, client, rule);
     onHint(static_cast<Detector>(rule.detector), detection);
   }
+}
+
+Detection FakeStateAccess::detectOwn(ClusterLines& cluster, Line& line, std::uint64_t client,
+                                     const sm_consecutive_rule& rule) {
+  std::uint32_t own = 0;
+  for (auto& [address, other] : cluster.endpoints) {
+    const auto run = other.runs.find(client);
+    if (run != other.runs.end() && run->second.ejected_until_ns > now() &&
+        other.state.ejected_until_ns == 0)
+      ++own;
+  }
+  const auto dice = static_cast<std::uint32_t>(random_());
+  const auto chance = static_cast<std::uint32_t>(random_());
+  return toDetection(sm_outlier_detect_own(&line.state, &cluster.state, &cluster.stats,
+                                           &line.runs[client], own, bitOf(client), rule.detector,
+                                           rule.enforcing_percent, now(), dice, chance));
+}
+
+bool FakeStateAccess::ejectedOwn(const std::string& cluster, const SocketAddress& address,
+                                 std::uint64_t client) {
+  const Line& of = line(cluster, address);
+  const auto run = of.runs.find(client);
+  return run != of.runs.end() && run->second.ejected_until_ns > now();
 }
 
 Detection FakeStateAccess::detect(ClusterLines& cluster, Line& line, std::uint32_t detector,
                                   std::uint32_t enforcingPercent) {
   const auto dice = static_cast<std::uint32_t>(random_());
   const auto chance = static_cast<std::uint32_t>(random_());
-  switch (sm_outlier_detect(&line.state, &cluster.state, &cluster.stats, detector, enforcingPercent,
-                            now(), dice, chance)) {
-    case SM_DETECTION_EJECTED:
-      return Detection::kEjected;
-    case SM_DETECTION_OVERFLOW:
-      return Detection::kOverflow;
-    case SM_DETECTION_NOT_ENFORCED:
-      return Detection::kNotEnforced;
-    case SM_DETECTION_NONE:
-      break;
-  }
-  return Detection::kNone;
+  return toDetection(sm_outlier_detect(&line.state, &cluster.state, &cluster.stats, detector,
+                                       enforcingPercent, now(), dice, chance));
 }
 
 Line& FakeStateAccess::line(const std::string& cluster, const SocketAddress& address) {
@@ -120,7 +164,7 @@ std::optional<EndpointState> FakeStateAccess::read(const std::string& cluster,
   if (lines == clusters_.end()) return std::nullopt;
   const auto found = lines->second.endpoints.find(address);
   if (found == lines->second.endpoints.end()) return std::nullopt;
-  const auto& [state, successes, failures, disputed] = found->second;
+  const sm_endpoint_state& state = found->second.state;
   EndpointState line;
   line.ejected = state.ejected_until_ns != 0;
   line.ejectedUntil = nanos(state.ejected_until_ns);
@@ -129,15 +173,28 @@ std::optional<EndpointState> FakeStateAccess::read(const std::string& cluster,
   line.ejections = state.ejections;
   line.multiplier = state.multiplier;
   line.detector = static_cast<Detector>(state.detector);
-  line.successes = successes;
-  line.failures = failures;
+  for (std::size_t client = 0; client < line.outcomes.size(); ++client) {
+    line.outcomes[client] = {state.outcomes[client].served, state.outcomes[client].failed};
+    line.successes += state.outcomes[client].served;
+    line.failures += state.outcomes[client].failed;
+  }
   return line;
 }
 
 Detection FakeStateAccess::detect(const std::string& cluster, const SocketAddress& address,
-                                  Detector detector, std::uint32_t enforcingPercent) {
-  return detect(clusters_.at(cluster), line(cluster, address), static_cast<std::uint32_t>(detector),
-                enforcingPercent);
+                                  std::size_t client, Detector detector,
+                                  std::uint32_t enforcingPercent) {
+  ClusterLines& lines = clusters_.at(cluster);
+  Line& of = line(cluster, address);
+  for (const auto& [id, number] : numbers_) {
+    if (number % SM_OUTCOME_CLIENTS != client || (sm_users(&of.state) >> number & 1) == 0) continue;
+    const sm_consecutive_rule rule = {0, static_cast<std::uint16_t>(enforcingPercent),
+                                      static_cast<std::uint16_t>(detector)};
+    return sm_outlier_agreed(&of.state, static_cast<std::uint32_t>(id), bitOf(id), now()) != 0
+               ? detect(lines, of, rule.detector, enforcingPercent)
+               : detectOwn(lines, of, id, rule);
+  }
+  return Detection::kNone;
 }
 
 bool FakeStateAccess::uneject(const std::string& cluster, const SocketAddress& address) {

@@ -20,9 +20,7 @@ namespace sockmesh {
 
 struct Line {
   sm_endpoint_state state{};
-  std::uint64_t successes = 0;
-  std::uint64_t failures = 0;  // that spoke against the endpoint
-  std::uint64_t disputed = 0;
+  std::map<std::uint64_t, sm_run> runs;  // by client
 };
 
 class FakeStateAccess final : public EndpointStateAccess {
@@ -37,19 +35,21 @@ class FakeStateAccess final : public EndpointStateAccess {
   // A connect's outcome, as sock_ops treats it, and its hints: for an unejection no detector,
   // otherwise the result of a detector.
   using OnHint = std::function<void(std::optional<Detector>, Detection)>;
-  void outcome(const std::string& cluster, const SocketAddress& address, std::uint64_t netns,
+  void outcome(const std::string& cluster, const SocketAddress& address, std::uint64_t client,
                bool success, const OnHint& onHint);
 
   Line& line(const std::string& cluster, const SocketAddress& address);
   sm_cluster_state& state(const std::string& cluster) { return clusters_.at(cluster).state; }
   const sm_cluster_stats& stats(const std::string& cluster) { return clusters_.at(cluster).stats; }
   bool ejected(const std::string& cluster, const SocketAddress& address);
+  // Whether this client has ejected the endpoint for itself.
+  bool ejectedOwn(const std::string& cluster, const SocketAddress& address, std::uint64_t client);
   std::size_t reads() const { return reads_; }
 
   std::optional<EndpointState> read(const std::string& cluster,
                                     const SocketAddress& address) const override;
-  Detection detect(const std::string& cluster, const SocketAddress& address, Detector detector,
-                   std::uint32_t enforcingPercent) override;
+  Detection detect(const std::string& cluster, const SocketAddress& address, std::size_t client,
+                   Detector detector, std::uint32_t enforcingPercent) override;
   bool uneject(const std::string& cluster, const SocketAddress& address) override;
   bool anyEjected(const std::string& cluster) const override;
   void recount(const std::string& cluster) override;
@@ -65,10 +65,15 @@ class FakeStateAccess final : public EndpointStateAccess {
   std::uint64_t now() const { return static_cast<std::uint64_t>(clock_.monotonic().count()); }
   Detection detect(ClusterLines& cluster, Line& line, std::uint32_t detector,
                    std::uint32_t enforcingPercent);
+  Detection detectOwn(ClusterLines& cluster, Line& line, std::uint64_t client,
+                      const sm_consecutive_rule& rule);
+  std::uint32_t numberOf(std::uint64_t client);
+  std::uint64_t bitOf(std::uint64_t client);
 
   const Clock& clock_;
   std::mt19937 random_;
   std::map<std::string, ClusterLines> clusters_;
+  std::map<std::uint64_t, std::uint32_t> numbers_;  // of clients, as they come
   mutable std::size_t reads_ = 0;
 };
 

@@ -55,7 +55,7 @@ void Node::watch() {
   detector.watch({{kC, {resource, assignment}}}, clock.monotonic());
 }
 
-void Node::outcome(int number, int times, std::uint64_t netns, bool success) {
+void Node::outcome(int number, int times, std::uint64_t client, bool success) {
   const auto onHint = [&](std::optional<Detector> which, Detection detection) {
     if (!hints) return;
     if (!which || detection == Detection::kEjected)
@@ -63,15 +63,15 @@ void Node::outcome(int number, int times, std::uint64_t netns, bool success) {
     else if (detection == Detection::kNotEnforced)
       detector.notEnforced(kC, host(number), *which, clock.monotonic());
   };
-  for (int i = 0; i < times; ++i) lines.outcome(kC, host(number), netns, success, onHint);
+  for (int i = 0; i < times; ++i) lines.outcome(kC, host(number), client, success, onHint);
 }
 
-void Node::succeed(int number, int times, std::uint64_t netns) {
-  outcome(number, times, netns, true);
+void Node::succeed(int number, int times, std::uint64_t client) {
+  outcome(number, times, client, true);
 }
 
-void Node::fail(int number, int times, std::uint64_t netns) {
-  outcome(number, times, netns, false);
+void Node::fail(int number, int times, std::uint64_t client) {
+  outcome(number, times, client, false);
 }
 
 void Node::sweep() {

@@ -15,7 +15,7 @@
 namespace sockmesh {
 
 inline const std::string kC = "c";
-constexpr std::uint64_t kClient = 4711;  // a network namespace
+constexpr std::uint64_t kClient = 4711;
 
 SocketAddress host(int number);
 std::shared_ptr<const LoadAssignment> hosts(int count);
@@ -38,14 +38,17 @@ struct Node {
   void configure(std::shared_ptr<const Cluster> to, std::shared_ptr<const LoadAssignment> with);
   void watch();
 
-  void succeed(int number, int times = 1, std::uint64_t netns = kClient);
-  void fail(int number, int times = 1, std::uint64_t netns = kClient);
+  void succeed(int number, int times = 1, std::uint64_t client = kClient);
+  void fail(int number, int times = 1, std::uint64_t client = kClient);
   // Advances to the next sweep, and sweeps.
   void sweep();
   // Sweeps whenever it is due on the way.
   void advance(Nanos by);
 
   bool ejected(int number) { return lines.ejected(kC, host(number)); }
+  bool ejectedFor(int number, std::uint64_t client) {
+    return lines.ejectedOwn(kC, host(number), client);
+  }
   std::vector<int> ejectedHosts();
   bool inOverlay(int number) const { return detector.overlay()->find(kC, host(number)); }
   const sm_cluster_stats& stats() { return lines.stats(kC); }
@@ -54,7 +57,7 @@ struct Node {
   std::uint64_t enforced(Detector by) { return stats().ejections_enforced[static_cast<int>(by)]; }
 
  private:
-  void outcome(int number, int times, std::uint64_t netns, bool success);
+  void outcome(int number, int times, std::uint64_t client, bool success);
 };
 
 }  // namespace sockmesh

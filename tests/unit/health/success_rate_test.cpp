@@ -260,12 +260,49 @@ TEST(StatisticalSweep, SplitModeHasDetectorsOfItsOwn) {
   EXPECT_EQ(node.detected(Detector::kSuccessRate), 0U);
 }
 
-TEST(StatisticalSweep, DisputedFailuresDoNotCount) {
+// However many connects it makes, a client is one voice, for itself and against others.
+TEST(StatisticalSweep, OneClientsFailuresEjectForItselfAlone) {
+  const std::uint64_t liar = kClient + 1;
   Node node(statisticsOnly(), 5);
-  for (int i = 1; i <= 5; ++i) node.succeed(i, 100);
-  node.fail(1, 500, kClient + 1);  // never served
+  for (int i = 1; i <= 5; ++i) {
+    node.succeed(i, 100);
+    node.succeed(i, 100000, liar);
+  }
+  node.fail(1, 100000, liar);
   node.sweep();
   EXPECT_TRUE(node.ejectedHosts().empty());
+  EXPECT_TRUE(node.ejectedFor(1, liar));
+  EXPECT_FALSE(node.ejectedFor(1, kClient));
+}
+
+TEST(StatisticalSweep, OneClientsSuccessesHideNobodysFailures) {
+  const std::uint64_t liar = kClient + 1;
+  Node node(statisticsOnly(), 5);
+  for (int i = 1; i <= 5; ++i) {
+    node.succeed(i, 100);
+    node.succeed(i, 100000, liar);
+  }
+  node.fail(1, 100);
+  node.sweep();
+  EXPECT_TRUE(node.ejectedFor(1, kClient)) << "as its own Envoy would do";
+  // A second honest one meets the same, and both are more than half of three.
+  const std::uint64_t honest = kClient + 2;
+  for (int i = 1; i <= 5; ++i) node.succeed(i, 100, honest);
+  node.fail(1, 100, honest);
+  node.sweep();
+  EXPECT_EQ(node.ejectedHosts(), std::vector<int>{1});
+}
+
+// Each alone has too few connects to be judged by.
+TEST(StatisticalSweep, AClientsVolumeIsItsOwn) {
+  Node node(statisticsOnly(), 5);
+  for (std::uint64_t client = 1; client <= 10; ++client) {
+    for (int i = 1; i <= 5; ++i) node.succeed(i, 10, client);
+    node.fail(1, 10, client);
+  }
+  node.sweep();
+  EXPECT_TRUE(node.ejectedHosts().empty());
+  EXPECT_EQ(node.detected(Detector::kSuccessRate), 0U);
 }
 
 TEST(StatisticalSweep, DuplicateAddressesAreOneHost) {
