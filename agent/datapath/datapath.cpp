@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -150,6 +151,15 @@ bool unmountOwnBpffs(const std::string& root) {
   return false;
 }
 
+// The cookie of the caller's network namespace; 0: the kernel does not say (before Linux 5.14).
+std::uint64_t ownNetnsCookie() {
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  std::uint64_t cookie = 0;
+  socklen_t length = sizeof(cookie);
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0) return 0;
+  return cookie;
+}
+
 }  // namespace
 
 struct Datapath::Skeleton {
@@ -240,6 +250,7 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   }
   // Adopted maps keep their sizes. Other sizes take effect after --cleanup.
   skeleton_->bpf->rodata->settings.conn_set_mask = sets - 1;
+  skeleton_->bpf->rodata->settings.node_netns = ownNetnsCookie();
 
   if (sockmesh_bpf::load(skeleton_->bpf) != 0) {
     return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",

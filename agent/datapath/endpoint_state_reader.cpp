@@ -38,7 +38,9 @@ std::optional<EndpointState> readEndpointState(const KernelMaps& maps, std::uint
   out.multiplier = load(state->multiplier);
   out.detector = static_cast<Detector>(load(state->detector));
   const sm_endpoint_stats stats = sumEndpointStats(maps, endpointId);
-  out.successes = stats.established;
+  // What stays within a client's namespace is no evidence. Counters move while they are read.
+  const std::uint64_t inward = load(state->inward_served);
+  out.successes = stats.established - std::min<std::uint64_t>(stats.established, inward);
   out.failures = speakingFailures(stats);
   return out;
 }

@@ -30,10 +30,31 @@ static __always_inline void sm_conn_leave(const struct sm_connection *record)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(record->endpoint_id);
 
+	if (state && unlikely(record->flags & SM_CONN_INWARD))
+		__sync_fetch_and_add(&state->inward, -1);
 	if (state)
 		__sync_fetch_and_add(&state->active, -1);
 	if (unlikely(record->flags & SM_CONN_IN_CLUSTER))
 		sm_cluster_count(sm_conn_cluster(record), -1);
+}
+
+/* The connection never leaves its client's network namespace. The record goes on, so that the
+ * endpoint's id stays its own and getpeername() shows the VIP. The connection is no load. */
+SM_VERIFIED_ONCE int sm_conn_goes_inward(__u64 cookie)
+{
+	struct sm_connection *record = sm_conn_find(cookie).record;
+	struct sm_endpoint_state *state;
+
+	if (!record || record->flags & SM_CONN_INWARD)
+		return 0;
+	state = endpoint_state_at(record->endpoint_id);
+	if (!state)
+		return 0;
+	if (record->flags & SM_CONN_IN_CLUSTER)
+		sm_cluster_count(sm_conn_cluster(record), -1);
+	record->flags = (record->flags & ~SM_CONN_IN_CLUSTER) | SM_CONN_INWARD;
+	__sync_fetch_and_add(&state->inward, 1);
+	return 0;
 }
 
 static __always_inline void sm_conn_end(struct sm_conn_ref ref)
@@ -58,14 +79,54 @@ static __always_inline int sm_is_endpoints_fault(enum sm_failure failure)
 	return failure != SM_FAILURE_LOCAL && failure != SM_FAILURE_ABANDONED;
 }
 
+/* A failure that no detector sees. */
+static __always_inline void sm_count_disputed(const struct sm_connection *record)
+{
+	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
+
+	if (stats)
+		SM_ADD(stats->disputed, 1);
+}
+
+/* Whether the route of this socket, whose address in the kernel this is, ends in the socket's own
+ * network namespace. Anybody can have any address in a namespace of their own, and play any
+ * endpoint. The node's own namespace is not theirs: its addresses are real endpoints. */
+static __always_inline int sm_sock_goes_inward(const struct sock *sk)
+{
+	struct net_device *device;
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie) == settings.node_netns)
+		return 0;
+	device = BPF_CORE_READ(sk, sk_dst_cache, dev);
+	return device && BPF_CORE_READ(device, flags) & SM_IFF_LOOPBACK;
+}
+
 /* The attempt has failed, as far as the endpoint is concerned. The record knows its client's
  * network namespace by now. */
 static __always_inline void sm_attempt_failed(const struct sm_connection *record,
 					      enum sm_failure failure)
 {
 	sm_count_failure(record, failure);
-	if (sm_is_endpoints_fault(failure))
+	if (!sm_is_endpoints_fault(failure))
+		return;
+	if (unlikely(record->flags & SM_CONN_INWARD))
+		sm_count_disputed(record);
+	else
 		sm_endpoint_failed(record->endpoint_id, record->netns_cookie);
+}
+
+/* An attempt has succeeded. The record knows its client's network namespace by now. */
+static __always_inline void sm_attempt_served(const struct sm_connection *record)
+{
+	struct sm_endpoint_state *state;
+
+	if (likely(!(record->flags & SM_CONN_INWARD))) {
+		sm_endpoint_served(record->endpoint_id, record->netns_cookie);
+		return;
+	}
+	state = endpoint_state_at(record->endpoint_id);
+	if (state)
+		__sync_fetch_and_add(&state->inward_served, 1);
 }
 
 /* Ends the record of an attempt that has failed; see sm_attempt_failed(). */
@@ -128,6 +189,17 @@ static __always_inline int sm_is_overdue(const struct sm_connection *record, __u
 
 	return cluster && cluster->connect_timeout_ns &&
 	       now_ns - record->connect_at_ns >= cluster->connect_timeout_ns;
+}
+
+/* TCP gave up. The application may have told it to do so early (TCP_USER_TIMEOUT, TCP_SYNCNT), and
+ * Envoy would have waited for connect_timeout: before it, the application gave up. */
+static __always_inline enum sm_failure sm_gave_up(const struct sm_connection *record)
+{
+	struct sm_cluster_state *cluster = cluster_state_at(sm_conn_cluster(record));
+
+	if (!cluster || !cluster->connect_timeout_ns || sm_is_overdue(record, bpf_ktime_get_ns()))
+		return SM_FAILURE_TIMED_OUT;
+	return SM_FAILURE_ABANDONED;
 }
 
 static __always_inline int sm_is_connecting(const struct sm_connection *record)

@@ -36,6 +36,8 @@ static __always_inline enum sm_failure sm_guess_failure(const struct sm_connecti
 
 	if (error == ECONNRESET)
 		return SM_FAILURE_ABANDONED;
+	if (error == ETIMEDOUT)
+		return sm_gave_up(record);
 	if (error)
 		return sm_connect_failure(error);
 	return sm_is_overdue(record, bpf_ktime_get_ns()) ? SM_FAILURE_TIMED_OUT

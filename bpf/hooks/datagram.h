@@ -58,13 +58,21 @@ SM_VERIFIED_ONCE int sm_datagram_connected(struct bpf_sock_addr *ctx, const stru
 	return 0;
 }
 
+/* Notes a socket that reaches only its own namespace. connect() comes before the route. */
+static __always_inline void sm_datagram_look_inward(const struct sm_connection *record)
+{
+	if (sm_sock_goes_inward((const struct sock *)(long)READ_ONCE(record->sk)))
+		sm_conn_goes_inward(record->cookie);
+}
+
 /* The endpoint has sent the socket a datagram. */
 static __always_inline void sm_datagram_answered(struct sm_connection *record)
 {
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
 
 	record->state = SM_CONN_ANSWERED;
-	sm_endpoint_served(record->endpoint_id, record->netns_cookie);
+	sm_datagram_look_inward(record);
+	sm_attempt_served(record);
 	if (stats)
 		SM_ADD(stats->established, 1);
 }
@@ -74,8 +82,10 @@ static __always_inline void sm_datagram_failed(const struct sm_connection *recor
 {
 	enum sm_failure failure = sm_connect_failure(error);
 
-	if (sm_is_datagram(record) && sm_is_endpoints_fault(failure))
-		sm_attempt_failed(record, failure);
+	if (!sm_is_datagram(record) || !sm_is_endpoints_fault(failure))
+		return;
+	sm_datagram_look_inward(record);
+	sm_attempt_failed(record, failure);
 }
 
 /* The record of the socket, if it names this address as its endpoint's. */

@@ -58,6 +58,20 @@ static __always_inline void sm_ask_for_callbacks(struct bpf_sock_ops *ctx)
 					       BPF_SOCK_OPS_RTO_CB_FLAG);
 }
 
+/* sm_sock_goes_inward() without calls. */
+static __always_inline int sm_goes_inward(struct bpf_sock_ops *ctx)
+{
+	struct sock *sk = sm_sock(ctx);
+	struct dst_entry *route;
+	struct net_device *device;
+
+	if (!sk || sk->__sk_common.skc_net.net->net_cookie == settings.node_netns)
+		return 0;
+	route = sk->sk_dst_cache;
+	device = route ? route->dev : NULL;
+	return device && device->flags & SM_IFF_LOOPBACK;
+}
+
 /* The SYN is about to leave, and the clock starts. A record for another destination is left over
  * from a connect() that never came this far. Such a connection, and a connection to itself, is
  * not balanced, and the application sees its real peer. */
@@ -73,6 +87,8 @@ static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sm_co
 	}
 	ref.record->connect_at_ns = bpf_ktime_get_coarse_ns();
 	ref.record->state = SM_CONN_CONNECTING;
+	if (unlikely(sm_goes_inward(ctx)))
+		sm_conn_goes_inward(ref.cookie);
 	sm_ask_for_callbacks(ctx);
 }
 
@@ -103,7 +119,7 @@ static __always_inline void sm_established(struct bpf_sock_ops *ctx, struct sm_c
 
 	record->state = SM_CONN_ESTABLISHED;
 	sm_note_client(ctx, record);
-	sm_endpoint_served(record->endpoint_id, record->netns_cookie);
+	sm_attempt_served(record);
 	if (!stats)
 		return;
 	SM_ADD(stats->established, 1);
@@ -149,6 +165,8 @@ static __always_inline void sm_not_established(struct bpf_sock_ops *ctx, struct 
 	}
 	if (failure == SM_FAILURE_ABANDONED && sm_is_overdue(ref.record, bpf_ktime_get_ns()))
 		failure = SM_FAILURE_TIMED_OUT;
+	else if (failure == SM_FAILURE_TIMED_OUT)
+		failure = sm_gave_up(ref.record);
 	sm_note_client(ctx, ref.record);
 	sm_conn_fail(ref.cookie, failure);
 }

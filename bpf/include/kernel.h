@@ -16,6 +16,8 @@
 
 #define SM_KERNEL_STRUCT __attribute__((preserve_access_index))
 
+struct net_device;
+
 struct list_head {
 	struct list_head *next;
 } SM_KERNEL_STRUCT;
@@ -51,8 +53,14 @@ struct sock_common {
 	int skc_incoming_cpu;	 /* of UDP: -1 until a connected socket has received something */
 } SM_KERNEL_STRUCT;
 
+/* Of the route that a socket's packets take. */
+struct dst_entry {
+	struct net_device *dev;
+} SM_KERNEL_STRUCT;
+
 struct sock {
 	struct sock_common __sk_common;
+	struct dst_entry *sk_dst_cache;
 	int sk_err;
 	__u16 sk_protocol;
 } SM_KERNEL_STRUCT;

@@ -380,6 +380,7 @@ struct sm_globals {
 struct sm_settings {
 	__u32 conn_set_mask; /* sets - 1, from the size of the (perhaps adopted) maps */
 	__u32 pad;
+	__u64 node_netns; /* cookie of the node's own network namespace, in which the agent runs */
 	struct sm_descriptor descriptor[0];
 	struct sm_group group[0];
 	union sm_cell cell[0];

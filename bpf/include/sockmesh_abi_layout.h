@@ -84,11 +84,13 @@ SM_ASSERT_AT(struct sm_endpoint_state, served_before, 24);
 SM_ASSERT_AT(struct sm_endpoint_state, served_by, 32);
 SM_ASSERT_AT(struct sm_endpoint_state, served_epoch, 48);
 SM_ASSERT_AT(struct sm_endpoint_state, withdrawn, 52);
+SM_ASSERT_AT(struct sm_endpoint_state, inward, 56);
 SM_ASSERT_AT(struct sm_endpoint_state, ejected_at_ns, 64);
 SM_ASSERT_AT(struct sm_endpoint_state, unejected_at_ns, 72);
 SM_ASSERT_AT(struct sm_endpoint_state, ejections, 80);
 SM_ASSERT_AT(struct sm_endpoint_state, multiplier, 84);
 SM_ASSERT_AT(struct sm_endpoint_state, detector, 88);
+SM_ASSERT_AT(struct sm_endpoint_state, inward_served, 96);
 SM_ASSERT_SIZE(struct sm_endpoint_stats, 256);
 SM_ASSERT_AT(struct sm_endpoint_stats, selected, 0);
 SM_ASSERT_AT(struct sm_endpoint_stats, established, 8);
@@ -198,7 +200,8 @@ SM_ASSERT_AT(struct sm_globals, agent_tgid, 8);
 SM_ASSERT_AT(struct sm_globals, conn_overflow_live, 12);
 SM_ASSERT_AT(struct sm_globals, udp_used, 16);
 SM_ASSERT_AT(struct sm_globals, stale_from_ns, 24);
-SM_ASSERT_SIZE(struct sm_settings, 8);
+SM_ASSERT_SIZE(struct sm_settings, 16);
 SM_ASSERT_AT(struct sm_settings, conn_set_mask, 0);
+SM_ASSERT_AT(struct sm_settings, node_netns, 8);
 
 #endif /* SOCKMESH_ABI_LAYOUT_H */

@@ -28,14 +28,17 @@ struct sm_endpoint_state {
 	/* 1: no cluster lists the endpoint any more, and it is not ejected: nobody would uneject
 	 * it. Set by the agent; see outlier_rules.h. */
 	__u32 withdrawn;
-	__u32 pad[2];
+	__u32 inward; /* of `active`: those whose record says SM_CONN_INWARD. They are no load */
+	__u32 pad;
 
 	__u64 ejected_at_ns;   /* the last ejection; 0: never */
 	__u64 unejected_at_ns; /* the last unejection; 0: never */
 	__u32 ejections;       /* ever */
 	__u32 multiplier;      /* of base_ejection_ns; the agent lets it decay */
 	__u32 detector;	       /* enum sm_detector of the last ejection */
-	__u32 pad2[9];
+	__u32 pad2;
+	__u64 inward_served; /* established connections that say SM_CONN_INWARD */
+	__u64 pad3[3];
 };
 
 enum sm_failure {
@@ -152,6 +155,9 @@ enum sm_conn_state {
 #define SM_CONN_IN_CLUSTER (1U << 0)
 /* A UDP socket had received something before this connect(): what it received later is unknown. */
 #define SM_CONN_HEARD	   (1U << 1)
+/* The connection never leaves its client's network namespace: it takes a route to an address of
+ * the namespace's own. What the client serves itself says nothing about the endpoint. */
+#define SM_CONN_INWARD	   (1U << 2)
 
 /* One cache line, which begins with the tag: usually finding a record is one read. */
 struct sm_connection {
@@ -159,7 +165,7 @@ struct sm_connection {
 	__be32 vip_be[4];
 	__be16 vip_port_be;
 	__u8 state; /* enum sm_conn_state */
-	__u8 flags; /* SM_CONN_IN_CLUSTER, SM_CONN_HEARD */
+	__u8 flags; /* SM_CONN_IN_CLUSTER, SM_CONN_HEARD, SM_CONN_INWARD */
 	__u32 endpoint_id;
 	/* Of the set, not of the record, and used in way 0 alone: bit w is set while way w is
 	 * taken. While it is 0, nothing else of the set needs to be read. */

@@ -53,7 +53,7 @@ static __always_inline void sm_balance_try(struct sm_balance_probe *probe, __u32
 	if (!(probe->group->flags & SM_GROUP_PANIC) &&
 	    READ_ONCE(state->ejected_until_ns) > probe->now_ns)
 		return;
-	active = READ_ONCE(state->active);
+	active = sm_load_of_state(state);
 	slots = sm_double_ceil_product(probe->total, sm_balance_weight(probe->group, host));
 	if (active <= slots) {
 		probe->host = host;
@@ -253,7 +253,7 @@ SM_VERIFIED_ONCE __u32 sm_balance_by(const struct sm_group *group, __u64 hash, _
 	total = ((__u64)READ_ONCE(cluster->active) + 1) * group->balance_percent;
 	total = (total + 99) / 100;
 	probe.total = total > 0xffffffff ? 0xffffffff : (__u32)total;
-	probe.active = READ_ONCE(state->active);
+	probe.active = sm_load_of_state(state);
 	probe.slots = sm_double_ceil_product(probe.total, sm_balance_weight(group, host));
 	if (probe.active <= probe.slots)
 		return host;

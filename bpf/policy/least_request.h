@@ -40,7 +40,7 @@ static __always_inline __u32 sm_active_of(const struct sm_group *group, __u32 en
 	until = READ_ONCE(state->ejected_until_ns);
 	if (unlikely(until) && !(group->flags & SM_GROUP_PANIC) && until > bpf_ktime_get_ns())
 		return SM_LR_EJECTED;
-	return READ_ONCE(state->active);
+	return sm_load_of_state(state);
 }
 
 static __always_inline __u32 sm_active(const struct sm_group *group, __u32 host)

@@ -47,4 +47,12 @@ static __always_inline __u32 sm_host(const struct sm_group *group, __u32 host)
 	return id == SM_BROKEN ? SM_NONE : id;
 }
 
+/* The connections that load an endpoint: those that leave their client's namespace. */
+static __always_inline __u32 sm_load_of_state(const struct sm_endpoint_state *state)
+{
+	__u32 active = READ_ONCE(state->active), inward = READ_ONCE(state->inward);
+
+	return likely(!inward) || active < inward ? active : active - inward;
+}
+
 #endif /* SOCKMESH_TABLES_H */

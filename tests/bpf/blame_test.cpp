@@ -2,6 +2,8 @@
 // Whose fault a failed connect() is, with real sockets: the endpoint's (refused, silent, reset in
 // the handshake, unreachable), the application's (it gave up), or one pod's own.
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -123,6 +125,59 @@ TEST_F(Blame, GivingUpAfterTheTimeoutIsATimeout) {
   EXPECT_EQ(stats().failed[SM_FAILURE_TIMED_OUT], 1u);
   EXPECT_EQ(line().failures, 1u);
 }
+
+// The application tells TCP to give up early. Envoy would have waited for connect_timeout.
+struct Patience {
+  const char* name;
+  int option;
+  int value;
+};
+
+class OwnPatience : public Blame, public testing::WithParamInterface<Patience> {
+ protected:
+  // Three connects at once; each ends with TCP's ETIMEDOUT.
+  void giveUpThrice() {
+    std::vector<UniqueFd> waiting;
+    for (int i = 0; i < 3; ++i) {
+      waiting.push_back(tcpSocket(false, true));
+      const int value = GetParam().value;
+      ASSERT_EQ(
+          setsockopt(waiting.back().get(), IPPROTO_TCP, GetParam().option, &value, sizeof(value)),
+          0);
+      EXPECT_EQ(connectErrno(waiting.back().get(), at(kVip)), EINPROGRESS);
+    }
+    for (const UniqueFd& socket : waiting) {
+      pollfd ended{socket.get(), POLLOUT, 0};
+      ASSERT_EQ(poll(&ended, 1, 30000), 1);
+      int error = 0;
+      socklen_t length = sizeof(error);
+      getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+      EXPECT_EQ(error, ETIMEDOUT);
+    }
+  }
+};
+
+TEST_P(OwnPatience, BeforeConnectTimeoutBlamesNobody) {
+  serve(TunPeer::kSilent, std::chrono::seconds(60));
+  giveUpThrice();
+  EXPECT_EQ(stats().failed[SM_FAILURE_ABANDONED], 3u);
+  EXPECT_EQ(stats().failed[SM_FAILURE_TIMED_OUT], 0u);
+  EXPECT_EQ(line().failures, 0u);
+  EXPECT_FALSE(line().ejected);
+  EXPECT_EQ(records(), 0u);
+}
+
+TEST_P(OwnPatience, AfterConnectTimeoutIsATimeout) {
+  serve(TunPeer::kSilent, std::chrono::milliseconds(50));
+  giveUpThrice();
+  EXPECT_EQ(stats().failed[SM_FAILURE_TIMED_OUT], 3u);
+  EXPECT_TRUE(line().ejected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tcp, OwnPatience,
+                         testing::Values(Patience{"UserTimeout", TCP_USER_TIMEOUT, 20},
+                                         Patience{"SynCount", TCP_SYNCNT, 1}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 // Ten thousand connections whose process is killed while the SYN is out.
 TEST_F(Blame, AnApplicationThatIsKilledEarlyBlamesNobody) {
