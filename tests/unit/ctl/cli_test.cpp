@@ -107,14 +107,14 @@ TEST_F(CliTest, AWrongWordIsNamedWithTheRightOne) {
   says(
       {"banana"},
       R"(unknown command "banana"; the commands are service, route, endpoint, ejection, map, explain, )"
-      "connect, status, version, log");
+      "connect, verify, status, version, log");
   says({"\x1b[2Jx"},
        R"(unknown command "\x1b[2Jx"; the commands are service, route, endpoint, ejection, map, )"
-       "explain, connect, status, version, log");
+       "explain, connect, verify, status, version, log");
   says({"service", "list", "extra"}, R"(unexpected argument "extra")");
   says({},
-       "a command is needed: service, route, endpoint, ejection, map, explain, connect, status, "
-       "version, log");
+       "a command is needed: service, route, endpoint, ejection, map, explain, connect, verify, "
+       "status, version, log");
   says({"map"}, R"("map" needs a command: list, dump)");
 }
 
