@@ -144,7 +144,10 @@ void AdsClient::openStream() {
   events.onClosed = [this](const grpc::Status& status) { onClosed(status); };
   stream_ = protocol_->open(loop_, *connection, std::move(events));
   updateNames();
-  for (Type& type : types_) type.subscription->onStreamUp();
+  for (Type& type : types_) {
+    type.subscription->onStreamUp();
+    type.heard = false;
+  }
   timers_.onStreamBegun();
   sendDueRequest();
   stream_->receiveNext();
@@ -263,8 +266,10 @@ void AdsClient::noteRejected(Type& type, const Update& update, const ApplyResult
 
 void AdsClient::listRejected(Type& type, const Update& update, const ApplyResult& result) {
   std::vector<std::string>& names = type.stats.rejectedResources;
-  // Other responses say nothing about resources that they do not contain.
-  if (!type.byName() && update.stateOfTheWorld) names.clear();
+  // Other responses say nothing about resources that they do not contain. A new stream begins with
+  // all that is not held, so a server that has no bad resource any more need not say so.
+  const bool first = !std::exchange(type.heard, true);
+  if (first || (!type.byName() && update.stateOfTheWorld)) names.clear();
   for (const std::string& name : update.removed) std::erase(names, name);
   type.stats.unnamedRejected = std::ranges::any_of(
       result.rejected, [](const RejectedResource& resource) { return resource.name.empty(); });

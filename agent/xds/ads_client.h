@@ -91,6 +91,7 @@ class AdsClient {
     std::unique_ptr<Subscription> subscription;  // of protocol_
     std::unique_ptr<Subscription> resting;       // of the other protocol, as it was left; or null
     std::optional<std::uint64_t> namesRevision;  // of the names that `subscription` has
+    bool heard = false;                          // a response on this stream
     XdsTypeStats stats;
 
     bool byName() const { return row->scope == ResourceType::Scope::kByName; }

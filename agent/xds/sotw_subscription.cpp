@@ -18,7 +18,7 @@ void SotwSubscription::setNames(std::vector<std::string> names) {
   names_ = std::move(names);
   // An empty first request might be read as a wildcard. After a name was sent, an empty request
   // unsubscribes.
-  due_ = due_ || requested_ || !nothingToAskFor();
+  due_ = requested_ || !nothingToAskFor();
 }
 
 void SotwSubscription::onStreamUp() {

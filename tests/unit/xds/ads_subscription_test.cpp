@@ -82,6 +82,18 @@ TEST(SotwSubscription, NoNamesMeanSilenceUntilThereIsOneAndUnsubscribeLater) {
   EXPECT_FALSE(assignments.requestDue()) << "an empty first request may be read as a wildcard";
 }
 
+// A server that does not read lets a first request wait, and an empty one would ask for everything.
+TEST(SotwSubscription, NamesThatGoBeforeTheyWereAskedForAreNotAskedForAsAWildcard) {
+  SotwSubscription endpoints(*findResourceType(kAssignmentType));
+  endpoints.onStreamUp();
+  endpoints.setNames({"a"});
+  EXPECT_TRUE(endpoints.requestDue());
+  endpoints.setNames({});
+  EXPECT_FALSE(endpoints.requestDue());
+  endpoints.setNames({"b"});
+  EXPECT_TRUE(endpoints.requestDue());
+}
+
 TEST(SotwSubscription, ChangedNamesGoWithTheLatestNonceAndAllNames) {
   SotwSubscription assignments(*findResourceType(kAssignmentType));
   assignments.setNames({"a"});
