@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "sockmesh_abi.h"
+#include "lb/tables.h"
 
 namespace sockmesh {
 namespace {
