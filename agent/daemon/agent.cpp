@@ -222,12 +222,14 @@ void Agent::connectControlLoop() {
   reconciler_->onTaken([this](MadeTables replaced) {
     configuration_->loop().post([this, freed = std::move(replaced)] { tables_->taken(); });
   });
-  reconciler_->onTables([this](const Snapshot& snapshot, const LbTables& tables,
-                               const std::set<std::string>& clusters) {
-    outliers_->watch(snapshot, tables, clusters);
-    if (stats_.outlierWarnings == outliers_->warnings()) return;
-    stats_.outlierWarnings = outliers_->warnings();
+  outliers_->onWarnings([this](const OutlierLoop::Warnings& warnings) {
+    stats_.outlierWarnings = warnings;
     publishStats();
+  });
+  reconciler_->onTables([this](std::shared_ptr<const Snapshot> snapshot,
+                               std::shared_ptr<const LbTables> tables,
+                               std::set<std::string> clusters) {
+    outliers_->watch(std::move(snapshot), std::move(tables), std::move(clusters));
   });
   reconciler_->onPass([this](const WriterStats& stats, const Reconciler::Conflicts& conflicts) {
     stats_.writer = stats;

@@ -51,7 +51,7 @@ struct Config {
   bool weightedRandom = false;
   std::vector<UdpService> udpServices;
   std::string ejectionLogPath;  // empty: no file
-  bool endpointLabel = true;
+  bool endpointLabel = false;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics
   bool seccomp = true;
 

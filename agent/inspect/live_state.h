@@ -55,8 +55,9 @@ inline bool isStale(const LiveState& live) {
 // The same for the metrics room: names instead of numbers.
 DatapathStats datapathStats(const KernelImage& image, const LiveState& live);
 
-// Opens what is pinned under `bpffsRoot`, reads it and closes it. Any thread may call it: nothing
-// is shared with the writer of the maps, so pages that were added meanwhile are seen.
+// Opens what is pinned under `bpffsRoot`, reads it and closes it. Endpoints that were never chosen
+// and are not ejected are counted only, not listed: they count nothing. Any thread may call it:
+// nothing is shared with the writer of the maps, so pages that were added meanwhile are seen.
 Result<DatapathStats> readDatapathStats(const std::string& bpffsRoot);
 
 }  // namespace sockmesh

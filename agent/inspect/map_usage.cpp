@@ -91,7 +91,7 @@ std::uint64_t usedFrontends(const KernelImage& image, bool v4) {
 
 std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImage& image) {
   const auto services = [&image] { return image.services.size(); };
-  const auto endpoints = [&image] { return image.endpoints.size(); };
+  const auto endpoints = [&image] { return image.endpointCount; };
   const auto clusters = [&image] { return image.clusterNames.size(); };
   return {
       {"frontends4", {0, [&] { return usedFrontends(image, true); }}},

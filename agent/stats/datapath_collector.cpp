@@ -168,6 +168,9 @@ void collectClusters(const DatapathStats& stats, Families& out) {
 
 // Envoy's cluster.<name>.outlier_detection.*, with labels where Envoy has names.
 void collectEjections(const DatapathStats& stats, Families& out) {
+  Family endpoints =
+      gaugeFamily("sockmesh_cluster_endpoints",
+                  "Endpoints of the cluster, used or not; only of clusters that ejected one.");
   Family active = gaugeFamily("sockmesh_outlier_detection_ejections_active",
                               "Endpoints of the cluster that are ejected now.");
   Family enforced = counterFamily("sockmesh_outlier_detection_ejections_enforced_total",
@@ -179,12 +182,15 @@ void collectEjections(const DatapathStats& stats, Families& out) {
   for (const ClusterStats& cluster : stats.clusters) {
     if (sumOf(cluster.ejectionsDetected) + cluster.ejectedEndpoints == 0) continue;
     const Labels labels = {{"cluster", cluster.cluster}};
+    endpoints.add(labels, static_cast<double>(cluster.endpoints));
     active.add(labels, static_cast<double>(cluster.ejectedEndpoints));
     addNamed(enforced, labels, "type", cluster.ejectionsEnforced);
     addNamed(detected, labels, "type", cluster.ejectionsDetected);
     overflow.add(labels, static_cast<double>(cluster.ejectionsOverflow));
   }
-  for (Family* family : {&active, &enforced, &detected, &overflow}) out.push_back(family->take());
+  for (Family* family : {&endpoints, &active, &enforced, &detected, &overflow}) {
+    out.push_back(family->take());
+  }
 }
 
 void collectMaps(const DatapathStats& stats, Families& out) {

@@ -45,7 +45,8 @@ struct EndpointStats {
 
 struct ClusterStats {
   std::string cluster;
-  std::uint64_t active = 0;  // of its endpoints
+  std::uint64_t endpoints = 0;  // used or not
+  std::uint64_t active = 0;     // connections to them
   std::uint64_t ejectedEndpoints = 0;
   NamedCounts refused;  // by reason
   std::uint64_t leftAlone = 0;
@@ -76,7 +77,7 @@ struct UdpFlowStats {
 };
 
 struct DatapathStats {
-  std::vector<EndpointStats> endpoints;  // by cluster, then address
+  std::vector<EndpointStats> endpoints;  // all, or those that count; by cluster, then address
   std::vector<ClusterStats> clusters;    // by name
   NamedCounts events;                    // the datapath's own counters
   std::vector<MapUsage> maps;

@@ -339,7 +339,7 @@ void AdsClient::onExpired(const std::vector<ResourceKey>& expired) {
 
 void AdsClient::send(Subscription& subscription) {
   const bool first = !std::exchange(nodeSent_, true);
-  stream_->send(*subscription.nextRequest(first ? &options_.node : nullptr));
+  stream_->send(subscription.nextRequest(first ? &options_.node : nullptr));
 }
 
 void AdsClient::sendDueRequest() {
