@@ -20,6 +20,7 @@
 #include "base/loop_thread.h"
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
+#include "daemon/file_source.h"
 #include "daemon/not_honoured_stats.h"
 #include "daemon/privileged_helper.h"
 #include "daemon/reconciler.h"
@@ -65,9 +66,10 @@ class Agent {
   void setOverlay(const std::shared_ptr<const HealthOverlay>& overlay);
   void introduce() const;
   Status adoptRunningDatapath();
+  Status openFiles();
   void openCache();
   AdsClient::Callbacks clientCallbacks();
-  void startControlPlane();
+  Status startControlPlane();
   void watchDatapath();
   Result<DriftReport> verify() const;
   Status repair() const;
@@ -103,6 +105,7 @@ class Agent {
   std::unique_ptr<LoopThread> configuration_;
   std::unique_ptr<TableMaker> tables_;
   ResourceStore resources_;
+  std::unique_ptr<FileSource> files_;
   std::unique_ptr<ResourceCache> cache_;  // null: there is none
   NotHonouredCounter notHonoured_;
   std::optional<NotHonouredStats> notHonouredStats_;

@@ -8,6 +8,7 @@
 
 #include "base/defaults.h"
 #include "base/result.h"
+#include "daemon/file_source.h"
 #include "daemon/udp_services.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
@@ -39,6 +40,8 @@ struct Config {
   std::string cachePath;                       // empty: no cache
   std::optional<Nanos> staleAfter;             // nothing: never
   sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
+  FileSource::Options localResources;
+  ResourceLimits limits;
   DatapathOptions datapath;
   SocketAddress adminAddress;
   std::string adminSocket;                     // empty: none

@@ -73,7 +73,8 @@ void AdsClient::start(Callbacks callbacks) {
   flushScheduled_ = false;
   timers_.start();
   if (restoredAt_) useRestored();
-  connect();
+  if (callbacks_.onOtherSources) scheduleFlush();
+  if (!options_.channel.target.empty()) connect();
 }
 
 // No type has to wait for another one's first response: it is known already. A type that only adds
@@ -105,6 +106,10 @@ void AdsClient::noteCacheProblem(const std::string& problem) {
   if (std::exchange(stats_.cacheProblem, problem) == problem) return;
   if (!problem.empty()) log_->warn("cache: {}", problem);
   scheduleFlush();
+}
+
+void AdsClient::noteFileProblems(const std::map<std::string, std::string>& problems) {
+  if (std::exchange(stats_.fileProblems, problems) != problems) scheduleFlush();
 }
 
 void AdsClient::stop() {
@@ -372,6 +377,7 @@ void AdsClient::scheduleFlush() {
 
 void AdsClient::flush() {
   flushScheduled_ = false;
+  if (callbacks_.onOtherSources && callbacks_.onOtherSources()) snapshotChanged_ = true;
   updateNames();
   sendDueRequest();
   timers_.update();

@@ -114,6 +114,10 @@ TEST(Defaults, AreWhatThePageSays) {
   EXPECT_EQ(documented->localCluster, byDefault.localCluster);
   EXPECT_EQ(documented->weightedRandom, byDefault.weightedRandom);
   EXPECT_EQ(documented->seccomp, byDefault.seccomp);
+  EXPECT_EQ(documented->limits.resources, byDefault.limits.resources);
+  EXPECT_EQ(documented->limits.endpoints, byDefault.limits.endpoints);
+  EXPECT_EQ(documented->limits.resourceBytes, byDefault.limits.resourceBytes);
+  EXPECT_EQ(documented->ads.maxResponseBytes, byDefault.ads.maxResponseBytes);
   EXPECT_EQ(documented->endpointLabel, byDefault.endpointLabel);
   const SocketAddress vip = SocketAddress::parse("10.96.0.10:80").value();
   EXPECT_EQ(documented->affinity.secondsOf("", vip), byDefault.affinity.secondsOf("", vip));
@@ -127,6 +131,48 @@ TEST(Admin, SocketAndHosts) {
   EXPECT_NE(errorOf("admin: {socket: here}").find("admin.socket: \"here\" is neither"),
             std::string::npos);
   EXPECT_NE(errorOf("admin: {allowed_hosts: ['a:1']}").find("admin.allowed_hosts: \"a:1\" is no"),
+            std::string::npos);
+}
+
+TEST(Limits, AreSettings) {
+  const auto config = load(
+      "limits: {max_resources: 7, max_endpoints: 8, max_resource_bytes: 9, "
+      "max_response_bytes: 10}");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->limits.resources, 7U);
+  EXPECT_EQ(config->limits.endpoints, 8U);
+  EXPECT_EQ(config->limits.resourceBytes, 9U);
+  EXPECT_EQ(config->ads.maxResponseBytes, 10);
+  EXPECT_NE(errorOf("limits: {max_endpoints: 0}").find("limits.max_endpoints: must be between 1"),
+            std::string::npos);
+  EXPECT_NE(errorOf("limits: {max_response_bytes: 2147483648}").find("limits.max_response_bytes: "),
+            std::string::npos);
+}
+
+TEST(LocalResources, AreReadAndJudgedAtTheStart) {
+  const auto config = load(
+      "local_resources: {clusters: [{name: a, type: STATIC}], clusters_file: {path: /cds.yaml}}");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->localResources.statics.size(), 1U);
+  EXPECT_EQ(config->localResources.lists.at(0).path, "/cds.yaml");
+  EXPECT_FALSE(config->localResources.alone) << "there is an address";
+  const auto says = [](const std::string& resources, const std::string& error) {
+    const std::string got = errorOf("local_resources: {" + resources + "}");
+    EXPECT_NE(got.find("local_resources." + error), std::string::npos) << got;
+  };
+  says("clusters: [{name: a, type: EDS}]", "clusters[0]: eds_cluster_config: is required");
+  says("clusters: [{type: STATIC}]", "clusters[0]");
+  says("clusters: [{name: a, type: STATIC}, {name: a, type: STATIC}]",
+       "clusters[1].name: \"a\" is there more than once");
+  says("listeners: [{name: l, address: {socket_address: {address: x, port_value: 1}}}]",
+       "listeners[0]: address.socket_address.address");
+  says("listeners_file: {path: relative}", "listeners_file.path: \"relative\" is no absolute path");
+}
+
+TEST(LocalResources, NeedNoControlPlane) {
+  const std::string resources = "local_resources: {clusters_file: {path: /cds.yaml}}\n";
+  EXPECT_EQ(errorOfFile(resources, ""), "");
+  EXPECT_NE(errorOfFile("logging: {}\n", "").find("ads.address: the control plane's HOST:PORT"),
             std::string::npos);
 }
 
