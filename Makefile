@@ -33,6 +33,7 @@ include tools/build/proto.mk
 include tools/build/bpf.mk
 include tools/build/rooms.mk
 include tools/build/tests.mk
+include tools/build/fuzz.mk
 include tools/build/image.mk
 include tools/build/checks.mk
 
