@@ -170,6 +170,11 @@ Status Agent::openDatapath() {
 }
 
 Status Agent::buildControlLoop() {
+  // Before anything is served.
+  auto served =
+      ServedPods::start(*loop_, datapath_->maps(), datapath_->cgroupPath(), config_.served);
+  if (!served) return served.error();
+  served_ = std::move(served).value();
   auto grace = BackgroundGracePeriod::create(
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
   if (!grace) return grace.error();

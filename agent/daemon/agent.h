@@ -24,6 +24,7 @@
 #include "daemon/not_honoured_stats.h"
 #include "daemon/privileged_helper.h"
 #include "daemon/reconciler.h"
+#include "daemon/served_pods.h"
 #include "daemon/stale_limit.h"
 #include "daemon/table_maker.h"
 #include "daemon/udp_services.h"
@@ -98,6 +99,7 @@ class Agent {
   std::atomic<std::shared_ptr<const InForce>> inForce_;
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
+  std::unique_ptr<ServedPods> served_;
   std::unique_ptr<StaleLimit> staleLimit_;
   std::unique_ptr<Latest<News>> news_;
 

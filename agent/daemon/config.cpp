@@ -230,6 +230,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.weightedRandom = proto.load_balancing().weighted_random();
   takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.udpServices = decodeUdpServices(proto, errors);
+  config.served = decodeServed(proto, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);
   if (proto.hardening().has_seccomp()) config.seccomp = proto.hardening().seccomp().value();

@@ -9,6 +9,7 @@
 #include "base/defaults.h"
 #include "base/result.h"
 #include "daemon/file_source.h"
+#include "daemon/served_config.h"
 #include "daemon/udp_services.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
@@ -53,6 +54,7 @@ struct Config {
   AffinityOptions affinity;
   bool weightedRandom = false;
   std::vector<UdpService> udpServices;
+  ServedOptions served;
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = false;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics

@@ -170,6 +170,11 @@ Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot) {
   return all;
 }
 
+std::string cgroupPath(std::uint64_t id) {
+  const UniqueFd cgroup = openCgroup(id);
+  return cgroup.valid() ? pathOf(cgroup.get()) : "";
+}
+
 std::string programText(const ProgramInfo& program) {
   return (program.name.empty() ? "program" : program.name) + "#" + std::to_string(program.id);
 }

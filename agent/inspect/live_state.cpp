@@ -182,6 +182,9 @@ Result<LiveState> LiveState::read(const KernelMaps& maps, const KernelImage& ima
     if (!value) return value.error();
     live.counters[i] = *value;
   }
+  auto unserved = readUnserved(maps);
+  if (!unserved) return unserved.error();
+  live.unserved = std::move(unserved).value();
   auto usage = readMapUsage(maps, image, mapsDirectory);
   if (!usage) return usage.error();
   live.maps = std::move(usage).value();
@@ -223,6 +226,7 @@ DatapathStats statsOf(const KernelImage& image, const LiveState& live, Endpoints
   out.maps = live.maps;
   out.udpFlows = udpFlowStats(live);
   out.stale = isStale(live);
+  out.unservedNamespaces = unservedNamespaces(live.unserved, live.nowNs);
   out.services = serviceCounts(image);
   out.servicesNeedingLayer7 = static_cast<std::uint64_t>(
       std::count_if(image.services.begin(), image.services.end(), [](const auto& service) {

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "datapath/kernel_image.h"
 #include "datapath/kernel_maps.h"
+#include "inspect/unserved.h"
 #include "model/ejection.h"
 #include "sockmesh_abi.h"
 #include "stats/datapath_stats.h"
@@ -35,6 +36,7 @@ struct LiveState {
   std::array<std::uint64_t, SM_COUNTERS> counters{};
   std::vector<MapUsage> maps;     // in the order of kMapNames
   std::uint64_t staleFromNs = 0;  // see sm_globals
+  std::vector<Unserved> unserved;
 
   // `image` says which ids are in use.
   static Result<LiveState> read(const KernelMaps& maps, const KernelImage& image,

@@ -274,6 +274,10 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   // A counter never goes back.
   evictedFlows_ = std::max(evictedFlows_, stats.udpFlows.evicted);
   collectUdpFlows(stats.udpFlows, evictedFlows_, out);
+  collectNamed(gaugeFamily("sockmesh_left_alone_pods",
+                           "Pods (network namespaces) that connected to a VIP within the last 10 "
+                           "minutes and are not served, by reason."),
+               "reason", stats.unservedNamespaces, out);
   collectNamed(gaugeFamily("sockmesh_services", "Services (VIP, port, protocol), by state."),
                "state", stats.services, out);
   out.push_back(gaugeFamily("sockmesh_services_needing_layer7",

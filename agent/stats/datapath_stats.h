@@ -82,6 +82,8 @@ struct DatapathStats {
   NamedCounts events;                    // the datapath's own counters
   std::vector<MapUsage> maps;
   UdpFlowStats udpFlows;
+  // Network namespaces that are left alone and connected to a VIP lately, by reason.
+  NamedCounts unservedNamespaces;
   NamedCounts services;  // by state
   std::uint64_t servicesNeedingLayer7 = 0;
   bool stale = false;  // services are left alone, because the control plane was not heard

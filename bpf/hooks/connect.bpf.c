@@ -90,7 +90,7 @@ static __always_inline int sm_connect(struct bpf_sock_addr *ctx, const struct sm
 
 	if (unlikely(to->protocol != IPPROTO_TCP && to->protocol != IPPROTO_UDP))
 		return SM_PROCEED;
-	d = sm_service_of(to);
+	d = sm_service_of(ctx, to);
 	if (d)
 		return sm_connect_to(ctx, to, d);
 	sm_no_record(ctx, to->protocol);

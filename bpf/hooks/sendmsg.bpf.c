@@ -165,7 +165,7 @@ static __always_inline int sm_begin_flow(struct bpf_sock_addr *ctx, const struct
 
 static __always_inline int sm_send(struct bpf_sock_addr *ctx, const struct sm_dest *to)
 {
-	const struct sm_descriptor *d = sm_service_of(to), *reached;
+	const struct sm_descriptor *d = sm_service_of(ctx, to), *reached;
 	struct sm_reach reach = {.descriptor = d, .family = to->family};
 	/* For the calls. Of `to` the compiler goes on knowing the families, which decide what of
 	 * the context may be touched. */

@@ -22,8 +22,13 @@ struct list_head {
 	struct list_head *next;
 } SM_KERNEL_STRUCT;
 
+struct ns_common {
+	unsigned int inum;
+} SM_KERNEL_STRUCT;
+
 struct net {
 	__u64 net_cookie;
+	struct ns_common ns;
 	struct list_head dev_base_head;
 } SM_KERNEL_STRUCT;
 

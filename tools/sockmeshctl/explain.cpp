@@ -10,6 +10,7 @@
 #include "lb/policy/policy.h"
 #include "lb/service_summary.h"
 #include "lb/share.h"
+#include "status_left_alone.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
@@ -217,6 +218,9 @@ void addHead(const Explained& explained, Document& out) {
   addLine(out, "A connect() to " + vip + " " + verdict);
   addSockets(explained, out);
   for (const std::string& warning : warnings) addLine(out, "Warning: " + warning);
+  if (const std::string except = leftAloneText(explained.view); !except.empty()) {
+    addLine(out, "Except: " + except);
+  }
   addLine(out, "Service: " + explained.service.name + " (id " + std::to_string(explained.image.id) +
                    "), " + protocol);
 }

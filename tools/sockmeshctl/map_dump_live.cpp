@@ -261,6 +261,40 @@ Json dumpFlowSources(const NodeView& view) {
   return rows;
 }
 
+// The rules on who is served, and how a sidecar is recognised.
+Json dumpServed(const NodeView& view) {
+  std::map<std::pair<std::uint32_t, std::uint64_t>, sm_served_rule> sorted;
+  for (const auto& [key, rule] : view.served) sorted[{key.kind, key.id}] = rule;
+  Json rows = Json::array();
+  for (const auto& [key, rule] : sorted) {
+    const bool sidecar = key.first == SM_SERVED_SIDECAR;
+    Json ports = Json::array();
+    for (const std::uint16_t port : rule.ports) {
+      if (port != 0) ports.push_back(port);
+    }
+    rows.push_back({{"kind", servedKindName(key.first)},
+                    {"id", key.second},
+                    {"rule", sidecar || rule.let_in == 0 ? "leave out" : "let in"},
+                    {"ports", ports},
+                    {"netnsCookie", rule.netns_cookie}});
+  }
+  return rows;
+}
+
+// Who connected to a VIP and was left alone.
+Json dumpUnserved(const NodeView& view) {
+  Json rows = Json::array();
+  for (const Unserved& one : view.live.unserved) {
+    const bool past = one.seenNs <= view.live.nowNs;
+    const double ago = static_cast<double>(view.live.nowNs - one.seenNs) / 1e9;
+    rows.push_back({{"netns", "net:[" + std::to_string(one.netnsInode) + "]"},
+                    {"cgroupId", one.cgroupId},
+                    {"reason", unservedWord(one.reason).name},
+                    {"secondsAgo", past ? Json(ago) : Json(0.0)}});
+  }
+  return rows;
+}
+
 Json dumpNames(const NodeView& view) {
   Json rows = Json::array();
   const auto add = [&rows](std::uint32_t kind, const std::map<std::uint32_t, std::string>& names) {
@@ -290,7 +324,9 @@ Json dumpGlobals(const NodeView& view) {
                   {"agentStartNs", view.globals.agent_start_ns},
                   {"connOverflowLive", view.globals.conn_overflow_live},
                   {"udpUsed", view.globals.udp_used != 0},
-                  {"staleFromNs", view.globals.stale_from_ns}});
+                  {"staleFromNs", view.globals.stale_from_ns},
+                  {"servedFlags", view.globals.served_flags},
+                  {"servedEpoch", view.globals.served_epoch}});
   return rows;
 }
 

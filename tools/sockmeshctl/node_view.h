@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,6 +30,8 @@ struct NodeView {
   std::vector<std::uint64_t> frontendFilter;  // words
   std::vector<std::pair<sm_flow_key, sm_flow>> flows;
   std::vector<std::pair<sm_flow_key, sm_flow_source>> flowSources;
+  std::vector<std::pair<sm_served_key, sm_served_rule>> served;
+  std::map<std::uint64_t, std::string> cgroupPaths;  // by id, of cgroups that are left alone
   sm_globals globals{};
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known

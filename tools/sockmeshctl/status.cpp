@@ -8,6 +8,7 @@
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
 #include "status_agent.h"
+#include "status_left_alone.h"
 #include "status_not_honoured.h"
 #include "text.h"
 
@@ -217,6 +218,7 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   addNotWritten(agent, out);
   addLayerSeven(view, agent, out);
   addUnreachable(view, out);
+  addLeftAlone(view, out);
   addEndpoints(view, out);
   addOutlierDetection(view, out);
   addCounters(view, out);

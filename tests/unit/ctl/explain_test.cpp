@@ -45,6 +45,15 @@ TEST(Explain, ASplitServiceWithTheAgentDead) {
   EXPECT_EQ(explained(makeNode(), deadAgent(), "10.96.0.10:80"), kReviewsDead);
 }
 
+TEST(Explain, PodsThatAreLeftAloneAreAnException) {
+  NodeView node = makeNode();
+  addPodWithSidecar(node);
+  const std::string text = explained(node, deadAgent(), "10.96.0.10:80");
+  EXPECT_NE(text.find("\nExcept: 1 pod of this node is left alone (sockmeshctl status)\n"),
+            std::string::npos)
+      << text;
+}
+
 TEST(Explain, TheAgentAddsWhatIsNotHonouredOfThisService) {
   const std::string text = explained(makeNode(), liveAgent(), "10.96.0.10:80");
   EXPECT_NE(text.find("Not honoured: health_checks: endpoints are not checked actively (cluster "

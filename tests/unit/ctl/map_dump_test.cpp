@@ -120,8 +120,15 @@ flows_ended            0   UDP flows that ended with their socket
 flows_lost             0   no memory for a UDP flow; answers may show the endpoint and not the VIP
 left_stale             0   connects to VIPs that were left alone: older than ads.stale_after
 )"},
-    {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED   STALE-FROM-NS
-      4242                0                    0   no                     0
+    {"served", R"(KIND              ID   RULE        PORTS         NETNS-COOKIE
+cgroup          7001   leave out   -                        0
+netns     4026532011   let in      -                       12
+sidecar            0   leave out   15001,15006              0
+)"},
+    {"unserved", ""},
+    {"globals",
+     R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED   STALE-FROM-NS   SERVED-FLAGS   SERVED-EPOCH
+      4242                0                    0   no                     0              0              0
 )"},
 };
 
@@ -214,6 +221,15 @@ TEST(MapDump, AConnectionWhoseSocketIsNotSeenIsShownWithoutIt) {
   EXPECT_EQ(items[0]["sk"], "sk:1011");
   EXPECT_EQ(items[0]["local"], "");
   EXPECT_TRUE(items[0]["inode"].is_null());
+}
+
+TEST(MapDump, WhoIsLeftAloneIsShown) {
+  NodeView node = makeNode();
+  addPodWithSidecar(node);
+  EXPECT_EQ(shown(mapDump(node, "unserved"), Format::kTable),
+            R"(NETNS              CGROUP-ID   REASON    SECONDS-AGO
+net:[4026532012]        7002   sidecar          30.0
+)");
 }
 
 TEST(MapDump, EveryMapIsShownOrSaysWhyNot) {

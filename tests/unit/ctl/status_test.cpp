@@ -144,6 +144,7 @@ constexpr const char* kJson = R"({
   ],
   "unreachedSockets": [],
   "unreachableEndpoints": [],
+  "podsLeftAlone": [],
   "endpoints": {
     "total": 3,
     "ejected": 1
@@ -180,6 +181,22 @@ constexpr const char* kJson = R"({
   }
 }
 )";
+
+TEST(Status, PodsThatAreLeftAloneAreListedWithTheirReason) {
+  NodeView node = makeNode();
+  addPodWithSidecar(node);
+  const std::string text = shown(status(node, deadAgent()), Format::kTable);
+  EXPECT_NE(text.find(R"(Pods left alone: 1 that connected to a VIP within the last 10 minutes
+  CGROUP                         NETNS              REASON    MEANING
+  /sys/fs/cgroup/kubepods/pod1   net:[4026532012]   sidecar   it has a sidecar proxy of its own
+)"),
+            std::string::npos)
+      << text;
+  // Whoever was not seen for ten minutes may be gone.
+  node.live.nowNs += 571 * 1'000'000'000ULL;
+  EXPECT_EQ(shown(status(node, deadAgent()), Format::kTable).find("Pods left alone"),
+            std::string::npos);
+}
 
 TEST(Status, WithTheAgentDeadTellsWhatTheKernelHolds) {
   EXPECT_EQ(shown(status(makeNode(), deadAgent()), Format::kTable), kAgentDead);

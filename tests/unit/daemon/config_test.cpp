@@ -113,6 +113,8 @@ TEST(Defaults, AreWhatThePageSays) {
   EXPECT_EQ(documented->logJson, byDefault.logJson);
   EXPECT_EQ(documented->localCluster, byDefault.localCluster);
   EXPECT_EQ(documented->weightedRandom, byDefault.weightedRandom);
+  EXPECT_EQ(documented->served.byDefault, byDefault.served.byDefault);
+  EXPECT_EQ(documented->served.sidecars, byDefault.served.sidecars);
   EXPECT_EQ(documented->seccomp, byDefault.seccomp);
   EXPECT_EQ(documented->limits.resources, byDefault.limits.resources);
   EXPECT_EQ(documented->limits.endpoints, byDefault.limits.endpoints);
@@ -209,6 +211,47 @@ TEST(SessionAffinity, WhatIsWrongIsNamed) {
   wrong("{service: a, timeout: 0s}", "[0].timeout: must be whole seconds between 1s and 86400s");
   wrong("{service: a, timeout: 1.5s}", "[0].timeout: must be whole seconds");
   wrong("{service: a, timeout: 86401s}", "[0].timeout: must be whole seconds");
+}
+
+TEST(Served, TheWholeNodeByDefaultExceptPodsWithASidecar) {
+  const ServedOptions served = load("").value().served;
+  EXPECT_TRUE(served.byDefault);
+  EXPECT_TRUE(served.cgroups.empty());
+  EXPECT_TRUE(served.namespaces.empty());
+  using Ports = std::vector<std::vector<std::uint16_t>>;
+  EXPECT_EQ(served.sidecars, (Ports{{15001, 15006}, {4140, 4143}, {15001, 20000}}));
+  EXPECT_TRUE(load("served: {serve_sidecars: true}").value().served.sidecars.empty());
+  EXPECT_EQ(load("served: {sidecars: [{ports: [7]}]}").value().served.sidecars, Ports{{7}});
+}
+
+TEST(Served, RulesAreByCgroupOrByNamespace) {
+  const auto config = load(
+      "served: {by_default: NONE, leave_out: [{netns: /run/netns/a*}, {cgroup: '/a/**'}], let_in: "
+      "[{cgroup: /b}]}");
+  ASSERT_TRUE(config) << config.error().message();
+  const ServedOptions& served = config->served;
+  EXPECT_FALSE(served.byDefault);
+  ASSERT_EQ(served.namespaces.size(), 1U);
+  EXPECT_EQ(served.namespaces[0].field, "served.leave_out[0]");
+  EXPECT_EQ(served.namespaces[0].pattern, "/run/netns/a*");
+  ASSERT_EQ(served.cgroups.size(), 2U);
+  EXPECT_FALSE(served.cgroups[0].letIn);
+  EXPECT_TRUE(served.cgroups[1].letIn);
+  EXPECT_EQ(served.cgroups[1].field, "served.let_in[0]");
+}
+
+TEST(Served, WhatIsWrongIsNamed) {
+  const auto wrong = [](const std::string& served, const std::string& says) {
+    const std::string error = errorOf("served: {" + served + "}");
+    EXPECT_NE(error.find("served." + says), std::string::npos) << error;
+  };
+  wrong("leave_out: [{}]", "leave_out[0]: a cgroup or a netns is needed");
+  wrong("let_in: [{cgroup: /a}, {cgroup: b}]", "let_in[1].cgroup: \"b\" does not begin with /");
+  wrong("let_in: [{cgroup: /}]", "let_in[0].cgroup: \"/\" names no cgroup");
+  wrong("leave_out: [{cgroup: /a/b**}]", "leave_out[0].cgroup: ");
+  wrong("leave_out: [{netns: a}]", "leave_out[0].netns: \"a\" does not begin with /");
+  wrong("sidecars: [{ports: []}]", "sidecars[0].ports: must be 1 to 4 ports");
+  wrong("sidecars: [{ports: [1, 70000]}]", "sidecars[0].ports: must be between 1 and 65535");
 }
 
 TEST(ConfigFile, UdpServicesNameAVipAClusterAndAPort) {
