@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "canary.h"
 #include "datapath/kernel_image.h"
 #include "document.h"
 #include "inspect/attachment_info.h"
@@ -32,6 +33,7 @@ struct NodeView {
   sm_globals globals{};
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known
+  std::vector<Canary> canaries;    // of status
 };
 
 // How long services have been left alone, and why. Only where isStale(live).
