@@ -251,6 +251,8 @@ Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoute
   if (query.source) {
     if (const auto failure = addSource(explained, *query.source, out)) return *failure;
   }
+  out.data["samples"] = nullptr;
+  if (query.samples) addSamples(explained, *query.samples, out);
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "canary.h"
 #include "datapath/kernel_image.h"
 #include "document.h"
 #include "inspect/attachment_info.h"
@@ -35,6 +36,7 @@ struct NodeView {
   sm_globals globals{};
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known
+  std::vector<Canary> canaries;    // of status
 };
 
 // How long services have been left alone, and why. Only where isStale(live).

@@ -252,6 +252,13 @@ NodeView makeNode() {
   addAffinity(node);
   addServed(node);
   addMaps(node);
+  node.canaries.push_back({.hook = "connect4",
+                           .vip = at("10.96.0.10:80"),
+                           .service = "reviews:80",
+                           .result = Canary::Result::kRewritten,
+                           .leadsTo = at("10.0.0.1:9080"),
+                           .problem = "",
+                           .before = {}});
   node.attachments = {attached("sm_connect4", "connect4", 11)};
   node.globals.agent_tgid = 4242;
   node.frontendFilter.resize(SM_FILTER_WORDS);
