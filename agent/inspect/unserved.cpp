@@ -21,6 +21,7 @@ Result<std::vector<Unserved>> readUnserved(const KernelMaps& maps) {
   std::map<std::pair<std::uint64_t, std::uint64_t>, sm_unserved> sorted;
   for (const auto& [key, value] : *entries) sorted[{key.netns_cookie, key.cgroup_id}] = value;
   std::vector<Unserved> all;
+  all.reserve(sorted.size());
   for (const auto& [key, value] : sorted) {
     all.push_back({.cgroupId = key.second,
                    .netnsCookie = key.first,
