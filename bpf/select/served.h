@@ -37,21 +37,34 @@ static __always_inline int sm_netns_rule(__u64 netns_cookie, __u32 inode)
 	return rule->let_in ? SM_RULE_IN : SM_RULE_OUT;
 }
 
+/* What the rule of the process's ancestor cgroup at this level says: SM_RULE_*; 0: there is none.
+ * -1: the process has no cgroup that deep. A function of its own, so that the verifier does not
+ * follow what each level may say through all levels. */
+SM_VERIFIED_ONCE int sm_cgroup_rule(__u32 level)
+{
+	struct sm_served_key key = {.kind = SM_SERVED_CGROUP};
+	struct sm_served_rule *rule;
+
+	key.id = bpf_get_current_ancestor_cgroup_id(level);
+	if (!key.id)
+		return -1;
+	rule = bpf_map_lookup_elem(&served, &key);
+	if (!rule)
+		return 0;
+	return rule->let_in ? SM_RULE_IN : SM_RULE_OUT;
+}
+
 /* What the rules of the process's cgroup and of those above it say: SM_RULE_*. */
 static __always_inline int sm_cgroup_rules(void)
 {
-	struct sm_served_key key = {.kind = SM_SERVED_CGROUP};
 	int found = 0;
 
-	for (int level = 0; level < SM_MAX_CGROUP_LEVEL; level++) {
-		struct sm_served_rule *rule;
+	for (__u32 level = 0; level < SM_MAX_CGROUP_LEVEL; level++) {
+		int rule = sm_cgroup_rule(level);
 
-		key.id = bpf_get_current_ancestor_cgroup_id(level);
-		if (!key.id)
+		if (rule < 0)
 			break;
-		rule = bpf_map_lookup_elem(&served, &key);
-		if (rule)
-			found |= rule->let_in ? SM_RULE_IN : SM_RULE_OUT;
+		found |= rule;
 	}
 	return found;
 }
@@ -69,8 +82,9 @@ static __always_inline int sm_takes(struct bpf_sock_addr *ctx, struct bpf_sock_t
 	return takes;
 }
 
-/* Whether something in the socket's network namespace listens on this port of loopback. */
-static __always_inline int sm_listens(struct bpf_sock_addr *ctx, __u16 port)
+/* Whether something in the socket's network namespace listens on this port of loopback. A function
+ * of its own, so that the verifier does not follow the ways through all ports of a sidecar. */
+SM_VERIFIED_ONCE int sm_listens(struct bpf_sock_addr *ctx, __u16 port)
 {
 	struct bpf_sock_tuple to = {};
 
