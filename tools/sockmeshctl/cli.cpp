@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <optional>
 #include <ostream>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -122,8 +124,13 @@ class CommandLine {
   }
 
   void addInterval(CLI::App* command) {
-    command->add_option("--interval", repetition_.seconds, "seconds between two looks")
-        ->check(CLI::Range(0.01, 86400.0))
+    static const std::map<std::string, double> kUnits = {{"ms", 0.001}, {"s", 1}, {"m", 60}};
+    command
+        ->add_option("--interval", repetition_.seconds,
+                     "time between two looks: 500ms, 2s, 1m, or a number of seconds")
+        ->check(CLI::Range(0.01, 86400.0).description(""))
+        ->transform(CLI::AsNumberWithUnit(kUnits).description(""))
+        ->type_name("TIME")
         ->capture_default_str();
     command->add_option("--times", repetition_.times, "end after this many; 0: go on and on")
         ->capture_default_str();

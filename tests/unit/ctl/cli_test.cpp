@@ -208,7 +208,10 @@ TEST_F(CliTest, GlobalFlagsMayStandBeforeTheCommand) {
 TEST_F(CliTest, WatchingEndsAfterTheTimesOrWithTheAgent) {
   const Ran ran = onNode({"service", "list", "--watch", "--interval", "0.01", "--times", "3"});
   EXPECT_EQ(ran.exitCode, 69) << "there are no maps here, and they do not come";
+  EXPECT_EQ(onNode({"service", "list", "--watch", "--interval", "10ms", "--times", "2"}).exitCode,
+            ran.exitCode);
   EXPECT_EQ(onNode({"service", "list", "--watch", "--interval", "0"}).exitCode, 64);
+  EXPECT_EQ(onNode({"service", "list", "--watch", "--interval", "2 weeks"}).exitCode, 64);
   EXPECT_EQ(onNode({"verify", "--watch"}).exitCode, 64);
   EXPECT_EQ(onNode({"top", "--interval", "0.01", "--times", "1"}).exitCode, 69);
 }
