@@ -33,12 +33,17 @@ include tools/build/proto.mk
 include tools/build/bpf.mk
 include tools/build/rooms.mk
 include tools/build/tests.mk
+include tools/build/fuzz.mk
 include tools/build/image.mk
 include tools/build/checks.mk
 
 .DEFAULT_GOAL := all
-.PHONY: all help clean deps demo test check
+.PHONY: all help clean deps demo test check man
 all: $(BINARIES)  ## build sockmeshd, sockmeshctl and sockmesh-xds
+
+man: $(BUILD)/bin/sockmeshctl  ## the manual page, build/man/sockmeshctl.8
+	$(Q)mkdir -p $(BUILD)/man
+	$(Q)$< man > $(BUILD)/man/sockmeshctl.8
 
 deps:  ## install the Debian packages that building and testing need
 	$(Q)tools/build/install-deps.sh

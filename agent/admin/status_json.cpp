@@ -44,6 +44,7 @@ AdminJson xdsJson(const XdsStats& xds) {
           {"snapshotAt", timeOrNull(xds.snapshotAt)},
           {"staleSince", timeOrNull(xds.staleSince)},
           {"cacheProblem", xds.cacheProblem},
+          {"fileProblems", xds.fileProblems},
           {"types", types}};
 }
 

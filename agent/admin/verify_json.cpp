@@ -27,12 +27,9 @@ AdminJson verifyJson(const DriftReport& report) {
                            {"wanted", drift.wanted},
                            {"found", drift.found}});
   }
-  return {{"schemaVersion", kAdminSchemaVersion},
-          {"kind", "Verification"},
-          {"services", report.services},
-          {"clusters", report.clusters},
-          {"endpoints", report.endpoints},
-          {"differences", differences}};
+  return {{"schemaVersion", kAdminSchemaVersion}, {"kind", "Verification"},
+          {"services", report.services},          {"clusters", report.clusters},
+          {"endpoints", report.endpoints},        {"differences", differences}};
 }
 
 }  // namespace sockmesh

@@ -63,6 +63,10 @@ Status EventLoop::watchWritable(int fd, Task onWritable) {
   return watchFor(fd, EPOLLOUT, std::move(onWritable));
 }
 
+Status EventLoop::watchUrgent(int fd, Task onUrgent) {
+  return watchFor(fd, EPOLLPRI, std::move(onUrgent));
+}
+
 Status EventLoop::watchFor(int fd, std::uint32_t events, Task task) {
   epoll_event event{};
   event.events = events;

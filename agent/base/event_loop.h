@@ -44,8 +44,10 @@ class EventLoop {
   // Calls `onReadable` while `fd` is readable (level triggered). The caller keeps owning `fd` and
   // calls unwatch() before closing it.
   Status watch(int fd, Task onReadable);
-  // The same while `fd` is writable. A descriptor is watched for one of the two at a time.
+  // The same while `fd` is writable. A descriptor is watched for one of the three at a time.
   Status watchWritable(int fd, Task onWritable);
+  // The same where `fd` has something urgent (EPOLLPRI), as a mount table that changed.
+  Status watchUrgent(int fd, Task onUrgent);
   void unwatch(int fd);
 
   // Runs until stop().

@@ -45,6 +45,13 @@ void LongWork::start(Work work, std::function<void()> done) {
   runSlice();
 }
 
+void LongWork::run(bool isLong, const Work& work, const std::function<void()>& done) {
+  if (isLong) return start(work, done);
+  Breather never;
+  work(never);
+  done();
+}
+
 void LongWork::runSlice() {
   job_->go.release();
   job_->paused.acquire();

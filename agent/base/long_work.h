@@ -7,6 +7,8 @@
 // to the loop's thread, also the loop itself, without locks.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <semaphore>
@@ -17,12 +19,17 @@
 
 namespace sockmesh {
 
+// Work on no more services, endpoints and hosts than this is short: it takes one turn.
+inline constexpr std::size_t kShortWork = 2000;
+
 class LongWork {
  public:
   using Work = std::function<void(Breather& breathe)>;
 
+  static constexpr Nanos kSlice = std::chrono::milliseconds(10);
+
   // `loop` outlives this. `slice`: how long a slice is, about.
-  LongWork(EventLoop& loop, Nanos slice) : loop_(loop), slice_(slice) {}
+  explicit LongWork(EventLoop& loop, Nanos slice = kSlice) : loop_(loop), slice_(slice) {}
   // Work in progress is done to its end, in one go; its `done` is not called.
   ~LongWork();
   LongWork(const LongWork&) = delete;
@@ -31,6 +38,9 @@ class LongWork {
   // Runs the first slice at once and the others in later turns of the loop, then calls `done`. Only
   // when no work is in progress.
   void start(Work work, std::function<void()> done);
+  // The same. Work that is not `isLong` is done at once, without a thread, which costs more than
+  // it.
+  void run(bool isLong, const Work& work, const std::function<void()>& done);
   bool inProgress() const { return job_ != nullptr; }
 
  private:

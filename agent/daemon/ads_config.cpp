@@ -98,7 +98,8 @@ std::optional<Nanos> takeStaleAfter(const sockmesh::config::v1::Ads& proto, Fiel
 void checkAdsAddress(const std::string& address, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "ads");
   if (address.empty()) {
-    errors.add("address", "the control plane's HOST:PORT is needed (or --xds-address)");
+    errors.add("address",
+               "the control plane's HOST:PORT is needed (or --xds-address, or local_resources)");
   } else if (const auto parsed = parseHostPort(address); !parsed) {
     errors.add("address", parsed.error().message());
   }

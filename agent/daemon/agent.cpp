@@ -66,7 +66,7 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   if (auto ok = agent->startConfiguration(); !ok) return ok.error();
   agent->connectControlLoop();
   if (auto ok = agent->adoptRunningDatapath(); !ok) return ok.error();
-  agent->startControlPlane();
+  if (auto ok = agent->startControlPlane(); !ok) return ok.error();
   return agent;
 }
 
@@ -170,6 +170,11 @@ Status Agent::openDatapath() {
 }
 
 Status Agent::buildControlLoop() {
+  // Before anything is served.
+  auto served =
+      ServedPods::start(*loop_, datapath_->maps(), datapath_->cgroupPath(), config_.served);
+  if (!served) return served.error();
+  served_ = std::move(served).value();
   auto grace = BackgroundGracePeriod::create(
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
   if (!grace) return grace.error();
@@ -207,7 +212,7 @@ Status Agent::startConfiguration() {
   news_ = std::make_unique<Latest<News>>(*loop_, [this](News news) {
     stats_.xds = std::move(news.xds);
     stats_.notHonoured = std::move(news.notHonoured);
-    staleLimit_->setConnected(stats_.xds.connected);
+    staleLimit_->setConnected(stats_.xds.connected || config_.localResources.alone);
     publishStats();
   });
   return {};
@@ -222,12 +227,14 @@ void Agent::connectControlLoop() {
   reconciler_->onTaken([this](MadeTables replaced) {
     configuration_->loop().post([this, freed = std::move(replaced)] { tables_->taken(); });
   });
-  reconciler_->onTables([this](const Snapshot& snapshot, const LbTables& tables,
-                               const std::set<std::string>& clusters) {
-    outliers_->watch(snapshot, tables, clusters);
-    if (stats_.outlierWarnings == outliers_->warnings()) return;
-    stats_.outlierWarnings = outliers_->warnings();
+  outliers_->onWarnings([this](const OutlierLoop::Warnings& warnings) {
+    stats_.outlierWarnings = warnings;
     publishStats();
+  });
+  reconciler_->onTables([this](std::shared_ptr<const Snapshot> snapshot,
+                               std::shared_ptr<const LbTables> tables,
+                               std::set<std::string> clusters) {
+    outliers_->watch(std::move(snapshot), std::move(tables), std::move(clusters));
   });
   reconciler_->onPass([this](const WriterStats& stats, const Reconciler::Conflicts& conflicts) {
     stats_.writer = stats;
@@ -287,10 +294,27 @@ void Agent::openCache() {
   ads_->noteCacheProblem(cache_->restored().problem);
 }
 
+// Before the cache is opened, so that names are theirs.
+Status Agent::openFiles() {
+  auto files = FileSource::create(configuration_->loop(), resources_, config_.localResources,
+                                  [this] { ads_->noteOtherSources(); });
+  if (!files) return files.error().in("local_resources");
+  files_ = std::move(files).value();
+  files_->begin();
+  return {};
+}
+
 AdsClient::Callbacks Agent::clientCallbacks() {
   AdsClient::Callbacks callbacks;
+  callbacks.onOtherSources = [this] {
+    const bool changed = files_->sync();
+    ads_->noteFileProblems(files_->problems());
+    return changed;
+  };
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
-    auto unknowns = unknowns_.of(*snapshot, ads_->stats());
+    XdsStats stats = ads_->stats();
+    files_->addUnknown(stats);
+    auto unknowns = unknowns_.of(*snapshot, stats);
     snapshot = udpServices_.addTo(std::move(snapshot), unknowns);
     state_.snapshot.store(snapshot);
     notHonouredStats_ = notHonoured_.update(snapshot);
@@ -300,7 +324,7 @@ AdsClient::Callbacks Agent::clientCallbacks() {
   return callbacks;
 }
 
-void Agent::startControlPlane() {
+Status Agent::startControlPlane() {
   AdsClientOptions options;
   options.channel = config_.ads;
   options.fallbackTargets = config_.fallbackAddresses;
@@ -309,14 +333,20 @@ void Agent::startControlPlane() {
   const bool either = config_.adsProtocol == sockmesh::config::v1::Ads::AUTO;
   options.fallback = either ? &sotwProtocol() : nullptr;
   options.node = config_.node;
+  Status opened;
   configuration_->run([&] {
     ads_ = std::make_unique<AdsClient>(configuration_->loop(), resources_, std::move(options));
+    resources_.limit(config_.limits);
+    opened = openFiles();
+    if (!opened) return;
     openCache();
     stats_.xds = ads_->stats();
     ads_->start(clientCallbacks());
   });
+  if (!opened) return opened;
   watchDatapath();
   publishStats();
+  return {};
 }
 
 // No event says that a program was detached or the cgroup was removed, so a timer looks.
@@ -379,7 +409,7 @@ void Agent::publishReadiness() {
   }
   readiness->ready = serving && readiness->reasons.empty();
   if (!serving) {
-    readiness->reasons.push_back(stats_.xds.connected
+    readiness->reasons.push_back(stats_.xds.connected || config_.localResources.alone
                                      ? "waiting for the first clusters and listeners"
                                      : "no connection to the control plane " + stats_.xds.address);
   }

@@ -20,9 +20,11 @@
 #include "base/loop_thread.h"
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
+#include "daemon/file_source.h"
 #include "daemon/not_honoured_stats.h"
 #include "daemon/privileged_helper.h"
 #include "daemon/reconciler.h"
+#include "daemon/served_pods.h"
 #include "daemon/stale_limit.h"
 #include "daemon/table_maker.h"
 #include "daemon/udp_services.h"
@@ -65,9 +67,10 @@ class Agent {
   void setOverlay(const std::shared_ptr<const HealthOverlay>& overlay);
   void introduce() const;
   Status adoptRunningDatapath();
+  Status openFiles();
   void openCache();
   AdsClient::Callbacks clientCallbacks();
-  void startControlPlane();
+  Status startControlPlane();
   void watchDatapath();
   Result<DriftReport> verify() const;
   Status repair() const;
@@ -96,6 +99,7 @@ class Agent {
   std::atomic<std::shared_ptr<const InForce>> inForce_;
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
+  std::unique_ptr<ServedPods> served_;
   std::unique_ptr<StaleLimit> staleLimit_;
   std::unique_ptr<Latest<News>> news_;
 
@@ -103,6 +107,7 @@ class Agent {
   std::unique_ptr<LoopThread> configuration_;
   std::unique_ptr<TableMaker> tables_;
   ResourceStore resources_;
+  std::unique_ptr<FileSource> files_;
   std::unique_ptr<ResourceCache> cache_;  // null: there is none
   NotHonouredCounter notHonoured_;
   std::optional<NotHonouredStats> notHonouredStats_;

@@ -5,12 +5,15 @@
 #include <cctype>
 #include <cerrno>
 #include <fstream>
+#include <limits>
 #include <sstream>
+#include <type_traits>
 
 #include "base/defaults.h"
 #include "base/log.h"
 #include "base/suggestion.h"
 #include "daemon/ads_config.h"
+#include "daemon/local_resources_config.h"
 #include "daemon/node_identity.h"
 #include "daemon/udp_services_config.h"
 #include "protojson/foreign_document.h"
@@ -88,6 +91,26 @@ void takeDatapath(const sockmesh::config::v1::Datapath& proto, DatapathOptions& 
       errors.add("max_udp_flows", "must be between 1 and 16777216");
     }
   }
+}
+
+// Each is at least 1 where it is given.
+void takeLimits(const sockmesh::config::v1::Limits& proto, Config& out, FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "limits");
+  const auto take = [&](bool given, std::uint32_t value, std::string_view field, auto& to) {
+    if (!given) return;
+    if (value == 0 || value > std::numeric_limits<std::int32_t>::max()) {
+      return errors.add(field, "must be between 1 and 2147483647");
+    }
+    to = static_cast<std::remove_reference_t<decltype(to)>>(value);
+  };
+  take(proto.has_max_resources(), proto.max_resources().value(), "max_resources",
+       out.limits.resources);
+  take(proto.has_max_endpoints(), proto.max_endpoints().value(), "max_endpoints",
+       out.limits.endpoints);
+  take(proto.has_max_resource_bytes(), proto.max_resource_bytes().value(), "max_resource_bytes",
+       out.limits.resourceBytes);
+  take(proto.has_max_response_bytes(), proto.max_response_bytes().value(), "max_response_bytes",
+       out.ads.maxResponseBytes);
 }
 
 std::uint32_t affinitySeconds(const sockmesh::config::v1::SessionAffinity& proto,
@@ -190,7 +213,10 @@ Result<Config> loadConfig(const Flags& flags) {
   config.fallbackAddresses = takeFallbacks(proto.ads(), errors);
   config.cachePath = proto.ads().cache_path();
   config.staleAfter = takeStaleAfter(proto.ads(), errors);
-  if (!flags.cleanup) checkAdsAddress(config.ads.target, errors);
+  takeLimits(proto.limits(), config, errors);
+  config.localResources = takeLocalResources(proto.local_resources(), errors);
+  config.localResources.alone = proto.has_local_resources() && config.ads.target.empty();
+  if (!flags.cleanup && !config.localResources.alone) checkAdsAddress(config.ads.target, errors);
   takeDatapath(proto.datapath(), config.datapath, errors);
   takeAdmin(proto.admin(), config, errors);
   config.logJson = proto.logging().json();
@@ -204,6 +230,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.weightedRandom = proto.load_balancing().weighted_random();
   takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.udpServices = decodeUdpServices(proto, errors);
+  config.served = decodeServed(proto, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);
   if (proto.hardening().has_seccomp()) config.seccomp = proto.hardening().seccomp().value();

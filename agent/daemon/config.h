@@ -8,6 +8,8 @@
 
 #include "base/defaults.h"
 #include "base/result.h"
+#include "daemon/file_source.h"
+#include "daemon/served_config.h"
 #include "daemon/udp_services.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
@@ -39,6 +41,8 @@ struct Config {
   std::string cachePath;                       // empty: no cache
   std::optional<Nanos> staleAfter;             // nothing: never
   sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
+  FileSource::Options localResources;
+  ResourceLimits limits;
   DatapathOptions datapath;
   SocketAddress adminAddress;
   std::string adminSocket;                     // empty: none
@@ -50,8 +54,9 @@ struct Config {
   AffinityOptions affinity;
   bool weightedRandom = false;
   std::vector<UdpService> udpServices;
+  ServedOptions served;
   std::string ejectionLogPath;  // empty: no file
-  bool endpointLabel = true;
+  bool endpointLabel = false;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics
   bool seccomp = true;
 

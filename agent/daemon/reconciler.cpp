@@ -11,10 +11,6 @@ namespace {
 
 constexpr Nanos kFirstRetry = std::chrono::seconds(1);
 constexpr Nanos kLastRetry = std::chrono::seconds(30);
-// Of a pass that is longer than a turn of the loop may be.
-constexpr Nanos kSlice = std::chrono::milliseconds(10);
-// A pass over no more endpoints and services than this takes one turn.
-constexpr std::size_t kShort = 2000;
 constexpr Nanos kReapInterval = std::chrono::seconds(10);
 
 double seconds(Nanos nanos) {
@@ -32,7 +28,7 @@ Reconciler::Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, Grac
       maxServices_(maxServices),
       retryDelay_(kFirstRetry, kLastRetry),
       self_(std::make_shared<Reconciler*>(this)),
-      writing_(loop, kSlice) {
+      writing_(loop) {
   writer_.emplace(store_, ids_, grace_, maxServices_);
   keepTime();
 }
@@ -71,21 +67,15 @@ void Reconciler::setTables(MadeTables made) {
     next_ = std::move(made);
     return;
   }
+  if (changedClusters_.empty()) changedClusters_.swap(made.clusters);
   changedClusters_.merge(made.clusters);
   if (!changedAt_) changedAt_ = made.changedAt;
   replaced_ = std::exchange(made_, std::move(made));
   pass();
 }
 
-// Short work is done at once.
-void Reconciler::inSlices(LongWork::Work work, std::function<void()> done) {
-  if (writer_->workOf(made_.tables) > kShort) {
-    writing_.start(std::move(work), std::move(done));
-    return;
-  }
-  Breather never;
-  work(never);
-  done();
+void Reconciler::inSlices(const LongWork::Work& work, const std::function<void()>& done) {
+  writing_.run(writer_->isMoreThan(kShortWork, made_.tables), work, done);
 }
 
 void Reconciler::pass() {
@@ -112,6 +102,10 @@ void Reconciler::write() {
   inSlices(
       [this](Breather& breathe) {
         report_ = writer_->apply(made_.tables, made_.unknowns, breathe);
+        for (const std::string& name : report_.tables->changed.clusters) {
+          changedClusters_.insert(name);
+          breathe();
+        }
       },
       [this] { written(); });
 }
@@ -125,8 +119,7 @@ void Reconciler::written() {
   if (!done.errors.empty()) retryLater();
   publish();
   auto clusters = std::exchange(changedClusters_, {});
-  clusters.insert(done.tables->changed.clusters.begin(), done.tables->changed.clusters.end());
-  if (onTables_) onTables_(*made_.snapshot, *done.tables, clusters);
+  if (onTables_) onTables_(made_.snapshot, done.tables, std::move(clusters));
   endRepairs(done.errors.empty() ? Status() : Status(Error(done.errors.front())));
   next();
 }

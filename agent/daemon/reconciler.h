@@ -37,8 +37,9 @@ class Reconciler {
   using OnPass = std::function<void(const WriterStats& stats, const Conflicts& conflicts)>;
   // After each pass: the tables that are in force, the snapshot that they come from, and the
   // clusters of which anything is other than after the last pass.
-  using OnTables = std::function<void(const Snapshot& snapshot, const LbTables& tables,
-                                      const std::set<std::string>& clusters)>;
+  using OnTables =
+      std::function<void(std::shared_ptr<const Snapshot> snapshot,
+                         std::shared_ptr<const LbTables> tables, std::set<std::string> clusters)>;
 
   // `loop`, `store`, `ids` and `grace` outlive the reconciler, which alone changes `ids`.
   Reconciler(EventLoop& loop, TableStore& store, IdRegistry& ids, GracePeriod& grace,
@@ -75,7 +76,7 @@ class Reconciler {
 
  private:
   void pass();
-  void inSlices(LongWork::Work work, std::function<void()> done);
+  void inSlices(const LongWork::Work& work, const std::function<void()>& done);
   bool makeRoom(Breather& breathe);
   void write();
   void written();

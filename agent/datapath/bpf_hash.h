@@ -36,6 +36,13 @@ class BpfHash {
     }
     return {};
   }
+  // Adds or replaces.
+  Status put(const Key& key, const Value& value) {
+    if (bpf_map_update_elem(fd_.get(), &key, &value, BPF_ANY) != 0) {
+      return Error::fromErrno("bpf_map_update_elem", errno);
+    }
+    return {};
+  }
   // Removes a key. A key that does not exist is no error.
   Status erase(const Key& key) {
     if (bpf_map_delete_elem(fd_.get(), &key) != 0 && errno != ENOENT) {

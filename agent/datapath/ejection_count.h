@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/breather.h"
 #include "datapath/grace_period.h"
 #include "datapath/id_registry.h"
 #include "datapath/kernel_maps.h"
@@ -21,13 +22,14 @@ bool countsEjected(const KernelMaps& maps, std::uint32_t clusterId);
 // Counted minus ejected endpoints of the cluster at this moment; 0 also while the count moves.
 // `endpoints`: ids of all that may be ejected.
 std::int32_t ejectionSurplus(const KernelMaps& maps, std::uint32_t clusterId,
-                             const std::vector<std::uint32_t>& endpoints);
+                             const std::vector<std::uint32_t>& endpoints, Breather& breathe);
 
 // The second look, a grace period after the first one, which found `surplus`. Takes the part that
 // both looks found off the count. Returns the number that was taken off, or a negative number if
 // the count was raised.
 std::int32_t correctEjections(KernelMaps& maps, std::uint32_t clusterId,
-                              const std::vector<std::uint32_t>& endpoints, std::int32_t surplus);
+                              const std::vector<std::uint32_t>& endpoints, std::int32_t surplus,
+                              Breather& breathe);
 
 // Does both looks at all clusters, and waits in between if there is anything to correct. Returns
 // what was taken off, by cluster.

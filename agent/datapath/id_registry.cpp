@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "datapath/codec.h"
 
@@ -17,6 +18,17 @@ LbCluster decodeLimits(const sm_cluster_state& state) {
   cluster.connectTimeout = Nanos(state.connect_timeout_ns);
   cluster.ejection = decodeEjectionRules(state);
   return cluster;
+}
+
+// Calls `visit` with the entries of `map`, in order. Others may be erased where `breathe` pauses;
+// `map` itself stays.
+template <typename Map, typename Visit>
+void eachEntry(const Map& map, Breather& breathe, const Visit& visit) {
+  for (auto it = map.begin(); it != map.end();) {
+    visit(it->first, it->second);
+    const auto key = it->first;
+    it = breathe() ? map.upper_bound(key) : std::next(it);
+  }
 }
 
 }  // namespace
@@ -157,29 +169,60 @@ std::optional<std::pair<std::string, SocketAddress>> IdRegistry::endpointOf(
 }
 
 std::vector<std::uint32_t> IdRegistry::endpointsOf(const std::string& cluster) const {
+  Breather never;
+  return endpointsOf(cluster, never);
+}
+
+std::vector<std::uint32_t> IdRegistry::endpointsOf(const std::string& cluster,
+                                                   Breather& breathe) const {
   std::vector<std::uint32_t> ids;
-  const auto found = clusters_.find(cluster);
-  if (found == clusters_.end()) return ids;
-  for (const auto& [address, known] : found->second.endpoints) ids.push_back(known.id);
+  const Cluster* found = find(cluster);
+  if (found == nullptr) return ids;
+  ids.reserve(found->endpoints.size());
+  std::optional<Addresses> last;
+  // The cluster may be forgotten where it pauses.
+  while (found != nullptr) {
+    const auto& endpoints = found->endpoints;
+    auto it = last ? endpoints.upper_bound(*last) : endpoints.begin();
+    bool paused = false;
+    while (it != endpoints.end() && !paused) {
+      ids.push_back(it->second.id);
+      last = it->first;
+      ++it;
+      paused = breathe();
+    }
+    if (!paused) break;
+    found = find(cluster);
+  }
   return ids;
 }
 
 std::optional<LbCluster> IdRegistry::listed(const std::string& cluster) const {
+  Breather never;
+  return listed(cluster, never);
+}
+
+std::optional<LbCluster> IdRegistry::listed(const std::string& cluster, Breather& breathe) const {
   const Cluster* found = find(cluster);
   if (found == nullptr || !found->listed) return std::nullopt;
   LbCluster out = found->limits.value_or(LbCluster{});
   out.name = cluster;
-  for (const auto& [address, known] : found->endpoints) {
+  eachEntry(found->endpoints, breathe, [&out](const Addresses&, const Endpoint& known) {
     if (known.listed) out.endpoints.push_back(known.inKernel);
-  }
+  });
   return out;
 }
 
 std::set<std::string> IdRegistry::clusters() const {
+  Breather never;
+  return clusters(never);
+}
+
+std::set<std::string> IdRegistry::clusters(Breather& breathe) const {
   std::set<std::string> names;
-  for (const auto& [name, cluster] : clusters_) {
-    if (cluster.listed) names.insert(name);
-  }
+  eachEntry(clusters_, breathe, [&names](const std::string& name, const Cluster& cluster) {
+    if (cluster.listed) names.insert(names.end(), name);
+  });
   return names;
 }
 
@@ -248,10 +291,11 @@ void IdRegistry::unlist(Cluster& cluster) {
   retired_.clusters.push_back({cluster.id, cluster.retirement});
 }
 
-void IdRegistry::keepRetired(Retired& retired, const std::set<std::uint32_t>& endpoints,
-                             const std::set<std::uint32_t>& clusters) {
-  const auto keep = [](auto& from, auto& to, const auto& named) {
+void IdRegistry::keepRetired(Retired& retired, const IdSet& endpoints, const IdSet& clusters,
+                             Breather& breathe) {
+  const auto keep = [&](auto& from, auto& to, const IdSet& named) {
     std::erase_if(from, [&](const RetiredId& entry) {
+      breathe();
       if (!named.contains(entry.id)) return false;
       to.push_back(entry);
       return true;

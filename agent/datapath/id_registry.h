@@ -4,6 +4,7 @@
 // the kernel. Control thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -20,6 +21,19 @@
 #include "lb/tables.h"
 
 namespace sockmesh {
+
+// A set of ids. Ids are dense, so it is a bit for each.
+class IdSet {
+ public:
+  void insert(std::uint32_t id) {
+    if (id >= bits_.size()) bits_.resize(std::max<std::size_t>(id + 1, bits_.size() * 2));
+    bits_[id] = true;
+  }
+  bool contains(std::uint32_t id) const { return id < bits_.size() && bits_[id]; }
+
+ private:
+  std::vector<bool> bits_;
+};
 
 class IdRegistry {
  public:
@@ -85,11 +99,14 @@ class IdRegistry {
   std::optional<std::pair<std::string, SocketAddress>> endpointOf(std::uint32_t id) const;
   // Names of the listed clusters.
   std::set<std::string> clusters() const;
+  std::set<std::string> clusters(Breather& breathe) const;
   // Ids of the cluster's endpoints, also of endpoints that are not listed any more.
   std::vector<std::uint32_t> endpointsOf(const std::string& cluster) const;
+  std::vector<std::uint32_t> endpointsOf(const std::string& cluster, Breather& breathe) const;
   // A cluster as the kernel has it: its listed endpoints, by address, and its limits. Nothing where
-  // it is not known.
+  // it is not known. A listed cluster stays listed where `breathe` pauses.
   std::optional<LbCluster> listed(const std::string& cluster) const;
+  std::optional<LbCluster> listed(const std::string& cluster, Breather& breathe) const;
   const Cluster* find(const std::string& cluster) const;
   Cluster* find(const std::string& cluster);
   Cluster* findCluster(std::uint32_t id);
@@ -115,8 +132,8 @@ class IdRegistry {
   void unlist(Cluster& cluster);
   Retired takeRetired() { return std::exchange(retired_, {}); }
   // Moves the ids of these endpoints and clusters out of `retired`. The next call takes them.
-  void keepRetired(Retired& retired, const std::set<std::uint32_t>& endpoints,
-                   const std::set<std::uint32_t>& clusters = {});
+  void keepRetired(Retired& retired, const IdSet& endpoints, const IdSet& clusters,
+                   Breather& breathe);
   // Whether it has not come back since that retirement.
   bool isStillRetired(const RetiredId& endpoint) const;
   bool isClusterStillRetired(const RetiredId& cluster) const;

@@ -52,11 +52,13 @@ Locality parseLocality(const std::string& text) {
   return locality;
 }
 
-void readEndpoints(const KernelMaps& maps, KernelImage& image) {
+void readEndpoints(const KernelMaps& maps, KernelImage::Tables tables, KernelImage& image) {
   for (const auto& [number, page] : maps.endpoints.pages()) {
     for (std::uint32_t i = 0; i < page.size(); ++i) {
       const sm_endpoint& raw = page[i];
       if (raw.family == 0) continue;
+      ++image.endpointCount;
+      if (tables == KernelImage::Tables::kNoHosts) continue;
       ImageEndpoint endpoint;
       endpoint.id = (number << SM_ENDPOINT_PAGE_BITS) | i;
       endpoint.cluster = nameOf(image.clusterNames, raw.cluster_id);
@@ -195,19 +197,7 @@ class Reader {
     group->biasQ16 = raw.bias_q16;
     group->balancePercent = raw.balance_percent;
     group->ringShift = raw.ring_shift;
-    for (std::uint32_t i = 0; i < raw.host_count; ++i) {
-      const sm_cell* cell = maps_.cells.at(raw.host_cell + i / 4);
-      const auto found =
-          cell == nullptr ? image_.endpoints.end() : image_.endpoints.find(cell->words[i % 4]);
-      if (found == image_.endpoints.end())
-        return Error("host " + std::to_string(i) + " of a group");
-      group->hosts.push_back(found->second.endpoint.address);
-      group->otherAddresses.push_back(found->second.endpoint.otherAddress);
-    }
-    const auto& others = group->otherAddresses;
-    if (std::none_of(others.begin(), others.end(), [](const auto& one) { return one; })) {
-      group->otherAddresses.clear();
-    }
+    if (auto read = readHosts(raw, *group); !read) return read.error();
     const std::uint32_t cells = tableCellCount(shapeOf(raw));
     const bool wanted =
         tables_ == KernelImage::Tables::kAll || policyOf(raw.policy).leadsToGroups();
@@ -216,6 +206,32 @@ class Reader {
       if (!group->table) return Error("table cells without a page");
     }
     return std::shared_ptr<const LbGroup>(std::move(group));
+  }
+
+  Status readHosts(const sm_group& raw, LbGroup& group) const {
+    for (std::uint32_t i = 0; i < raw.host_count; ++i) {
+      const sm_cell* cell = maps_.cells.at(raw.host_cell + i / 4);
+      const std::uint32_t id = cell == nullptr ? SM_NONE : cell->words[i % 4];
+      if (!readHost(id, group)) return Error("host " + std::to_string(i) + " of a group");
+    }
+    const auto& others = group.otherAddresses;
+    if (std::none_of(others.begin(), others.end(), [](const auto& one) { return one; })) {
+      group.otherAddresses.clear();
+    }
+    return {};
+  }
+
+  // False: there is no such endpoint.
+  bool readHost(std::uint32_t id, LbGroup& group) const {
+    if (tables_ == KernelImage::Tables::kNoHosts) {
+      const sm_endpoint* raw = maps_.endpoints.at(id);
+      return raw != nullptr && raw->family != 0;
+    }
+    const auto found = image_.endpoints.find(id);
+    if (found == image_.endpoints.end()) return false;
+    group.hosts.push_back(found->second.endpoint.address);
+    group.otherAddresses.push_back(found->second.endpoint.otherAddress);
+    return true;
   }
 
   // Equal tables of several groups are one range of cells, and so they are one object here.
@@ -262,7 +278,7 @@ Result<KernelImage> KernelImage::read(const KernelMaps& maps, Tables tables) {
     const sm_cluster_state* state = maps.clusterState.at(id);
     if (state != nullptr) image.clusterStates[id] = *state;
   }
-  readEndpoints(maps, image);
+  readEndpoints(maps, tables, image);
   Reader reader(maps, tables, image);
   auto four = maps.frontends4.entries();
   if (!four) return four.error().in("frontends4");

@@ -44,6 +44,7 @@ std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image);
 struct KernelImage {
   std::map<VipKey, ImageService> services;
   std::map<std::uint32_t, ImageEndpoint> endpoints;         // by id
+  std::size_t endpointCount = 0;                            // also where `endpoints` is left out
   std::map<std::uint32_t, std::string> clusterNames;        // by cluster id
   std::map<std::uint32_t, sm_cluster_state> clusterStates;  // of the named clusters, by id
   std::map<std::uint32_t, std::string> serviceNames;        // by service id
@@ -56,6 +57,7 @@ struct KernelImage {
   enum class Tables : std::uint8_t {
     kAll,
     kOfGroupsOnly,  // which group a connection gets; of hosts' tables, which may be large, none
+    kNoHosts,       // the same, and neither `endpoints` nor the groups' hosts
   };
   static Result<KernelImage> read(const KernelMaps& maps, Tables tables = Tables::kAll);
 };

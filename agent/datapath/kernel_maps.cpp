@@ -130,6 +130,8 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   maps->affinity = BpfHash<sm_affinity_key, sm_affinity>(opener.fd(MapId::affinity));
   maps->flows = BpfHash<sm_flow_key, sm_flow>(opener.fd(MapId::flows));
   maps->flowSources = BpfHash<sm_flow_key, sm_flow_source>(opener.fd(MapId::flow_sources));
+  maps->served = BpfHash<sm_served_key, sm_served_rule>(opener.fd(MapId::served));
+  maps->unserved = BpfHash<sm_unserved_key, sm_unserved>(opener.fd(MapId::unserved));
   maps->names = BpfHash<sm_name_key, sm_name>(opener.fd(MapId::names));
   opener.array(maps->globals, MapId::globals);
   maps->counters = opener.fd(MapId::counters);

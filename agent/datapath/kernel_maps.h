@@ -55,6 +55,8 @@ struct KernelMaps {
   BpfHash<sm_affinity_key, sm_affinity> affinity;
   BpfHash<sm_flow_key, sm_flow> flows;
   BpfHash<sm_flow_key, sm_flow_source> flowSources;
+  BpfHash<sm_served_key, sm_served_rule> served;
+  BpfHash<sm_unserved_key, sm_unserved> unserved;
   BpfHash<sm_name_key, sm_name> names;
   MappedArray<sm_globals> globals;
   UniqueFd counters;

@@ -12,17 +12,17 @@
 namespace sockmesh {
 namespace {
 
-// Copies into the consecutive entries of a paged table, making pages as needed.
-template <typename Table, typename T>
-Status writeRun(Table& table, std::uint32_t first, std::span<const T> values) {
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto index = first + static_cast<std::uint32_t>(i);
-    T* entry = table.at(index);
-    if (entry == nullptr) {
-      if (auto made = table.ensure(index); !made) return made.error();
-      entry = table.at(index);
-    }
-    *entry = values[i];
+// Copies into the consecutive entries of a paged table, page by page, making pages as needed.
+template <typename T, std::uint32_t Bits>
+Status writeRun(PagedTable<T, Bits>& table, std::uint32_t first, std::span<const T> values) {
+  static_assert(sizeof(T) % 8 == 0, "the entries of a page are consecutive");
+  constexpr std::uint32_t kEntries = PagedTable<T, Bits>::kPageEntries;
+  while (!values.empty()) {
+    if (auto made = table.ensure(first); !made) return made.error();
+    const std::size_t count = std::min<std::size_t>(values.size(), kEntries - first % kEntries);
+    std::copy_n(values.begin(), count, table.at(first));
+    first += static_cast<std::uint32_t>(count);
+    values = values.subspan(count);
   }
   return {};
 }
@@ -101,7 +101,7 @@ Status KernelStore::writeGroups(std::uint32_t first, std::span<const sm_group> g
 }
 
 Status KernelStore::writeDescriptor(std::uint32_t index, const sm_descriptor& descriptor) {
-  return writeRun(maps_.descriptors, index, std::span(&descriptor, 1));
+  return writeRun(maps_.descriptors, index, std::span<const sm_descriptor>(&descriptor, 1));
 }
 
 // Ids that were never used before come in ascending order. Their entries in a page of this process
@@ -170,7 +170,7 @@ Status KernelStore::eraseFrontend(const VipKey& key) {
 }
 
 Status KernelStore::writeEndpoint(std::uint32_t id, const sm_endpoint& endpoint) {
-  return writeRun(maps_.endpoints, id, std::span(&endpoint, 1));
+  return writeRun(maps_.endpoints, id, std::span<const sm_endpoint>(&endpoint, 1));
 }
 
 Status KernelStore::writeClusterLimits(std::uint32_t id, const LbCluster& cluster) {

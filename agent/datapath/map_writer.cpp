@@ -5,6 +5,21 @@
 #include <utility>
 
 namespace sockmesh {
+namespace {
+
+// Names mostly come in order.
+template <typename Name>
+void add(std::set<Name>& names, const Name& name, Breather& breathe) {
+  names.insert(names.end(), name);
+  breathe();
+}
+
+void merge(TableChanges& changes, const TableChanges& later, Breather& breathe) {
+  for (const VipKey& key : later.services) add(changes.services, key, breathe);
+  for (const std::string& name : later.clusters) add(changes.clusters, name, breathe);
+}
+
+}  // namespace
 
 MapWriter::MapWriter(CountingStore& store, IdRegistry& ids, GracePeriod& grace,
                      std::uint32_t maxServices)
@@ -34,21 +49,25 @@ WriteReport MapWriter::adopt(const KernelImage& image) {
   return report;
 }
 
+bool MapWriter::isSuccessor(const LbTables& tables) const {
+  return wanted_ != nullptr && tables.before == wanted_.get();
+}
+
 // Takes in tables, and what they change.
-void MapWriter::note(const std::shared_ptr<const LbTables>& tables) {
+void MapWriter::note(const std::shared_ptr<const LbTables>& tables, Breather& breathe) {
   if (tables == wanted_) return;
-  const bool successor = wanted_ != nullptr && tables->before == wanted_.get();
+  const bool successor = isSuccessor(*tables);
   wanted_ = tables;
-  successor ? noted_.merge(tables->changed) : lookAtAll();
+  successor ? merge(noted_, tables->changed, breathe) : lookAtAll(breathe);
 }
 
 // All that there is, in the tables, in the kernel or in what it was to be brought to.
-void MapWriter::lookAtAll() {
-  for (const auto& [key, service] : wanted_->services) noted_.services.insert(key);
-  for (const auto& [key, service] : aim_->services) noted_.services.insert(key);
-  services_.each([this](const VipKey& key, const LbService&) { noted_.services.insert(key); });
-  for (const auto& [name, cluster] : wanted_->clusters) noted_.clusters.insert(name);
-  noted_.clusters.merge(ids_.clusters());
+void MapWriter::lookAtAll(Breather& breathe) {
+  for (const auto& [key, service] : wanted_->services) add(noted_.services, key, breathe);
+  for (const auto& [key, service] : aim_->services) add(noted_.services, key, breathe);
+  services_.each([&](const VipKey& key, const LbService&) { add(noted_.services, key, breathe); });
+  for (const auto& [name, cluster] : wanted_->clusters) add(noted_.clusters, name, breathe);
+  noted_.clusters.merge(ids_.clusters(breathe));
 }
 
 // Whether the service is to stay as the kernel has it. Either argument may be null.
@@ -82,14 +101,17 @@ std::shared_ptr<const LbService> MapWriter::aimOf(const VipKey& key) {
 
 // Clusters of held services stay as the kernel has them, too: those that are awaited, and those
 // that nothing else leads to.
-std::shared_ptr<const LbCluster> MapWriter::aimOf(const std::string& cluster) const {
+std::shared_ptr<const LbCluster> MapWriter::aimOf(const std::string& cluster,
+                                                  Breather& breathe) const {
   const auto found = wanted_->clusters.find(cluster);
   const auto wanted = found == wanted_->clusters.end() ? nullptr : found->second;
   if (!held_.leadsTo(cluster) || (wanted && !held_.waitsFor(cluster))) return wanted;
-  auto listed = ids_.listed(cluster);
+  auto listed = ids_.listed(cluster, breathe);
   if (!listed) return wanted;
   const auto before = aim_->clusters.find(cluster);
-  if (before != aim_->clusters.end() && *before->second == *listed) return before->second;
+  if (before != aim_->clusters.end() && before->second->sameAs(*listed, breathe)) {
+    return before->second;
+  }
   return std::make_shared<const LbCluster>(*std::move(listed));
 }
 
@@ -97,7 +119,7 @@ std::shared_ptr<const LbCluster> MapWriter::aimOf(const std::string& cluster) co
 void MapWriter::aim(const Unknowns& unknowns, Breather& breathe) {
   if (unknowns != unknowns_) {
     unknowns_ = unknowns;
-    lookAtAll();
+    lookAtAll(breathe);
   }
   const auto differs = [](const auto& map, const auto& key, const auto& value) {
     const auto known = map.find(key);
@@ -121,14 +143,14 @@ void MapWriter::aim(const Unknowns& unknowns, Breather& breathe) {
   noted_.clusters.merge(held_.takeTouched());
   for (const std::string& name : noted_.clusters) {
     breathe();
-    const auto cluster = aimOf(name);
+    const auto cluster = aimOf(name, breathe);
     if (!differs(next->clusters, name, cluster)) continue;
     put(next->clusters, name, cluster);
     next->changed.clusters.insert(name);
   }
-  due_.merge(next->changed);
+  merge(due_, next->changed, breathe);
   // At first the kernel may differ in anything.
-  if (std::exchange(first_, false)) due_.merge(noted_);
+  if (std::exchange(first_, false)) merge(due_, noted_, breathe);
   noted_ = {};
   aim_ = std::move(next);
 }
@@ -143,7 +165,7 @@ WriteReport MapWriter::apply(const std::shared_ptr<const LbTables>& tables,
                              const Unknowns& unknowns, Breather& breathe) {
   WriteReport report;
   const std::uint64_t before = store_.total();
-  note(tables);
+  note(tables, breathe);
   aim(unknowns, breathe);
   write(report, breathe);
   report.held = held_.summary();
@@ -209,19 +231,20 @@ void MapWriter::retireClusters(WriteReport& report, Breather& breathe) {
 // What the services name that are not as the tables say: they are held, or could not be written.
 MapWriter::NamedIds MapWriter::namedByOldServices(Breather& breathe) const {
   NamedIds named;
-  const auto add = [&](const VipKey& key) {
+  const auto addOf = [&](const VipKey& key) {
     const auto inKernel = services_.inKernel(key);
     if (!inKernel) return;
     eachOf(*inKernel, [&](const LbService& service) {
       for (const auto& group : service.groups) {
-        const auto ids = ids_.endpointIds(*group, breathe);
-        named.endpoints.insert(ids.begin(), ids.end());
+        for (const std::uint32_t id : ids_.endpointIds(*group, breathe)) {
+          named.endpoints.insert(id);
+        }
         named.clusters.insert(ids_.clusterId(group->cluster));
       }
     });
   };
-  for (const auto& [key, held] : held_.all()) add(key);
-  for (const VipKey& key : due_.services) add(key);
+  for (const auto& [key, held] : held_.all()) addOf(key);
+  for (const VipKey& key : due_.services) addOf(key);
   return named;
 }
 
@@ -230,7 +253,7 @@ void MapWriter::retireIds(Breather& breathe) {
   auto retired = ids_.takeRetired();
   if (retired.empty()) return;
   const NamedIds named = namedByOldServices(breathe);
-  ids_.keepRetired(retired, named.endpoints, named.clusters);
+  ids_.keepRetired(retired, named.endpoints, named.clusters, breathe);
   release(std::move(retired));
 }
 
@@ -245,31 +268,48 @@ void MapWriter::release(IdRegistry::Retired retired) {
   });
 }
 
-std::size_t MapWriter::workOf(const std::shared_ptr<const LbTables>& tables) {
-  note(tables);
+bool MapWriter::isMoreThan(std::size_t limit, const std::shared_ptr<const LbTables>& tables) const {
   std::size_t work = 0;
-  for (const TableChanges* changes : {&due_, &noted_}) {
-    for (const std::string& name : changes->clusters) {
-      const auto cluster = tables->clusters.find(name);
-      const IdRegistry::Cluster* known = ids_.find(name);
-      work += 1 + (cluster == tables->clusters.end() ? 0 : cluster->second->endpoints.size());
-      work += known == nullptr ? 0 : known->endpoints.size();
+  const auto addCluster = [&](const std::string& name) {
+    const auto cluster = tables->clusters.find(name);
+    const IdRegistry::Cluster* known = ids_.find(name);
+    work += 1 + (cluster == tables->clusters.end() ? 0 : cluster->second->endpoints.size());
+    work += known == nullptr ? 0 : known->endpoints.size();
+  };
+  const auto addService = [&](const VipKey& key) {
+    ++work;
+    const auto service = tables->services.find(key);
+    if (service == tables->services.end()) return;
+    for (const auto& group : service->second->groups) work += group->hosts.size();
+  };
+  const auto addAll = [&](const TableChanges& changes) {
+    for (const std::string& name : changes.clusters) {
+      if (work > limit) return;
+      addCluster(name);
     }
-    for (const VipKey& key : changes->services) {
-      ++work;
-      const auto service = tables->services.find(key);
-      if (service == tables->services.end()) continue;
-      for (const auto& group : service->second->groups) work += group->hosts.size();
+    for (const VipKey& key : changes.services) {
+      if (work > limit) return;
+      addService(key);
     }
+  };
+  addAll(due_);
+  addAll(noted_);
+  if (tables == wanted_) return work > limit;
+  addAll(tables->changed);
+  if (isSuccessor(*tables)) return work > limit;
+  work += services_.size() + tables->services.size() + ids_.endpointsAfter(0);
+  for (auto it = tables->clusters.begin(); it != tables->clusters.end() && work <= limit; ++it) {
+    addCluster(it->first);
   }
-  return work;
+  return work > limit;
 }
 
 bool MapWriter::makeRoom(const std::shared_ptr<const LbTables>& tables, std::function<void()> ready,
                          Breather& breathe) {
-  note(tables);
-  TableChanges changes = due_;
-  changes.merge(noted_);
+  note(tables, breathe);
+  TableChanges changes;
+  merge(changes, due_, breathe);
+  merge(changes, noted_, breathe);
   return store_.makeRoom(extentsWith(*tables, changes, breathe), std::move(ready));
 }
 

@@ -46,9 +46,9 @@ class MapWriter {
   // uses.
   WriteReport adopt(const KernelImage& image);
 
-  // How many services, endpoints and hosts a pass to `tables` looks at, about. The cost grows with
-  // the services and clusters that it counts.
-  std::size_t workOf(const std::shared_ptr<const LbTables>& tables);
+  // Whether a pass to `tables` looks at more services, endpoints and hosts than `limit`, about. It
+  // counts no further than that.
+  bool isMoreThan(std::size_t limit, const std::shared_ptr<const LbTables>& tables) const;
 
   // Makes room for `tables` in the background: true where there is enough already. Otherwise
   // `ready` is called once, by another thread; apply() waits for less then.
@@ -72,11 +72,12 @@ class MapWriter {
   std::size_t services() const { return services_.size(); }
 
  private:
-  void note(const std::shared_ptr<const LbTables>& tables);
-  void lookAtAll();
+  bool isSuccessor(const LbTables& tables) const;
+  void note(const std::shared_ptr<const LbTables>& tables, Breather& breathe);
+  void lookAtAll(Breather& breathe);
   void aim(const Unknowns& unknowns, Breather& breathe);
   std::shared_ptr<const LbService> aimOf(const VipKey& key);
-  std::shared_ptr<const LbCluster> aimOf(const std::string& cluster) const;
+  std::shared_ptr<const LbCluster> aimOf(const std::string& cluster, Breather& breathe) const;
   std::optional<HeldService> heldOf(const VipKey& key, const LbService* wanted,
                                     const LbService* inKernel) const;
   void write(WriteReport& report, Breather& breathe);
@@ -87,8 +88,8 @@ class MapWriter {
   void release(IdRegistry::Retired retired);
 
   struct NamedIds {
-    std::set<std::uint32_t> endpoints;
-    std::set<std::uint32_t> clusters;
+    IdSet endpoints;
+    IdSet clusters;
   };
   NamedIds namedByOldServices(Breather& breathe) const;
 

@@ -18,6 +18,12 @@ namespace {
 constexpr std::uint32_t kMaxDescriptors = SM_DESCRIPTOR_PAGES << SM_DESCRIPTOR_PAGE_BITS;
 constexpr std::uint32_t kMaxGroups = SM_GROUP_PAGES << SM_GROUP_PAGE_BITS;
 constexpr std::uint32_t kMaxCells = SM_CELL_PAGES << SM_CELL_PAGE_BITS;
+constexpr std::size_t kIdsInABreath = 1024;
+
+// The cells of a table, which live as long as the table.
+std::shared_ptr<const std::vector<sm_cell>> cellsOf(const std::shared_ptr<const CellTable>& table) {
+  return {table, &table->cells};
+}
 
 void seedCursors(std::vector<sm_group>& groups) {
   static thread_local std::minstd_rand random{std::random_device{}()};
@@ -36,12 +42,12 @@ ServiceWriter::ServiceWriter(TableStore& store, GracePeriod& grace, const IdRegi
       serviceIds_(1, maxServices + 1),
       descriptorIds_(1, kMaxDescriptors),
       cells_(1, kMaxCells,
-             [this](std::uint32_t first, const std::vector<sm_cell>& run) {
-               return store_.writeCells(first, run);
+             [this](std::uint32_t first, std::span<const sm_cell> cells) {
+               return store_.writeCells(first, cells);
              }),
       groups_(1, kMaxGroups,
-              [this](std::uint32_t first, const std::vector<sm_group>& run) {
-                auto seeded = run;
+              [this](std::uint32_t first, std::span<const sm_group> groups) {
+                std::vector<sm_group> seeded(groups.begin(), groups.end());
                 seedCursors(seeded);
                 return store_.writeGroups(first, seeded);
               }),
@@ -49,6 +55,17 @@ ServiceWriter::ServiceWriter(TableStore& store, GracePeriod& grace, const IdRegi
 
 ServiceWriter::~ServiceWriter() {
   *self_ = nullptr;
+}
+
+Result<std::uint32_t> ServiceWriter::acquireHosts(const LbGroup& group, Breather& breathe) {
+  const auto ids = ids_.endpointIds(group, breathe);
+  auto cells = std::make_shared<std::vector<sm_cell>>((ids.size() + 3) / 4);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] == SM_NONE) return Error("endpoint " + group.hosts[i].toString() + " has no id");
+    (*cells)[i / 4].words[i % 4] = ids[i];
+    if (i % kIdsInABreath == 0) breathe();
+  }
+  return cells_.acquire(std::move(cells), breathe);
 }
 
 Result<sm_group> ServiceWriter::buildGroup(const LbGroup& group, Breather& breathe) {
@@ -67,17 +84,12 @@ Result<sm_group> ServiceWriter::buildGroup(const LbGroup& group, Breather& breat
   out.ring_shift = group.ringShift;
   out.priority = static_cast<__u16>(group.priority);
   out.locality_id = ids_.localityId(group.locality);
-  const auto hosts = ids_.endpointIds(group, breathe);
-  if (const auto none = std::find(hosts.begin(), hosts.end(), SM_NONE); none != hosts.end()) {
-    const auto at = static_cast<std::size_t>(none - hosts.begin());
-    return Error("endpoint " + group.hosts[at].toString() + " has no id");
-  }
-  const auto hostCell = cells_.acquire(encodeHosts(hosts));
+  const auto hostCell = acquireHosts(group, breathe);
   if (!hostCell) return hostCell.error();
   out.host_cell = *hostCell;
-  out.host_count = static_cast<__u32>(hosts.size());
+  out.host_count = static_cast<__u32>(group.hosts.size());
   if (group.table) {
-    const auto tableCell = cells_.acquire(group.table->cells);
+    const auto tableCell = cells_.acquire(cellsOf(group.table), breathe);
     if (!tableCell) {
       cells_.release(*hostCell);
       return tableCell.error();
@@ -89,9 +101,9 @@ Result<sm_group> ServiceWriter::buildGroup(const LbGroup& group, Breather& breat
 }
 
 Result<std::uint32_t> ServiceWriter::buildGroups(const LbService& service, Breather& breathe) {
-  std::vector<sm_group> run;
+  auto run = std::make_shared<std::vector<sm_group>>();
   const auto undo = [&] {
-    for (const sm_group& group : run) {
+    for (const sm_group& group : *run) {
       cells_.release(group.host_cell);
       cells_.release(group.table_cell);
     }
@@ -103,9 +115,9 @@ Result<std::uint32_t> ServiceWriter::buildGroups(const LbService& service, Breat
       return built.error();
     }
     built->leg = service.legOf(i);
-    run.push_back(*built);
+    run->push_back(*built);
   }
-  const auto first = groups_.acquire(run);
+  const auto first = groups_.acquire(run, breathe);
   // A range that existed already holds its own references to the cells.
   if (!first || groups_.references(*first) > 1) undo();
   return first;
@@ -144,7 +156,7 @@ Status ServiceWriter::buildTables(std::uint32_t id, const LbService& service,
   if (!groupFirst) return groupFirst.error();
   built.groupFirst = *groupFirst;
   if (service.pick) {
-    const auto pickCell = cells_.acquire(service.pick->cells);
+    const auto pickCell = cells_.acquire(cellsOf(service.pick), breathe);
     if (!pickCell) return pickCell.error();
     built.pickCell = *pickCell;
   }
@@ -206,7 +218,7 @@ Status ServiceWriter::install(const VipKey& key, const std::shared_ptr<const LbS
     return done;
   }
   Installed& installed = found->second;
-  if (*installed.service == *service) {
+  if (installed.service->sameAs(*service, breathe)) {
     installed.service = service;
     return {};
   }
@@ -303,7 +315,9 @@ TableExtents ServiceWriter::extentsWith(const LbTables& tables, const std::set<V
     const auto service = tables.services.find(key);
     if (service == tables.services.end()) continue;
     const auto found = services_.find(key);
-    if (found != services_.end() && *found->second.service == *service->second) continue;
+    if (found != services_.end() && found->second.service->sameAs(*service->second, breathe)) {
+      continue;
+    }
     eachOf(*service->second, [&](const LbService& one) {
       ++descriptors;
       groups += one.groups.size();
@@ -353,17 +367,19 @@ void ServiceWriter::adoptService(const VipKey& key, const ImageService& image,
 Result<ServiceWriter::Tables> ServiceWriter::adoptTables(const ImageService& image) {
   if (!descriptorIds_.take(image.descriptorIndex))
     return Error("the service's descriptor is in use");
-  std::vector<sm_group> run = image.groups;
-  for (sm_group& group : run) group.cursor = 0;
+  const auto run = std::make_shared<std::vector<sm_group>>(image.groups);
+  for (sm_group& group : *run) group.cursor = 0;
   const bool known = groups_.contains(image.descriptor.group_first);
   bool sound = groups_.adopt(image.descriptor.group_first, run);
-  for (std::size_t i = 0; sound && !known && i < run.size(); ++i) {
+  for (std::size_t i = 0; sound && !known && i < run->size(); ++i) {
     const LbGroup& group = *image.service->groups[i];
-    sound = cells_.adopt(run[i].host_cell, encodeHosts(ids_.endpointIds(group)));
-    if (sound && group.table) sound = cells_.adopt(run[i].table_cell, group.table->cells);
+    const sm_group& raw = (*run)[i];
+    sound = cells_.adopt(raw.host_cell, std::make_shared<const std::vector<sm_cell>>(
+                                            encodeHosts(ids_.endpointIds(group))));
+    if (sound && group.table) sound = cells_.adopt(raw.table_cell, cellsOf(group.table));
   }
   if (sound && image.service->pick) {
-    sound = cells_.adopt(image.descriptor.pick_cell, image.service->pick->cells);
+    sound = cells_.adopt(image.descriptor.pick_cell, cellsOf(image.service->pick));
   }
   if (!sound) return Error("the service's tables overlap other tables");
   return Tables{image.descriptorIndex, image.descriptor.group_first,

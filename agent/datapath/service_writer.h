@@ -88,6 +88,7 @@ class ServiceWriter {
                      Tables& built, Breather& breathe);
   Result<std::uint32_t> buildGroups(const LbService& service, Breather& breathe);
   Result<sm_group> buildGroup(const LbGroup& group, Breather& breathe);
+  Result<std::uint32_t> acquireHosts(const LbGroup& group, Breather& breathe);
 
   void freeBuilt(const Installed& built);
   void freeTables(const Tables& built);

@@ -45,16 +45,26 @@ bool KernelStateAccess::anyEjected(const std::string& cluster) const {
   return countsEjected(maps_, ids_.clusterId(cluster));
 }
 
-void KernelStateAccess::recount(const std::string& cluster) {
+void KernelStateAccess::recount(const std::string& cluster, Breather& breathe) {
+  if (doubts_.contains(cluster)) return;
   const std::uint32_t id = ids_.clusterId(cluster);
-  const std::int32_t surplus = ejectionSurplus(maps_, id, ids_.endpointsOf(cluster));
+  const std::int32_t surplus =
+      ejectionSurplus(maps_, id, ids_.endpointsOf(cluster, breathe), breathe);
   if (surplus == 0) return;
+  doubts_[cluster] = {id, surplus};
   // A program may be between the state and the count. After a grace period it is not.
-  grace_.after([this, alive = std::weak_ptr<int>(alive_), cluster, id, surplus] {
-    if (alive.expired() || ids_.clusterId(cluster) != id) return;
-    const auto lost = correctEjections(maps_, id, ids_.endpointsOf(cluster), surplus);
-    if (lost != 0) logCorrected(cluster, lost);
+  grace_.after([this, alive = std::weak_ptr<int>(alive_), cluster] {
+    if (!alive.expired() && onDoubt_) onDoubt_(cluster);
   });
+}
+
+void KernelStateAccess::correct(const std::string& cluster, Breather& breathe) {
+  const auto doubt = doubts_.extract(cluster);
+  if (doubt.empty() || ids_.clusterId(cluster) != doubt.mapped().clusterId) return;
+  const auto lost =
+      correctEjections(maps_, doubt.mapped().clusterId, ids_.endpointsOf(cluster, breathe),
+                       doubt.mapped().surplus, breathe);
+  if (lost != 0) logCorrected(cluster, lost);
 }
 
 void KernelStateAccess::setMultiplier(const std::string& cluster, const SocketAddress& address,

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
@@ -24,13 +27,18 @@ class KernelStateAccess final : public EndpointStateAccess {
   KernelStateAccess(Datapath& datapath, const IdRegistry& ids, GracePeriod& grace)
       : maps_(datapath.maps()), ejections_(datapath.ejections()), ids_(ids), grace_(grace) {}
 
+  // Called a grace period after recount() has found a difference; correct() is to follow.
+  void onDoubt(std::function<void(const std::string& cluster)> call) { onDoubt_ = std::move(call); }
+  // The second look at a count that recount() doubted: corrects what both looks found.
+  void correct(const std::string& cluster, Breather& breathe);
+
   std::optional<EndpointState> read(const std::string& cluster,
                                     const SocketAddress& address) const override;
   Detection detect(const std::string& cluster, const SocketAddress& address, std::size_t client,
                    Detector detector, std::uint32_t enforcingPercent) override;
   bool uneject(const std::string& cluster, const SocketAddress& address) override;
   bool anyEjected(const std::string& cluster) const override;
-  void recount(const std::string& cluster) override;
+  void recount(const std::string& cluster, Breather& breathe) override;
   void setMultiplier(const std::string& cluster, const SocketAddress& address,
                      std::uint32_t multiplier) override;
 
@@ -39,6 +47,12 @@ class KernelStateAccess final : public EndpointStateAccess {
   EjectionControl ejections_;
   const IdRegistry& ids_;
   GracePeriod& grace_;
+  struct Doubt {
+    std::uint32_t clusterId = 0;
+    std::int32_t surplus = 0;
+  };
+  std::map<std::string, Doubt> doubts_;  // between the two looks
+  std::function<void(const std::string& cluster)> onDoubt_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // continuations hold it weakly
 };
 

@@ -12,11 +12,12 @@ namespace sockmesh {
 namespace {
 
 // What the detector needs to know of endpoints: their addresses.
-std::shared_ptr<const LoadAssignment> assignmentFrom(const LbCluster& facts) {
+std::shared_ptr<const LoadAssignment> assignmentFrom(const LbCluster& facts, Breather& breathe) {
   auto assignment = std::make_shared<LoadAssignment>();
   LocalityEndpoints& all = assignment->localities.emplace_back();
   for (const LbEndpoint& endpoint : facts.endpoints) {
     all.endpoints.emplace_back().address = endpoint.address;
+    breathe();
   }
   return assignment;
 }
@@ -42,27 +43,73 @@ OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& 
       states_(datapath, ids, grace),
       log_(clock_, logPath),
       detector_(states_, [this](const EjectionEvent& event) { log_.write(event); }),
-      publishedOverlay_(detector_.overlay()) {}
+      publishedOverlay_(detector_.overlay()),
+      slices_(loop) {
+  states_.onDoubt([this](const std::string& cluster) {
+    doubts_.insert(cluster);
+    work();
+  });
+}
 
 OutlierLoop::~OutlierLoop() {
   loop_.cancel(sweepTimer_);
-  if (listening_) loop_.unwatch(ring_->fd());
+  stopListening();
 }
 
-void OutlierLoop::watch(const Snapshot& snapshot, const LbTables& tables,
-                        const std::set<std::string>& clusters) {
-  std::map<std::string, WatchedCluster> changed;
-  for (const std::string& name : clusters) {
-    changed.emplace_hint(changed.end(), name, watchedOf(name, snapshot, tables));
+void OutlierLoop::watch(std::shared_ptr<const Snapshot> snapshot,
+                        std::shared_ptr<const LbTables> tables, std::set<std::string> clusters) {
+  if (news_) clusters.merge(news_->clusters);
+  news_ = {std::move(snapshot), std::move(tables), std::move(clusters)};
+  work();
+}
+
+// Does what is to be done. What comes meanwhile waits for the end of it, also in the ring.
+void OutlierLoop::work() {
+  if (std::exchange(working_, true)) return;
+  const bool large = isLong();
+  if (large) stopListening();
+  slices_.run(
+      large, [this](Breather& breathe) { workOff(breathe); },
+      [this] {
+        working_ = false;
+        settle();
+      });
+}
+
+bool OutlierLoop::isLong() const {
+  if (!doubts_.empty()) return true;
+  std::size_t hosts = sweepDue_ ? detector_.hostsDue(clock_.monotonic(), kShortWork) : 0;
+  if (news_) {
+    hosts += detector_.hostsOf(news_->clusters, kShortWork);
+    for (const std::string& name : news_->clusters) {
+      if (hosts > kShortWork) break;
+      const auto cluster = news_->tables->clusters.find(name);
+      if (cluster != news_->tables->clusters.end()) hosts += cluster->second->endpoints.size();
+    }
   }
-  detector_.watch(changed, clock_.monotonic());
-  logWarnings();
-  settle();
-  listen();
+  return hosts > kShortWork;
+}
+
+void OutlierLoop::workOff(Breather& breathe) {
+  watchNews(breathe);
+  for (const std::string& cluster : std::exchange(doubts_, {})) states_.correct(cluster, breathe);
+  if (std::exchange(sweepDue_, false)) detector_.sweep(clock_.monotonic(), breathe);
+}
+
+void OutlierLoop::watchNews(Breather& breathe) {
+  const auto news = std::exchange(news_, std::nullopt);
+  if (!news) return;
+  std::map<std::string, WatchedCluster> changed;
+  for (const std::string& name : news->clusters) {
+    changed.emplace_hint(changed.end(), name,
+                         watchedOf(name, *news->snapshot, *news->tables, breathe));
+    breathe();
+  }
+  detector_.watch(changed, clock_.monotonic(), breathe);
 }
 
 WatchedCluster OutlierLoop::watchedOf(const std::string& name, const Snapshot& snapshot,
-                                      const LbTables& tables) {
+                                      const LbTables& tables, Breather& breathe) {
   const auto facts = tables.clusters.find(name);
   const auto found = snapshot.clusters.find(name);
   if (facts == tables.clusters.end() || found == snapshot.clusters.end()) {
@@ -76,7 +123,7 @@ WatchedCluster OutlierLoop::watchedOf(const std::string& name, const Snapshot& s
   }
   // Endpoints that an earlier agent left: watched as if they had been sent again.
   Held& held = held_[name];
-  if (held.facts != facts->second) held = {facts->second, assignmentFrom(*facts->second)};
+  if (held.facts != facts->second) held = {facts->second, assignmentFrom(*facts->second, breathe)};
   return {found->second, held.assignment};
 }
 
@@ -91,6 +138,10 @@ void OutlierLoop::listen() {
   if (!watched) logger("health")->error("the ring of events: {}", watched.error().message());
 }
 
+void OutlierLoop::stopListening() {
+  if (std::exchange(listening_, false)) loop_.unwatch(ring_->fd());
+}
+
 void OutlierLoop::onEvent(const RingEvent& event) {
   const auto endpoint = ids_.endpointOf(event.endpointId);
   if (!endpoint) return;
@@ -101,34 +152,45 @@ void OutlierLoop::onEvent(const RingEvent& event) {
   } else if (event.detection == Detection::kNotEnforced) {
     detector_.notEnforced(endpoint->first, endpoint->second, event.detector, event.at);
   } else {
-    detector_.refresh(endpoint->first, clock_.monotonic());
+    detector_.refresh(endpoint->first, endpoint->second, clock_.monotonic());
   }
 }
 
 // Called after anything that may have changed the detector: publishes its overlay and schedules its
 // next sweep.
 void OutlierLoop::settle() {
+  if (news_ || !doubts_.empty() || sweepDue_) return work();
+  listen();
+  tellWarnings();
   if (detector_.overlay() != publishedOverlay_) {
     publishedOverlay_ = detector_.overlay();
     if (onOverlay_) onOverlay_(publishedOverlay_);
   }
+  scheduleSweep();
+}
+
+void OutlierLoop::scheduleSweep() {
   loop_.cancel(std::exchange(sweepTimer_, 0));
   const auto next = detector_.nextSweep();
   if (!next) return;
   sweepTimer_ = loop_.after(std::max(*next - clock_.monotonic(), Nanos(0)), [this] {
     sweepTimer_ = 0;
-    detector_.sweep(clock_.monotonic());
-    settle();
+    sweepDue_ = true;
+    work();
   });
 }
 
-void OutlierLoop::logWarnings() {
-  for (const std::string& cluster : detector_.warnings().differing(warned_)) {
-    const auto warning = detector_.warnings().find(cluster);
-    if (warning == detector_.warnings().end()) continue;
+void OutlierLoop::tellWarnings() {
+  const Warnings& now = detector_.warnings();
+  const auto others = now.differing(warned_);
+  if (others.empty()) return;
+  for (const std::string& cluster : others) {
+    const auto warning = now.find(cluster);
+    if (warning == now.end()) continue;
     logger("health")->warn("cluster {}: {}", cluster, warning->second);
   }
-  warned_ = detector_.warnings();
+  warned_ = now;
+  if (onWarnings_) onWarnings_(warned_);
 }
 
 }  // namespace sockmesh

@@ -6,12 +6,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/event_loop.h"
+#include "base/long_work.h"
 #include "datapath/datapath.h"
 #include "datapath/event_ring.h"
 #include "datapath/grace_period.h"
@@ -41,22 +43,39 @@ class OutlierLoop {
   // Whoever compiles: called with each new overlay from now on.
   void onOverlay(OnOverlay call) { onOverlay_ = std::move(call); }
 
-  // Call after each pass: takes these clusters as they are now. VIPs lead to those that are in
-  // `tables`. Their ids are known then.
-  void watch(const Snapshot& snapshot, const LbTables& tables,
-             const std::set<std::string>& clusters);
-  const Warnings& warnings() const { return detector_.warnings(); }
+  // Called when the warnings are others.
+  void onWarnings(std::function<void(const Warnings& warnings)> call) {
+    onWarnings_ = std::move(call);
+  }
+
+  // Call after each pass: takes these clusters as they are now, soon. VIPs lead to those that are
+  // in `tables`. Their ids are known then.
+  void watch(std::shared_ptr<const Snapshot> snapshot, std::shared_ptr<const LbTables> tables,
+             std::set<std::string> clusters);
 
  private:
   OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& ids, GracePeriod& grace,
               const std::string& logPath);
   void onEvent(const RingEvent& event);
+  void work();
+  bool isLong() const;
+  void workOff(Breather& breathe);
+  void watchNews(Breather& breathe);
   void settle();
+  void scheduleSweep();
   void listen();
-  void logWarnings();
+  void stopListening();
+  void tellWarnings();
 
   WatchedCluster watchedOf(const std::string& name, const Snapshot& snapshot,
-                           const LbTables& tables);
+                           const LbTables& tables, Breather& breathe);
+
+  // What the detector has not been told yet.
+  struct News {
+    std::shared_ptr<const Snapshot> snapshot;
+    std::shared_ptr<const LbTables> tables;
+    std::set<std::string> clusters;
+  };
 
   // A cluster whose endpoints the control plane has not sent yet, as the kernel has it.
   struct Held {
@@ -71,12 +90,19 @@ class OutlierLoop {
   EjectionLog log_;
   OutlierDetector detector_;
   OnOverlay onOverlay_;
+  std::function<void(const Warnings& warnings)> onWarnings_;
   std::unique_ptr<EventRing> ring_;
   bool listening_ = false;
+  // What is to be done. While work is in progress, nothing else touches the detector.
+  std::optional<News> news_;
+  std::set<std::string> doubts_;  // clusters whose count of ejections is to be looked at again
+  bool sweepDue_ = false;
+  bool working_ = false;
   std::map<std::string, Held> held_;
   std::shared_ptr<const HealthOverlay> publishedOverlay_;
   Warnings warned_;
   EventLoop::TimerId sweepTimer_ = 0;
+  LongWork slices_;  // last: ends before what it works on
 };
 
 }  // namespace sockmesh

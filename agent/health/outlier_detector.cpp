@@ -10,12 +10,16 @@
 namespace sockmesh {
 namespace {
 
-std::set<SocketAddress> addressesOf(const LoadAssignment* assignment) {
-  std::set<SocketAddress> addresses;
-  if (assignment == nullptr) return addresses;
-  for (const auto& locality : assignment->localities)
-    for (const auto& endpoint : locality.endpoints) addresses.insert(endpoint.address);
-  return addresses;
+// Calls `visit` with the address of each endpoint.
+template <typename Visit>
+void eachAddress(const LoadAssignment* assignment, Breather& breathe, const Visit& visit) {
+  if (assignment == nullptr) return;
+  for (const auto& locality : assignment->localities) {
+    for (const auto& endpoint : locality.endpoints) {
+      visit(endpoint.address);
+      breathe();
+    }
+  }
 }
 
 // Envoy has no rule of "at least one", so small clusters never eject with the default of 10 %.
@@ -36,6 +40,7 @@ std::optional<std::string> limitWarning(const OutlierDetection& settings, std::s
 struct OutlierDetector::Host {
   Nanos since{0};  // watched since; ejections before that are an earlier agent's
   bool seen = false;
+  std::uint64_t listedIn = 0;  // Watched::lists of the last assignment with this endpoint
   EjectionHistory history;
   // As counted up to the last sweep.
   decltype(EndpointState::outcomes) outcomes{};
@@ -49,7 +54,8 @@ struct OutlierDetector::Watched {
   // Not kept alive: whoever gave it has it, or has given another one by now.
   std::weak_ptr<const LoadAssignment> assignment;
   std::map<SocketAddress, Host> hosts;  // none without outlier_detection
-  std::map<SocketAddress, EndpointHealth> ejected;
+  std::uint64_t lists = 0;              // assignments that `hosts` came from
+  HealthByAddress ejected;              // of the hosts
   std::optional<Nanos> due;
 
   const OutlierDetection* settings() const {
@@ -69,11 +75,18 @@ OutlierDetector::~OutlierDetector() = default;
 // ---- what there is ----
 
 void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed, Nanos now) {
+  Breather never;
+  watch(changed, now, never);
+}
+
+void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed, Nanos now,
+                            Breather& breathe) {
   std::set<std::string> names;
   for (const auto& [name, resources] : changed) {
     names.insert(names.end(), name);
+    breathe();
     if (!resources.cluster) {
-      forget(name);
+      forget(name, breathe);
       continue;
     }
     auto& watched = watched_[name];
@@ -82,14 +95,15 @@ void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed
       watched = std::make_unique<Watched>();
       watched->name = name;
     }
-    follow(*watched, resources, now);
+    follow(*watched, resources, now, breathe);
   }
   publish(names);
 }
 
-void OutlierDetector::forget(const std::string& cluster) {
+void OutlierDetector::forget(const std::string& cluster, Breather& breathe) {
   const auto known = watched_.find(cluster);
   if (known == watched_.end()) return;
+  unlistAll(*known->second, breathe);
   setDue(*known->second, std::nullopt);
   warnings_.erase(cluster);
   watched_.erase(known);
@@ -101,7 +115,8 @@ void OutlierDetector::setDue(Watched& watched, std::optional<Nanos> due) {
   if (due) due_.emplace(*due, watched.name);
 }
 
-void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, Nanos now) {
+void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, Nanos now,
+                             Breather& breathe) {
   const OutlierDetection* before = watched.settings();
   const std::optional<Nanos> oldInterval =
       before != nullptr ? std::optional(before->interval) : std::nullopt;
@@ -110,7 +125,7 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
   warnings_.erase(watched.name);
   const OutlierDetection* settings = watched.settings();
   if (settings == nullptr) {
-    unejectAll(watched, now);
+    unejectAll(watched, now, breathe);
     // The kernel may still eject until the new rules are written, so one more sweep follows.
     if (oldInterval) setDue(watched, now + *oldInterval);
     return;
@@ -118,38 +133,56 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
   const Nanos latest = now + settings->interval;
   setDue(watched, oldInterval && watched.due ? std::min(*watched.due, latest) : latest);
 
-  std::map<SocketAddress, Host> hosts;
-  for (const auto& address : addressesOf(resources.assignment.get())) {
-    const auto known = watched.hosts.find(address);
-    Host& host = hosts[address];
-    if (known != watched.hosts.end())
-      host = known->second;
-    else
-      host.since = now;
-  }
-  watched.hosts = std::move(hosts);
-  observeAll(watched);
+  list(watched, resources.assignment.get(), now, breathe);
+  observeAll(watched, breathe);
   if (auto warning = limitWarning(*settings, watched.hosts.size()))
     warnings_[watched.name] = *std::move(warning);
 }
 
-// Without outlier_detection no sweep would end an ejection.
-void OutlierDetector::unejectAll(Watched& watched, Nanos now) {
-  if (!states_.anyEjected(watched.name)) {
-    watched.hosts.clear();
-    watched.ejected.clear();
-    return;
+// Hosts that stay keep what is known of them.
+void OutlierDetector::list(Watched& watched, const LoadAssignment* assignment, Nanos now,
+                           Breather& breathe) {
+  ++watched.lists;
+  eachAddress(assignment, breathe, [&](const SocketAddress& address) {
+    const auto [host, isNew] = watched.hosts.try_emplace(address);
+    if (isNew) host->second.since = now;
+    host->second.listedIn = watched.lists;
+  });
+  for (auto host = watched.hosts.begin(); host != watched.hosts.end(); breathe()) {
+    if (host->second.listedIn == watched.lists) {
+      ++host;
+    } else {
+      watched.ejected.erase(host->first);
+      host = watched.hosts.erase(host);
+    }
   }
-  for (const auto& address : addressesOf(watched.assignment.lock().get())) {
-    Host& host = watched.hosts[address];
-    if (!host.seen) host.since = now;
-    const auto state = observe(watched, address, host);
-    if (!state || !state->ejected) continue;
-    states_.uneject(watched.name, address);
-    observe(watched, address, host);
-  }
-  watched.hosts.clear();
+}
+
+void OutlierDetector::unlistAll(Watched& watched, Breather& breathe) {
   watched.ejected.clear();
+  while (!watched.hosts.empty()) {
+    watched.hosts.erase(watched.hosts.begin());
+    breathe();
+  }
+}
+
+// Without outlier_detection no sweep would end an ejection.
+void OutlierDetector::unejectAll(Watched& watched, Nanos now, Breather& breathe) {
+  if (states_.anyEjected(watched.name)) {
+    const auto assignment = watched.assignment.lock();
+    eachAddress(assignment.get(), breathe,
+                [&](const SocketAddress& address) { unejectUnwatched(watched, address, now); });
+  }
+  unlistAll(watched, breathe);
+}
+
+void OutlierDetector::unejectUnwatched(Watched& watched, const SocketAddress& address, Nanos now) {
+  Host& host = watched.hosts[address];
+  if (!host.seen) host.since = now;
+  const auto state = observe(watched, address, host);
+  if (!state || !state->ejected) return;
+  states_.uneject(watched.name, address);
+  observe(watched, address, host);
 }
 
 // ---- what the lines say ----
@@ -160,7 +193,7 @@ std::optional<EndpointState> OutlierDetector::observe(
   const auto state = states_.read(watched.name, address);
   if (!state || !state->ejected)
     watched.ejected.erase(address);
-  else
+  else if (!watched.ejected.contains(address))
     watched.ejected[address] = {true};
   if (!state) {
     host.seen = false;
@@ -186,18 +219,24 @@ std::optional<EndpointState> OutlierDetector::observe(
   return state;
 }
 
-void OutlierDetector::observeAll(Watched& watched) {
-  watched.ejected.clear();
-  for (auto& [address, host] : watched.hosts) observe(watched, address, host);
+void OutlierDetector::observeAll(Watched& watched, Breather& breathe) {
+  for (auto& [address, host] : watched.hosts) {
+    observe(watched, address, host);
+    breathe();
+  }
 }
 
-void OutlierDetector::refresh(const std::string& cluster, Nanos now) {
+void OutlierDetector::refresh(const std::string& cluster, const SocketAddress& address, Nanos now) {
   const auto found = watched_.find(cluster);
   if (found == watched_.end()) return;
-  if (found->second->settings() != nullptr)
-    observeAll(*found->second);
-  else
-    unejectAll(*found->second, now);
+  Watched& watched = *found->second;
+  if (watched.settings() == nullptr) {
+    unejectUnwatched(watched, address, now);
+    watched.hosts.erase(address);
+    watched.ejected.erase(address);
+  } else if (const auto host = watched.hosts.find(address); host != watched.hosts.end()) {
+    observe(watched, address, host->second);
+  }
   publish({cluster});
 }
 
@@ -229,7 +268,7 @@ void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddres
 
 // Of these clusters. The others' ejections are as they were.
 void OutlierDetector::publish(const std::set<std::string>& clusters) {
-  static const std::map<SocketAddress, EndpointHealth> kNone;
+  static const HealthByAddress kNone;
   std::shared_ptr<HealthOverlay> next;
   for (const std::string& name : clusters) {
     const auto watched = watched_.find(name);
@@ -245,16 +284,22 @@ void OutlierDetector::publish(const std::set<std::string>& clusters) {
 // ---- sweeps ----
 
 void OutlierDetector::sweep(Nanos now) {
+  Breather never;
+  sweep(now, never);
+}
+
+void OutlierDetector::sweep(Nanos now, Breather& breathe) {
   std::set<std::string> names;
   for (auto due = due_.begin(); due != due_.end() && due->first <= now; ++due) {
     names.insert(due->second);
   }
   for (const std::string& name : names) {
     Watched& watched = *watched_.at(name);
+    breathe();
     if (watched.settings() != nullptr) {
-      sweepCluster(watched, now);
+      sweepCluster(watched, now, breathe);
     } else {
-      unejectAll(watched, now);
+      unejectAll(watched, now, breathe);
       setDue(watched, std::nullopt);
     }
   }
@@ -266,20 +311,39 @@ std::optional<Nanos> OutlierDetector::nextSweep() const {
   return due_.begin()->first;
 }
 
-void OutlierDetector::sweepCluster(Watched& watched, Nanos now) {
+std::size_t OutlierDetector::hostsOf(const std::set<std::string>& clusters,
+                                     std::size_t limit) const {
+  std::size_t hosts = 0;
+  for (auto name = clusters.begin(); name != clusters.end() && hosts <= limit; ++name) {
+    const auto watched = watched_.find(*name);
+    hosts += 1 + (watched == watched_.end() ? 0 : watched->second->hosts.size());
+  }
+  return hosts;
+}
+
+std::size_t OutlierDetector::hostsDue(Nanos now, std::size_t limit) const {
+  std::size_t hosts = 0;
+  for (auto due = due_.begin(); due != due_.end() && due->first <= now && hosts <= limit; ++due) {
+    hosts += 1 + watched_.at(due->second)->hosts.size();
+  }
+  return hosts;
+}
+
+void OutlierDetector::sweepCluster(Watched& watched, Nanos now, Breather& breathe) {
   const OutlierDetection& settings = *watched.settings();
-  states_.recount(watched.name);
-  const Nanos end = unejectDue(watched, now);
-  evaluate(watched, now);
-  decay(watched, settings.interval, now);
+  states_.recount(watched.name, breathe);
+  const Nanos end = unejectDue(watched, now, breathe);
+  evaluate(watched, now, breathe);
+  decay(watched, settings.interval, now, breathe);
   // Counted from the sweep's end, as Envoy arms its timer: an endpoint that this sweep unejected
   // has been back for a whole interval in the next one.
   setDue(watched, end + settings.interval);
 }
 
-Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now) {
+Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now, Breather& breathe) {
   Nanos end = now;
   for (auto& [address, host] : watched.hosts) {
+    breathe();
     auto state = observe(watched, address, host);
     if (!state || !state->ejected || state->ejectedUntil > now) continue;
     states_.uneject(watched.name, address);
@@ -290,27 +354,32 @@ Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now) {
 }
 
 // Each client's outcomes are judged by themselves, as its own Envoy would: volume is no weight.
-void OutlierDetector::evaluate(Watched& watched, Nanos now) {
+// Only hosts with outcomes are judged.
+void OutlierDetector::evaluate(Watched& watched, Nanos now, Breather& breathe) {
   std::array<std::vector<HostOutcomes>, EndpointState::kClients> outcomes;
-  std::vector<std::pair<const SocketAddress*, Host*>> evaluated;
+  std::array<std::vector<std::pair<const SocketAddress*, Host*>>, EndpointState::kClients> judged;
   for (auto& [address, host] : watched.hosts) {
+    breathe();
     const auto state = states_.read(watched.name, address);
     if (!state || !host.seen) continue;
     for (std::size_t client = 0; client < outcomes.size() && !state->ejected; ++client) {
       const auto& [successes, failures] = state->outcomes[client];
       const auto& before = host.outcomes[client];
-      outcomes[client].push_back({successes - before.successes, failures - before.failures});
+      const HostOutcomes interval{successes - before.successes, failures - before.failures};
+      if (interval.successes + interval.failures == 0) continue;
+      outcomes[client].push_back(interval);
+      judged[client].emplace_back(&address, &host);
     }
     // Also for ejected endpoints: what they did meanwhile does not count later.
     host.outcomes = state->outcomes;
     host.successes = state->successes;
     host.failures = state->failures;
-    if (!state->ejected) evaluated.emplace_back(&address, &host);
   }
   for (std::size_t client = 0; client < outcomes.size(); ++client) {
     for (const auto& outlier :
          statisticalOutliers(outcomes[client], watched.hosts.size(), *watched.settings())) {
-      const auto& [address, host] = evaluated[outlier.host];
+      breathe();
+      const auto& [address, host] = judged[client][outlier.host];
       detected(watched, *address, *host, client, outlier, now);
     }
   }
@@ -327,8 +396,9 @@ void OutlierDetector::detected(Watched& watched, const SocketAddress& address, H
     tellNotEnforced(watched, address, host, outlier.detector, now, outlier.rates);
 }
 
-void OutlierDetector::decay(Watched& watched, Nanos interval, Nanos now) {
+void OutlierDetector::decay(Watched& watched, Nanos interval, Nanos now, Breather& breathe) {
   for (const auto& [address, host] : watched.hosts) {
+    breathe();
     const auto state = states_.read(watched.name, address);
     if (!state || state->ejected || state->multiplier == 0 || state->unejectedAt.count() == 0)
       continue;

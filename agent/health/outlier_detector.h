@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/breather.h"
 #include "base/clock.h"
 #include "base/shared_map.h"
 #include "health/ejection_event.h"
@@ -50,16 +51,25 @@ class OutlierDetector {
   // their weight, locality or cluster resource changed. Endpoints of clusters without
   // outlier_detection are unejected.
   void watch(const std::map<std::string, WatchedCluster>& changed, Nanos now);
+  // Where `breathe` pauses, nothing else of the detector may be called except const functions,
+  // which answer as before the call. The same holds for sweep().
+  void watch(const std::map<std::string, WatchedCluster>& changed, Nanos now, Breather& breathe);
 
-  // The endpoint states of this cluster have changed: reads them again.
-  void refresh(const std::string& cluster, Nanos now);
+  // The state of this endpoint has changed: reads it again.
+  void refresh(const std::string& cluster, const SocketAddress& address, Nanos now);
   // The kernel's consecutive detector fired, and the dice said no. Only the log is told.
   void notEnforced(const std::string& cluster, const SocketAddress& address, Detector detector,
                    Nanos now);
 
   // Sweeps the clusters that are due.
   void sweep(Nanos now);
+  void sweep(Nanos now, Breather& breathe);
   std::optional<Nanos> nextSweep() const;
+
+  // How many clusters and hosts these are; the second: of the clusters that are due. They count no
+  // further than `limit`, about.
+  std::size_t hostsOf(const std::set<std::string>& clusters, std::size_t limit) const;
+  std::size_t hostsDue(Nanos now, std::size_t limit) const;
 
   // What is ejected now. A change makes a new object, which shares what did not change. Never null.
   const std::shared_ptr<const HealthOverlay>& overlay() const { return overlay_; }
@@ -72,28 +82,32 @@ class OutlierDetector {
   struct Host;
   struct Watched;
 
-  void follow(Watched& watched, const WatchedCluster& resources, Nanos now);
-  void unejectAll(Watched& watched, Nanos now);
+  void follow(Watched& watched, const WatchedCluster& resources, Nanos now, Breather& breathe);
+  void list(Watched& watched, const LoadAssignment* assignment, Nanos now, Breather& breathe);
+  void unlistAll(Watched& watched, Breather& breathe);
+  void unejectAll(Watched& watched, Nanos now, Breather& breathe);
+  void unejectUnwatched(Watched& watched, const SocketAddress& address, Nanos now);
   // Reads the state, tells what is new in it and notes whether the endpoint is ejected. `rates` go
   // with the event of an ejection.
   std::optional<EndpointState> observe(
       Watched& watched, const SocketAddress& address, Host& host,
       const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
-  void observeAll(Watched& watched);
+  void observeAll(Watched& watched, Breather& breathe);
   void tellNotEnforced(const Watched& watched, const SocketAddress& address, const Host& host,
                        Detector detector, Nanos now,
                        const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
-  void forget(const std::string& cluster);
+  void forget(const std::string& cluster, Breather& breathe);
   void setDue(Watched& watched, std::optional<Nanos> due);
   void publish(const std::set<std::string>& clusters);
 
   // The parts of a sweep, in Envoy's order.
-  void sweepCluster(Watched& watched, Nanos now);
-  Nanos unejectDue(Watched& watched, Nanos now);  // when it was done with that
-  void evaluate(Watched& watched, Nanos now);
+  void sweepCluster(Watched& watched, Nanos now, Breather& breathe);
+  // Returns when it was done with that.
+  Nanos unejectDue(Watched& watched, Nanos now, Breather& breathe);
+  void evaluate(Watched& watched, Nanos now, Breather& breathe);
   void detected(Watched& watched, const SocketAddress& address, Host& host, std::size_t client,
                 const StatisticalOutlier& outlier, Nanos now);
-  void decay(Watched& watched, Nanos interval, Nanos now);
+  void decay(Watched& watched, Nanos interval, Nanos now, Breather& breathe);
 
   EndpointStateAccess& states_;
   OnEvent onEvent_;

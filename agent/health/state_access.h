@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/breather.h"
 #include "model/address.h"
 #include "model/ejection.h"
 #include "model/endpoint_state.h"
@@ -32,7 +33,7 @@ class EndpointStateAccess {
   virtual bool anyEjected(const std::string& cluster) const = 0;
   // Corrects the cluster's count of ejected endpoints if it differs from their states: at once, or
   // when the difference is certain.
-  virtual void recount(const std::string& cluster) = 0;
+  virtual void recount(const std::string& cluster, Breather& breathe) = 0;
   virtual void setMultiplier(const std::string& cluster, const SocketAddress& address,
                              std::uint32_t multiplier) = 0;
 };

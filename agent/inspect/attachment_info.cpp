@@ -103,6 +103,25 @@ std::string pathOf(int fd) {
   return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : "";
 }
 
+// The cgroup of this process, if a mount shows it.
+UniqueFd openOwnCgroup() {
+  std::ifstream file("/proc/self/cgroup");
+  std::string path;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("0::/")) path = line.substr(3);
+  }
+  if (path.empty()) return {};
+  for (const std::string& point : cgroup2Mounts()) {
+    // A path is relative to a cgroup namespace, and a mount may show more or less than that.
+    std::ifstream members(point + path + "/cgroup.procs");
+    for (pid_t pid = 0; members >> pid;) {
+      if (pid != getpid()) continue;
+      return UniqueFd(open((point + path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+  }
+  return {};
+}
+
 std::vector<ProgramInfo> runningOrder(int cgroupFd, std::uint32_t attachType,
                                       std::uint32_t ourProgram) {
   std::array<std::uint32_t, kMaxPrograms> ids{};
@@ -147,6 +166,7 @@ Attachment readAttachment(const std::string& folder, const std::string& name) {
     out.problem = "the pin is not a cgroup link";
     return out;
   }
+  out.attachType = info.cgroup.attach_type;
   out.hook = hookName(info.cgroup.attach_type);
   out.cgroupId = info.cgroup.cgroup_id;
   if (out.cgroupId == 0) {
@@ -170,6 +190,11 @@ Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot) {
   return all;
 }
 
+std::string cgroupPath(std::uint64_t id) {
+  const UniqueFd cgroup = openCgroup(id);
+  return cgroup.valid() ? pathOf(cgroup.get()) : "";
+}
+
 std::string programText(const ProgramInfo& program) {
   return (program.name.empty() ? "program" : program.name) + "#" + std::to_string(program.id);
 }
@@ -179,6 +204,20 @@ std::vector<ProgramInfo> behindOurs(const Attachment& attachment) {
   const auto ours = std::find_if(order.begin(), order.end(),
                                  [](const ProgramInfo& program) { return program.ours; });
   return ours == order.end() ? std::vector<ProgramInfo>() : std::vector(ours + 1, order.end());
+}
+
+std::optional<HookHere> runningHere(const Attachment& attachment) {
+  const UniqueFd cgroup = openOwnCgroup();
+  if (!cgroup.valid()) return std::nullopt;
+  LIBBPF_OPTS(bpf_prog_query_opts, query, .query_flags = BPF_F_QUERY_EFFECTIVE);
+  const auto type = static_cast<bpf_attach_type>(attachment.attachType);
+  if (bpf_prog_query_opts(cgroup.get(), type, &query) != 0) return std::nullopt;
+  const auto order = runningOrder(cgroup.get(), attachment.attachType, attachment.program.id);
+  const auto ours = std::ranges::find_if(order, &ProgramInfo::ours);
+  HookHere here;
+  here.runsHere = ours != order.end();
+  if (here.runsHere) here.beforeOurs.assign(order.begin(), ours);
+  return here;
 }
 
 std::string programsBehindOurs(const std::string& bpffsRoot, const std::string& link) {

@@ -20,10 +20,10 @@ std::vector<ClientRun> clientRuns(const KernelMaps& maps) {
   return out;
 }
 
-std::vector<std::uint64_t> clientIds(const KernelMaps& maps) {
-  std::vector<std::uint64_t> ids(maps.clients.size());
-  for (std::uint32_t place = 0; place < ids.size(); ++place) ids[place] = maps.clients[place].id;
-  return ids;
+std::vector<sm_client_line> clientLines(const KernelMaps& maps) {
+  std::vector<sm_client_line> lines(maps.clients.size());
+  for (std::uint32_t place = 0; place < lines.size(); ++place) lines[place] = maps.clients[place];
+  return lines;
 }
 
 }  // namespace sockmesh

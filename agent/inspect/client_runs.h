@@ -21,7 +21,7 @@ struct ClientRun {
 // Of all clients, in the order of the map. Runs of endpoints that are gone are left out.
 std::vector<ClientRun> clientRuns(const KernelMaps& maps);
 
-// By place in `clients`; 0: the place is free.
-std::vector<std::uint64_t> clientIds(const KernelMaps& maps);
+// By place in `clients`; a line whose id is 0 is free.
+std::vector<sm_client_line> clientLines(const KernelMaps& maps);
 
 }  // namespace sockmesh

@@ -11,8 +11,7 @@ namespace sockmesh {
 namespace {
 
 std::string milliseconds(Nanos time) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()) +
-         "ms";
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()) + "ms";
 }
 
 std::string ruleText(const ConsecutiveRule& rule) {

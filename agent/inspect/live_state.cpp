@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <unordered_map>
 
 #include "base/clock.h"
+#include "datapath/codec.h"
 #include "datapath/pin_path.h"
 #include "inspect/map_usage.h"
 #include "lb/abi_names.h"
@@ -45,16 +47,8 @@ std::string_view detectorWord(std::uint32_t detector) {
   return detectorName(static_cast<Detector>(detector));
 }
 
-EndpointStats endpointStats(const ImageEndpoint& endpoint, const LiveEndpoint& live,
-                            std::uint64_t nowNs) {
-  EndpointStats out;
-  out.id = endpoint.id;
-  out.cluster = endpoint.cluster;
-  out.address = endpoint.endpoint.address.toString();
-  out.active = live.state.active;
-  out.ejected = isEjected(live.state, nowNs);
-  ConnectionStats& to = out.connections;
-  const sm_endpoint_stats& from = live.stats;
+ConnectionStats connectionStats(const sm_endpoint_stats& from) {
+  ConnectionStats to;
   to.selected = from.selected;
   to.established = from.established;
   to.failed = named(from.failed, failureName);
@@ -65,12 +59,89 @@ EndpointStats endpointStats(const ImageEndpoint& endpoint, const LiveEndpoint& l
   to.disputed = from.disputed;
   to.connectDuration = histogram(from.connect_us);
   to.rtt = histogram(from.rtt_us);
+  return to;
+}
+
+// Whether a connection was ever sent to the endpoint: one word of each shard.
+bool wasChosen(const KernelMaps& maps, std::uint32_t id) {
+  for (std::uint32_t shard = 0; shard < SM_STATS_SHARDS; ++shard) {
+    const auto* part = maps.endpointStats.at((id << SM_STATS_SHARD_BITS) | shard);
+    if (part == nullptr) continue;
+    auto& selected = const_cast<__u64&>(part->selected);
+    if (std::atomic_ref<__u64>(selected).load(std::memory_order_relaxed) != 0) return true;
+  }
+  return false;
+}
+
+EndpointStats endpointStats(std::uint32_t id, const std::string& cluster,
+                            const SocketAddress& address, const LiveEndpoint& live,
+                            std::uint64_t nowNs) {
+  EndpointStats out;
+  out.id = id;
+  out.cluster = cluster;
+  out.address = address.toString();
+  out.active = live.state.active;
+  out.ejected = isEjected(live.state, nowNs);
+  out.connections = connectionStats(live.stats);
   return out;
 }
 
-ClusterStats clusterStats(const std::string& name, const LiveCluster& live) {
+// All endpoints of a cluster.
+struct Counts {
+  std::uint64_t endpoints = 0;
+  std::uint64_t active = 0;
+};
+
+struct Endpoints {
+  std::vector<EndpointStats> listed;
+  std::unordered_map<std::uint32_t, Counts> clusters;  // by cluster id
+};
+
+Endpoints allEndpoints(const KernelImage& image, const LiveState& live) {
+  std::map<std::string, std::uint32_t> ids;
+  for (const auto& [id, name] : image.clusterNames) ids[name] = id;
+  Endpoints out;
+  for (const auto& [id, endpoint] : image.endpoints) {
+    const auto found = live.endpoints.find(id);
+    if (found == live.endpoints.end()) continue;
+    Counts& counts = out.clusters[ids[endpoint.cluster]];
+    ++counts.endpoints;
+    counts.active += found->second.state.active;
+    out.listed.push_back(
+        endpointStats(id, endpoint.cluster, endpoint.endpoint.address, found->second, live.nowNs));
+  }
+  return out;
+}
+
+// Most endpoints of a large mesh are never used from this node. They count nothing, and are not
+// copied.
+Endpoints usedEndpoints(const KernelMaps& maps, const KernelImage& image, std::uint64_t nowNs) {
+  Endpoints out;
+  const auto look = [&](std::uint32_t id, const sm_endpoint& raw) {
+    Counts& counts = out.clusters[raw.cluster_id];
+    ++counts.endpoints;
+    LiveEndpoint live{copyLine(maps.endpointState.at(id)), {}};
+    counts.active += live.state.active;
+    if (live.state.active == 0 && !isEjected(live.state, nowNs) && !wasChosen(maps, id)) return;
+    live.stats = sumEndpointStats(maps, id);
+    const auto cluster = image.clusterNames.find(raw.cluster_id);
+    out.listed.push_back(
+        endpointStats(id, cluster == image.clusterNames.end() ? "" : cluster->second,
+                      {decodeAddress(raw.addr_be), decodePort(raw.port_be)}, live, nowNs));
+  };
+  for (const auto& [number, page] : maps.endpoints.pages()) {
+    for (std::uint32_t i = 0; i < page.size(); ++i) {
+      if (page[i].family != 0) look((number << SM_ENDPOINT_PAGE_BITS) | i, page[i]);
+    }
+  }
+  return out;
+}
+
+ClusterStats clusterStats(const std::string& name, const LiveCluster& live, const Counts& counts) {
   ClusterStats out;
   out.cluster = name;
+  out.endpoints = counts.endpoints;
+  out.active = counts.active;
   out.ejectedEndpoints = live.state.ejected;
   out.refused = {{"no_endpoints", live.stats.refused_no_endpoints}};
   out.leftAlone = live.stats.left_alone;
@@ -112,10 +183,13 @@ Result<LiveState> LiveState::read(const KernelMaps& maps, const KernelImage& ima
     if (!value) return value.error();
     live.counters[i] = *value;
   }
-  live.clients = clientIds(maps);
+  live.clients = clientLines(maps);
   live.runs = clientRuns(maps);
   std::erase_if(live.runs,
                 [&](const ClientRun& run) { return !live.endpoints.contains(run.endpointId); });
+  auto unserved = readUnserved(maps);
+  if (!unserved) return unserved.error();
+  live.unserved = std::move(unserved).value();
   auto usage = readMapUsage(maps, image, mapsDirectory);
   if (!usage) return usage.error();
   live.maps = std::move(usage).value();
@@ -136,23 +210,18 @@ UdpFlowStats udpFlowStats(const LiveState& live) {
   return out;
 }
 
-DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
+namespace {
+
+DatapathStats statsOf(const KernelImage& image, const LiveState& live, Endpoints endpoints) {
   DatapathStats out;
-  for (const auto& [id, endpoint] : image.endpoints) {
-    const auto found = live.endpoints.find(id);
-    if (found == live.endpoints.end()) continue;
-    out.endpoints.push_back(endpointStats(endpoint, found->second, live.nowNs));
-  }
+  out.endpoints = std::move(endpoints.listed);
   std::sort(out.endpoints.begin(), out.endpoints.end(), [](const auto& a, const auto& b) {
     return std::tie(a.cluster, a.address, a.id) < std::tie(b.cluster, b.address, b.id);
   });
-  std::map<std::string, std::uint64_t> active;
-  for (const EndpointStats& endpoint : out.endpoints) active[endpoint.cluster] += endpoint.active;
   for (const auto& [id, name] : image.clusterNames) {
     const auto found = live.clusters.find(id);
     if (found == live.clusters.end()) continue;
-    out.clusters.push_back(clusterStats(name, found->second));
-    out.clusters.back().active = active[name];
+    out.clusters.push_back(clusterStats(name, found->second, endpoints.clusters[id]));
   }
   std::sort(out.clusters.begin(), out.clusters.end(),
             [](const auto& a, const auto& b) { return a.cluster < b.cluster; });
@@ -169,6 +238,7 @@ DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   out.maps = live.maps;
   out.udpFlows = udpFlowStats(live);
   out.stale = isStale(live);
+  out.unservedNamespaces = unservedNamespaces(live.unserved, live.nowNs);
   out.services = serviceCounts(image);
   out.servicesNeedingLayer7 = static_cast<std::uint64_t>(
       std::count_if(image.services.begin(), image.services.end(), [](const auto& service) {
@@ -177,15 +247,21 @@ DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
   return out;
 }
 
+}  // namespace
+
+DatapathStats datapathStats(const KernelImage& image, const LiveState& live) {
+  return statsOf(image, live, allEndpoints(image, live));
+}
+
 Result<DatapathStats> readDatapathStats(const std::string& bpffsRoot) {
   const std::string directory = PinPath(bpffsRoot).maps();
   auto maps = KernelMaps::open(directory, MapAccess::kReadOnly);
   if (!maps) return maps.error();
-  auto image = KernelImage::read(**maps, KernelImage::Tables::kOfGroupsOnly);
+  auto image = KernelImage::read(**maps, KernelImage::Tables::kNoHosts);
   if (!image) return image.error();
   auto live = LiveState::read(**maps, *image, directory);
   if (!live) return live.error();
-  return datapathStats(*image, *live);
+  return statsOf(*image, *live, usedEndpoints(**maps, *image, live->nowNs));
 }
 
 }  // namespace sockmesh

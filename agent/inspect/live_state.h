@@ -13,6 +13,7 @@
 #include "datapath/kernel_image.h"
 #include "datapath/kernel_maps.h"
 #include "inspect/client_runs.h"
+#include "inspect/unserved.h"
 #include "model/ejection.h"
 #include "sockmesh_abi.h"
 #include "stats/datapath_stats.h"
@@ -34,10 +35,11 @@ struct LiveState {
   std::map<std::uint32_t, LiveEndpoint> endpoints;  // by id, of the image's endpoints
   std::map<std::uint32_t, LiveCluster> clusters;    // by id, of the image's clusters
   std::array<std::uint64_t, SM_COUNTERS> counters{};
-  std::vector<std::uint64_t> clients;  // their ids, by place; see clientIds()
-  std::vector<ClientRun> runs;         // of the image's endpoints
-  std::vector<MapUsage> maps;          // in the order of kMapNames
-  std::uint64_t staleFromNs = 0;       // see sm_globals
+  std::vector<sm_client_line> clients;  // by place; see clientLines()
+  std::vector<ClientRun> runs;          // of the image's endpoints
+  std::vector<MapUsage> maps;           // in the order of kMapNames
+  std::uint64_t staleFromNs = 0;        // see sm_globals
+  std::vector<Unserved> unserved;
 
   // `image` says which ids are in use.
   static Result<LiveState> read(const KernelMaps& maps, const KernelImage& image,
@@ -46,7 +48,7 @@ struct LiveState {
 
 // The id of the client at this place; 0 where nobody is.
 inline std::uint64_t clientAt(const LiveState& live, std::uint32_t place) {
-  return place < live.clients.size() ? live.clients[place] : 0;
+  return place < live.clients.size() ? live.clients[place].id : 0;
 }
 
 // One client has ejected an endpoint for itself until then.
@@ -68,8 +70,9 @@ inline bool isStale(const LiveState& live) {
 // The same for the metrics room: names instead of numbers.
 DatapathStats datapathStats(const KernelImage& image, const LiveState& live);
 
-// Opens what is pinned under `bpffsRoot`, reads it and closes it. Any thread may call it: nothing
-// is shared with the writer of the maps, so pages that were added meanwhile are seen.
+// Opens what is pinned under `bpffsRoot`, reads it and closes it. Endpoints that were never chosen
+// and are not ejected are counted only, not listed: they count nothing. Any thread may call it:
+// nothing is shared with the writer of the maps, so pages that were added meanwhile are seen.
 Result<DatapathStats> readDatapathStats(const std::string& bpffsRoot);
 
 }  // namespace sockmesh

@@ -102,7 +102,7 @@ std::uint64_t usedRuns(const KernelMaps& maps) {
 
 std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImage& image) {
   const auto services = [&image] { return image.services.size(); };
-  const auto endpoints = [&image] { return image.endpoints.size(); };
+  const auto endpoints = [&image] { return image.endpointCount; };
   const auto clusters = [&image] { return image.clusterNames.size(); };
   return {
       {"frontends4", {0, [&] { return usedFrontends(image, true); }}},
@@ -126,6 +126,8 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"affinity", {0, [&] { return usedEntries(maps.affinity); }}},
       {"flows", {0, [&] { return maps.flows.count(); }}},
       {"flow_sources", {0, [&] { return maps.flowSources.count(); }}},
+      {"served", {0, [&] { return maps.served.count(); }}},
+      {"unserved", {0, [&] { return maps.unserved.count(); }}},
       {"names", {0, [&] { return usedEntries(maps.names); }}},
       {"events", {0, nullptr}},
       {"counters", {0, []() -> std::uint64_t { return SM_COUNTERS; }}},

@@ -107,6 +107,28 @@ std::string_view nameKindName(std::uint32_t kind) {
   return kUnknown;
 }
 
+Word unservedWord(std::uint32_t reason) {
+  constexpr std::array<Word, SM_UNSERVED_DEFAULT + 1> kWords = {{
+      {"served", "it is served"},
+      {"left_out", "a rule of served.leave_out"},
+      {"sidecar", "it has a sidecar proxy of its own"},
+      {"default", "no rule of served.let_in, and by_default is NONE"},
+  }};
+  return at(kWords, reason);
+}
+
+std::string_view servedKindName(std::uint32_t kind) {
+  switch (static_cast<sm_served_kind>(kind)) {
+    case SM_SERVED_CGROUP:
+      return "cgroup";
+    case SM_SERVED_NETNS:
+      return "netns";
+    case SM_SERVED_SIDECAR:
+      return "sidecar";
+  }
+  return kUnknown;
+}
+
 std::string_view protocolName(std::uint32_t protocol) {
   if (protocol == IPPROTO_TCP) return "TCP";
   return protocol == IPPROTO_UDP ? "UDP" : kUnknown;

@@ -29,6 +29,9 @@ Word counterWord(std::uint32_t counter);
 bool isRoutine(std::uint32_t counter);
 std::string_view connectionStateName(std::uint32_t state);
 std::string_view nameKindName(std::uint32_t kind);
+// "sidecar": why a pod is not served; the label `reason`.
+Word unservedWord(std::uint32_t reason);
+std::string_view servedKindName(std::uint32_t kind);
 std::string_view protocolName(std::uint32_t protocol);  // "TCP", "UDP"
 
 }  // namespace sockmesh

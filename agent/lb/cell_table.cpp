@@ -105,9 +105,21 @@ std::vector<double> wordShares(const CellTable& table, std::size_t entries) {
 
 bool sameContent(const std::shared_ptr<const CellTable>& a,
                  const std::shared_ptr<const CellTable>& b) {
+  Breather never;
+  return sameContent(a, b, never);
+}
+
+bool sameContent(const std::shared_ptr<const CellTable>& a,
+                 const std::shared_ptr<const CellTable>& b, Breather& breathe) {
+  constexpr std::size_t kPart = 4096;
   if (a == b) return true;
   if (!a || !b || a->size != b->size || a->cells.size() != b->cells.size()) return false;
-  return std::memcmp(a->cells.data(), b->cells.data(), a->cells.size() * sizeof(sm_cell)) == 0;
+  for (std::size_t from = 0; from < a->cells.size(); from += kPart) {
+    const std::size_t count = std::min(kPart, a->cells.size() - from);
+    if (std::memcmp(&a->cells[from], &b->cells[from], count * sizeof(sm_cell)) != 0) return false;
+    breathe();
+  }
+  return true;
 }
 
 std::shared_ptr<const CellTable> CellPool::share(CellTable table) {

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/breather.h"
 #include "lb/tables.h"
 
 namespace sockmesh {
@@ -44,5 +45,7 @@ class CellPool {
 // Whether two tables have equal content. Either may be null.
 bool sameContent(const std::shared_ptr<const CellTable>& a,
                  const std::shared_ptr<const CellTable>& b);
+bool sameContent(const std::shared_ptr<const CellTable>& a,
+                 const std::shared_ptr<const CellTable>& b, Breather& breathe);
 
 }  // namespace sockmesh

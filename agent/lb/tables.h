@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/breather.h"
 #include "base/shared_map.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
@@ -53,6 +54,7 @@ struct LbGroup {
 
   // Whether the kernel would hold the same of both.
   bool operator==(const LbGroup& other) const;
+  bool sameAs(const LbGroup& other, Breather& breathe) const;
 };
 
 // One VIP.
@@ -79,6 +81,7 @@ struct LbService {
 
   // Whether the kernel would hold the same of both.
   bool operator==(const LbService& other) const;
+  bool sameAs(const LbService& other, Breather& breathe) const;
 };
 
 // An endpoint as people and the detector see it, in the order of the assignment.
@@ -119,6 +122,7 @@ struct LbCluster {
   Nanos connectTimeout{0};
   EjectionRules ejection;
   bool operator==(const LbCluster&) const = default;
+  bool sameAs(const LbCluster& other, Breather& breathe) const;
 };
 
 struct VipKey {

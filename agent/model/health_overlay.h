@@ -4,7 +4,6 @@
 // separate facts.
 #pragma once
 
-#include <map>
 #include <string>
 
 #include "base/shared_map.h"
@@ -17,9 +16,11 @@ struct EndpointHealth {
   bool operator==(const EndpointHealth&) const = default;
 };
 
+// By address of the endpoint. Absent: nothing is known against it.
+using HealthByAddress = SharedMap<EndpointHealth, SocketAddress>;
+
 struct HealthOverlay {
-  // By cluster name, then by endpoint address. Absent: nothing is known against the endpoint.
-  SharedMap<std::map<SocketAddress, EndpointHealth>> byCluster;
+  SharedMap<HealthByAddress> byCluster;  // by cluster name
 
   bool operator==(const HealthOverlay&) const = default;
   const EndpointHealth* find(const std::string& cluster, const SocketAddress& address) const;

@@ -42,10 +42,13 @@ void collectXds(const XdsStats& xds, Families& out) {
     resources.add(labels, static_cast<double>(type.resources));
     expired.add(labels, static_cast<double>(type.expired));
   }
-  out.push_back(
-      gaugeFamily("sockmesh_xds_connected", "1 while a stream to the control plane is up.")
-          .add({}, xds.connected ? 1 : 0)
-          .take());
+  // Without a control plane there is nothing to be connected to.
+  if (!xds.address.empty()) {
+    out.push_back(
+        gaugeFamily("sockmesh_xds_connected", "1 while a stream to the control plane is up.")
+            .add({}, xds.connected ? 1 : 0)
+            .take());
+  }
   out.push_back(counterFamily("sockmesh_xds_connections_total",
                               "Streams to the control plane that were established.")
                     .add({}, static_cast<double>(xds.connections))
@@ -62,6 +65,11 @@ void collectXds(const XdsStats& xds, Families& out) {
                       .add({}, toSeconds(*xds.snapshotAt))
                       .take());
   }
+  out.push_back(gaugeFamily("sockmesh_xds_rejected_files",
+                            "Files with resources that could not be used as they are now; what "
+                            "they had before stays in force.")
+                    .add({}, static_cast<double>(xds.fileProblems.size()))
+                    .take());
   out.push_back(gaugeFamily("sockmesh_xds_stale",
                             "1 while the configuration is that of the cache file, unconfirmed.")
                     .add({}, xds.staleSince ? 1 : 0)

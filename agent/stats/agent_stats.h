@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -50,6 +51,8 @@ struct XdsStats {
   // confirmed or replaced it.
   std::optional<Nanos> staleSince;
   std::string cacheProblem;  // why the cache was not used or cannot be written; ""
+  // Files with resources that could not be used as they are now, by path, and why.
+  std::map<std::string, std::string> fileProblems;
   std::vector<XdsTypeStats> types;
 };
 

@@ -168,6 +168,9 @@ void collectClusters(const DatapathStats& stats, Families& out) {
 
 // Envoy's cluster.<name>.outlier_detection.*, with labels where Envoy has names.
 void collectEjections(const DatapathStats& stats, Families& out) {
+  Family endpoints =
+      gaugeFamily("sockmesh_cluster_endpoints",
+                  "Endpoints of the cluster, used or not; only of clusters that ejected one.");
   Family active = gaugeFamily("sockmesh_outlier_detection_ejections_active",
                               "Endpoints of the cluster that are ejected now.");
   Family enforced = counterFamily("sockmesh_outlier_detection_ejections_enforced_total",
@@ -183,6 +186,7 @@ void collectEjections(const DatapathStats& stats, Families& out) {
   for (const ClusterStats& cluster : stats.clusters) {
     if (sumOf(cluster.ejectionsDetected) + cluster.ejectedEndpoints == 0) continue;
     const Labels labels = {{"cluster", cluster.cluster}};
+    endpoints.add(labels, static_cast<double>(cluster.endpoints));
     active.add(labels, static_cast<double>(cluster.ejectedEndpoints));
     addNamed(enforced, labels, "type", cluster.ejectionsEnforced);
     addNamed(detected, labels, "type", cluster.ejectionsDetected);
@@ -276,6 +280,10 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   // A counter never goes back.
   evictedFlows_ = std::max(evictedFlows_, stats.udpFlows.evicted);
   collectUdpFlows(stats.udpFlows, evictedFlows_, out);
+  collectNamed(gaugeFamily("sockmesh_left_alone_pods",
+                           "Pods (network namespaces) that connected to a VIP within the last 10 "
+                           "minutes and are not served, by reason."),
+               "reason", stats.unservedNamespaces, out);
   collectNamed(gaugeFamily("sockmesh_services", "Services (VIP, port, protocol), by state."),
                "state", stats.services, out);
   out.push_back(gaugeFamily("sockmesh_services_needing_layer7",

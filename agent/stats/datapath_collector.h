@@ -15,9 +15,9 @@ namespace sockmesh {
 
 struct DatapathMetricsOptions {
   // Label connection counters with `endpoint`. A series begins with the first connection to its
-  // endpoint and ends with the endpoint. Without the label, counters are by cluster and outlive
-  // endpoints (see cluster_totals.h).
-  bool endpointLabel = true;
+  // endpoint and ends with the endpoint, so there are as many as endpoints are used. Without the
+  // label, counters are by cluster and outlive endpoints (see cluster_totals.h).
+  bool endpointLabel = false;
 };
 
 class DatapathCollector final : public prometheus::Collectable {

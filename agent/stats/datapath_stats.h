@@ -45,7 +45,8 @@ struct EndpointStats {
 
 struct ClusterStats {
   std::string cluster;
-  std::uint64_t active = 0;  // of its endpoints
+  std::uint64_t endpoints = 0;  // used or not
+  std::uint64_t active = 0;     // connections to them
   std::uint64_t ejectedEndpoints = 0;
   NamedCounts refused;  // by reason
   std::uint64_t leftAlone = 0;
@@ -78,11 +79,13 @@ struct UdpFlowStats {
 };
 
 struct DatapathStats {
-  std::vector<EndpointStats> endpoints;  // by cluster, then address
+  std::vector<EndpointStats> endpoints;  // all, or those that count; by cluster, then address
   std::vector<ClusterStats> clusters;    // by name
   NamedCounts events;                    // the datapath's own counters
   std::vector<MapUsage> maps;
   UdpFlowStats udpFlows;
+  // Network namespaces that are left alone and connected to a VIP lately, by reason.
+  NamedCounts unservedNamespaces;
   NamedCounts services;  // by state
   std::uint64_t servicesNeedingLayer7 = 0;
   bool stale = false;  // services are left alone, because the control plane was not heard

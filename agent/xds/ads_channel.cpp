@@ -67,7 +67,7 @@ grpc::ChannelArguments argumentsOf(const AdsChannelOptions& options) {
   using std::chrono::milliseconds;
   grpc::ChannelArguments arguments;
   // A state-of-the-world CDS response grows with the mesh; gRPC would refuse it beyond 4 MiB.
-  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxReceiveMessageSize(options.maxResponseBytes);
   arguments.SetInt(
       GRPC_ARG_KEEPALIVE_TIME_MS,
       static_cast<int>(std::chrono::duration_cast<milliseconds>(options.keepalive).count()));

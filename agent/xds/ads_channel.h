@@ -31,6 +31,7 @@ struct AdsChannelOptions {
   // host of `target`.
   std::string authority;
   Nanos keepalive = std::chrono::seconds(30);  // between pings
+  int maxResponseBytes = 1 << 30;              // a larger response ends the stream
 };
 
 struct AdsConnection {

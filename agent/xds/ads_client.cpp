@@ -73,7 +73,8 @@ void AdsClient::start(Callbacks callbacks) {
   flushScheduled_ = false;
   timers_.start();
   if (restoredAt_) useRestored();
-  connect();
+  if (callbacks_.onOtherSources) scheduleFlush();
+  if (!options_.channel.target.empty()) connect();
 }
 
 // No type has to wait for another one's first response: it is known already. A type that only adds
@@ -105,6 +106,10 @@ void AdsClient::noteCacheProblem(const std::string& problem) {
   if (std::exchange(stats_.cacheProblem, problem) == problem) return;
   if (!problem.empty()) log_->warn("cache: {}", problem);
   scheduleFlush();
+}
+
+void AdsClient::noteFileProblems(const std::map<std::string, std::string>& problems) {
+  if (std::exchange(stats_.fileProblems, problems) != problems) scheduleFlush();
 }
 
 void AdsClient::stop() {
@@ -144,7 +149,10 @@ void AdsClient::openStream() {
   events.onClosed = [this](const grpc::Status& status) { onClosed(status); };
   stream_ = protocol_->open(loop_, *connection, std::move(events));
   updateNames();
-  for (Type& type : types_) type.subscription->onStreamUp();
+  for (Type& type : types_) {
+    type.subscription->onStreamUp();
+    type.heard = false;
+  }
   timers_.onStreamBegun();
   sendDueRequest();
   stream_->receiveNext();
@@ -263,8 +271,10 @@ void AdsClient::noteRejected(Type& type, const Update& update, const ApplyResult
 
 void AdsClient::listRejected(Type& type, const Update& update, const ApplyResult& result) {
   std::vector<std::string>& names = type.stats.rejectedResources;
-  // Other responses say nothing about resources that they do not contain.
-  if (!type.byName() && update.stateOfTheWorld) names.clear();
+  // Other responses say nothing about resources that they do not contain. A new stream begins with
+  // all that is not held, so a server that has no bad resource any more need not say so.
+  const bool first = !std::exchange(type.heard, true);
+  if (first || (!type.byName() && update.stateOfTheWorld)) names.clear();
   for (const std::string& name : update.removed) std::erase(names, name);
   type.stats.unnamedRejected = std::ranges::any_of(
       result.rejected, [](const RejectedResource& resource) { return resource.name.empty(); });
@@ -334,7 +344,7 @@ void AdsClient::onExpired(const std::vector<ResourceKey>& expired) {
 
 void AdsClient::send(Subscription& subscription) {
   const bool first = !std::exchange(nodeSent_, true);
-  stream_->send(*subscription.nextRequest(first ? &options_.node : nullptr));
+  stream_->send(subscription.nextRequest(first ? &options_.node : nullptr));
 }
 
 void AdsClient::sendDueRequest() {
@@ -367,6 +377,7 @@ void AdsClient::scheduleFlush() {
 
 void AdsClient::flush() {
   flushScheduled_ = false;
+  if (callbacks_.onOtherSources && callbacks_.onOtherSources()) snapshotChanged_ = true;
   updateNames();
   sendDueRequest();
   timers_.update();

@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -58,6 +59,9 @@ struct AdsClientOptions {
 class AdsClient {
  public:
   struct Callbacks {
+    // Called before each look at what is wanted and what has changed: other sources put what they
+    // have into the store. Returns whether that changed the snapshot. May be null.
+    std::function<bool()> onOtherSources;
     // Called when something was added, changed or removed. At most once per turn of the loop.
     std::function<void(std::shared_ptr<const Snapshot>)> onSnapshot;
     // Called when the numbers have changed. At most once per turn of the loop.
@@ -74,13 +78,18 @@ class AdsClient {
   // The store was given a cache that was written at `writtenAt`, CLOCK_REALTIME. What it holds is
   // in force from start() on, and stale until the control plane has spoken. Call before start().
   void noteRestored(Nanos writtenAt) { restoredAt_ = writtenAt; }
-  // Connects, and keeps connecting until stop(). The callbacks may use the client: it exists before
-  // they do. Nothing happens if the client is started already.
+  // Connects, and keeps connecting until stop(). Without a target it connects to nobody, and only
+  // passes on what other sources put into the store. The callbacks may use the client: it exists
+  // before they do. Nothing happens if the client is started already.
   void start(Callbacks callbacks);
   // Cancels the stream and waits until gRPC is done with it. No callback follows.
   void stop();
 
   const XdsStats& stats() const { return stats_; }
+  // Another source has news: onOtherSources() is called soon.
+  void noteOtherSources() { scheduleFlush(); }
+  // What is wrong with files, by path.
+  void noteFileProblems(const std::map<std::string, std::string>& problems);
   // What is wrong with the cache; "": nothing.
   void noteCacheProblem(const std::string& problem);
 
@@ -91,6 +100,7 @@ class AdsClient {
     std::unique_ptr<Subscription> subscription;  // of protocol_
     std::unique_ptr<Subscription> resting;       // of the other protocol, as it was left; or null
     std::optional<std::uint64_t> namesRevision;  // of the names that `subscription` has
+    bool heard = false;                          // a response on this stream
     XdsTypeStats stats;
 
     bool byName() const { return row->scope == ResourceType::Scope::kByName; }

@@ -3,7 +3,9 @@
 // runs on the event loop's thread, and every call to it comes from that thread.
 #pragma once
 
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/client_callback.h>
 
 #include <condition_variable>
@@ -21,26 +23,25 @@ namespace sockmesh {
 // for operations that start outside of reactions. The hold is given back exactly once, when no more
 // operations will start.
 template <typename Call>
-class AdsReactor final
-    : public grpc::ClientBidiReactor<typename Call::Request, typename Call::Response>,
-      public std::enable_shared_from_this<AdsReactor<Call>> {
+class AdsReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, typename Call::Response>,
+                         public std::enable_shared_from_this<AdsReactor<Call>> {
  public:
   AdsReactor(EventLoop& loop, const AdsConnection& connection, AdsStream::Events events)
-      : loop_(loop), stub_(Call::Service::NewStub(connection.channel)), events_(std::move(events)) {
+      : loop_(loop), stub_(connection.channel), events_(std::move(events)) {
     for (const auto& [key, value] : connection.metadata) context_.AddMetadata(key, value);
   }
 
   void open() {
     self_ = this->shared_from_this();
-    Call::begin(*stub_, context_, *this);
+    stub_.PrepareBidiStreamingCall(&context_, Call::kMethod, {}, this);
     this->AddHold();
     this->StartCall();
   }
 
-  void send(const typename Call::Request& request) {
+  void send(grpc::ByteBuffer request) {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
-    outgoing_ = request;
+    outgoing_ = std::move(request);
     this->StartWrite(&outgoing_);
   }
 
@@ -60,8 +61,7 @@ class AdsReactor final
 
   void OnReadDone(bool ok) override {
     if (!ok) return end();
-    const auto response = std::move(incoming_);
-    loop_.post([self = this->shared_from_this(), update = updateOf(response)] {
+    loop_.post([self = this->shared_from_this(), update = updateOf(std::exchange(incoming_, {}))] {
       if (!self->abandoned_) self->events_.onUpdate(update);
     });
   }
@@ -98,7 +98,7 @@ class AdsReactor final
   }
 
   EventLoop& loop_;
-  std::unique_ptr<typename Call::Service::Stub> stub_;
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, typename Call::Response> stub_;
   AdsStream::Events events_;
   grpc::ClientContext context_;
   std::shared_ptr<AdsReactor> self_;
@@ -107,13 +107,13 @@ class AdsReactor final
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  typename Call::Request outgoing_;  // gRPC's between StartWrite() and OnWriteDone()
+  grpc::ByteBuffer outgoing_;  // gRPC's between StartWrite() and OnWriteDone()
   bool ended_ = false;
   bool done_ = false;
 };
 
-// `Call` names the Service, the Request and the Response, and begins the call: begin(stub, context,
-// reactor). There is an updateOf(Response).
+// `Call` names the method, and the message of its responses, of which there is an updateOf().
+// Requests come serialized, so that what they have in common is serialized once.
 template <typename Call>
 class AdsRpc final : public AdsStream {
  public:
@@ -127,9 +127,9 @@ class AdsRpc final : public AdsStream {
   }
   ~AdsRpc() override { reactor_->close(); }
 
-  void send(const google::protobuf::Message& request) override {
+  void send(grpc::ByteBuffer request) override {
     sending_ = true;
-    reactor_->send(static_cast<const typename Call::Request&>(request));
+    reactor_->send(std::move(request));
   }
   bool sending() const override { return sending_; }
   void receiveNext() override { reactor_->receiveNext(); }

@@ -3,7 +3,6 @@
 // everything it is told comes from there.
 #pragma once
 
-#include <google/protobuf/message.h>
 #include <grpcpp/grpcpp.h>
 
 #include <functional>
@@ -29,10 +28,10 @@ class AdsStream {
   AdsStream(const AdsStream&) = delete;
   AdsStream& operator=(const AdsStream&) = delete;
 
-  // Sends a request of the protocol that the stream was opened for, one at a time: the next one may
-  // follow after onSent(). A server that does not read cannot make requests pile up here. Dropped
-  // once the stream has ended.
-  virtual void send(const google::protobuf::Message& request) = 0;
+  // Sends a serialized request of the protocol that the stream was opened for, one at a time: the
+  // next one may follow after onSent(). A server that does not read cannot make requests pile up
+  // here. Dropped once the stream has ended.
+  virtual void send(grpc::ByteBuffer request) = 0;
   // A request is on its way out.
   virtual bool sending() const = 0;
   // Asks for the next message: one onUpdate() for each call. Nothing is read ahead, so that a fast

@@ -18,6 +18,8 @@ struct ApplyResult {
   std::vector<std::string> accepted;  // names, also of unchanged ones
   std::vector<RejectedResource> rejected;
   bool changed = false;  // the snapshot differs
+  // A name is rejected because another source has it.
+  bool contested = false;
 
   bool ok() const { return rejected.empty(); }
   // "name: reason; name: reason", for error_detail; at most about 4 KiB, then "and N more".

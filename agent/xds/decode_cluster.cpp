@@ -4,6 +4,7 @@
 
 #include "xds/decode.h"
 #include "xds/decode_common.h"
+#include "xds/file_names.h"
 
 namespace sockmesh {
 
@@ -15,35 +16,14 @@ namespace {
 constexpr std::string_view kDnsClusterType = "envoy.clusters.dns";
 constexpr std::string_view kDnsClusterConfig = "envoy.extensions.clusters.dns.v3.DnsCluster";
 
-// The endpoints of an EDS cluster must come from this stream.
-void checkEdsSource(const core::ConfigSource& proto, FieldErrors& errors) {
-  const FieldErrors::Scope scope(errors, "eds_cluster_config.eds_config");
-  switch (proto.config_source_specifier_case()) {
-    case core::ConfigSource::kAds:
-    case core::ConfigSource::kSelf:
-      return;
-    case core::ConfigSource::kPath:
-      errors.add("path", "is not supported; use ads");
-      return;
-    case core::ConfigSource::kPathConfigSource:
-      errors.add("path_config_source", "is not supported; use ads");
-      return;
-    case core::ConfigSource::kApiConfigSource:
-      errors.add("api_config_source", "is not supported; use ads");
-      return;
-    case core::ConfigSource::CONFIG_SOURCE_SPECIFIER_NOT_SET:
-      errors.add("needs a source: ads");
-  }
-}
-
 void decodeEds(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
   if (!proto.has_eds_cluster_config()) {
     errors.add("eds_cluster_config", "is required in an EDS cluster");
     return;
   }
   const auto& eds = proto.eds_cluster_config();
-  checkEdsSource(eds.eds_config(), errors);
-  cluster.edsName = eds.service_name().empty() ? proto.name() : eds.service_name();
+  const std::string& name = eds.service_name().empty() ? proto.name() : eds.service_name();
+  cluster.edsName = sourcedName(name, eds.eds_config(), "eds_cluster_config.eds_config", errors);
   cluster.edsInitialFetchTimeout = duration(
       eds.eds_config().has_initial_fetch_timeout(), eds.eds_config().initial_fetch_timeout(),
       cluster.edsInitialFetchTimeout, DurationRule::kNotNegative,

@@ -106,10 +106,11 @@ DeltaSubscription::Request DeltaSubscription::takeRequest() {
   return request;
 }
 
-std::unique_ptr<google::protobuf::Message> DeltaSubscription::nextRequest(const Node* node) {
-  auto request = std::make_unique<Request>(takeRequest());
-  if (node != nullptr) *request->mutable_node() = *node;
-  return request;
+grpc::ByteBuffer DeltaSubscription::nextRequest(const Node* node) {
+  Request request = takeRequest();
+  if (node != nullptr) *request.mutable_node() = *node;
+  const grpc::Slice bytes(request.SerializeAsString());
+  return {&bytes, 1};
 }
 
 }  // namespace sockmesh

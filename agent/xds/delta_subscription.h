@@ -35,7 +35,7 @@ class DeltaSubscription final : public Subscription {
   void answer(const Update& update, const ApplyResult& result) override;
   void forget(const std::string& name) override;
   bool requestDue() const override;
-  std::unique_ptr<google::protobuf::Message> nextRequest(const Node* node) override;
+  grpc::ByteBuffer nextRequest(const Node* node) override;
 
   // As nextRequest(). Carries no node. A stream's first request has names and the versions of what
   // is held. Each later one either answers one response or changes the subscription, never both:

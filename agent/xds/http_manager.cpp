@@ -9,6 +9,7 @@
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "xds/decode.h"
 #include "xds/decode_common.h"
+#include "xds/file_names.h"
 #include "xds/network_filters.h"
 
 namespace sockmesh {
@@ -38,26 +39,11 @@ std::string lowerCase(std::string text) {
   return text;
 }
 
-void checkSource(const core::ConfigSource& source, FieldErrors& errors) {
-  const FieldErrors::Scope scope(errors, "config_source");
-  switch (source.config_source_specifier_case()) {
-    case core::ConfigSource::kAds:
-    case core::ConfigSource::kSelf:
-      return;
-    case core::ConfigSource::kPath:
-    case core::ConfigSource::kPathConfigSource:
-    case core::ConfigSource::kApiConfigSource:
-      return errors.add("is not supported; use ads");
-    case core::ConfigSource::CONFIG_SOURCE_SPECIFIER_NOT_SET:
-      errors.add("needs a source: ads");
-  }
-}
-
 void decodeRds(const hcm::Rds& rds, HttpChain& chain, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "rds");
-  checkSource(rds.config_source(), errors);
   checkNotEmpty(rds.route_config_name(), "route_config_name", errors);
-  chain.routeConfig = rds.route_config_name();
+  chain.routeConfig =
+      sourcedName(rds.route_config_name(), rds.config_source(), "config_source", errors);
   chain.initialFetchTimeout =
       duration(rds.config_source().has_initial_fetch_timeout(),
                rds.config_source().initial_fetch_timeout(), kDefaultFetchTimeout,

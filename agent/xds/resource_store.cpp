@@ -7,37 +7,13 @@
 #include <utility>
 
 #include "xds/decode.h"
+#include "xds/file_names.h"
 #include "xds/received.h"
-#include "xds/wanted_names.h"
+#include "xds/type_state.h"
 #include "xds/warming.h"
 
 namespace sockmesh {
 namespace {
-
-// The last good version of a resource, with the hash of what it was decoded from.
-struct Held {
-  std::optional<std::uint64_t> hash;  // none: not from the server, any resource replaces it
-  DecodedResource value;
-  std::string version;  // its own; "" where it came without one, or was removed and stays
-};
-
-// All that is known of one type.
-struct TypeState {
-  const ResourceType* type = nullptr;
-  std::map<std::string, Held> held;    // the newest good versions; Warming knows which are in force
-  WantedNames wanted;                  // kByName
-  std::optional<std::string> version;  // of the last response of which nothing was rejected
-  bool received = false;               // a response of which anything could be used
-
-  bool byName() const { return type->scope == ResourceType::Scope::kByName; }
-};
-
-// In the order of resourceTypes().
-std::vector<TypeState> makeTypes() {
-  std::vector<TypeState> types;
-  for (const ResourceType& type : resourceTypes()) types.emplace_back().type = &type;
-  return types;
-}
 
 constexpr const char* kTwice = "is there more than once; the first one counts";
 constexpr const char* kRemovedToo = "is in removed_resources more than once, or in resources too";
@@ -61,7 +37,8 @@ std::vector<std::string> removable(const Update& update, const std::set<std::str
 }  // namespace
 
 struct ResourceStore::State {
-  std::vector<TypeState> types = makeTypes();
+  std::vector<TypeState> types = makeTypeStates();
+  ResourceLimits limits;
   Snapshot inForce;  // `changed` since the last one was handed out
   Warming warming{inForce, [this](std::string_view url) -> WantedNames& {
                     return of(*findResourceType(url)).wanted;
@@ -82,18 +59,23 @@ struct ResourceStore::State {
   }
 
   void applyList(TypeState& state, ReceivedUpdate all, const Update& update, Nanos now,
+                 ResourceSource source, ApplyResult& result);
+  void takeListed(TypeState& state, const Received& received, Nanos now, ResourceSource source,
+                  ApplyResult& result);
+  void applyNamed(TypeState& state, ReceivedUpdate all, const Update& update, ResourceSource source,
+                  ApplyResult& result);
+  void takeNamed(TypeState& state, const Received& received, ResourceSource source,
                  ApplyResult& result);
-  void applyNamed(TypeState& state, ReceivedUpdate all, const Update& update, ApplyResult& result);
-  void takeNamed(TypeState& state, const Received& received, ApplyResult& result);
   bool take(TypeState& state, const std::string& name, const Received& received,
-            ApplyResult& result);
+            ResourceSource source, ApplyResult& result);
   bool takeHeartbeat(TypeState& state, const std::string& name, const Received& received,
                      ApplyResult& result);
   void observeHeld(const TypeState& state, const std::string& name, const Received& received) const;
   void observeDropped(const TypeState& state, const std::string& name) const;
   void hold(TypeState& state, const std::string& name, Held version);
   bool countAsAbsent(TypeState& state, const std::string& name);
-  void removeAbsent(TypeState& state, const std::set<std::string>& present, ApplyResult& result);
+  void removeAbsent(TypeState& state, const std::set<std::string>& present, ResourceSource source,
+                    ApplyResult& result);
   void removeNamed(TypeState& state, const std::vector<std::string>& names, ApplyResult& result);
   static void noteNamedAbsent(TypeState& state, const std::vector<std::string>& names);
   void remove(const TypeState& state, const std::string& name);
@@ -111,7 +93,7 @@ bool ResourceStore::State::complete() const {
 
 void ResourceStore::State::hold(TypeState& state, const std::string& name, Held version) {
   state.type->set(warming, name, version.value);
-  state.held[name] = std::move(version);
+  state.put(name, std::move(version));
   state.wanted.arrived(name);
 }
 
@@ -125,7 +107,7 @@ bool ResourceStore::State::countAsAbsent(TypeState& state, const std::string& na
 
 void ResourceStore::State::observeHeld(const TypeState& state, const std::string& name,
                                        const Received& received) const {
-  if (observer == nullptr) return;
+  if (observer == nullptr || !state.isOf(name, ResourceSource::kControlPlane)) return;
   observer->held({state.type, name}, received.version, received.content,
                  state.type->expires ? received.ttl : std::nullopt);
 }
@@ -154,10 +136,14 @@ bool ResourceStore::State::takeHeartbeat(TypeState& state, const std::string& na
 // Takes `received` as `name` where it is good; what was there before stays otherwise, and also
 // where the same came again. True where another object is held than before.
 bool ResourceStore::State::take(TypeState& state, const std::string& name, const Received& received,
-                                ApplyResult& result) {
+                                ResourceSource source, ApplyResult& result) {
   const ResourceType& type = *state.type;
   if (!received.proto) {
     takeHeartbeat(state, name, received, result);
+    return false;
+  }
+  if (auto fits = limits.checkSize(received.content.size()); !fits) {
+    result.rejected.push_back({name, fits.error().message()});
     return false;
   }
   const std::uint64_t hash = contentHash(*received.proto);
@@ -169,7 +155,7 @@ bool ResourceStore::State::take(TypeState& state, const std::string& name, const
     before->second.version = received.version;
     DecodedResource renewed = type.renewed ? type.renewed(before->second.value) : nullptr;
     if (!renewed) return false;
-    hold(state, name, {hash, std::move(renewed), received.version});
+    hold(state, name, {hash, std::move(renewed), received.version, source});
     return true;
   }
   auto decoded = type.decode(*received.proto);
@@ -181,7 +167,13 @@ bool ResourceStore::State::take(TypeState& state, const std::string& name, const
     result.rejected.push_back({"", std::string(type.nameField) + ": is required"});
     return false;
   }
-  hold(state, name, {hash, *std::move(decoded), received.version});
+  Held newest{hash, *std::move(decoded), received.version, source};
+  newest.endpoints = type.endpoints ? type.endpoints(newest.value) : 0;
+  if (auto fits = state.fits(name, newest, limits); !fits) {
+    result.rejected.push_back({name, fits.error().message()});
+    return false;
+  }
+  hold(state, name, std::move(newest));
   observeHeld(state, name, received);
   result.accepted.push_back(name);
   return true;
@@ -189,7 +181,7 @@ bool ResourceStore::State::take(TypeState& state, const std::string& name, const
 
 // The update is everything there is, or says what is not there any more.
 void ResourceStore::State::applyList(TypeState& state, ReceivedUpdate all, const Update& update,
-                                     Nanos now, ApplyResult& result) {
+                                     Nanos now, ResourceSource source, ApplyResult& result) {
   const bool isList =
       update.stateOfTheWorld && !(all.onlyHeartbeats() && state.version == update.version);
   result.rejected = std::move(all.rejected);
@@ -207,23 +199,38 @@ void ResourceStore::State::applyList(TypeState& state, ReceivedUpdate all, const
       result.rejected.push_back(one.otherName(state.type->nameField));
       continue;
     }
-    if (take(state, one.name, one, result)) touch(result);
-    if (state.type->expires && state.held.contains(one.name)) {
-      ttls.received({state.type, one.name}, one.ttl, now);
-    }
+    takeListed(state, one, now, source, result);
   }
-  if (isList) removeAbsent(state, present, result);
+  if (isList) removeAbsent(state, present, source, result);
   if (!update.stateOfTheWorld) removeNamed(state, removable(update, present, result), result);
 }
 
+// Takes one resource of a list, if the name is not another source's.
+void ResourceStore::State::takeListed(TypeState& state, const Received& received, Nanos now,
+                                      ResourceSource source, ApplyResult& result) {
+  const std::string& name = received.name;
+  const auto held = state.held.find(name);
+  if (held != state.held.end() && held->second.source != source) {
+    result.rejected.push_back(
+        {name, "is already in " + std::string(sourceName(held->second.source))});
+    result.contested = true;
+    return;
+  }
+  if (take(state, name, received, source, result)) touch(result);
+  if (state.type->expires && state.isOf(name, ResourceSource::kControlPlane)) {
+    ttls.received({state.type, name}, received.ttl, now);
+  }
+}
+
 void ResourceStore::State::removeAbsent(TypeState& state, const std::set<std::string>& present,
-                                        ApplyResult& result) {
+                                        ResourceSource source, ApplyResult& result) {
   // A resource without a readable name may be any of the resources that seem to be absent.
   const bool allNamed = !present.contains("");
-  setListed(state, allNamed, result);
+  if (source == ResourceSource::kControlPlane) setListed(state, allNamed, result);
   if (!allNamed) return;
   const auto removed = std::erase_if(state.held, [&](const auto& entry) {
-    if (present.contains(entry.first)) return false;
+    if (present.contains(entry.first) || entry.second.source != source) return false;
+    state.endpoints -= entry.second.endpoints;
     remove(state, entry.first);
     return true;
   });
@@ -237,7 +244,8 @@ void ResourceStore::State::removeNamed(TypeState& state, const std::vector<std::
     setListed(state, true, result);
   }
   for (const std::string& name : names) {
-    if (state.held.erase(name) == 0) continue;
+    if (!state.isOf(name, ResourceSource::kControlPlane)) continue;
+    state.drop(name);
     remove(state, name);
     touch(result);
   }
@@ -255,19 +263,19 @@ void ResourceStore::State::setListed(const TypeState& state, bool complete, Appl
 
 // The update has a part of what is subscribed to: names that are absent stay as they are.
 void ResourceStore::State::applyNamed(TypeState& state, ReceivedUpdate all, const Update& update,
-                                      ApplyResult& result) {
+                                      ResourceSource source, ApplyResult& result) {
   result.rejected = std::move(all.rejected);
   std::set<std::string> seen;
   for (const Received& one : all.resources) {
-    const bool wanted = state.wanted.contains(one.requestedName()) ||
+    const bool wanted = state.wants(one.requestedName(), source) ||
                         std::ranges::any_of(one.aliases, [&](const std::string& alias) {
-                          return state.wanted.contains(alias);
+                          return state.wants(alias, source);
                         });
     if (!wanted) continue;
     if (!seen.insert(one.requestedName()).second) {
       result.rejected.push_back({one.requestedName(), kTwice});
     } else {
-      takeNamed(state, one, result);
+      takeNamed(state, one, source, result);
     }
   }
   noteNamedAbsent(state, removable(update, seen, result));
@@ -275,21 +283,22 @@ void ResourceStore::State::applyNamed(TypeState& state, ReceivedUpdate all, cons
 
 // Under each name by which it is wanted.
 void ResourceStore::State::takeNamed(TypeState& state, const Received& received,
-                                     ApplyResult& result) {
+                                     ResourceSource source, ApplyResult& result) {
   const std::string& name = received.requestedName();
-  if (state.wanted.contains(name)) {
-    if (received.proto && received.hasOtherName()) {
+  if (state.wants(name, source)) {
+    // In a file a resource has the first part of its name.
+    if (source != ResourceSource::kFile && received.proto && received.hasOtherName()) {
       result.rejected.push_back(received.otherName(state.type->nameField));
-    } else if (take(state, name, received, result)) {
+    } else if (take(state, name, received, source, result)) {
       touch(result);
     }
   }
   for (const std::string& alias : received.aliases) {
-    if (alias == name || !state.wanted.contains(alias)) continue;
+    if (alias == name || !state.wants(alias, source)) continue;
     // Without a content the server says that it knows no resource for the alias.
-    if (!received.proto && !state.wanted.contains(name)) {
+    if (!received.proto && !state.wants(name, source)) {
       noteNamedAbsent(state, {alias});
-    } else if (take(state, alias, received, result)) {
+    } else if (take(state, alias, received, source, result)) {
       touch(result);
     }
   }
@@ -311,7 +320,7 @@ bool ResourceStore::State::settle() {
   bool changed = warming.settle();
   for (TypeState& state : types) {
     for (const std::string& name : state.wanted.takeReleased()) {
-      if (state.held.erase(name) == 0) continue;
+      if (!state.drop(name)) continue;
       observeDropped(state, name);
       state.type->remove(warming, name);
       changed = true;
@@ -344,7 +353,11 @@ void ResourceStore::observe(ResourceObserver* observer) {
   state_->observer = observer;
 }
 
-ApplyResult ResourceStore::apply(const Update& update, Nanos now) {
+void ResourceStore::limit(const ResourceLimits& limits) {
+  state_->limits = limits;
+}
+
+ApplyResult ResourceStore::apply(const Update& update, Nanos now, ResourceSource source) {
   ApplyResult result;
   const ResourceType* type = findResourceType(update.typeUrl);
   if (type == nullptr) {
@@ -358,17 +371,43 @@ ApplyResult ResourceStore::apply(const Update& update, Nanos now) {
     return result;
   }
   if (state.byName()) {
-    state_->applyNamed(state, std::move(all), update, result);
+    state_->applyNamed(state, std::move(all), update, source, result);
   } else {
-    state_->applyList(state, std::move(all), update, now, result);
+    state_->applyList(state, std::move(all), update, now, source, result);
   }
   if (state_->settle()) result.changed = true;
-  state_->noteReceived(state, update, result);
+  if (source == ResourceSource::kControlPlane) state_->noteReceived(state, update, result);
   return result;
 }
 
+bool ResourceStore::closeLists() {
+  ApplyResult result;
+  for (TypeState& state : state_->types) {
+    if (state.byName()) continue;
+    state.received = true;
+    state_->setListed(state, true, result);
+  }
+  if (!std::exchange(state_->inForce.complete, true)) {
+    state_->inForce.changed.all = true;
+    state_->touch(result);
+  }
+  return result.changed;
+}
+
 std::vector<std::string> ResourceStore::wanted(const ResourceType& type) const {
-  return state_->of(type).wanted.names();
+  std::vector<std::string> names = state_->of(type).wanted.names();
+  std::erase_if(names, [](const std::string& name) { return fileResource(name).has_value(); });
+  return names;
+}
+
+std::vector<std::string> ResourceStore::wantedOfFiles(const ResourceType& type) const {
+  std::vector<std::string> names = state_->of(type).wanted.names();
+  std::erase_if(names, [](const std::string& name) { return !fileResource(name); });
+  return names;
+}
+
+bool ResourceStore::hasArrived(const ResourceKey& key) const {
+  return state_->of(*key.type).wanted.hasArrived(key.name);
 }
 
 std::uint64_t ResourceStore::wantedRevision(const ResourceType& type) const {
@@ -407,7 +446,7 @@ std::optional<Nanos> ResourceStore::nextExpiry() const {
 std::vector<ResourceKey> ResourceStore::expire(Nanos now) {
   std::vector<ResourceKey> expired = state_->ttls.takeExpired(now);
   for (const ResourceKey& key : expired) {
-    state_->of(*key.type).held.erase(key.name);
+    state_->of(*key.type).drop(key.name);
     state_->observeDropped(state_->of(*key.type), key.name);
     key.type->expire(state_->warming, key.name);
   }
@@ -420,7 +459,8 @@ std::vector<ResourceKey> ResourceStore::expire(Nanos now) {
 ResourceVersions ResourceStore::versions(const ResourceType& type) const {
   ResourceVersions versions;
   for (const auto& [name, held] : state_->of(type).held) {
-    if (held.hash) versions.emplace_hint(versions.end(), name, held.version);
+    if (held.hash && held.source == ResourceSource::kControlPlane)
+      versions.emplace_hint(versions.end(), name, held.version);
   }
   return versions;
 }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "model/snapshot.h"
 #include "xds/apply_result.h"
+#include "xds/resource_limits.h"
 #include "xds/resource_ttls.h"
 #include "xds/resource_type.h"
 #include "xds/subscription.h"
@@ -34,6 +35,10 @@ class ResourceObserver {
   virtual void dropped(const ResourceKey& key) = 0;
 };
 
+// Where resources come from. Of a type that is subscribed to by wildcard, each source has a list of
+// its own, and a name belongs to the source that has had it first.
+enum class ResourceSource : std::uint8_t { kControlPlane, kFile, kStatic };
+
 class ResourceStore {
  public:
   ResourceStore();
@@ -41,6 +46,9 @@ class ResourceStore {
 
   // Told from now on. Outlives the store, or is replaced by null.
   void observe(ResourceObserver* observer);
+
+  // From now on; what is held already stays.
+  void limit(const ResourceLimits& limits);
 
   // Takes in an update of one of our types. Of a type that is subscribed to by wildcard, a
   // state-of-the-world update is a complete set: what is absent is removed (a rejected name that is
@@ -53,11 +61,22 @@ class ResourceStore {
   // A delta update removes what it names, of a type that is subscribed to by wildcard. Of a type
   // that is subscribed to by name it removes nothing: what is held goes when nobody wants it, and
   // what never came may still come, until its initial_fetch_timeout is over.
-  ApplyResult apply(const Update& update, Nanos now = Nanos(0));
+  //
+  // Versions, TTLs and the observer are of the control plane's resources alone.
+  ApplyResult apply(const Update& update, Nanos now = Nanos(0),
+                    ResourceSource source = ResourceSource::kControlPlane);
+  // There is no control plane: what the other sources have said is all there is. True where that
+  // changed the snapshot.
+  bool closeLists();
 
-  // What to subscribe to, of a type that is subscribed to by name: the names that versions want,
-  // those in force and those that will be, sorted. A resource that is wanted no more is forgotten.
+  // What to ask the control plane for, of a type that is subscribed to by name: the names that
+  // versions want, those in force and those that will be, sorted. A resource that is wanted no more
+  // is forgotten.
   std::vector<std::string> wanted(const ResourceType& type) const;
+  // The same of what files have, see xds/file_names.h.
+  std::vector<std::string> wantedOfFiles(const ResourceType& type) const;
+  // Whether a wanted name has come, or counts as absent.
+  bool hasArrived(const ResourceKey& key) const;
   // Goes up whenever wanted(type) changes.
   std::uint64_t wantedRevision(const ResourceType& type) const;
   // Whether to ask for the type, see ResourceType::needed.

@@ -46,6 +46,8 @@ struct ResourceType {
   std::string_view nameField;  // the field that nameOf() reads, for errors
   // An Error lists every violation with its field path; it becomes the NACK.
   Result<DecodedResource> (*decode)(const google::protobuf::Message& message) = nullptr;
+  // How many endpoints are in it; null: none.
+  std::size_t (*endpoints)(const DecodedResource& resource) = nullptr;
   // The version that takes effect when the same resource comes again; null where that is no news.
   // The function itself is null for a type whose resources do not age.
   DecodedResource (*renewed)(const DecodedResource& held) = nullptr;

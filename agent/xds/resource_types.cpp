@@ -40,6 +40,14 @@ Result<DecodedResource> decode(const Message& message) {
   return shared(*std::move(decoded));
 }
 
+std::size_t endpointsIn(const LoadAssignment& assignment) {
+  std::size_t count = 0;
+  for (const LocalityEndpoints& locality : assignment.localities) {
+    count += locality.endpoints.size();
+  }
+  return count;
+}
+
 // The same came again: no news, except for an assignment that grows stale with time. The time
 // starts anew, as in Envoy, so the assignment is a new object.
 DecodedResource renewAssignment(const DecodedResource& held) {
@@ -65,6 +73,11 @@ ResourceType clusters() {
       .nameOf = nameOf<ClusterProto, &ClusterProto::name>,
       .nameField = "name",
       .decode = decode<ClusterProto, decodeCluster>,
+      .endpoints =
+          [](const DecodedResource& cluster) {
+            const auto own = as<Cluster>(cluster)->inlineAssignment;
+            return own ? endpointsIn(*own) : 0;
+          },
       .set = [](Warming& warming, const std::string& name,
                 const DecodedResource& newest) { warming.setCluster(name, as<Cluster>(newest)); },
       .remove = [](Warming& warming, const std::string& name) { warming.removeCluster(name); },
@@ -85,6 +98,10 @@ ResourceType assignments() {
       .nameOf = nameOf<AssignmentProto, &AssignmentProto::cluster_name>,
       .nameField = "cluster_name",
       .decode = decode<AssignmentProto, decodeAssignment>,
+      .endpoints =
+          [](const DecodedResource& assignment) {
+            return endpointsIn(*as<LoadAssignment>(assignment));
+          },
       .renewed = renewAssignment,
       .set =
           [](Warming& warming, const std::string& name, const DecodedResource& newest) {

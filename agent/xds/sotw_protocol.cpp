@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
-#include "envoy/service/discovery/v3/discovery.grpc.pb.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
 #include "xds/ads_protocol.h"
 #include "xds/ads_rpc.h"
 #include "xds/sotw_subscription.h"
@@ -10,13 +10,9 @@ namespace sockmesh {
 namespace {
 
 struct SotwCall {
-  using Service = envoy::service::discovery::v3::AggregatedDiscoveryService;
-  using Request = envoy::service::discovery::v3::DiscoveryRequest;
   using Response = envoy::service::discovery::v3::DiscoveryResponse;
-  static void begin(Service::Stub& stub, grpc::ClientContext& context,
-                    grpc::ClientBidiReactor<Request, Response>& reactor) {
-    stub.async()->StreamAggregatedResources(&context, &reactor);
-  }
+  static constexpr const char* kMethod =
+      "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 };
 
 class SotwProtocol final : public AdsProtocol {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "xds/sotw_subscription.h"
 
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include "google/rpc/status.pb.h"
@@ -11,14 +13,21 @@ namespace {
 // google.rpc.Code INTERNAL, as Envoy sends. Servers only look whether error_detail is present.
 constexpr int kNackCode = 13;
 
+std::string_view viewOf(const grpc::Slice& slice) {
+  return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
+}
+
 }  // namespace
 
 void SotwSubscription::setNames(std::vector<std::string> names) {
-  if (names == names_) return;
-  names_ = std::move(names);
+  envoy::service::discovery::v3::DiscoveryRequest request;
+  for (std::string& name : names) request.add_resource_names(std::move(name));
+  const std::string bytes = request.SerializeAsString();
+  if (bytes == viewOf(names_)) return;
+  names_ = grpc::Slice(bytes);
   // An empty first request might be read as a wildcard. After a name was sent, an empty request
   // unsubscribes.
-  due_ = due_ || requested_ || !nothingToAskFor();
+  due_ = requested_ || !nothingToAskFor();
 }
 
 void SotwSubscription::onStreamUp() {
@@ -57,12 +66,11 @@ void SotwSubscription::reject(const std::string& nonce, const std::string& messa
   due_ = true;
 }
 
-envoy::service::discovery::v3::DiscoveryRequest SotwSubscription::takeRequest() {
+envoy::service::discovery::v3::DiscoveryRequest SotwSubscription::takeAnswer() {
   envoy::service::discovery::v3::DiscoveryRequest request;
   request.set_type_url(std::string(type_.url));
   request.set_version_info(version_);
   request.set_response_nonce(nonce_);
-  for (const std::string& name : names_) request.add_resource_names(name);
   if (rejected_) {
     request.mutable_error_detail()->set_code(kNackCode);
     request.mutable_error_detail()->set_message(std::exchange(nack_, {}));
@@ -73,10 +81,19 @@ envoy::service::discovery::v3::DiscoveryRequest SotwSubscription::takeRequest() 
   return request;
 }
 
-std::unique_ptr<google::protobuf::Message> SotwSubscription::nextRequest(const Node* node) {
-  auto request = std::make_unique<envoy::service::discovery::v3::DiscoveryRequest>(takeRequest());
-  if (node != nullptr) *request->mutable_node() = *node;
+envoy::service::discovery::v3::DiscoveryRequest SotwSubscription::takeRequest() {
+  auto request = takeAnswer();
+  request.MergeFromString(std::string(viewOf(names_)));
   return request;
+}
+
+// Serialized messages that follow each other are one message with the fields of both. The bytes of
+// the names are shared and not copied.
+grpc::ByteBuffer SotwSubscription::nextRequest(const Node* node) {
+  auto answer = takeAnswer();
+  if (node != nullptr) *answer.mutable_node() = *node;
+  const std::array slices = {grpc::Slice(answer.SerializeAsString()), names_};
+  return {slices.data(), slices.size()};
 }
 
 }  // namespace sockmesh

@@ -4,11 +4,10 @@
 // them alike. A subscription knows no stream.
 #pragma once
 
-#include <google/protobuf/message.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -46,8 +45,9 @@ class Subscription {
 
   // Whether a request to the server is due: a subscription, an ACK or a NACK.
   virtual bool requestDue() const = 0;
-  // The request that is due, in the protocol's own message. `node` is in it where it is not null.
-  virtual std::unique_ptr<google::protobuf::Message> nextRequest(const Node* node) = 0;
+  // The request that is due: the protocol's own message, serialized. `node` is in it where it is
+  // not null.
+  virtual grpc::ByteBuffer nextRequest(const Node* node) = 0;
 };
 
 }  // namespace sockmesh

@@ -2,6 +2,7 @@
 #include "xds/update.h"
 
 #include <string_view>
+#include <utility>
 
 #include "xds/decode_common.h"
 
@@ -17,13 +18,14 @@ void readTtl(const envoy::service::discovery::v3::Resource& wrapper, Envelope& e
   if (!errors.empty()) envelope.badTtl = errors.error().message();
 }
 
-void openWrapper(const envoy::service::discovery::v3::Resource& wrapper, Envelope& envelope) {
+void openWrapper(envoy::service::discovery::v3::Resource& wrapper, Envelope& envelope) {
   envelope.name = wrapper.name();
   envelope.version = wrapper.version();
   envelope.heartbeat = !wrapper.has_resource();
   readTtl(wrapper, envelope);
   envelope.typeUrl = wrapper.resource().type_url();
-  envelope.bytes = wrapper.resource().value();
+  if (wrapper.has_resource())
+    envelope.bytes = std::move(*wrapper.mutable_resource()->mutable_value());
   envelope.aliases.assign(wrapper.aliases().begin(), wrapper.aliases().end());
 }
 
@@ -31,12 +33,12 @@ std::string positionOf(int index) {
   return "resources[" + std::to_string(index) + "]";
 }
 
-Envelope envelopeOf(const google::protobuf::Any& resource, int index) {
+Envelope envelopeOf(google::protobuf::Any& resource, int index) {
   Envelope envelope;
   envelope.position = positionOf(index);
   if (resource.type_url() != kWrapperType) {
     envelope.typeUrl = resource.type_url();
-    envelope.bytes = resource.value();
+    envelope.bytes = std::move(*resource.mutable_value());
     return envelope;
   }
   envoy::service::discovery::v3::Resource wrapper;
@@ -50,7 +52,7 @@ Envelope envelopeOf(const google::protobuf::Any& resource, int index) {
 
 }  // namespace
 
-Update updateOf(const envoy::service::discovery::v3::DiscoveryResponse& response) {
+Update updateOf(envoy::service::discovery::v3::DiscoveryResponse response) {
   Update update;
   update.typeUrl = response.type_url();
   update.version = response.version_info();
@@ -60,12 +62,12 @@ Update updateOf(const envoy::service::discovery::v3::DiscoveryResponse& response
   update.stateOfTheWorld = true;
   update.resources.reserve(static_cast<std::size_t>(response.resources_size()));
   for (int i = 0; i < response.resources_size(); ++i) {
-    update.resources.push_back(envelopeOf(response.resources(i), i));
+    update.resources.push_back(envelopeOf(*response.mutable_resources(i), i));
   }
   return update;
 }
 
-Update updateOf(const envoy::service::discovery::v3::DeltaDiscoveryResponse& response) {
+Update updateOf(envoy::service::discovery::v3::DeltaDiscoveryResponse response) {
   Update update;
   update.typeUrl = response.type_url();
   update.version = response.system_version_info();
@@ -76,7 +78,7 @@ Update updateOf(const envoy::service::discovery::v3::DeltaDiscoveryResponse& res
   for (int i = 0; i < response.resources_size(); ++i) {
     Envelope& envelope = update.resources[static_cast<std::size_t>(i)];
     envelope.position = positionOf(i);
-    openWrapper(response.resources(i), envelope);
+    openWrapper(*response.mutable_resources(i), envelope);
   }
   update.removed.assign(response.removed_resources().begin(), response.removed_resources().end());
   for (const auto& name : response.removed_resource_names()) update.removed.push_back(name.name());

@@ -37,8 +37,9 @@ struct Update {
   std::vector<std::string> removed;  // by name; only where not stateOfTheWorld
 };
 
-Update updateOf(const envoy::service::discovery::v3::DiscoveryResponse& response);
+// The payloads of `response` are moved and not copied.
+Update updateOf(envoy::service::discovery::v3::DiscoveryResponse response);
 // `version` is the system's, which says nothing of single resources.
-Update updateOf(const envoy::service::discovery::v3::DeltaDiscoveryResponse& response);
+Update updateOf(envoy::service::discovery::v3::DeltaDiscoveryResponse response);
 
 }  // namespace sockmesh

@@ -90,7 +90,7 @@ static __always_inline int sm_connect(struct bpf_sock_addr *ctx, const struct sm
 
 	if (unlikely(to->protocol != IPPROTO_TCP && to->protocol != IPPROTO_UDP))
 		return SM_PROCEED;
-	d = sm_service_of(to);
+	d = sm_service_of(ctx, to);
 	if (d)
 		return sm_connect_to(ctx, to, d);
 	sm_no_record(ctx, to->protocol);
@@ -100,13 +100,7 @@ static __always_inline int sm_connect(struct bpf_sock_addr *ctx, const struct sm
 SEC("cgroup/connect4")
 int sm_connect4(struct bpf_sock_addr *ctx)
 {
-	const struct sm_dest to = {
-		.addr.word = {0, 0, bpf_htonl(0xffff), ctx->user_ip4},
-		.port_be = (__be16)ctx->user_port,
-		.protocol = (__u8)ctx->protocol,
-		.family = SM_FAMILY_V4,
-		.socket_family = SM_FAMILY_V4,
-	};
+	const struct sm_dest to = sm_dest4(ctx);
 
 	return sm_connect(ctx, &to);
 }

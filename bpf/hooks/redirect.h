@@ -12,6 +12,7 @@
 #include "select/choice.h"
 #include "select/lookup.h"
 #include "select/reach.h"
+#include "select/served.h"
 
 /* A verdict like SM_PROCEED and SM_DENY: proceed to the endpoint, whose address the context has.
  * The hook notes it and returns SM_PROCEED. */
@@ -208,13 +209,16 @@ static __always_inline int sm_is_stale(void)
 	return unlikely(from_ns) && sm_is_past(from_ns);
 }
 
-/* The service that the socket wants to go to; NULL: none, none for the agent, or none that still
- * counts. */
-static __always_inline const struct sm_descriptor *sm_service_of(const struct sm_dest *to)
+/* The service that the socket wants to go to; NULL: none, none for the agent, none that still
+ * counts, or none for a pod that is left alone. */
+static __always_inline const struct sm_descriptor *sm_service_of(struct bpf_sock_addr *ctx,
+								 const struct sm_dest *to)
 {
 	const struct sm_descriptor *d = sm_lookup(to);
 
-	return d && likely(!sm_is_agent()) && likely(!sm_is_stale()) ? d : NULL;
+	if (!d || unlikely(sm_is_agent()) || unlikely(sm_is_stale()))
+		return NULL;
+	return likely(sm_is_served(ctx)) ? d : NULL;
 }
 
 /* The descriptor for what this socket reaches; NULL: the tables are broken. */

@@ -165,7 +165,7 @@ static __always_inline int sm_begin_flow(struct bpf_sock_addr *ctx, const struct
 
 static __always_inline int sm_send(struct bpf_sock_addr *ctx, const struct sm_dest *to)
 {
-	const struct sm_descriptor *d = sm_service_of(to), *reached;
+	const struct sm_descriptor *d = sm_service_of(ctx, to), *reached;
 	struct sm_reach reach = {.descriptor = d, .family = to->family};
 	/* For the calls. Of `to` the compiler goes on knowing the families, which decide what of
 	 * the context may be touched. */
@@ -187,13 +187,7 @@ static __always_inline int sm_send(struct bpf_sock_addr *ctx, const struct sm_de
 SEC("cgroup/sendmsg4")
 int sm_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	const struct sm_dest to = {
-		.addr.word = {0, 0, bpf_htonl(0xffff), ctx->user_ip4},
-		.port_be = (__be16)ctx->user_port,
-		.protocol = (__u8)ctx->protocol,
-		.family = SM_FAMILY_V4,
-		.socket_family = SM_FAMILY_V4,
-	};
+	const struct sm_dest to = sm_dest4(ctx);
 
 	return sm_send(ctx, &to);
 }

@@ -40,6 +40,7 @@ struct user_namespace {
 struct net {
 	__u64 net_cookie;
 	struct user_namespace *user_ns;
+	struct ns_common ns;
 	struct list_head dev_base_head;
 } SM_KERNEL_STRUCT;
 

@@ -29,6 +29,17 @@ struct sm_client_seen {
 	__u32 client; /* place in `clients` */
 };
 
+/* Whether a pod is served, kept for a while; see select/served.h. */
+#define SM_VERDICT_SLOTS 1024 /* a power of two */
+
+struct sm_verdict {
+	__u64 netns_cookie; /* 0: being written */
+	__u64 cgroup_id;    /* 0: no rule asks for it */
+	__u64 at_jiffies;
+	__u32 epoch;
+	__u32 reason; /* enum sm_unserved_reason */
+};
+
 /* The state of a Mersenne twister; see envoy/mersenne_twister.h. */
 #define SM_TWISTER_WORDS 624
 

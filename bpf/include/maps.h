@@ -179,6 +179,29 @@ struct {
 	__type(value, struct sm_balance_scratch);
 } balance_scratch SEC(".maps") __weak;
 
+/* Who is served, and who was not. Only served.h touches these three. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SM_MAX_SERVED);
+	__type(key, struct sm_served_key);
+	__type(value, struct sm_served_rule);
+} served SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SM_MAX_UNSERVED);
+	__type(key, struct sm_unserved_key);
+	__type(value, struct sm_unserved);
+} unserved SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SM_VERDICT_SLOTS);
+	__type(key, __u32);
+	__type(value, struct sm_verdict);
+} verdicts SEC(".maps") __weak;
+
 /* Only userspace writes and reads this map. It is declared here so that names are pinned with
  * the other maps, and the CLI can read them. */
 struct {

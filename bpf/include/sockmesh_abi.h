@@ -63,6 +63,8 @@
 	X(affinity)                                                                                \
 	X(flows)                                                                                   \
 	X(flow_sources)                                                                            \
+	X(served)                                                                                  \
+	X(unserved)                                                                                \
 	X(names)                                                                                   \
 	X(events)                                                                                  \
 	X(counters)                                                                                \
@@ -74,6 +76,8 @@
 #define SM_DEFAULT_MAX_AFFINITY_CLIENTS 32768
 #define SM_DEFAULT_MAX_UDP_FLOWS	32768
 #define SM_DEFAULT_MAX_NAMES		262144 /* parts of names */
+#define SM_MAX_SERVED			65536  /* rules; an entry takes memory when it is used */
+#define SM_MAX_UNSERVED			4096
 
 /* ---- frontends: VIP -> service id. Keys are only added and removed, never rewritten. ---- */
 
@@ -296,6 +300,59 @@ struct sm_endpoint {
 
 #include "sockmesh_abi_state.h"
 
+/* ---- who is served: whose connects are looked at; see select/served.h ---- */
+
+enum sm_served_kind {
+	SM_SERVED_CGROUP = 1,  /* id: of a cgroup; the rule is also for all below it */
+	SM_SERVED_NETNS = 2,   /* id: the inode of a network namespace */
+	SM_SERVED_SIDECAR = 3, /* id: 0, 1, ... without gaps: how a sidecar proxy is recognised */
+};
+
+struct sm_served_key {
+	__u64 id;
+	__u32 kind; /* enum sm_served_kind */
+	__u32 pad;
+};
+
+#define SM_SIDECAR_PORTS 4
+#define SM_MAX_SIDECARS	 64
+
+struct sm_served_rule {
+	/* NETNS: the cookie of the namespace that the rule met first; 0: none yet. A later one may
+	 * have the same inode. SIDECAR: of the agent's own namespace, which has no sidecar. */
+	__u64 netns_cookie;
+	__u32 let_in; /* CGROUP, NETNS: 1: is served, 0: is left out */
+	/* SIDECAR: a namespace in which all of these ports have a listener has a sidecar. In the
+	 * CPU's byte order; 0: none. */
+	__u16 ports[SM_SIDECAR_PORTS];
+	__u32 pad;
+};
+
+/* What there is to look at (sm_globals.served_flags). 0: everything is served. */
+#define SM_SERVED_BY_CGROUP	 (1U << 0)
+#define SM_SERVED_BY_NETNS	 (1U << 1)
+#define SM_SERVED_NOT_SIDECARS	 (1U << 2)
+#define SM_SERVED_NOT_BY_DEFAULT (1U << 3)
+
+enum sm_unserved_reason {
+	SM_UNSERVED_NOT = 0, /* it is served */
+	SM_UNSERVED_LEFT_OUT = 1,
+	SM_UNSERVED_SIDECAR = 2,
+	SM_UNSERVED_DEFAULT = 3, /* no rule lets it in */
+};
+
+/* Who connected to a VIP and was not served. */
+struct sm_unserved_key {
+	__u64 netns_cookie;
+	__u64 cgroup_id; /* of the process */
+};
+
+struct sm_unserved {
+	__u64 seen_ns; /* last, exact to a few seconds */
+	__u32 reason;  /* enum sm_unserved_reason */
+	__u32 netns_inode;
+};
+
 /* ---- names: what an id means, without the agent's memory ---- */
 
 enum sm_name_kind {
@@ -368,9 +425,11 @@ struct sm_globals {
 	__u64 agent_start_ns;	  /* start_boottime of the agent's thread group leader */
 	__u32 agent_tgid;	  /* in the initial PID namespace; 0: no agent */
 	__u32 conn_overflow_live; /* records in conn_overflow now; 0 spares the lookup */
-	__u32 udp_used;	  /* 1: a socket has sent UDP to a VIP; 0 spares every receiver a lookup */
-	__u32 clients;	  /* places given to clients ever */
-	__u32 pods_epoch; /* raised by the agent when pod_parents changes */
+	__u32 udp_used; /* 1: a socket has sent UDP to a VIP; 0 spares every receiver a lookup */
+	__u32 served_flags; /* SM_SERVED_*, by the agent */
+	__u32 served_epoch; /* the agent raises it after each change of `served` or the flags */
+	__u32 clients;	    /* places given to clients ever */
+	__u32 pods_epoch;   /* the agent raises it when pod_parents changes */
 	__u32 pad;
 	/* From this time on connections to services are left alone (setting stale_after). The agent
 	 * moves it on while it hears the control plane. 0: never. */
@@ -384,12 +443,10 @@ struct sm_globals {
  * which libbpf refuses.
  */
 struct sm_settings {
-	__u32 conn_set_mask; /* sets - 1, from the size of the (perhaps adopted) maps */
-	__u32 pad;
+	__u32 conn_set_mask;  /* sets - 1, from the size of the (perhaps adopted) maps */
 	__u32 node_userns;    /* inode of the agent's user namespace */
 	__u32 affinity_share; /* entries of `affinity` that one client may have */
 	__u32 overflow_share; /* records in conn_overflow that one client may have */
-	__u32 pad2;
 	__u64 node_netns; /* cookie of the node's own network namespace, in which the agent runs */
 	struct sm_descriptor descriptor[0];
 	struct sm_group group[0];

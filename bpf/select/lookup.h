@@ -28,6 +28,20 @@ struct sm_dest {
 	__u16 pad;
 };
 
+/* Where a context of an IPv4 hook wants to go. */
+static __always_inline struct sm_dest sm_dest4(const struct bpf_sock_addr *ctx)
+{
+	const struct sm_dest to = {
+		.addr.word = {0, 0, bpf_htonl(0xffff), ctx->user_ip4},
+		.port_be = (__be16)ctx->user_port,
+		.protocol = (__u8)ctx->protocol,
+		.family = SM_FAMILY_V4,
+		.socket_family = SM_FAMILY_V4,
+	};
+
+	return to;
+}
+
 /* 0: no service has this VIP. */
 static __always_inline int sm_may_be_vip(const struct sm_dest *to)
 {

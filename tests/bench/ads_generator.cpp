@@ -4,6 +4,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -20,9 +21,12 @@ using envoy::config::cluster::v3::Cluster;
 using envoy::config::endpoint::v3::ClusterLoadAssignment;
 using envoy::config::listener::v3::Listener;
 using envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+using envoy::service::discovery::v3::DeltaDiscoveryRequest;
+using envoy::service::discovery::v3::DeltaDiscoveryResponse;
 using envoy::service::discovery::v3::DiscoveryRequest;
 using envoy::service::discovery::v3::DiscoveryResponse;
-using Stream = grpc::ServerReaderWriter<DiscoveryResponse, DiscoveryRequest>;
+using SotwStream = grpc::ServerReaderWriter<DiscoveryResponse, DiscoveryRequest>;
+using DeltaStream = grpc::ServerReaderWriter<DeltaDiscoveryResponse, DeltaDiscoveryRequest>;
 
 constexpr const char* kPrefix = "type.googleapis.com/";
 constexpr int kServicePort = 80;
@@ -81,12 +85,46 @@ ClusterLoadAssignment assignmentProto(int number, int endpoints, std::uint32_t v
   return assignment;
 }
 
-// What a server does besides: names and version are the stream's.
-DiscoveryResponse responseOf(const std::string& type) {
-  DiscoveryResponse response;
-  response.set_type_url(type);
-  return response;
-}
+// Resources of one type.
+class Batch {
+ public:
+  explicit Batch(std::string type) : type_(std::move(type)) {}
+
+  void add(const std::string& name, const google::protobuf::Message& resource) {
+    auto& one = resources_.emplace_back();
+    one.first = name;
+    one.second.PackFrom(resource);
+  }
+  bool empty() const { return resources_.empty(); }
+
+  // The bytes that were sent.
+  std::size_t write(SotwStream& stream, std::uint64_t nonce) {
+    DiscoveryResponse response;
+    response.set_type_url(type_);
+    response.set_version_info(std::to_string(nonce));
+    response.set_nonce(std::to_string(nonce));
+    for (auto& [name, body] : resources_) *response.add_resources() = std::move(body);
+    stream.Write(response);
+    return response.ByteSizeLong();
+  }
+  std::size_t write(DeltaStream& stream, std::uint64_t nonce) {
+    DeltaDiscoveryResponse response;
+    response.set_type_url(type_);
+    response.set_nonce(std::to_string(nonce));
+    for (auto& [name, body] : resources_) {
+      auto* resource = response.add_resources();
+      resource->set_name(name);
+      resource->set_version(std::to_string(nonce));
+      *resource->mutable_resource() = std::move(body);
+    }
+    stream.Write(response);
+    return response.ByteSizeLong();
+  }
+
+ private:
+  std::string type_;
+  std::vector<std::pair<std::string, google::protobuf::Any>> resources_;
+};
 
 const std::string kClusters = std::string(kPrefix) + "envoy.config.cluster.v3.Cluster";
 const std::string kListeners = std::string(kPrefix) + "envoy.config.listener.v3.Listener";
@@ -113,83 +151,109 @@ class AdsGenerator::Service final
       : shape_(shape), versions_(static_cast<std::size_t>(shape.services)) {}
 
   grpc::Status StreamAggregatedResources(grpc::ServerContext* /*context*/,
-                                         Stream* stream) override {
-    {
-      const std::lock_guard lock(mutex_);
-      stream_ = stream;
-      known_.clear();
-    }
+                                         SotwStream* stream) override {
+    begin(stream, nullptr);
     DiscoveryRequest request;
-    while (stream->Read(&request)) answer(request);
-    const std::lock_guard lock(mutex_);
-    if (stream_ == stream) stream_ = nullptr;
+    while (stream->Read(&request)) {
+      answer(request.type_url(), request.response_nonce().empty(), request.resource_names());
+    }
+    begin(nullptr, nullptr);
+    return grpc::Status::OK;
+  }
+  grpc::Status DeltaAggregatedResources(grpc::ServerContext* /*context*/,
+                                        DeltaStream* stream) override {
+    begin(nullptr, stream);
+    DeltaDiscoveryRequest request;
+    while (stream->Read(&request)) {
+      answer(request.type_url(), request.response_nonce().empty(),
+             request.resource_names_subscribe());
+    }
+    begin(nullptr, nullptr);
     return grpc::Status::OK;
   }
 
   void changeEndpoint(int number) {
-    DiscoveryResponse response = responseOf(kAssignments);
-    const std::uint32_t version = ++versions_[static_cast<std::size_t>(number)];
-    response.add_resources()->PackFrom(assignmentProto(number, shape_.endpoints, version));
+    ++versions_[static_cast<std::size_t>(number)];
+    Batch batch(kAssignments);
+    addAssignment(number, batch);
     const std::lock_guard lock(mutex_);
-    send(response);
+    send(batch);
   }
   void changeCluster(int number, int milliseconds) {
-    timeouts_[number] = milliseconds;
     const std::lock_guard lock(mutex_);
-    sendClusters();
+    timeouts_[number] = milliseconds;
+    if (sotw_ != nullptr) return sendClusters();
+    Batch batch(kClusters);
+    addCluster(number, batch);
+    send(batch);
   }
   std::uint64_t sentBytes() const { return sentBytes_; }
 
  private:
-  // An answer to a subscription; ACKs (a nonce and nothing new) get none.
-  void answer(const DiscoveryRequest& request) {
+  // One of the two at most is a stream.
+  void begin(SotwStream* sotw, DeltaStream* delta) {
     const std::lock_guard lock(mutex_);
-    if (request.type_url() == kAssignments) return answerAssignments(request);
-    if (!request.response_nonce().empty()) return;
-    if (request.type_url() == kClusters) return sendClusters();
-    if (request.type_url() != kListeners) return;
-    DiscoveryResponse response = responseOf(kListeners);
-    for (int i = 0; i < shape_.services; ++i) response.add_resources()->PackFrom(listenerProto(i));
-    send(response);
+    sotw_ = sotw;
+    delta_ = delta;
+    known_.clear();
   }
 
-  void answerAssignments(const DiscoveryRequest& request) {
-    DiscoveryResponse response = responseOf(kAssignments);
-    for (const std::string& name : request.resource_names()) {
-      if (!known_.emplace(name, true).second) continue;
-      const int number = std::stoi(name.substr(name.find("service-") + 8));
-      const std::uint32_t version = versions_[static_cast<std::size_t>(number)];
-      response.add_resources()->PackFrom(assignmentProto(number, shape_.endpoints, version));
+  // An answer to a subscription; ACKs (a nonce and nothing new) get none.
+  void answer(const std::string& type, bool first,
+              const google::protobuf::RepeatedPtrField<std::string>& names) {
+    const std::lock_guard lock(mutex_);
+    if (type == kAssignments) return answerAssignments(names);
+    if (!first) return;
+    if (type == kClusters) return sendClusters();
+    if (type != kListeners) return;
+    Batch batch(kListeners);
+    for (int i = 0; i < shape_.services; ++i) {
+      const Listener listener = listenerProto(i);
+      batch.add(listener.name(), listener);
     }
-    if (response.resources_size() > 0) send(response);
+    send(batch);
+  }
+
+  void answerAssignments(const google::protobuf::RepeatedPtrField<std::string>& names) {
+    Batch batch(kAssignments);
+    for (const std::string& name : names) {
+      if (!known_.insert(name).second) continue;
+      addAssignment(std::stoi(name.substr(name.find("service-") + 8)), batch);
+    }
+    if (!batch.empty()) send(batch);
+  }
+
+  void addAssignment(int number, Batch& batch) const {
+    const std::uint32_t version = versions_[static_cast<std::size_t>(number)];
+    batch.add(clusterOf(number), assignmentProto(number, shape_.endpoints, version));
+  }
+  void addCluster(int number, Batch& batch) const {
+    const auto changed = timeouts_.find(number);
+    batch.add(clusterOf(number),
+              clusterProto(number, changed == timeouts_.end() ? 10'000 : changed->second));
   }
 
   void sendClusters() {
-    DiscoveryResponse response = responseOf(kClusters);
-    for (int i = 0; i < shape_.services; ++i) {
-      const auto changed = timeouts_.find(i);
-      response.add_resources()->PackFrom(
-          clusterProto(i, changed == timeouts_.end() ? 10'000 : changed->second));
-    }
-    send(response);
+    Batch batch(kClusters);
+    for (int i = 0; i < shape_.services; ++i) addCluster(i, batch);
+    send(batch);
   }
 
-  void send(DiscoveryResponse& response) {
-    if (stream_ == nullptr) return;
-    response.set_version_info(std::to_string(++nonce_));
-    response.set_nonce(std::to_string(nonce_));
-    sentBytes_ += response.ByteSizeLong();
-    stream_->Write(response);
+  void send(Batch& batch) {
+    ++nonce_;
+    if (sotw_ != nullptr) sentBytes_ += batch.write(*sotw_, nonce_);
+    if (delta_ != nullptr) sentBytes_ += batch.write(*delta_, nonce_);
   }
 
   const MeshShape shape_;
   std::vector<std::atomic<std::uint32_t>> versions_;  // by service
-  std::map<int, int> timeouts_;                       // changed ones, by service
   std::atomic<std::uint64_t> sentBytes_{0};
 
   std::mutex mutex_;  // guards what follows: one write at a time
-  Stream* stream_ = nullptr;
-  std::map<std::string, bool> known_;  // assignments that the client has asked for
+  SotwStream* sotw_ = nullptr;
+  DeltaStream* delta_ = nullptr;
+  std::map<int, int> timeouts_;            // changed ones, by service
+  std::unordered_set<std::string> known_;  // assignments that the client has asked for
   std::uint64_t nonce_ = 0;
 };
 

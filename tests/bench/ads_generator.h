@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A state-of-the-world ADS server that makes its resources up: any number of TCP services, each a
-// listener, an EDS cluster and an assignment, as istiod sends them. For benchmarks: it answers one
-// client and keeps no copy of sent resources.
+// An ADS server that makes its resources up: any number of TCP services, each a listener, an EDS
+// cluster and an assignment, as istiod sends them. For benchmarks: it answers one client, in the
+// protocol that the client speaks, and keeps no copy of sent resources.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -35,8 +35,8 @@ class AdsGenerator {
   bool listening() const { return server_ != nullptr; }
   // Sends the assignment of service `number` again, with one endpoint's address changed.
   void changeEndpoint(int number);
-  // Sends all clusters again (state-of-the-world knows no other way), with the connect_timeout of
-  // service `number` changed to `milliseconds`.
+  // Changes the connect_timeout of service `number` to `milliseconds`: sends its cluster in delta,
+  // and all clusters in state of the world, which knows no other way.
   void changeCluster(int number, int milliseconds);
   // Bytes sent so far, all messages.
   std::uint64_t sentBytes() const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the agent costs at size: cold start, one endpoint's change, a storm of them, one cluster's
 // change, a restart, and nothing at all, over a real ADS stream into real maps.
-// usage: agent_bench [--services N[,N...]] [--endpoints N] [--storm SECONDS] [--json]
+// usage: agent_bench [--services N[,N...]] [--endpoints N] [--storm SECONDS] [--sotw] [--json]
 //
 // Time is measured from outside: from the moment the server hands the message to gRPC to the moment
 // the word in `heads` (or the cluster's line) has changed in the kernel. CPU is the agent's alone.
@@ -39,7 +39,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr int kChanges = 300;        // one endpoint's change, one after the other
-constexpr int kClusterChanges = 10;  // each sends all clusters
+constexpr int kClusterChanges = 10;  // in state of the world, each sends all clusters
 constexpr int kStormRate = 1000;     // changes a second
 constexpr double kMiB = 1024 * 1024;
 
@@ -47,6 +47,7 @@ struct Options {
   std::vector<int> services = {1000, 10000};
   int endpoints = 10;
   int stormSeconds = 10;
+  bool sotw = false;  // state of the world; otherwise delta, which is the agent's default
   bool json = false;
 };
 
@@ -144,14 +145,17 @@ std::optional<double> await(const std::function<bool()>& condition, double patie
 
 class Run {
  public:
-  Run(const Sandbox& sandbox, MeshShape shape, int stormSeconds)
-      : mesh_(sandbox), watch_(sandbox.bpffs()), shape_(shape), stormSeconds_(stormSeconds) {
+  Run(const Sandbox& sandbox, MeshShape shape, const Options& options)
+      : mesh_(sandbox), watch_(sandbox.bpffs()), shape_(shape), options_(options) {
+    if (options.sotw) agentFlags_ = mesh_.agentConfig("ads: {protocol: SOTW}\n");
     generator_ = std::make_unique<AdsGenerator>(shape, "127.0.0.1:18000");
     if (!generator_->listening()) die("cannot listen on 127.0.0.1:18000");
   }
 
   nlohmann::json all() {
-    nlohmann::json result = {{"services", shape_.services}, {"endpoints", shape_.endpoints}};
+    nlohmann::json result = {{"services", shape_.services},
+                             {"endpoints", shape_.endpoints},
+                             {"protocol", options_.sotw ? "sotw" : "delta"}};
     result["cold_start"] = coldStart();
     result["idle"] = idle();
     result["endpoint_change"] = endpointChanges();
@@ -178,7 +182,7 @@ class Run {
   nlohmann::json coldStart() {
     const double patience = 30 + shape_.services / 500.0;
     const double start = now();
-    mesh_.startAgent();
+    mesh_.startAgent(agentFlags_);
     if (!await([&] { return watch_.open(); }, 20, milliseconds(2))) lost("no maps");
     const auto published =
         await([&] { return watch_.published() == shape_.services; }, patience, milliseconds(2));
@@ -257,7 +261,7 @@ class Run {
   nlohmann::json storm() {
     const double before = cpuOf(agent());
     const double start = now();
-    const int changes = stormSeconds_ * kStormRate;
+    const int changes = options_.stormSeconds * kStormRate;
     for (int i = 0; i < changes; ++i) {
       const double due = start + static_cast<double>(i) / kStormRate;
       if (due > now()) std::this_thread::sleep_for(std::chrono::duration<double>(due - now()));
@@ -277,7 +281,7 @@ class Run {
     const std::uint64_t sent = generator_->sentBytes();
     mesh_.killAgent();
     const double start = now();
-    mesh_.startAgent();
+    mesh_.startAgent(agentFlags_);
     const auto ready = await([&] { return mesh_.statusOf("/readyz") == 200; }, 60, milliseconds(2));
     if (!ready) lost("not ready after a restart");
     // Everything was sent again, and has been written as far as it differs.
@@ -308,7 +312,8 @@ class Run {
   Mesh mesh_;
   Watch watch_;
   MeshShape shape_;
-  int stormSeconds_;
+  const Options& options_;
+  std::vector<std::string> agentFlags_;
   std::unique_ptr<AdsGenerator> generator_;
   std::mt19937 random_{1};  // the same services are changed each time
 };
@@ -342,7 +347,7 @@ int measureAll(const Options& options) {
   for (const int services : options.services) {
     auto sandbox = Sandbox::create();
     if (!sandbox) die(sandbox.error().message());
-    all.push_back(Run(**sandbox, {services, options.endpoints}, options.stormSeconds).all());
+    all.push_back(Run(**sandbox, {services, options.endpoints}, options).all());
     if (!options.json) print(all.back());
     std::fflush(stdout);
     [[maybe_unused]] const auto cleaned = Datapath::cleanup((*sandbox)->bpffs());
@@ -352,14 +357,15 @@ int measureAll(const Options& options) {
 }
 
 [[noreturn]] void usage() {
-  die("usage: agent_bench [--services N[,N...]] [--endpoints N] [--storm SECONDS] [--json]");
+  die("usage: agent_bench [--services N[,N...]] [--endpoints N] [--storm SECONDS] [--sotw] "
+      "[--json]");
 }
 
 Options parse(const std::vector<std::string>& arguments) {
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i] == "--json") {
-      options.json = true;
+    if (arguments[i] == "--json" || arguments[i] == "--sotw") {
+      (arguments[i] == "--json" ? options.json : options.sotw) = true;
       continue;
     }
     if (i + 1 == arguments.size()) usage();

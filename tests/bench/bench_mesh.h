@@ -37,6 +37,7 @@ class BenchMesh {
 
   const Sandbox& sandbox() const { return *sandbox_; }
   std::size_t services() const { return writer_->services(); }
+  Datapath& datapath() { return *datapath_; }
   void apply(const Snapshot& snapshot, CompilerOptions rules = {});
 
  private:

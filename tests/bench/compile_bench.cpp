@@ -86,7 +86,7 @@ void measure(const char* what, LbPolicy policy, LocalityMode mode, bool weighted
   changed.clusters = {name};
   constexpr int kRounds = 200;
   for (int i = 0; i < kRounds; ++i) {
-    overlay.byCluster[name].begin()->second.ejected = i % 2 == 0;
+    overlay.byCluster[name][{address(0), 8080}].ejected = i % 2 == 0;
     one += milliseconds([&] { (void)compiler.compile(snapshot, overlay, changed, now); });
   }
   const double none = milliseconds([&] { (void)compiler.compile(snapshot, overlay, now); });

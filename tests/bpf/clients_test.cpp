@@ -108,8 +108,9 @@ class Clients : public DatapathTest {
   }
   std::uint64_t selected(int n) { return statsOf("c", backends_[n - 1]).selected; }
   std::set<std::uint64_t> clients() {
-    const auto ids = clientIds(datapath_->maps());
-    std::set<std::uint64_t> out(ids.begin(), ids.end());
+    const auto lines = clientLines(datapath_->maps());
+    std::set<std::uint64_t> out;
+    for (const sm_client_line& line : lines) out.insert(line.id);
     out.erase(0);
     return out;
   }

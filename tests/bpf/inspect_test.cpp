@@ -72,6 +72,30 @@ TEST_F(Inspect, CountersAreReadWithoutTheWriter) {
   }
 }
 
+// Metrics cost what is used, however many endpoints there are.
+TEST_F(Inspect, EndpointsThatNobodyChoseAreCountedOnly) {
+  backend_ = at("127.0.0.2:0");
+  listener_ = std::move(listenOn(backend_)).value();
+  TableBuilder tables;
+  tables.service("10.96.0.1:80", "a", {backend_.toString()});
+  std::vector<std::string> many;
+  for (int i = 0; i < 1000; ++i) {
+    many.push_back("10.1." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250) + ":80");
+  }
+  tables.service("10.96.0.2:80", "many", many);
+  apply(tables);
+  client_ = std::move(connectTo(at("10.96.0.1:80"))).value();
+  const auto stats = readDatapathStats(sandbox_->bpffs());
+  ASSERT_TRUE(stats) << stats.error().message();
+  ASSERT_EQ(stats->endpoints.size(), 1U);
+  EXPECT_EQ(stats->endpoints[0].address, backend_.toString());
+  ASSERT_EQ(stats->clusters.size(), 2U);
+  EXPECT_EQ(stats->clusters[0].endpoints, 1U);
+  EXPECT_EQ(stats->clusters[0].active, 1U);
+  EXPECT_EQ(stats->clusters[1].endpoints, 1000U);
+  EXPECT_EQ(stats->services[0], (std::pair<std::string_view, std::uint64_t>("balanced", 2)));
+}
+
 TEST_F(Inspect, MapUsageCountsWhatIsInUse) {
   makeTraffic();
   const auto stats = readDatapathStats(sandbox_->bpffs());
@@ -266,7 +290,8 @@ TEST_F(Inspect, ExplainOfAnotherPortSpeaksJson) {
 
 TEST_F(Inspect, EveryMapCanBeDumped) {
   makeTraffic();
-  const std::set<std::string> unused{"affinity", "conn_overflow", "flows", "flow_sources"};
+  const std::set<std::string> unused{"affinity",     "conn_overflow", "flows",
+                                     "flow_sources", "served",        "unserved"};
   for (const std::string& name : kMapNames) {
     if (name == "events") continue;
     const json dump = ctl({"map", "dump", name});

@@ -379,9 +379,8 @@ TEST_F(Agent, MetricsCountWhatHappened) {
   const auto has = [&](const std::string& line) {
     EXPECT_NE(metrics.find(line), std::string::npos) << line << "\n" << metrics;
   };
-  has("sockmesh_connections_established_total{cluster=\"a\",endpoint=\"" + hosts_[0] + "\"} 5");
-  has("sockmesh_connections_failed_total{cluster=\"a\",endpoint=\"127.0.1.99:1\",reason="
-      "\"refused\"} 5");
+  has("sockmesh_connections_established_total{cluster=\"a\"} 5");
+  has("sockmesh_connections_failed_total{cluster=\"a\",reason=\"refused\"} 5");
   has("sockmesh_xds_connected 1");
 }
 

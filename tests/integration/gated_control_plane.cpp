@@ -140,6 +140,12 @@ void GatedControlPlane::serve(const std::string& vip, const std::string& cluster
   tellAll();
 }
 
+void GatedControlPlane::detectOutliers(std::chrono::seconds interval) {
+  const std::lock_guard lock(mutex_);
+  sweepInterval_ = interval;
+  tellAll();
+}
+
 void GatedControlPlane::remove(const std::string& vip) {
   const std::lock_guard lock(mutex_);
   if (services_.erase(vip) > 0) tellAll();
@@ -168,6 +174,9 @@ GatedControlPlane::Response GatedControlPlane::clusters() const {
     const auto millis = service.fetchTimeout.count();
     config.mutable_initial_fetch_timeout()->set_seconds(millis / 1000);
     cluster.mutable_connect_timeout()->set_seconds(1);
+    if (sweepInterval_.count() > 0) {
+      cluster.mutable_outlier_detection()->mutable_interval()->set_seconds(sweepInterval_.count());
+    }
     response.add_resources()->PackFrom(cluster);
   }
   return response;

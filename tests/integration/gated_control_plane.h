@@ -30,6 +30,8 @@ class GatedControlPlane final
              const std::vector<std::string>& endpoints,
              std::chrono::milliseconds fetchTimeout = std::chrono::minutes(10));
   void remove(const std::string& vip);
+  // From now on all clusters have outlier_detection with this interval, in whole seconds.
+  void detectOutliers(std::chrono::seconds interval);
   // The listener at `vip` becomes one that no agent can accept.
   void spoilListener(const std::string& vip);
   // From now on the endpoints of these clusters are not sent. All other endpoints are.
@@ -56,6 +58,7 @@ class GatedControlPlane final
   mutable std::mutex mutex_;  // guards all below
   std::map<std::string, Service> services_;
   std::set<std::string> withheld_;
+  std::chrono::seconds sweepInterval_{0};  // 0: no detection
   std::uint64_t version_ = 1;
   std::set<std::shared_ptr<Stream>> streams_;
   int port_ = 0;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <set>
@@ -24,14 +25,16 @@ namespace sockmesh::test {
 namespace {
 
 constexpr const char* kOtherVip = "10.96.0.2:80";
+// For what takes no time where nothing else runs.
+constexpr auto kPatience = std::chrono::seconds(60);
 
 // What a damage is done to: the maps, and the service at kVip as it was before.
 struct Damaged {
   KernelMaps& maps;
-  const ImageService& service;   // of kVip
-  const ImageService& other;     // of kOtherVip
-  std::uint32_t endpoint = 0;    // an endpoint of kVip's cluster
-  std::uint32_t cluster = 0;     // that cluster
+  const ImageService& service;  // of kVip
+  const ImageService& other;    // of kOtherVip
+  std::uint32_t endpoint = 0;   // an endpoint of kVip's cluster
+  std::uint32_t cluster = 0;    // that cluster
 };
 
 struct Damage {
@@ -54,9 +57,7 @@ std::vector<Damage> damages() {
        },
        {"Service", "10.96.0.9:80/TCP", "broken: "}},
       {"AHeadLeadsToAnotherService",
-       [](const Damaged& on) {
-         on.maps.heads[on.service.id] = on.other.descriptorIndex;
-       },
+       [](const Damaged& on) { on.maps.heads[on.service.id] = on.other.descriptorIndex; },
        {"Service", "10.96.0.1:80/TCP", "broken: "}},
       {"AHostOfAnotherCluster",
        [](const Damaged& on) {
@@ -72,7 +73,8 @@ std::vector<Damage> damages() {
       {"AnAddress",
        [](const Damaged& on) { on.maps.endpoints.at(on.endpoint)->port_be ^= 0x0100; },
        {"Endpoint", "a 127.0.1.", "not there"}},
-      {"AWeight", [](const Damaged& on) { on.maps.endpoints.at(on.endpoint)->weight = 77; },
+      {"AWeight",
+       [](const Damaged& on) { on.maps.endpoints.at(on.endpoint)->weight = 77; },
        {"Endpoint", "a 127.0.1.", "weight", "77"}},
       {"AnEndpointIsWithdrawn",
        [](const Damaged& on) { on.maps.endpointState.at(on.endpoint)->withdrawn = 1; },
@@ -109,10 +111,14 @@ class Verify : public MeshTest {
     }));
   }
   Ran verify(std::vector<std::string> more = {}) const {
-    std::vector<std::string> command = {binary("sockmeshctl"), "--bpffs-root",
-                                        sandbox_->bpffs(),     "--admin-socket",
-                                        mesh_->adminSocket(),  "-o",
-                                        "wide",                "verify"};
+    std::vector<std::string> command = {binary("sockmeshctl"),
+                                        "--bpffs-root",
+                                        sandbox_->bpffs(),
+                                        "--admin-socket",
+                                        mesh_->adminSocket(),
+                                        "-o",
+                                        "wide",
+                                        "verify"};
     command.insert(command.end(), more.begin(), more.end());
     return run(command);
   }
@@ -123,10 +129,10 @@ class Verify : public MeshTest {
     const ImageService& service = image.services.at(kKey);
     const sm_cell* hosts = (*maps)->cells.at(service.groups[0].host_cell);
     const Damaged on = {.maps = **maps,
-                    .service = service,
-                    .other = image.services.at({at(kOtherVip), Protocol::kTcp}),
-                    .endpoint = hosts->words[0],
-                    .cluster = service.groups[0].cluster_id};
+                        .service = service,
+                        .other = image.services.at({at(kOtherVip), Protocol::kTcp}),
+                        .endpoint = hosts->words[0],
+                        .cluster = service.groups[0].cluster_id};
     for (const Damage& damage : all) damage.inflict(on);
   }
   // The HTTP status of POST /repair on the Unix socket; 0: no answer.
@@ -175,7 +181,8 @@ class Verify : public MeshTest {
 bool lineHas(const std::string& output, const std::vector<std::string>& parts) {
   std::istringstream lines(output);
   for (std::string line; std::getline(lines, line);) {
-    if (std::ranges::all_of(parts, [&](const auto& part) { return line.find(part) != std::string::npos; })) {
+    if (std::ranges::all_of(
+            parts, [&](const auto& part) { return line.find(part) != std::string::npos; })) {
       return true;
     }
   }
@@ -219,7 +226,7 @@ TEST_F(Verify, ConnectionsDoNotNoticeARepair) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_EQ(repair(), 200);
     const int from = connected;
-    EXPECT_TRUE(eventually([&] { return connected > from; }));
+    EXPECT_TRUE(eventually([&] { return connected > from; }, kPatience));
   }
   done = true;
   client.join();
@@ -238,10 +245,10 @@ TEST_F(Verify, ARestartAfterARepairWritesNothing) {
   }));
   mesh_->killAgent();
   mesh_->startAgent();
-  EXPECT_TRUE(mesh_->agent().awaitLog("adopted 2 services and 3 endpoints, 0 writes"))
+  EXPECT_TRUE(mesh_->agent().awaitLog("adopted 2 services and 3 endpoints, 0 writes", kPatience))
       << mesh_->agent().log();
   ASSERT_TRUE(mesh_->ready());
-  EXPECT_TRUE(eventually([&] { return verify().code == 0; })) << verify().output;
+  EXPECT_TRUE(eventually([&] { return verify().code == 0; }, kPatience)) << verify().output;
   EXPECT_EQ(writes(), 0u);
 }
 
@@ -251,7 +258,7 @@ TEST_F(Verify, ARestartInTheMiddleOfARepairIsSound) {
   mesh_->killAgent();
   mesh_->startAgent();
   ASSERT_TRUE(mesh_->ready());
-  EXPECT_TRUE(eventually([&] { return verify().code == 0; })) << verify().output;
+  EXPECT_TRUE(eventually([&] { return verify().code == 0; }, kPatience)) << verify().output;
   EXPECT_EQ(reached(kVip), (std::set{hosts_[0], hosts_[1]}));
   EXPECT_EQ(reached(kOtherVip), std::set{hosts_[2]});
 }
@@ -270,14 +277,15 @@ TEST_F(Verify, FollowsChangesOfTheControlPlane) {
 
 TEST_F(Verify, RepairsOnlyOnTheUnixSocket) {
   EXPECT_EQ(mesh_->statusOf("/repair"), 405);
-  const Ran noSocket = run({binary("sockmeshctl"), "--admin-socket", "/nowhere/admin.sock",
-                            "verify", "--repair"});
+  const Ran noSocket =
+      run({binary("sockmeshctl"), "--admin-socket", "/nowhere/admin.sock", "verify", "--repair"});
   EXPECT_EQ(noSocket.code, 0) << "nothing to repair, so nothing is asked: " << noSocket.output;
   inflict({damages()[0]});
-  const Ran refused = run({binary("sockmeshctl"), "--admin-socket", "/nowhere/admin.sock",
-                           "verify", "--repair"});
+  const Ran refused =
+      run({binary("sockmeshctl"), "--admin-socket", "/nowhere/admin.sock", "verify", "--repair"});
   EXPECT_EQ(refused.code, 69) << refused.output;
-  EXPECT_TRUE(refused.output.find("did not repair 1 difference: /nowhere/admin.sock") != std::string::npos)
+  EXPECT_TRUE(refused.output.find("did not repair 1 difference: /nowhere/admin.sock") !=
+              std::string::npos)
       << refused.output;
 }
 

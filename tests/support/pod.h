@@ -31,6 +31,8 @@ class Pod {
               std::chrono::milliseconds patience = std::chrono::seconds(5));
   // A socket that was made in the pod's namespace, for use in the test's process.
   UniqueFd socketInside(int family, int type) const;
+  // Its process, for cgroups and /proc/PID/ns/net.
+  pid_t pid() const { return pid_; }
   // Runs a command in the pod's namespace.
   Ran exec(std::vector<std::string> command) const;
 

@@ -11,7 +11,7 @@ packages=(
   libspdlog-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libxxhash-dev
   prometheus-cpp-dev libseccomp-dev
   libgtest-dev libgmock-dev
-  clang-format clang-tidy python3 curl iproute2 nftables procps openssl
+  libclang-rt-dev clang-format clang-tidy python3 curl iproute2 nftables procps openssl
   "$@"
 )
 

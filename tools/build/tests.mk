@@ -106,6 +106,10 @@ bench-connect: $(BUILD)/tests/connect_bench  ## the price of connect(): to a VIP
 bench-udp: $(BUILD)/tests/udp_bench  ## the price of the hooks for UDP (root)
 	$(Q)$<
 
+.PHONY: bench-served
+bench-served: $(BUILD)/tests/served_bench  ## what it costs to ask whether a pod is served (root)
+	$(Q)$<
+
 .PHONY: bench-agent
 bench-agent: $(BUILD)/tests/agent_bench all  ## what the agent costs at 1,000 and 10,000 services (root)
 	$(Q)$< $(ARGS)

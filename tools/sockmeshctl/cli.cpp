@@ -3,42 +3,34 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <functional>
+#include <map>
+#include <optional>
 #include <ostream>
+#include <string>
+#include <thread>
+#include <utility>
 
 #include "agent_client.h"
 #include "base/defaults.h"
 #include "base/host_port.h"
-#include "base/printable.h"
-#include "base/suggestion.h"
 #include "base/usage_problem.h"
 #include "base/version.h"
+#include "canary.h"
+#include "changes.h"
+#include "cli_tree.h"
+#include "cli_words.h"
 #include "commands.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
 #include "output.h"
+#include "printing.h"
+#include "silent_connect.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
 namespace {
-
-constexpr const char* kConnectHelp =
-    "Connects as an application would, from here. ENDPOINT is where TCP itself is connected to: "
-    "if\n"
-    "sockmesh balances the address, that is an endpoint and not the address. The command needs no\n"
-    "privileges and no agent, so it also runs in a pod.\n"
-    "  sockmeshctl connect reviews.shop.svc:9080 --count 30";
-
-constexpr const char* kMapDumpHelp =
-    "From a line of `ss -tne` to its row in `map dump connections`: sk:1011 is in column SK, the\n"
-    "local address in LOCAL, ino: in INODE. The peer is the ENDPOINT, since a socket knows no "
-    "VIP.\n"
-    "  sockmeshctl map dump connections | grep -w sk:1011\n"
-    "  sockmeshctl map dump connections | grep -F 10.244.1.9:43210\n"
-    "From a row to its line: NETNS is the network namespace of the socket.\n"
-    "  nsenter --net=NETNS-PATH ss -tne\n"
-    "LOCAL, INODE and NETNS are \"-\" where the socket is gone, or its namespace cannot be "
-    "entered.";
 
 struct GlobalOptions {
   std::string bpffsRoot = kDefaultBpffsRoot;
@@ -62,6 +54,8 @@ struct CommandOptions {
   std::string client;
   std::string target;
   int count = 10;
+  std::uint32_t samples = 0;
+  std::string shell;
   double timeoutSeconds = 3;
   bool rewritten = false;
   std::vector<std::string> levels;
@@ -72,43 +66,6 @@ Outcome withNode(const GlobalOptions& global, const std::function<Outcome(NodeVi
   auto node = readNode(global.bpffsRoot);
   if (const auto* failure = std::get_if<Failure>(&node)) return *failure;
   return command(std::get<NodeView>(node));
-}
-
-std::string checkAddress(const std::string& text) {
-  const auto parsed = SocketAddress::parse(text);
-  return parsed ? "" : parsed.error().message();
-}
-
-std::string checkHostPort(const std::string& text) {
-  const auto parsed = parseHostPort(text);
-  return parsed ? "" : parsed.error().message();
-}
-
-std::string checkIp(const std::string& text) {
-  const auto parsed = IpAddress::parse(text);
-  return parsed ? "" : parsed.error().message();
-}
-
-std::string checkClient(const std::string& text) {
-  const std::size_t colon = text.find(':');
-  const std::string kind = text.substr(0, colon);
-  const std::string number = colon == std::string::npos ? "" : text.substr(colon + 1);
-  const bool isNumber =
-      !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
-  if (text == "others" || (isNumber && (kind == "pod" || kind == "netns" || kind == "uid"))) {
-    return "";
-  }
-  return "'" + text + "' is no client: pod:ID, netns:COOKIE or uid:ID, as `ejection list` names it";
-}
-
-// Accepts one of these words. The error for another word suggests the word that was probably meant.
-CLI::Validator oneOf(const std::vector<std::string>& words) {
-  const auto check = [words](const std::string& text) -> std::string {
-    if (std::find(words.begin(), words.end(), text) != words.end()) return "";
-    const std::string hint = didYouMean(text, words);
-    return "unknown \"" + text + "\"" + (hint.empty() ? "; known are " + join(words, ", ") : hint);
-  };
-  return {check, "{" + join(words, ",") + "}"};
 }
 
 class CommandLine {
@@ -124,8 +81,10 @@ class CommandLine {
     addExplain();
     addConnect();
     addVerify();
+    addChanges();
     addNodeCommands();
     addLogCommands();
+    addDocuments();
     app_.require_subcommand(1);
     app_.fallthrough();
   }
@@ -139,6 +98,7 @@ class CommandLine {
   CLI::App& app() { return app_; }
   const GlobalOptions& global() const { return global_; }
   Outcome run() const { return command_(); }
+  const Repetition& repetition() const { return repetition_; }
 
  private:
   void addGlobals() {
@@ -164,10 +124,30 @@ class CommandLine {
     return app;
   }
 
+  void addInterval(CLI::App* command) {
+    static const std::map<std::string, double> kUnits = {{"ms", 0.001}, {"s", 1}, {"m", 60}};
+    command
+        ->add_option("--interval", repetition_.seconds,
+                     "time between two looks: 500ms, 2s, 1m, or a number of seconds")
+        ->check(CLI::Range(0.01, 86400.0).description(""))
+        ->transform(CLI::AsNumberWithUnit(kUnits).description(""))
+        ->type_name("TIME")
+        ->capture_default_str();
+    command->add_option("--times", repetition_.times, "end after this many; 0: go on and on")
+        ->capture_default_str();
+  }
+
+  void addWatch(CLI::App* command) {
+    command->add_flag("-w,--watch", repetition_.on, "show it again and again");
+    addInterval(command);
+  }
+
   void addServiceCommands() {
     CLI::App* service = parentCommand("service", "virtual addresses and where they lead");
     CLI::App* list = service->add_subcommand("list", "list services");
     list->fallthrough();
+    addServiceGet(service);
+    addWatch(list);
     list->add_option("--vip", options_.vip, "only this address")
         ->check(CLI::Validator(checkIp, "IP"));
     list->add_option("--port", options_.port, "only this port")->check(CLI::Range(1, 65535));
@@ -183,11 +163,26 @@ class CommandLine {
     });
   }
 
+  void addServiceGet(CLI::App* service) {
+    CLI::App* get = service->add_subcommand("get", "show one service");
+    get->fallthrough();
+    addWatch(get);
+    get->add_option("VIP:PORT", options_.explained, "its address")
+        ->required()
+        ->check(CLI::Validator(checkAddress, "VIP:PORT"));
+    get->callback([this] {
+      command_ = [this, vip = SocketAddress::parse(options_.explained).value()] {
+        return withNode(global_, [&](const NodeView& view) { return serviceGet(view, vip); });
+      };
+    });
+  }
+
   void addRouteCommands() {
     CLI::App* route = parentCommand("route", "how the control plane's routes lead to services");
     CLI::App* list = route->add_subcommand(
         "list", "list which listener, filter chain, virtual host and route made each VIP");
     list->fallthrough();
+    addWatch(list);
     list->add_option("--vip", options_.vip, "only this address")
         ->check(CLI::Validator(checkIp, "IP"));
     list->add_option("--port", options_.port, "only this port")->check(CLI::Range(1, 65535));
@@ -206,6 +201,7 @@ class CommandLine {
     CLI::App* list =
         endpoint->add_subcommand("list", "list endpoints, their shares and their outcomes");
     list->fallthrough();
+    addWatch(list);
     list->add_option("--cluster", options_.cluster, "only endpoints of this cluster");
     list->add_option("--service", options_.service,
                      "only endpoints that a connection to VIP:PORT may reach")
@@ -230,6 +226,7 @@ class CommandLine {
     CLI::App* list =
         ejection->add_subcommand("list", "list ejected endpoints: why, since when, until when");
     list->fallthrough();
+    addWatch(list);
     list->add_option("--cluster", options_.cluster, "only endpoints of this cluster");
     list->add_flag("--returned", options_.returned,
                    "also endpoints that were ejected and are back in rotation");
@@ -244,9 +241,11 @@ class CommandLine {
     CLI::App* map = parentCommand("map", "the maps as they are in the kernel");
     CLI::App* list = map->add_subcommand("list", "list maps: kind, entries, memory");
     list->fallthrough();
+    addWatch(list);
     list->callback([this] { command_ = [this] { return withNode(global_, mapList); }; });
     CLI::App* dump = map->add_subcommand("dump", "show a map's entries, decoded");
     dump->fallthrough();
+    addWatch(dump);
     dump->add_option("NAME", options_.map, "a name from `map list`")
         ->required()
         ->check(oneOf(kMapNames));
@@ -278,12 +277,19 @@ class CommandLine {
         ->add_option("--client", options_.client,
                      "also what this client has ejected for itself (pod:ID, netns:COOKIE, uid:ID)")
         ->check(CLI::Validator(checkClient, "CLIENT"));
+    explain
+        ->add_option("--samples", options_.samples,
+                     "where this many connects from here lead; none sends a packet, each counts as "
+                     "a selection")
+        ->check(CLI::Range(1, 1000000));
     explain->callback([this, explain] {
       ExplainQuery query;
       query.vip = SocketAddress::parse(options_.explained).value();
       if (explain->count("--source") > 0) query.source = IpAddress::parse(options_.source).value();
       query.client = options_.client;
-      command_ = [this, query] {
+      const bool sampled = explain->count("--samples") > 0;
+      command_ = [this, query, sampled]() mutable {
+        if (sampled) query.samples = connectSilently(query.vip, options_.samples);
         return withNode(global_, [&](const NodeView& view) {
           const auto routes = askRoutes(global_.adminAddress, options_.explained);
           return ctl::explain(view, askAgent(global_.adminAddress), routes, query);
@@ -318,6 +324,64 @@ class CommandLine {
     return connectReport(*report, options_.target, options_.rewritten);
   }
 
+  void addChanges() {
+    CLI::App* monitor = app_.add_subcommand(
+        "monitor", "selections, failures and ejections as they happen, read from the counters");
+    addChangeOptions(monitor);
+    monitor->callback([this] {
+      repetition_.appends = true;
+      command_ = [this, filter = changeFilter()] {
+        return withChanges([&](const NodeView& before, const NodeView& after) {
+          return ctl::monitor(before, after, filter, utcNow());
+        });
+      };
+    });
+    CLI::App* top = app_.add_subcommand("top", "the endpoints with the most selections a second");
+    addChangeOptions(top);
+    top->callback([this] {
+      command_ = [this, filter = changeFilter()] {
+        return withChanges([&](const NodeView& before, const NodeView& after) {
+          return ctl::top(before, after, filter);
+        });
+      };
+    });
+  }
+
+  void addChangeOptions(CLI::App* command) {
+    command->fallthrough();
+    command->add_option("--cluster", options_.cluster, "only endpoints of this cluster");
+    command
+        ->add_option("--service", options_.service,
+                     "only endpoints that a connection to VIP:PORT may reach")
+        ->check(CLI::Validator(checkAddress, "VIP:PORT"));
+    addInterval(command);
+  }
+
+  ChangeFilter changeFilter() {
+    repetition_.on = true;
+    repetition_.waits = false;
+    ChangeFilter filter{options_.cluster, std::nullopt};
+    if (!options_.service.empty()) filter.service = SocketAddress::parse(options_.service).value();
+    return filter;
+  }
+
+  // Two looks, `--interval` apart. The second one is the first one of the next call.
+  Outcome withChanges(const std::function<Outcome(const NodeView&, const NodeView&)>& command) {
+    if (!before_) {
+      const Outcome read = withNode(global_, [this](NodeView& view) {
+        before_ = std::move(view);
+        return Document();
+      });
+      if (std::holds_alternative<Failure>(read)) return read;
+    }
+    std::this_thread::sleep_for(std::chrono::duration<double>(repetition_.seconds));
+    return withNode(global_, [&](NodeView& view) {
+      Outcome outcome = command(*before_, view);
+      before_ = std::move(view);
+      return outcome;
+    });
+  }
+
   void addVerify() {
     CLI::App* verify = app_.add_subcommand(
         "verify", "whether the kernel holds what the control plane said; exit code 79 if not");
@@ -339,9 +403,11 @@ class CommandLine {
   void addNodeCommands() {
     CLI::App* status = app_.add_subcommand("status", "state of programs, services, maps and agent");
     status->fallthrough();
+    addWatch(status);
     status->callback([this] {
       command_ = [this] {
-        return withNode(global_, [&](const NodeView& view) {
+        return withNode(global_, [&](NodeView& view) {
+          view.canaries = tryCanaries(view.image, view.attachments);
           return ctl::status(view, askAgent(global_.adminAddress));
         });
       };
@@ -369,26 +435,33 @@ class CommandLine {
     });
   }
 
+  void addDocuments() {
+    CLI::App* completion =
+        app_.add_subcommand("completion", "a script that teaches a shell to complete this command");
+    completion->fallthrough();
+    completion->add_option("SHELL", options_.shell, "the shell")
+        ->required()
+        ->check(oneOf({"bash", "zsh", "fish"}));
+    completion->footer("  source <(sockmeshctl completion bash)");
+    completion->callback([this] {
+      command_ = [this]() -> Outcome {
+        return PlainText{completionScript(treeOf(app_), options_.shell)};
+      };
+    });
+    CLI::App* man = app_.add_subcommand("man", "the manual page, for man(1): `man -l FILE`");
+    man->fallthrough();
+    man->callback([this] {
+      command_ = [this]() -> Outcome { return PlainText{manPage(treeOf(app_), version())}; };
+    });
+  }
+
   CLI::App app_;
   GlobalOptions global_;
   CommandOptions options_;
+  Repetition repetition_;
+  std::optional<NodeView> before_;  // of top and monitor
   std::function<Outcome()> command_;
 };
-
-bool isForMachines(Format format) {
-  return format == Format::kJson || format == Format::kYaml;
-}
-
-// With JSON output a failure is also JSON.
-int fail(const Failure& failure, Format format, std::ostream& out, std::ostream& err) {
-  if (isForMachines(format)) {
-    const Document document{
-        "Failure", {{"exitCode", failure.exitCode}, {"message", failure.message}}, {}};
-    out << render(document, format, true) << std::flush;
-  }
-  err << "sockmeshctl: " << printable(failure.message) << "\n";
-  return failure.exitCode;
-}
 
 }  // namespace
 
@@ -402,18 +475,9 @@ int runCli(const std::vector<std::string>& arguments, std::ostream& out, std::os
     err << "sockmeshctl: " << usageProblem(line.app(), error) << " (see sockmeshctl --help)\n";
     return kExitUsage;
   }
-  const Outcome outcome = line.run();
-  const Format format = parseFormat(line.global().format).value_or(Format::kTable);
-  if (const auto* failure = std::get_if<Failure>(&outcome)) {
-    return fail(*failure, format, out, err);
-  }
-  const auto& document = std::get<Document>(outcome);
-  out << render(document, format, !line.global().noHeaders) << std::flush;
-  if (!out) {
-    err << "sockmeshctl: writing the output failed\n";
-    return kExitFailure;
-  }
-  return document.exitCode;
+  const Printing how{parseFormat(line.global().format).value_or(Format::kTable),
+                     !line.global().noHeaders};
+  return runAndPrint([&line] { return line.run(); }, line.repetition(), how, out, err);
 }
 
 }  // namespace sockmesh::ctl

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "document.h"
 #include "model/address.h"
 #include "node_view.h"
 #include "probe.h"
+#include "silent_connect.h"
 
 namespace sockmesh::ctl {
 
@@ -20,6 +22,8 @@ struct ServiceFilter {
   std::string name;  // part of the listener's name
 };
 Outcome serviceList(const NodeView& view, const ServiceFilter& filter);
+// The same of one address, of all its protocols. A Failure if there is no such service.
+Outcome serviceGet(const NodeView& view, const SocketAddress& vip);
 
 struct EndpointFilter {
   std::string cluster;
@@ -62,10 +66,14 @@ struct RouteFilter {
 // Failure without the agent: the kernel does not have the routes.
 Outcome routeList(const AgentRoutes& agent, const RouteFilter& filter);
 
+// What connects from here led to, or why it cannot be told.
+using Samples = Result<std::vector<SilentConnect>>;
+
 struct ExplainQuery {
   SocketAddress vip;
-  std::optional<IpAddress> source;  // a client's
-  std::string client;               // as `ejection list` names it; "": nobody in particular
+  std::optional<IpAddress> source{};  // a client's
+  std::string client{};               // as `ejection list` names it; "": nobody in particular
+  std::optional<Samples> samples{};
 };
 // What happens to a connect() to this address. If it is not a service, what the address is instead,
 // with exit code 1.

@@ -46,7 +46,12 @@ struct Failure {
   std::string message;  // one line
 };
 
+// Printed as it is, whatever the format: a script, a page.
+struct PlainText {
+  std::string text;
+};
+
 // A command's end.
-using Outcome = std::variant<Document, Failure>;
+using Outcome = std::variant<Document, Failure, PlainText>;
 
 }  // namespace sockmesh::ctl

@@ -10,6 +10,7 @@
 #include "lb/policy/policy.h"
 #include "lb/service_summary.h"
 #include "lb/share.h"
+#include "status_left_alone.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
@@ -71,8 +72,8 @@ void addSockets(const Explained& explained, Document& out) {
   Json sockets = Json::array();
   const auto add = [&](const std::string& name, const std::shared_ptr<const LbService>& only) {
     if (!only) return;
-    const Explained other{explained.view, explained.key, explained.image, *only,
-                          groupShares(*only)};
+    const Explained other{explained.view, explained.key,      explained.image,
+                          *only,          groupShares(*only), explained.client};
     const std::string verdict = verdictOf(other, summarize(*only).hosts);
     sockets.push_back({{"sockets", name}, {"verdict", verdict}});
     addLine(out, "A connect() of an " + name + " socket " + verdict);
@@ -217,6 +218,9 @@ void addHead(const Explained& explained, Document& out) {
   addLine(out, "A connect() to " + vip + " " + verdict);
   addSockets(explained, out);
   for (const std::string& warning : warnings) addLine(out, "Warning: " + warning);
+  if (const std::string except = leftAloneText(explained.view); !except.empty()) {
+    addLine(out, "Except: " + except);
+  }
   addLine(out, "Service: " + explained.service.name + " (id " + std::to_string(explained.image.id) +
                    "), " + protocol);
 }
@@ -248,6 +252,8 @@ Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoute
   if (query.source) {
     if (const auto failure = addSource(explained, *query.source, out)) return *failure;
   }
+  out.data["samples"] = nullptr;
+  if (query.samples) addSamples(explained, *query.samples, out);
   return out;
 }
 

@@ -29,6 +29,9 @@ void addEndpoints(const Explained& explained, Document& out);
 std::optional<Failure> addSource(const Explained& explained, const IpAddress& source,
                                  Document& out);
 
+// "samples": where connects from here led to, beside the shares of the tables.
+void addSamples(const Explained& explained, const Samples& samples, Document& out);
+
 // "route" and "leftOut": what made the VIP, and what would have. Null without the agent.
 void addRoute(const AgentRoutes& agent, Document& out);
 

@@ -33,6 +33,8 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"affinity", dumpAffinity},
       {"flows", dumpFlows},
       {"flow_sources", dumpFlowSources},
+      {"served", dumpServed},
+      {"unserved", dumpUnserved},
       {"names", dumpNames},
       {"counters", dumpCounters},
       {"globals", dumpGlobals},

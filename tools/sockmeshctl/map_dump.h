@@ -29,6 +29,8 @@ Json dumpConnOverflow(const NodeView& view);
 Json dumpAffinity(const NodeView& view);  // by VIP, then by client
 Json dumpFlows(const NodeView& view);
 Json dumpFlowSources(const NodeView& view);
+Json dumpServed(const NodeView& view);
+Json dumpUnserved(const NodeView& view);
 Json dumpNames(const NodeView& view);
 Json dumpClients(const NodeView& view);
 Json dumpClientRuns(const NodeView& view);

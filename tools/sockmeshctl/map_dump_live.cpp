@@ -2,6 +2,8 @@
 // The maps that the programs write, endpoints and names.
 #include <array>
 #include <cstdio>
+#include <map>
+#include <tuple>
 
 #include "datapath/client_text.h"
 #include "datapath/codec.h"
@@ -200,14 +202,17 @@ Json dumpConnOverflow(const NodeView& view) {
 }
 
 Json dumpAffinity(const NodeView& view) {
-  std::map<std::pair<VipKey, IpAddress>, sm_affinity> sorted;
+  using Whose = std::tuple<VipKey, IpAddress, std::uint64_t>;
+  std::map<Whose, sm_affinity> sorted;
   for (const auto& [key, last] : view.affinity) {
     const SocketAddress vip{decodeAddress(key.vip_be), decodePort(key.vip_port_be)};
-    sorted[{{vip, static_cast<Protocol>(key.protocol)}, decodeAddress(key.client_be)}] = last;
+    sorted[{{vip, static_cast<Protocol>(key.protocol)},
+            decodeAddress(key.client_be),
+            key.netns_cookie}] = last;
   }
   Json rows = Json::array();
   for (const auto& [key, last] : sorted) {
-    const auto& [vip, client] = key;
+    const auto& [vip, client, netnsCookie] = key;
     const SocketAddress endpoint{decodeAddress(last.addr_be), decodePort(last.port_be)};
     const bool begun = last.used_ns <= view.live.nowNs;
     const double idle = static_cast<double>(view.live.nowNs - last.used_ns) / 1e9;
@@ -216,6 +221,7 @@ Json dumpAffinity(const NodeView& view) {
     rows.push_back({{"vip", vip.vip.toString()},
                     {"protocol", protocolName(static_cast<std::uint32_t>(vip.protocol))},
                     {"client", client.toString()},
+                    {"netnsCookie", netnsCookie},
                     {"endpointId", last.endpoint_id},
                     {"endpoint", endpoint.toString()},
                     {"idleSeconds", begun ? Json(idle) : Json(nullptr)},
@@ -266,6 +272,40 @@ Json dumpFlowSources(const NodeView& view) {
   return rows;
 }
 
+// The rules on who is served, and how a sidecar is recognised.
+Json dumpServed(const NodeView& view) {
+  std::map<std::pair<std::uint32_t, std::uint64_t>, sm_served_rule> sorted;
+  for (const auto& [key, rule] : view.served) sorted[{key.kind, key.id}] = rule;
+  Json rows = Json::array();
+  for (const auto& [key, rule] : sorted) {
+    const bool sidecar = key.first == SM_SERVED_SIDECAR;
+    Json ports = Json::array();
+    for (const std::uint16_t port : rule.ports) {
+      if (port != 0) ports.push_back(port);
+    }
+    rows.push_back({{"kind", servedKindName(key.first)},
+                    {"id", key.second},
+                    {"rule", sidecar || rule.let_in == 0 ? "leave out" : "let in"},
+                    {"ports", ports},
+                    {"netnsCookie", rule.netns_cookie}});
+  }
+  return rows;
+}
+
+// Who connected to a VIP and was left alone.
+Json dumpUnserved(const NodeView& view) {
+  Json rows = Json::array();
+  for (const Unserved& one : view.live.unserved) {
+    const bool past = one.seenNs <= view.live.nowNs;
+    const double ago = static_cast<double>(view.live.nowNs - one.seenNs) / 1e9;
+    rows.push_back({{"netns", "net:[" + std::to_string(one.netnsInode) + "]"},
+                    {"cgroupId", one.cgroupId},
+                    {"reason", unservedWord(one.reason).name},
+                    {"secondsAgo", past ? Json(ago) : Json(0.0)}});
+  }
+  return rows;
+}
+
 Json dumpNames(const NodeView& view) {
   Json rows = Json::array();
   const auto add = [&rows](std::uint32_t kind, const std::map<std::uint32_t, std::string>& names) {
@@ -282,8 +322,15 @@ Json dumpNames(const NodeView& view) {
 Json dumpClients(const NodeView& view) {
   Json rows = Json::array();
   for (std::size_t place = 0; place < view.live.clients.size(); ++place) {
-    const std::uint64_t client = view.live.clients[place];
-    if (client != 0) rows.push_back({{"place", place}, {"client", clientText(client)}});
+    const sm_client_line& line = view.live.clients[place];
+    const bool others = place == SM_CLIENT_OTHERS;
+    if (line.id == 0 && !(others && line.used_ns != 0)) continue;
+    const double idle = static_cast<double>(view.live.nowNs - line.used_ns) / 1e9;
+    rows.push_back({{"place", place},
+                    {"client", clientText(line.id)},
+                    {"idleSeconds", line.used_ns <= view.live.nowNs ? idle : 0},
+                    {"overflowRecords", line.records},
+                    {"affinities", line.affinities}});
   }
   return rows;
 }
@@ -314,12 +361,21 @@ Json dumpCounters(const NodeView& view) {
 }
 
 Json dumpGlobals(const NodeView& view) {
+  Json podParents = Json::array();
+  for (const std::uint64_t cgroup : view.globals.pod_parents) {
+    if (cgroup != 0) podParents.push_back(cgroup);
+  }
   Json rows = Json::array();
   rows.push_back({{"agentTgid", view.globals.agent_tgid},
                   {"agentStartNs", view.globals.agent_start_ns},
                   {"connOverflowLive", view.globals.conn_overflow_live},
                   {"udpUsed", view.globals.udp_used != 0},
-                  {"staleFromNs", view.globals.stale_from_ns}});
+                  {"staleFromNs", view.globals.stale_from_ns},
+                  {"servedFlags", view.globals.served_flags},
+                  {"servedEpoch", view.globals.served_epoch},
+                  {"clients", view.globals.clients},
+                  {"podsEpoch", view.globals.pods_epoch},
+                  {"podParents", std::move(podParents)}});
   return rows;
 }
 

@@ -101,6 +101,14 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   auto sources = (*maps)->flowSources.entries();
   if (!sources) return unreadable(sources.error());
   view.flowSources = std::move(sources).value();
+  auto served = (*maps)->served.entries();
+  if (!served) return unreadable(served.error());
+  view.served = std::move(served).value();
+  for (const Unserved& one : view.live.unserved) {
+    if (!view.cgroupPaths.contains(one.cgroupId)) {
+      view.cgroupPaths[one.cgroupId] = cgroupPath(one.cgroupId);
+    }
+  }
   view.globals = (*maps)->globals[0];
   auto attachments = readAttachments(bpffsRoot);
   if (attachments) {

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "canary.h"
 #include "datapath/kernel_image.h"
 #include "document.h"
 #include "inspect/attachment_info.h"
@@ -29,9 +31,12 @@ struct NodeView {
   std::vector<std::uint64_t> frontendFilter;  // words
   std::vector<std::pair<sm_flow_key, sm_flow>> flows;
   std::vector<std::pair<sm_flow_key, sm_flow_source>> flowSources;
+  std::vector<std::pair<sm_served_key, sm_served_rule>> served;
+  std::map<std::uint64_t, std::string> cgroupPaths;  // by id, of cgroups that are left alone
   sm_globals globals{};
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known
+  std::vector<Canary> canaries;    // of status
 };
 
 // How long services have been left alone, and why. Only where isStale(live).

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "commands.h"
+#include "explain.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
 #include "text.h"
@@ -140,6 +141,19 @@ Outcome serviceList(const NodeView& view, const ServiceFilter& filter) {
     items.push_back(toJson(key, *service.service, summary, notes));
   }
   return Document{"ServiceList", {{"items", items}}, {{"", table}}};
+}
+
+Outcome serviceGet(const NodeView& view, const SocketAddress& vip) {
+  Outcome found = serviceList(view, {vip.ip, vip.port, ""});
+  auto& document = std::get<Document>(found);
+  if (document.data["items"].empty()) {
+    const std::string ports = portsOf(view, vip.ip);
+    return Failure{kExitFailure,
+                   "no service " + vip.toString() +
+                       (ports.empty() ? "" : "; this address has the ports " + ports)};
+  }
+  document.kind = "Service";
+  return found;
 }
 
 }  // namespace sockmesh::ctl

@@ -8,6 +8,8 @@
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
 #include "status_agent.h"
+#include "status_canary.h"
+#include "status_left_alone.h"
 #include "status_not_honoured.h"
 #include "text.h"
 
@@ -213,10 +215,12 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   addAgent(view.globals, agent, out);
   addNotHonoured(agent, out);
   addPrograms(view, out);
+  addCanaries(view, out);
   addServices(view, out);
   addNotWritten(agent, out);
   addLayerSeven(view, agent, out);
   addUnreachable(view, out);
+  addLeftAlone(view, out);
   addEndpoints(view, out);
   addOutlierDetection(view, out);
   addCounters(view, out);

@@ -36,6 +36,7 @@ std::string headline(const Json& status) {
 std::string controlPlaneLine(const Json& status) {
   const Json xds = child(status, "xds", Json::value_t::object);
   const bool connected = text(xds, "connected") == "true";
+  if (text(xds, "address").empty()) return "Control plane: none";
   std::string line = "Control plane: " + text(xds, "address");
   line += connected ? ", connected" : ", not connected";
   if (const std::string protocol = text(xds, "protocol"); !protocol.empty()) {
@@ -77,6 +78,11 @@ void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out
   }
   if (const std::string problem = text(xds, "cacheProblem"); !problem.empty()) {
     out.sections.push_back({"Cache: " + problem, {}});
+  }
+  const Json files = child(xds, "fileProblems", Json::value_t::object);
+  for (const auto& [path, problem] : files.items()) {
+    if (!problem.is_string()) continue;
+    out.sections.push_back({"File " + path + ": " + problem.get<std::string>(), {}});
   }
   const Table types = typesTable(child(xds, "types", Json::value_t::array));
   out.sections.push_back({controlPlaneLine(*agent.status), types.rows.empty() ? Table{} : types});

@@ -3,16 +3,12 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <cctype>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -20,6 +16,7 @@
 #include <thread>
 
 #include "base/unique_fd.h"
+#include "inet_diag.h"
 
 namespace sockmesh::ctl {
 namespace {
@@ -65,49 +62,10 @@ std::string localOf(const inet_diag_msg& message) {
   return (message.idiag_family == AF_INET6 ? "[" + address + "]" : address) + port;
 }
 
-void take(const nlmsghdr& header, const std::string& netns, const std::string& path,
-          TcpSockets& out) {
-  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-      header.nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) {
-    return;
-  }
-  inet_diag_msg message{};
-  std::memcpy(&message, NLMSG_DATA(&header), sizeof(message));
-  const std::uint64_t cookie =
-      static_cast<std::uint64_t>(message.id.idiag_cookie[1]) << 32U | message.id.idiag_cookie[0];
-  out[cookie] = {localOf(message), message.idiag_inode, netns, path};
-}
-
-bool askForAll(int fd, std::uint8_t family) {
-  struct {
-    nlmsghdr header;
-    inet_diag_req_v2 request;
-  } message{};
-  message.header.nlmsg_len = sizeof(message);
-  message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-  message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  message.request.sdiag_family = family;
-  message.request.sdiag_protocol = IPPROTO_TCP;
-  message.request.idiag_states = ~kListening;
-  return send(fd, &message, sizeof(message), 0) == static_cast<ssize_t>(sizeof(message));
-}
-
-// Of the namespace that the thread is in.
-void readSockets(std::uint8_t family, const std::string& netns, const std::string& path,
-                 TcpSockets& out) {
-  const UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (!fd.valid() || !askForAll(fd.get(), family)) return;
-  alignas(nlmsghdr) std::array<char, 65536> buffer{};
-  while (true) {
-    const ssize_t length = recv(fd.get(), buffer.data(), buffer.size(), 0);
-    if (length <= 0) return;
-    auto left = static_cast<unsigned>(length);
-    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(header, left);
-         header = NLMSG_NEXT(header, left)) {
-      if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR) return;
-      take(*header, netns, path, out);
-    }
-  }
+void readSockets(const std::string& netns, const std::string& path, TcpSockets& out) {
+  eachTcpSocket(~kListening, [&](const inet_diag_msg& message) {
+    out[cookieOf(message)] = {localOf(message), message.idiag_inode, netns, path};
+  });
 }
 
 void readAll(TcpSockets& out) {
@@ -115,8 +73,7 @@ void readAll(TcpSockets& out) {
     const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd.valid() || setns(fd.get(), CLONE_NEWNET) != 0) continue;
     const std::string netns = "net:[" + std::to_string(inode) + "]";
-    readSockets(AF_INET, netns, path, out);
-    readSockets(AF_INET6, netns, path, out);
+    readSockets(netns, path, out);
   }
 }
 

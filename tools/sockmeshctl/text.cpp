@@ -2,6 +2,7 @@
 #include "text.h"
 
 #include <array>
+#include <ctime>
 
 #include "base/number_text.h"
 
@@ -42,6 +43,15 @@ std::string join(const std::vector<std::string>& parts, const std::string& separ
 
 std::string countText(std::size_t count, const std::string& one) {
   return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
+}
+
+std::string utcNow() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return {text.data(), length};
 }
 
 std::string withoutNewline(std::string text) {

@@ -42,8 +42,8 @@ std::string betweenText(const Json& difference) {
 
 Table tableOf(const Json& differences) {
   Table table;
-  table.columns = {{"BETWEEN", false, false, true}, {"KIND"},   {"NAME"},
-                   {"FIELD"},                       {"WANTED"}, {"FOUND"}};
+  table.columns = {
+      {"BETWEEN", false, false, true}, {"KIND"}, {"NAME"}, {"FIELD"}, {"WANTED"}, {"FOUND"}};
   for (const Json& one : differences) {
     table.rows.push_back({betweenText(one), text(one, "kind"), text(one, "name"),
                           text(one, "field"), text(one, "wanted"), text(one, "found")});

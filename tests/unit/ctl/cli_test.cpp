@@ -107,14 +107,14 @@ TEST_F(CliTest, AWrongWordIsNamedWithTheRightOne) {
   says(
       {"banana"},
       R"(unknown command "banana"; the commands are service, route, endpoint, ejection, map, explain, )"
-      "connect, status, version, log");
+      "connect, verify, monitor, top, status, version, log, completion, man");
   says({"\x1b[2Jx"},
        R"(unknown command "\x1b[2Jx"; the commands are service, route, endpoint, ejection, map, )"
-       "explain, connect, status, version, log");
+       "explain, connect, verify, monitor, top, status, version, log, completion, man");
   says({"service", "list", "extra"}, R"(unexpected argument "extra")");
   says({},
-       "a command is needed: service, route, endpoint, ejection, map, explain, connect, status, "
-       "version, log");
+       "a command is needed: service, route, endpoint, ejection, map, explain, connect, verify, "
+       "monitor, top, status, version, log, completion, man");
   says({"map"}, R"("map" needs a command: list, dump)");
 }
 
@@ -203,6 +203,17 @@ TEST_F(CliTest, VersionWorksWithoutAnAgent) {
 
 TEST_F(CliTest, GlobalFlagsMayStandBeforeTheCommand) {
   EXPECT_EQ(run({"--bpffs-root", root_, "-o", "yaml", "service", "list"}).exitCode, 69);
+}
+
+TEST_F(CliTest, WatchingEndsAfterTheTimesOrWithTheAgent) {
+  const Ran ran = onNode({"service", "list", "--watch", "--interval", "0.01", "--times", "3"});
+  EXPECT_EQ(ran.exitCode, 69) << "there are no maps here, and they do not come";
+  EXPECT_EQ(onNode({"service", "list", "--watch", "--interval", "10ms", "--times", "2"}).exitCode,
+            ran.exitCode);
+  EXPECT_EQ(onNode({"service", "list", "--watch", "--interval", "0"}).exitCode, 64);
+  EXPECT_EQ(onNode({"service", "list", "--watch", "--interval", "2 weeks"}).exitCode, 64);
+  EXPECT_EQ(onNode({"verify", "--watch"}).exitCode, 64);
+  EXPECT_EQ(onNode({"top", "--interval", "0.01", "--times", "1"}).exitCode, 69);
 }
 
 }  // namespace

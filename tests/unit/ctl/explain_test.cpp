@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "agent_fixture.h"
 #include "datapath/codec.h"
 #include "lb/hash.h"
@@ -15,7 +17,7 @@ SocketAddress at(const std::string& text) {
 
 std::string explained(const NodeView& node, const AgentReport& agent, const std::string& vip,
                       Format format = Format::kTable, const std::string& source = "") {
-  ExplainQuery query{at(vip), std::nullopt, ""};
+  ExplainQuery query{.vip = at(vip)};
   if (!source.empty()) query.source = IpAddress::parse(source).value();
   return shown(explain(node, agent, noRoutes(), query), format);
 }
@@ -53,13 +55,22 @@ TEST(Explain, OneClientsOwnEjectionsOnDemand) {
   run.run.ejected_until_ns = node.live.nowNs + 20'000'000'000;
   node.live.runs.push_back(run);
   const auto asked = [&](const std::string& client) {
-    const ExplainQuery query{at("10.96.0.10:80"), std::nullopt, client};
+    const ExplainQuery query{.vip = at("10.96.0.10:80"), .client = client};
     return shown(explain(node, deadAgent(), noRoutes(), query), Format::kTable);
   };
   EXPECT_EQ(asked(""), kReviewsDead);
   EXPECT_EQ(asked("pod:4712"), kReviewsDead);
   EXPECT_NE(asked("pod:4711").find("HEALTHY   for 20s, by this client\n"), std::string::npos)
       << asked("pod:4711");
+}
+
+TEST(Explain, PodsThatAreLeftAloneAreAnException) {
+  NodeView node = makeNode();
+  addPodWithSidecar(node);
+  const std::string text = explained(node, deadAgent(), "10.96.0.10:80");
+  EXPECT_NE(text.find("\nExcept: 1 pod of this node is left alone (sockmeshctl status)\n"),
+            std::string::npos)
+      << text;
 }
 
 TEST(Explain, TheAgentAddsWhatIsNotHonouredOfThisService) {
@@ -313,6 +324,37 @@ TEST(Explain, WhereNothingHashesTheAddressASourceDoesNotMatter) {
   EXPECT_NE(text.find("Hash: random, no hash policy names the client's address\n"),
             std::string::npos);
   EXPECT_NE(text.find("A client of 10.244.0.7 gets what all get"), std::string::npos) << text;
+}
+
+constexpr const char* kSampled = R"(Sampled: 8 connects from here, without a packet:
+  LEADS TO               PICKS   PICKED   SHARE
+  10.0.0.1:9080              5    62.5%     50%
+  10.0.0.2:9080              0       0%     25%
+  10.0.0.3:9080              1    12.5%     25%
+  10.9.9.9:80                1    12.5%      0%
+  (Connection refused)       1    12.5%       -
+)";
+
+TEST(Explain, SamplesStandBesideTheShares) {
+  std::vector<SilentConnect> picks(5, {at("10.0.0.1:9080"), 0});
+  picks.push_back({at("10.0.0.3:9080"), 0});
+  picks.push_back({at("10.9.9.9:80"), 0});
+  picks.push_back({std::nullopt, ECONNREFUSED});
+  const ExplainQuery query{.vip = at("10.96.0.10:80"), .samples = Samples(picks)};
+  const Outcome outcome = explain(makeNode(), deadAgent(), noRoutes(), query);
+  const std::string text = shown(outcome, Format::kTable);
+  EXPECT_TRUE(text.ends_with(kSampled)) << text;
+  const Json samples = std::get<Document>(outcome).data["samples"];
+  EXPECT_EQ(samples["count"], 8);
+  EXPECT_EQ(samples["picks"][0]["count"], 5);
+  EXPECT_EQ(samples["failures"][0]["problem"], "Connection refused");
+}
+
+TEST(Explain, SamplesThatCannotBeHadSayWhy) {
+  const ExplainQuery query{.vip = at("10.96.0.10:80"), .samples = Samples(Error("no fast open"))};
+  const std::string text =
+      shown(explain(makeNode(), deadAgent(), noRoutes(), query), Format::kTable);
+  EXPECT_NE(text.find("Samples: none, no fast open\n"), std::string::npos) << text;
 }
 
 TEST(Explain, ASourceOfTheOtherFamilyIsWrongUsage) {

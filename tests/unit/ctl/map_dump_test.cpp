@@ -57,10 +57,10 @@ fd00::1        80   TCP        1826    11   yes
           3   10.0.0.3   9080   reviews-v2   eu-west/a          0        1   HEALTHY
 )"},
     {"endpoint_state",
-     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      ACTIVE   CONSECUTIVE-FAILURES   EJECTED   EJECTED-UNTIL-NS   EJECTED-AT-NS   RETURNED-AT-NS   EJECTIONS   MULTIPLIER   DETECTOR          SERVED   SERVED-BEFORE   SERVED-BY   SERVED-EPOCH
-          1   10.0.0.1:9080   reviews-v1        3                      0   no                       0               0                0           0            0   -                      0               0   0,0                    0
-          2   10.0.0.2:9080   reviews-v1        0                      5   yes          1030000000000    970000000000     910000000000           2            2   consecutive_5xx        0               0   0,0                    0
-          3   10.0.0.3:9080   reviews-v2        0                      0   no                       0               0                0           0            0   -                      0               0   0,0                    0
+     R"(ENDPOINT-ID   ENDPOINT        CLUSTER      ACTIVE   CONSECUTIVE-FAILURES   EJECTED   EJECTED-UNTIL-NS   EJECTED-AT-NS   RETURNED-AT-NS   EJECTIONS   MULTIPLIER   DETECTOR          INWARD   USERS   USERS-BEFORE   VOTES   RUNS
+          1   10.0.0.1:9080   reviews-v1        3                      0   no                       0               0                0           0            0   -                      0       0              0       0      0
+          2   10.0.0.2:9080   reviews-v1        0                      5   yes          1030000000000    970000000000     910000000000           2            2   consecutive_5xx        0       0              0       0      0
+          3   10.0.0.3:9080   reviews-v2        0                      0   no                       0               0                0           0            0   -                      0       0              0       0      0
 )"},
     {"endpoint_stats",
      R"(ENDPOINT-ID   ENDPOINT        CLUSTER      SELECTED   ESTABLISHED   FAILED                                                            CLOSED                                               SENT-BYTES   RECEIVED-BYTES   RETRANSMITS   DISPUTED   CONNECT-US                         RTT-US
@@ -69,22 +69,27 @@ fd00::1        80   TCP        1826    11   yes
           3   10.0.0.3:9080   reviews-v2          0             0   refused=0,timed_out=0,unreachable=0,reset=0,local=0,abandoned=0   clean=0,reset_by_peer=0,reset_by_us=0,timed_out=0             0                0             0          0   0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0    0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
 )"},
     {"cluster_state",
-     R"(CLUSTER-ID   CLUSTER      ACTIVE   EJECTED   EJECTION-LIMIT   CONNECT-TIMEOUT-NS   CONSECUTIVE                                                                                                                     BASE-EJECTION-NS   MAX-EJECTION-NS   JITTER-MS
-         1   reviews-v1        0         1                1           5000000000   detector=consecutive_gateway_failure,threshold=5,enforcingPercent=0,detector=consecutive_5xx,threshold=5,enforcingPercent=100        30000000000      300000000000           0
-         2   reviews-v2        0         0                0                    0   -                                                                                                                                              0                 0           0
+     R"(CLUSTER-ID   CLUSTER      ACTIVE   EJECTED   EJECTION-LIMIT   CONNECT-TIMEOUT-NS   CONSECUTIVE                                                                                                                     BASE-EJECTION-NS   MAX-EJECTION-NS   INTERVAL-NS   JITTER-MS
+         1   reviews-v1        0         1                1           5000000000   detector=consecutive_gateway_failure,threshold=5,enforcingPercent=0,detector=consecutive_5xx,threshold=5,enforcingPercent=100        30000000000      300000000000             0           0
+         2   reviews-v2        0         0                0                    0   -                                                                                                                                              0                 0             0           0
 )"},
     {"cluster_stats",
-     R"(CLUSTER-ID   CLUSTER      REFUSED-NO-ENDPOINTS   LEFT-ALONE   RESELECTED   HASH-FALLBACK   EJECTIONS-DETECTED   EJECTIONS-ENFORCED   EJECTIONS-OVERFLOW
-         1   reviews-v1                      0            2            0               0   consecutive_5xx=3    consecutive_5xx=2                     1
-         2   reviews-v2                      0            0            0               0   -                    -                                     0
+     R"(CLUSTER-ID   CLUSTER      REFUSED-NO-ENDPOINTS   LEFT-ALONE   RESELECTED   HASH-FALLBACK   EJECTIONS-DETECTED   EJECTIONS-ENFORCED   EJECTIONS-OVERFLOW   EJECTIONS-OWN
+         1   reviews-v1                      0            2            0               0   consecutive_5xx=3    consecutive_5xx=2                     1               0
+         2   reviews-v2                      0            0            0               0   -                    -                                     0               0
 )"},
+    {"clients",
+     R"(PLACE   CLIENT    IDLE-SECONDS   OVERFLOW-RECORDS   AFFINITIES
+    2   netns:4            5.0                  0            3
+)"},
+    {"client_runs", ""},
     {"connections",
-     R"(SK        LOCAL              VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   INODE   NETNS              NETNS-PATH          COOKIE   NETNS-COOKIE
-sk:1011   10.244.1.9:43210   10.96.0.10:80   established             1   10.0.0.1:9080   reviews-v1           2.0   52101   net:[4026532008]   /proc/4242/ns/net     4113              4
+     R"(SK        LOCAL              VIP             STATE         ENDPOINT-ID   ENDPOINT        CLUSTER      AGE-SECONDS   INODE   NETNS              NETNS-PATH          COOKIE   CLIENT
+sk:1011   10.244.1.9:43210   10.96.0.10:80   established             1   10.0.0.1:9080   reviews-v1           2.0   52101   net:[4026532008]   /proc/4242/ns/net     4113   netns:4
 )"},
     {"affinity",
-     R"(VIP             PROTOCOL   CLIENT       ENDPOINT-ID   ENDPOINT        IDLE-SECONDS   TIMEOUT-SECONDS
-10.96.0.10:80   TCP        10.244.1.9             2   10.0.0.2:9080           90.0                 0
+     R"(VIP             PROTOCOL   CLIENT       NETNS-COOKIE   ENDPOINT-ID   ENDPOINT        IDLE-SECONDS   TIMEOUT-SECONDS
+10.96.0.10:80   TCP        10.244.1.9              0             2   10.0.0.2:9080           90.0                 0
 )"},
     {"flows",
      R"(SK        VIP             ENDPOINT-ID   ENDPOINT        SHARED   IDLE-SECONDS   COOKIE
@@ -120,8 +125,15 @@ flows_ended            0   UDP flows that ended with their socket
 flows_lost             0   no memory for a UDP flow; answers may show the endpoint and not the VIP
 left_stale             0   connects to VIPs that were left alone: older than ads.stale_after
 )"},
-    {"globals", R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED   STALE-FROM-NS
-      4242                0                    0   no                     0
+    {"served", R"(KIND              ID   RULE        PORTS         NETNS-COOKIE
+cgroup          7001   leave out   -                        0
+netns     4026532011   let in      -                       12
+sidecar            0   leave out   15001,15006              0
+)"},
+    {"unserved", ""},
+    {"globals",
+     R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED   STALE-FROM-NS   SERVED-FLAGS   SERVED-EPOCH   CLIENTS   PODS-EPOCH   POD-PARENTS
+      4242                0                    0   no                     0              0              0         0            0   -
 )"},
 };
 
@@ -214,6 +226,15 @@ TEST(MapDump, AConnectionWhoseSocketIsNotSeenIsShownWithoutIt) {
   EXPECT_EQ(items[0]["sk"], "sk:1011");
   EXPECT_EQ(items[0]["local"], "");
   EXPECT_TRUE(items[0]["inode"].is_null());
+}
+
+TEST(MapDump, WhoIsLeftAloneIsShown) {
+  NodeView node = makeNode();
+  addPodWithSidecar(node);
+  EXPECT_EQ(shown(mapDump(node, "unserved"), Format::kTable),
+            R"(NETNS              CGROUP-ID   REASON    SECONDS-AGO
+net:[4026532012]        7002   sidecar          30.0
+)");
 }
 
 TEST(MapDump, EveryMapIsShownOrSaysWhyNot) {

@@ -154,7 +154,10 @@ void addTraffic(NodeView& node) {
   connection.endpoint_id = 1;
   connection.connect_at_ns = kNowNs - 2 * kSecondNs;
   connection.client = 2;
-  node.live.clients = {0, 0, 4};
+  node.live.clients.resize(3);
+  node.live.clients[2].id = 4;
+  node.live.clients[2].used_ns = kNowNs - 5 * kSecondNs;
+  node.live.clients[2].affinities = 3;
   node.connections.push_back({17, 2, 4113, connection});
   node.sockets[4113] = {"10.244.1.9:43210", 52101, "net:[4026532008]", "/proc/4242/ns/net"};
 }
@@ -188,6 +191,17 @@ void addAffinity(NodeView& node) {
   node.flowSources.emplace_back(flowKey, source);
 }
 
+// A rule of each kind.
+void addServed(NodeView& node) {
+  node.served = {{{.id = 7001, .kind = SM_SERVED_CGROUP, .pad = 0}, {}},
+                 {{.id = 0, .kind = SM_SERVED_SIDECAR, .pad = 0}, {}},
+                 {{.id = 4026532011, .kind = SM_SERVED_NETNS, .pad = 0}, {}}};
+  node.served[1].second.ports[0] = 15001;
+  node.served[1].second.ports[1] = 15006;
+  node.served[2].second.let_in = 1;
+  node.served[2].second.netns_cookie = 12;
+}
+
 void addMaps(NodeView& node) {
   const auto add = [&node](const std::string& name, const std::string& kind, std::uint64_t entries,
                            std::uint64_t capacity, std::uint64_t pages, std::uint64_t memory) {
@@ -213,6 +227,15 @@ Attachment attached(const std::string& program, const std::string& hook, std::ui
   return out;
 }
 
+void addPodWithSidecar(NodeView& node) {
+  node.live.unserved = {{.cgroupId = 7002,
+                         .netnsCookie = 13,
+                         .netnsInode = 4026532012,
+                         .reason = SM_UNSERVED_SIDECAR,
+                         .seenNs = kNowNs - 30 * kSecondNs}};
+  node.cgroupPaths[7002] = "/sys/fs/cgroup/kubepods/pod1";
+}
+
 NodeView makeNode() {
   NodeView node;
   node.pinFolder = "/sys/fs/bpf/sockmesh-v1";
@@ -231,7 +254,15 @@ NodeView makeNode() {
              SM_DESCRIPTOR_AUTO_TLS | SM_DESCRIPTOR_NEEDS_L7);
   addTraffic(node);
   addAffinity(node);
+  addServed(node);
   addMaps(node);
+  node.canaries.push_back({.hook = "connect4",
+                           .vip = at("10.96.0.10:80"),
+                           .service = "reviews:80",
+                           .result = Canary::Result::kRewritten,
+                           .leadsTo = at("10.0.0.1:9080"),
+                           .problem = "",
+                           .before = {}});
   node.attachments = {attached("sm_connect4", "connect4", 11)};
   node.globals.agent_tgid = 4242;
   node.frontendFilter.resize(SM_FILTER_WORDS);

@@ -12,6 +12,8 @@
 namespace sockmesh::ctl::test {
 
 NodeView makeNode();
+// A pod of that node connected to a VIP 30 s ago and was left alone.
+void addPodWithSidecar(NodeView& node);
 
 // The document as text; a Failure as "exit CODE: message".
 std::string shown(const Outcome& outcome, Format format, bool headers = true);

@@ -104,5 +104,19 @@ TEST(ServiceList, WithoutHeadersOnlyRowsAreLeft) {
   EXPECT_TRUE(rows.starts_with("10.96.0.10:80 ")) << rows;
 }
 
+TEST(ServiceGet, IsOneServiceOrNamesThePortsThatThereAre) {
+  const auto get = [](const std::string& vip) {
+    return serviceGet(makeNode(), SocketAddress::parse(vip).value());
+  };
+  const Outcome found = get("10.96.0.10:80");
+  const auto& document = std::get<Document>(found);
+  EXPECT_EQ(document.kind, "Service");
+  EXPECT_EQ(document.data["items"].size(), 1u);
+  EXPECT_EQ(document.data["items"][0]["service"], "reviews:80");
+  EXPECT_EQ(shown(get("10.96.0.10:81"), Format::kTable),
+            "exit 1: no service 10.96.0.10:81; this address has the ports 80");
+  EXPECT_EQ(shown(get("10.9.9.9:81"), Format::kTable), "exit 1: no service 10.9.9.9:81");
+}
+
 }  // namespace
 }  // namespace sockmesh::ctl::test

@@ -15,6 +15,8 @@ Programs: 1 of 11 attached
 PROGRAM       STATE      HOOK       CGROUP           ORDER
 sm_connect4   attached   connect4   /sys/fs/cgroup   -
 
+Effective (connect4): yes, a connect() to 10.96.0.10:80 (reviews:80) leads to 10.0.0.1:9080
+
 Services: 3 (1 balanced, 1 refused, 1 left_alone)
   10.96.0.11:443   vault     LeftAlone(Tls)         the cluster asks for TLS, which a connect() cannot originate
   [fd00::1]:80     ratings   Refused(NoEndpoints)   the cluster has no endpoints
@@ -50,6 +52,8 @@ Listeners and virtual hosts that make no VIP: 1 (-o wide lists them)
 Programs: 1 of 11 attached
 PROGRAM       STATE      HOOK       CGROUP           ORDER
 sm_connect4   attached   connect4   /sys/fs/cgroup   -
+
+Effective (connect4): yes, a connect() to 10.96.0.10:80 (reviews:80) leads to 10.0.0.1:9080
 
 Services: 3 (1 balanced, 1 refused, 1 left_alone)
   10.96.0.11:443   vault     LeftAlone(Tls)         the cluster asks for TLS, which a connect() cannot originate
@@ -105,6 +109,17 @@ constexpr const char* kJson = R"({
     }
   ],
   "programsProblem": "",
+  "canaries": [
+    {
+      "hook": "connect4",
+      "vip": "10.96.0.10:80",
+      "service": "reviews:80",
+      "result": "Rewritten",
+      "leadsTo": "10.0.0.1:9080",
+      "problem": "",
+      "programsBefore": []
+    }
+  ],
   "services": {
     "total": 3,
     "byState": {
@@ -144,6 +159,7 @@ constexpr const char* kJson = R"({
   ],
   "unreachedSockets": [],
   "unreachableEndpoints": [],
+  "podsLeftAlone": [],
   "endpoints": {
     "total": 3,
     "ejected": 1
@@ -181,6 +197,22 @@ constexpr const char* kJson = R"({
 }
 )";
 
+TEST(Status, PodsThatAreLeftAloneAreListedWithTheirReason) {
+  NodeView node = makeNode();
+  addPodWithSidecar(node);
+  const std::string text = shown(status(node, deadAgent()), Format::kTable);
+  EXPECT_NE(text.find(R"(Pods left alone: 1 that connected to a VIP within the last 10 minutes
+  CGROUP                         NETNS              REASON    MEANING
+  /sys/fs/cgroup/kubepods/pod1   net:[4026532012]   sidecar   it has a sidecar proxy of its own
+)"),
+            std::string::npos)
+      << text;
+  // Whoever was not seen for ten minutes may be gone.
+  node.live.nowNs += 571 * 1'000'000'000ULL;
+  EXPECT_EQ(shown(status(node, deadAgent()), Format::kTable).find("Pods left alone"),
+            std::string::npos);
+}
+
 TEST(Status, WithTheAgentDeadTellsWhatTheKernelHolds) {
   EXPECT_EQ(shown(status(makeNode(), deadAgent()), Format::kTable), kAgentDead);
   EXPECT_EQ(shown(status(makeNode(), deadAgent()), Format::kJson), kJson);
@@ -206,6 +238,38 @@ TEST(Status, WhereEverythingIsHonouredItSaysSo) {
   (*agent.status)["notHonoured"] = Json::parse("{\"resources\": 0, \"items\": []}");
   EXPECT_NE(shown(status(makeNode(), agent), Format::kTable).find("Not honoured: none\n"),
             std::string::npos);
+}
+
+TEST(Status, ACanaryThatIsNotRewrittenIsAFailure) {
+  const auto with = [](Canary::Result result, const std::optional<SocketAddress>& leadsTo) {
+    NodeView node = makeNode();
+    for (std::size_t i = 1; i < programNames().size(); ++i) {
+      node.attachments.push_back(node.attachments[0]);
+    }
+    node.canaries[0].result = result;
+    node.canaries[0].leadsTo = leadsTo;
+    node.canaries[0].problem = "Network is unreachable";
+    node.canaries[0].before = {{7, "cil_sock4_connect", "aa", false}};
+    return status(node, deadAgent());
+  };
+  const auto expect = [](const Outcome& outcome, const std::string& line, ExitCode code) {
+    const std::string text = shown(outcome, Format::kTable);
+    EXPECT_NE(text.find("\nEffective (connect4): " + line + "\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("\nBefore sockmesh on connect4: cil_sock4_connect#7; what it rewrites or "
+                        "denies, sockmesh does not see\n"),
+              std::string::npos)
+        << text;
+    EXPECT_EQ(std::get<Document>(outcome).exitCode, code) << line;
+  };
+  const std::string what = "a connect() to 10.96.0.10:80 (reviews:80)";
+  expect(with(Canary::Result::kNotRewritten, SocketAddress::parse("10.96.0.10:80").value()),
+         "NO, " + what + " is not rewritten", kExitUnavailable);
+  expect(with(Canary::Result::kDenied, std::nullopt),
+         "NO, " + what + " is denied (Network is unreachable)", kExitUnavailable);
+  expect(with(Canary::Result::kElsewhere, SocketAddress::parse("10.0.9.9:80").value()),
+         "NO, " + what + " leads to 10.0.9.9:80, which is no endpoint of it", kExitUnavailable);
+  expect(with(Canary::Result::kUnknown, std::nullopt),
+         "not known, " + what + ": Network is unreachable", kExitOk);
 }
 
 TEST(Status, NoticesAForeignProgramThatRunsFirst) {

@@ -46,8 +46,8 @@ TEST(Verify, ARepairShowsWhatWasWrongAndWhatIsLeft) {
   const Outcome outcome = verification(all);
   EXPECT_EQ(std::get<Document>(outcome).exitCode, kExitOk);
   const std::string text = shown(outcome, Format::kTable);
-  EXPECT_TRUE(text.starts_with(
-      "Repair: the agent wrote its tables again, because of 2 differences\n"))
+  EXPECT_TRUE(
+      text.starts_with("Repair: the agent wrote its tables again, because of 2 differences\n"))
       << text;
   EXPECT_NE(text.find("\nIn step: "), std::string::npos) << text;
   const Json data = std::get<Document>(outcome).data;

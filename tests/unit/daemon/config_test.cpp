@@ -113,7 +113,13 @@ TEST(Defaults, AreWhatThePageSays) {
   EXPECT_EQ(documented->logJson, byDefault.logJson);
   EXPECT_EQ(documented->localCluster, byDefault.localCluster);
   EXPECT_EQ(documented->weightedRandom, byDefault.weightedRandom);
+  EXPECT_EQ(documented->served.byDefault, byDefault.served.byDefault);
+  EXPECT_EQ(documented->served.sidecars, byDefault.served.sidecars);
   EXPECT_EQ(documented->seccomp, byDefault.seccomp);
+  EXPECT_EQ(documented->limits.resources, byDefault.limits.resources);
+  EXPECT_EQ(documented->limits.endpoints, byDefault.limits.endpoints);
+  EXPECT_EQ(documented->limits.resourceBytes, byDefault.limits.resourceBytes);
+  EXPECT_EQ(documented->ads.maxResponseBytes, byDefault.ads.maxResponseBytes);
   EXPECT_EQ(documented->endpointLabel, byDefault.endpointLabel);
   const SocketAddress vip = SocketAddress::parse("10.96.0.10:80").value();
   EXPECT_EQ(documented->affinity.secondsOf("", vip), byDefault.affinity.secondsOf("", vip));
@@ -127,6 +133,48 @@ TEST(Admin, SocketAndHosts) {
   EXPECT_NE(errorOf("admin: {socket: here}").find("admin.socket: \"here\" is neither"),
             std::string::npos);
   EXPECT_NE(errorOf("admin: {allowed_hosts: ['a:1']}").find("admin.allowed_hosts: \"a:1\" is no"),
+            std::string::npos);
+}
+
+TEST(Limits, AreSettings) {
+  const auto config = load(
+      "limits: {max_resources: 7, max_endpoints: 8, max_resource_bytes: 9, "
+      "max_response_bytes: 10}");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->limits.resources, 7U);
+  EXPECT_EQ(config->limits.endpoints, 8U);
+  EXPECT_EQ(config->limits.resourceBytes, 9U);
+  EXPECT_EQ(config->ads.maxResponseBytes, 10);
+  EXPECT_NE(errorOf("limits: {max_endpoints: 0}").find("limits.max_endpoints: must be between 1"),
+            std::string::npos);
+  EXPECT_NE(errorOf("limits: {max_response_bytes: 2147483648}").find("limits.max_response_bytes: "),
+            std::string::npos);
+}
+
+TEST(LocalResources, AreReadAndJudgedAtTheStart) {
+  const auto config = load(
+      "local_resources: {clusters: [{name: a, type: STATIC}], clusters_file: {path: /cds.yaml}}");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->localResources.statics.size(), 1U);
+  EXPECT_EQ(config->localResources.lists.at(0).path, "/cds.yaml");
+  EXPECT_FALSE(config->localResources.alone) << "there is an address";
+  const auto says = [](const std::string& resources, const std::string& error) {
+    const std::string got = errorOf("local_resources: {" + resources + "}");
+    EXPECT_NE(got.find("local_resources." + error), std::string::npos) << got;
+  };
+  says("clusters: [{name: a, type: EDS}]", "clusters[0]: eds_cluster_config: is required");
+  says("clusters: [{type: STATIC}]", "clusters[0]");
+  says("clusters: [{name: a, type: STATIC}, {name: a, type: STATIC}]",
+       "clusters[1].name: \"a\" is there more than once");
+  says("listeners: [{name: l, address: {socket_address: {address: x, port_value: 1}}}]",
+       "listeners[0]: address.socket_address.address");
+  says("listeners_file: {path: relative}", "listeners_file.path: \"relative\" is no absolute path");
+}
+
+TEST(LocalResources, NeedNoControlPlane) {
+  const std::string resources = "local_resources: {clusters_file: {path: /cds.yaml}}\n";
+  EXPECT_EQ(errorOfFile(resources, ""), "");
+  EXPECT_NE(errorOfFile("logging: {}\n", "").find("ads.address: the control plane's HOST:PORT"),
             std::string::npos);
 }
 
@@ -163,6 +211,47 @@ TEST(SessionAffinity, WhatIsWrongIsNamed) {
   wrong("{service: a, timeout: 0s}", "[0].timeout: must be whole seconds between 1s and 86400s");
   wrong("{service: a, timeout: 1.5s}", "[0].timeout: must be whole seconds");
   wrong("{service: a, timeout: 86401s}", "[0].timeout: must be whole seconds");
+}
+
+TEST(Served, TheWholeNodeByDefaultExceptPodsWithASidecar) {
+  const ServedOptions served = load("").value().served;
+  EXPECT_TRUE(served.byDefault);
+  EXPECT_TRUE(served.cgroups.empty());
+  EXPECT_TRUE(served.namespaces.empty());
+  using Ports = std::vector<std::vector<std::uint16_t>>;
+  EXPECT_EQ(served.sidecars, (Ports{{15001, 15006}, {4140, 4143}, {15001, 20000}}));
+  EXPECT_TRUE(load("served: {serve_sidecars: true}").value().served.sidecars.empty());
+  EXPECT_EQ(load("served: {sidecars: [{ports: [7]}]}").value().served.sidecars, Ports{{7}});
+}
+
+TEST(Served, RulesAreByCgroupOrByNamespace) {
+  const auto config = load(
+      "served: {by_default: NONE, leave_out: [{netns: /run/netns/a*}, {cgroup: '/a/**'}], let_in: "
+      "[{cgroup: /b}]}");
+  ASSERT_TRUE(config) << config.error().message();
+  const ServedOptions& served = config->served;
+  EXPECT_FALSE(served.byDefault);
+  ASSERT_EQ(served.namespaces.size(), 1U);
+  EXPECT_EQ(served.namespaces[0].field, "served.leave_out[0]");
+  EXPECT_EQ(served.namespaces[0].pattern, "/run/netns/a*");
+  ASSERT_EQ(served.cgroups.size(), 2U);
+  EXPECT_FALSE(served.cgroups[0].letIn);
+  EXPECT_TRUE(served.cgroups[1].letIn);
+  EXPECT_EQ(served.cgroups[1].field, "served.let_in[0]");
+}
+
+TEST(Served, WhatIsWrongIsNamed) {
+  const auto wrong = [](const std::string& served, const std::string& says) {
+    const std::string error = errorOf("served: {" + served + "}");
+    EXPECT_NE(error.find("served." + says), std::string::npos) << error;
+  };
+  wrong("leave_out: [{}]", "leave_out[0]: a cgroup or a netns is needed");
+  wrong("let_in: [{cgroup: /a}, {cgroup: b}]", "let_in[1].cgroup: \"b\" does not begin with /");
+  wrong("let_in: [{cgroup: /}]", "let_in[0].cgroup: \"/\" names no cgroup");
+  wrong("leave_out: [{cgroup: /a/b**}]", "leave_out[0].cgroup: ");
+  wrong("leave_out: [{netns: a}]", "leave_out[0].netns: \"a\" does not begin with /");
+  wrong("sidecars: [{ports: []}]", "sidecars[0].ports: must be 1 to 4 ports");
+  wrong("sidecars: [{ports: [1, 70000]}]", "sidecars[0].ports: must be between 1 and 65535");
 }
 
 TEST(ConfigFile, UdpServicesNameAVipAClusterAndAPort) {

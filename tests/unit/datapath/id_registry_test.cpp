@@ -119,7 +119,10 @@ TEST_F(IdRegistryTest, RetiredIdsThatTablesStillNameAreHandedOutAgain) {
   ids_.unlist(*ids_.findEndpoint(gone));
   auto retired = ids_.takeRetired();
   EXPECT_TRUE(ids_.takeRetired().empty()) << "each once";
-  ids_.keepRetired(retired, {kept});
+  IdSet named;
+  named.insert(kept);
+  Breather never;
+  ids_.keepRetired(retired, named, {}, never);
   ASSERT_EQ(retired.endpoints.size(), 1u);
   EXPECT_EQ(retired.endpoints[0].id, gone);
   EXPECT_EQ(ids_.takeRetired().endpoints.at(0).id, kept);

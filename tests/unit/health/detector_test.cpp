@@ -126,7 +126,7 @@ TEST(Events, OfSeveralMissedEjectionsTheLast) {
     node.clock.set(Nanos(node.state(1).ejected_until_ns));
     node.succeed(1);
   }
-  node.detector.refresh(kC, node.clock.monotonic());
+  node.detector.refresh(kC, host(1), node.clock.monotonic());
   ASSERT_EQ(node.events.size(), 2U);
   EXPECT_EQ(node.events[0].ejections, 3U);
   EXPECT_EQ(node.events[0].sinceLastAction, std::nullopt);
@@ -138,19 +138,19 @@ TEST(Events, HalfWrittenLinesAreToldWhenTheyAreWhole) {
   Node node(one(), 2);
   auto& state = node.state(1);
   state.ejected_until_ns = 31'000'000'000;
-  node.detector.refresh(kC, seconds(1));
+  node.detector.refresh(kC, host(1), seconds(1));
   EXPECT_TRUE(node.inOverlay(1));
   EXPECT_TRUE(node.events.empty());
   state.ejected_at_ns = 1'000'000'000;
   state.ejections = 1;
-  node.detector.refresh(kC, seconds(1));
+  node.detector.refresh(kC, host(1), seconds(1));
   ASSERT_EQ(node.events.size(), 1U);
   state.ejected_until_ns = 0;
-  node.detector.refresh(kC, seconds(31));
+  node.detector.refresh(kC, host(1), seconds(31));
   EXPECT_FALSE(node.inOverlay(1));
   EXPECT_EQ(node.events.size(), 1U);
   state.unejected_at_ns = 31'000'000'000;
-  node.detector.refresh(kC, seconds(31));
+  node.detector.refresh(kC, host(1), seconds(31));
   ASSERT_EQ(node.events.size(), 2U);
   EXPECT_EQ(node.events[1].sinceLastAction, seconds(30));
 }
@@ -171,7 +171,7 @@ TEST(Overlay, IsAnotherObjectOnlyWhenItsContentIs) {
   EXPECT_TRUE(ejected->find(kC, host(1))->ejected);
   EXPECT_EQ(node.events.at(0).ejectedUntil, seconds(41));
   EXPECT_EQ(ejected->byCluster.at(kC).size(), 1U);
-  node.detector.refresh(kC, node.clock.monotonic());
+  node.detector.refresh(kC, host(1), node.clock.monotonic());
   node.configure(node.resource, hosts({1, 3}));
   EXPECT_EQ(node.detector.overlay(), ejected);
   node.configure(node.resource, hosts({3}));

@@ -207,7 +207,7 @@ bool FakeStateAccess::anyEjected(const std::string& cluster) const {
   return lines != clusters_.end() && lines->second.state.ejected != 0;
 }
 
-void FakeStateAccess::recount(const std::string& cluster) {
+void FakeStateAccess::recount(const std::string& cluster, Breather& /*breathe*/) {
   auto& lines = clusters_.at(cluster);
   lines.state.ejected = 0;
   for (const auto& [address, line] : lines.endpoints) {

@@ -52,7 +52,7 @@ class FakeStateAccess final : public EndpointStateAccess {
                    Detector detector, std::uint32_t enforcingPercent) override;
   bool uneject(const std::string& cluster, const SocketAddress& address) override;
   bool anyEjected(const std::string& cluster) const override;
-  void recount(const std::string& cluster) override;
+  void recount(const std::string& cluster, Breather& breathe) override;
   void setMultiplier(const std::string& cluster, const SocketAddress& address,
                      std::uint32_t multiplier) override;
 

@@ -59,7 +59,7 @@ void Node::outcome(int number, int times, std::uint64_t client, bool success) {
   const auto onHint = [&](std::optional<Detector> which, Detection detection) {
     if (!hints) return;
     if (!which || detection == Detection::kEjected)
-      detector.refresh(kC, clock.monotonic());
+      detector.refresh(kC, host(number), clock.monotonic());
     else if (detection == Detection::kNotEnforced)
       detector.notEnforced(kC, host(number), *which, clock.monotonic());
   };

@@ -18,6 +18,7 @@ namespace {
 
 std::shared_ptr<const AgentStats> someStats() {
   auto stats = std::make_shared<AgentStats>();
+  stats->xds.address = "istiod:15010";
   stats->xds.connected = true;
   XdsTypeStats& assignments = stats->xds.types.emplace_back();
   assignments.type = "EDS";

@@ -157,6 +157,26 @@ TEST_F(DeltaClient, AfterALossTheServerLearnsWhatIsHeldAndSaysWhatIsGone) {
   EXPECT_FALSE(after->clusters.contains("a"));
 }
 
+// The server does not know that the client ever heard of it, so it never says that it is gone.
+TEST_F(DeltaClient, ABadResourceThatANewStreamDoesNotHaveIsListedNoMore) {
+  ScriptedAdsServer server;
+  server.speakDelta(true);
+  startClient(server.address());
+  const auto first = server.deltaStream();
+  ASSERT_TRUE(first);
+  bringUpDelta(*first);
+  first->send(deltaResponse(kClusterType, "4", {}, badCluster("b")));
+  EXPECT_TRUE(first->request().has_error_detail());
+  first->finish({grpc::StatusCode::UNAVAILABLE, "restart"});
+
+  const auto second = server.deltaStream();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->request().type_url(), kClusterType);
+  second->send(deltaResponse(kClusterType, "1", {}, edsCluster("c")));
+  const XdsStats after = stats([](const XdsStats& s) { return s.types[0].accepted == 2; });
+  EXPECT_THAT(after.types[0].rejectedResources, IsEmpty());
+}
+
 TEST_F(DeltaClient, AServerWithNothingNewToSayIsConnected) {
   options_.quietConnection = std::chrono::milliseconds(5);
   ScriptedAdsServer server;

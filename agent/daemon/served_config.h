@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// `served` of the agent's configuration: which pods are served.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "daemon/path_glob.h"
+#include "sockmesh/config/v1/config.pb.h"
+#include "xds/field_errors.h"
+
+namespace sockmesh {
+
+// One entry of `leave_out` or `let_in`.
+struct ServedRule {
+  std::string field;  // "served.leave_out[0]"
+  bool letIn = false;
+};
+struct CgroupRule : ServedRule {
+  PathGlob glob;
+};
+struct NetnsRule : ServedRule {
+  std::string pattern;  // of paths, for glob(3)
+};
+
+struct ServedOptions {
+  bool byDefault = true;
+  std::vector<CgroupRule> cgroups;
+  std::vector<NetnsRule> namespaces;
+  // Ports of a sidecar, all of which have a listener. Empty: sidecars are not looked for.
+  std::vector<std::vector<std::uint16_t>> sidecars;
+};
+
+// What is wrong goes to `errors`, with its path.
+ServedOptions decodeServed(const sockmesh::config::v1::AgentConfig& proto, FieldErrors& errors);
+
+}  // namespace sockmesh
