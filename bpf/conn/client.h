@@ -28,9 +28,11 @@ static __always_inline struct sm_client_line *sm_client_line(__u32 client)
 
 /* ---- who a socket's owner is ---- */
 
-/* The id of the ancestor of `cgroup` at this level. */
-static __always_inline __u64 sm_cgroup_ancestor(const struct cgroup *cgroup, __u32 level)
+/* The id of the ancestor at this level of the cgroup with this address. Apart, as the next one is:
+ * the verifier takes each step of sm_pod_of() for one way. */
+SM_VERIFIED_ONCE __u64 sm_cgroup_ancestor(__u64 address, __u32 level)
 {
+	const struct cgroup *cgroup = (const struct cgroup *)(long)address;
 	const struct cgroup___ids *old = (const void *)cgroup;
 	struct cgroup *ancestor = NULL;
 	__u64 id = 0;
@@ -50,19 +52,21 @@ static __always_inline __u64 sm_cgroup_ancestor(const struct cgroup *cgroup, __u
 	return ancestor ? BPF_CORE_READ(ancestor, kn, id) : 0;
 }
 
-static __always_inline int sm_is_pod_parent(const struct sm_globals *globals, __u64 cgroup)
+/* `cgroup` is an id. */
+SM_VERIFIED_ONCE int sm_is_pod_parent(__u64 cgroup)
 {
+	struct sm_globals *globals = sm_globals();
 	int found = 0;
 
 #pragma unroll
-	for (int i = 0; i < SM_POD_PARENTS; i++)
+	for (int i = 0; globals && i < SM_POD_PARENTS; i++)
 		found |= READ_ONCE(globals->pod_parents[i]) == cgroup;
 	return found;
 }
 
 /* The pod that lies above `cgroup`, or is it: the child of the deepest of the pods' parents. 0: the
  * cgroup is of no pod. */
-SM_VERIFIED_ONCE __u64 sm_pod_of(__u64 address)
+static __always_inline __u64 sm_pod_of(__u64 address)
 {
 	const struct cgroup *cgroup = (const struct cgroup *)(long)address;
 	struct sm_globals *globals = sm_globals();
@@ -73,12 +77,12 @@ SM_VERIFIED_ONCE __u64 sm_pod_of(__u64 address)
 	if (!globals || !READ_ONCE(globals->pod_parents[0]))
 		return 0;
 	for (__u32 level = 1; level <= SM_CGROUP_DEPTH && level <= deepest; level++) {
-		id = sm_cgroup_ancestor(cgroup, level);
+		id = sm_cgroup_ancestor(address, level);
 		if (!id)
 			break;
 		if (below)
 			pod = id;
-		below = sm_is_pod_parent(globals, id);
+		below = sm_is_pod_parent(id);
 		if (below)
 			pod = 0;
 		else if (pod)
