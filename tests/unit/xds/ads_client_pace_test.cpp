@@ -78,6 +78,28 @@ TEST_F(AdsClientPace, TheNextResponseIsReadAfterWhatTheSnapshotMadeTheLoopDo) {
   }
 }
 
+// gRPC tells the end of a stream after the messages before it. A client that gave up reading when
+// its answer could not be written never heard of the end.
+TEST_F(AdsClientPace, AStreamThatEndsBehindUnreadResponsesIsReplaced) {
+  whenTold_ = [this](const Snapshot&) {
+    busy_.put(true);
+    goOn_.take();
+  };
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  stream->send(response(kClusterType, "c0", "n0", edsCluster("c0")));
+  ASSERT_TRUE(busy_.take());
+  for (const std::string version : {"c1", "c2", "c3"}) {
+    stream->send(response(kClusterType, version, version, edsCluster(version)));
+  }
+  stream->finish({grpc::StatusCode::UNKNOWN, "enough"});
+  ASSERT_TRUE(stream->ended());
+  for (int i = 0; i < 10; ++i) goOn_.put(true);
+  EXPECT_TRUE(server.stream()) << "no other stream was opened";
+}
+
 // The client does not wait for it. Answers that it has not read become one answer, the latest.
 TEST_F(AdsClientPace, AServerThatDoesNotReadIsAnsweredOnceInTheEnd) {
   ScriptedAdsServer server;
