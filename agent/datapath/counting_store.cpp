@@ -33,8 +33,8 @@ Status CountingStore::count(MapId map, Status status) {
   return status;
 }
 
-void CountingStore::reserve(const TableExtents& extents) {
-  inner_.reserve(extents);
+void CountingStore::reserve(const TableExtents& extents, Breather& breathe) {
+  inner_.reserve(extents, breathe);
 }
 bool CountingStore::makeRoom(const TableExtents& extents, std::function<void()> ready) {
   return inner_.makeRoom(extents, std::move(ready));

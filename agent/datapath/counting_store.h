@@ -24,7 +24,7 @@ class CountingStore final : public TableStore {
   // All writes that were done, of any map.
   std::uint64_t total() const { return total_; }
 
-  void reserve(const TableExtents& extents) override;
+  void reserve(const TableExtents& extents, Breather& breathe) override;
   bool makeRoom(const TableExtents& extents, std::function<void()> ready) override;
   void prepare(const TableExtents& extents) override;
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;

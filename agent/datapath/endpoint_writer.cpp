@@ -31,10 +31,6 @@ sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
   return out;
 }
 
-bool sameLimits(const LbCluster& a, const LbCluster& b) {
-  return a.connectTimeout == b.connectTimeout && a.ejection == b.ejection;
-}
-
 bool sameInKernel(const LbEndpoint& a, const LbEndpoint& b) {
   return a.weight == b.weight && a.health == b.health && a.priority == b.priority &&
          a.locality.toString() == b.locality.toString();
@@ -63,10 +59,10 @@ Result<IdRegistry::Cluster*> EndpointWriter::ensureCluster(const LbCluster& want
     cluster = *added;
   }
   cluster->listed = true;
-  if (!cluster->limits || !sameLimits(*cluster->limits, wanted)) {
+  const ClusterLimits limits{wanted.connectTimeout, wanted.ejection};
+  if (cluster->limits != limits) {
     if (auto done = store_.writeClusterLimits(cluster->id, wanted); !done) return done.error();
-    cluster->limits = wanted;
-    cluster->limits->endpoints.clear();
+    cluster->limits = limits;
   }
   return cluster;
 }

@@ -13,8 +13,8 @@ namespace {
 constexpr std::uint32_t kMaxEndpoints = SM_ENDPOINT_PAGES << SM_ENDPOINT_PAGE_BITS;
 constexpr std::uint32_t kMaxClusters = SM_CLUSTER_PAGES << SM_CLUSTER_PAGE_BITS;
 
-LbCluster decodeLimits(const sm_cluster_state& state) {
-  LbCluster cluster;
+ClusterLimits decodeLimits(const sm_cluster_state& state) {
+  ClusterLimits cluster;
   cluster.connectTimeout = Nanos(state.connect_timeout_ns);
   cluster.ejection = decodeEjectionRules(state);
   return cluster;
@@ -205,8 +205,8 @@ std::optional<LbCluster> IdRegistry::listed(const std::string& cluster) const {
 std::optional<LbCluster> IdRegistry::listed(const std::string& cluster, Breather& breathe) const {
   const Cluster* found = find(cluster);
   if (found == nullptr || !found->listed) return std::nullopt;
-  LbCluster out = found->limits.value_or(LbCluster{});
-  out.name = cluster;
+  const ClusterLimits limits = found->limits.value_or(ClusterLimits{});
+  LbCluster out{cluster, {}, limits.connectTimeout, limits.ejection};
   eachEntry(found->endpoints, breathe, [&out](const Addresses&, const Endpoint& known) {
     if (known.listed) out.endpoints.push_back(known.inKernel);
   });

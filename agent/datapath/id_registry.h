@@ -56,7 +56,7 @@ class IdRegistry {
     const std::string* name = nullptr;  // owned by the registry
     bool listed = false;
     std::uint64_t retirement = 0;
-    std::optional<LbCluster> limits;  // as last written, without endpoints
+    std::optional<ClusterLimits> limits;  // as last written
     std::map<Addresses, Endpoint> endpoints;
   };
 

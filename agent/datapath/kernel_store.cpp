@@ -71,9 +71,9 @@ KernelStore::~KernelStore() {
   maps_.eachPagedTable([](auto& table) { table.makeAhead(nullptr); });
 }
 
-void KernelStore::reserve(const TableExtents& extents) {
-  eachExtent(maps_, extents, [](auto& table, std::uint32_t end) {
-    if (auto made = table.reserve(end); !made) {
+void KernelStore::reserve(const TableExtents& extents, Breather& breathe) {
+  eachExtent(maps_, extents, [&breathe](auto& table, std::uint32_t end) {
+    if (auto made = table.reserve(end, breathe); !made) {
       logger("datapath")->debug("making room: {}", made.error().message());
     }
   });

@@ -23,7 +23,7 @@ class KernelStore final : public TableStore {
   // The same again: another process may have changed either.
   void adoptFilter();
 
-  void reserve(const TableExtents& extents) override;
+  void reserve(const TableExtents& extents, Breather& breathe) override;
   bool makeRoom(const TableExtents& extents, std::function<void()> ready) override;
   void prepare(const TableExtents& extents) override;
   Status writeCells(std::uint32_t first, std::span<const sm_cell> cells) override;

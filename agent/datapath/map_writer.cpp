@@ -180,7 +180,7 @@ WriteReport MapWriter::apply(const std::shared_ptr<const LbTables>& tables,
 
 // VIPs that are gone leave before others come, because a new VIP may need their room.
 void MapWriter::write(WriteReport& report, Breather& breathe) {
-  store_.reserve(extentsWith(*aim_, due_, breathe));
+  store_.reserve(extentsWith(*aim_, due_, breathe), breathe);
   writeClusters(report, breathe);
   writeServices(report, breathe);
   retireClusters(report, breathe);

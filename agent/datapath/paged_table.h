@@ -12,6 +12,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/breather.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "datapath/mapped_memory.h"
@@ -94,13 +95,14 @@ class PagedTable {
   // Makes the page of `index` exist. Fails with E2BIG beyond the outer map's size, ENOMEM, ...
   Status ensure(std::uint32_t index) {
     const std::uint32_t number = index >> Bits;
-    return pages_.contains(number) ? Status() : create({number});
+    Breather never;
+    return pages_.contains(number) ? Status() : create({number}, never);
   }
 
   // Makes the pages of all indices below `end` exist, the missing ones at once.
-  Status reserve(std::uint32_t end) {
+  Status reserve(std::uint32_t end, Breather& breathe) {
     const auto missing = missingBelow(end);
-    return missing.empty() ? Status() : create(missing);
+    return missing.empty() ? Status() : create(missing, breathe);
   }
 
   // From now on, pages come from there first. `source` outlives the table.
@@ -141,11 +143,12 @@ class PagedTable {
     return missing;
   }
 
-  Status create(std::vector<std::uint32_t> numbers) {
+  Status create(std::vector<std::uint32_t> numbers, Breather& breathe) {
     if (access_ == MapAccess::kReadOnly) return Error(name_ + " is read-only");
     if (source_ != nullptr) {
       std::vector<std::uint32_t> left;
       for (const std::uint32_t number : numbers) {
+        breathe();
         const UniqueFd made = source_->take(name_, number);
         if (!made.valid()) {
           left.push_back(number);
@@ -159,6 +162,7 @@ class PagedTable {
     auto made = createPages(directory_, name_, numbers, outer_.get(), format_);
     if (!made) return made.error();
     for (std::size_t i = 0; i < numbers.size(); ++i) {
+      breathe();
       if (auto entered = enter(numbers[i], (*made)[i].get()); !entered) return entered;
     }
     return {};

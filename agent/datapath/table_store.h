@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "base/breather.h"
 #include "base/result.h"
 #include "lb/tables.h"
 #include "sockmesh_abi.h"
@@ -30,7 +31,7 @@ class TableStore {
   // Room up to these extents is about to be used. Makes it in few steps instead of one step for
   // each write. Room that could not be made is tried again, and reported, by the write that needs
   // it.
-  virtual void reserve(const TableExtents& extents) = 0;
+  virtual void reserve(const TableExtents& extents, Breather& breathe) = 0;
   // The same in the background: true where there is room already. Otherwise `ready` is called once,
   // by another thread, when what can be made is made; reserve() takes it then.
   virtual bool makeRoom(const TableExtents& extents, std::function<void()> ready) = 0;

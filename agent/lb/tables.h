@@ -115,6 +115,13 @@ struct EjectionRules {
   bool operator==(const EjectionRules&) const = default;
 };
 
+// What the kernel knows of a cluster beside its endpoints.
+struct ClusterLimits {
+  Nanos connectTimeout{0};
+  EjectionRules ejection;
+  bool operator==(const ClusterLimits&) const = default;
+};
+
 // A cluster that some VIP leads to.
 struct LbCluster {
   std::string name;

@@ -118,6 +118,7 @@ void AdsClient::stop() {
   loop_.cancel(std::exchange(retryTimer_, 0));
   loop_.cancel(std::exchange(quietTimer_, 0));
   timers_.stop();
+  for (Type& type : types_) release(type);
   stream_.reset();
   stats_.connected = false;
 }
@@ -152,6 +153,8 @@ void AdsClient::openStream() {
   for (Type& type : types_) {
     type.subscription->onStreamUp();
     type.heard = false;
+    type.rejection.clear();
+    release(type);
   }
   timers_.onStreamBegun();
   sendDueRequest();
@@ -211,7 +214,8 @@ void AdsClient::onUpdate(const Update& update) {
   }
   listRejected(*type, update, result);
   confirm(type->row);
-  if (!stream_->sending()) send(*type->subscription);
+  pace(*type, result.ok() || !update.stateOfTheWorld ? "" : update.version + result.message());
+  if (!stream_->sending() && type->rejectionTimer == 0) send(*type->subscription);
   timers_.onResponse(*type->row);
 }
 
@@ -286,6 +290,20 @@ void AdsClient::listRejected(Type& type, const Update& update, const ApplyResult
   names.erase(std::ranges::unique(names).begin(), names.end());
 }
 
+// Keeps the answer back where it would say the same as the answer before it. Other types go on.
+void AdsClient::pace(Type& type, const std::string& rejection) {
+  release(type);
+  if (std::exchange(type.rejection, rejection) != rejection || rejection.empty()) return;
+  type.rejectionTimer = loop_.after(options_.repeatedRejectionWait, [this, &type] {
+    type.rejectionTimer = 0;
+    sendDueRequest();
+  });
+}
+
+void AdsClient::release(Type& type) {
+  loop_.cancel(std::exchange(type.rejectionTimer, 0));
+}
+
 void AdsClient::onClosed(const grpc::Status& status) {
   loop_.cancel(std::exchange(quietTimer_, 0));
   if (fallBack(status)) return;
@@ -351,6 +369,7 @@ void AdsClient::sendDueRequest() {
   if (!stream_ || stream_->sending()) return;
   for (const Type& type : types_) {
     if (!timers_.mayAsk(*type.row) || !store_.needs(*type.row)) continue;
+    if (type.rejectionTimer != 0) continue;
     if (type.subscription->requestDue()) return send(*type.subscription);
   }
 }
@@ -365,6 +384,7 @@ void AdsClient::updateNames() {
       return !std::ranges::binary_search(wanted, name);
     });
     type.subscription->setNames(std::move(wanted));
+    release(type);
   }
 }
 

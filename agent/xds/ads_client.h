@@ -53,6 +53,9 @@ struct AdsClientOptions {
   // A server that has nothing new to say is silent. A stream that stays open for this long after
   // its first request counts as connected.
   Nanos quietConnection = std::chrono::seconds(2);
+  // Some servers answer each rejection with what was rejected. From the second time on, such a
+  // response of the state of the world is rejected only after this long.
+  Nanos repeatedRejectionWait = std::chrono::seconds(1);
 };
 
 // Everything here runs on the loop's thread, the callbacks too.
@@ -101,6 +104,8 @@ class AdsClient {
     std::unique_ptr<Subscription> resting;       // of the other protocol, as it was left; or null
     std::optional<std::uint64_t> namesRevision;  // of the names that `subscription` has
     bool heard = false;                          // a response on this stream
+    std::string rejection;                       // of the latest response; "": it was accepted
+    EventLoop::TimerId rejectionTimer = 0;       // not 0: the answer is kept back until then
     XdsTypeStats stats;
 
     bool byName() const { return row->scope == ResourceType::Scope::kByName; }
@@ -128,6 +133,8 @@ class AdsClient {
   void noteAccepted(Type& type, const Update& update);
   void noteRejected(Type& type, const Update& update, const ApplyResult& result);
   static void listRejected(Type& type, const Update& update, const ApplyResult& result);
+  void pace(Type& type, const std::string& rejection);
+  void release(Type& type);
   void onFetchTimeout(const ResourceKey& key, bool changed);
   void onExpired(const std::vector<ResourceKey>& expired);
   void send(Subscription& subscription);

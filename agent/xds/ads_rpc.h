@@ -40,7 +40,7 @@ class AdsReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, typena
 
   void send(grpc::ByteBuffer request) {
     const std::lock_guard lock(mutex_);
-    if (ended_) return;
+    if (ended_ || writeFailed_) return;
     outgoing_ = std::move(request);
     this->StartWrite(&outgoing_);
   }
@@ -67,7 +67,7 @@ class AdsReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, typena
   }
 
   void OnWriteDone(bool ok) override {
-    if (!ok) return end();
+    if (!ok) return noteWriteFailed();
     loop_.post([self = this->shared_from_this()] {
       if (!self->abandoned_) self->events_.onSent();
     });
@@ -87,6 +87,13 @@ class AdsReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, typena
   }
 
  private:
+  // The stream is over. gRPC tells its end only after the last message that came before it was
+  // read, so reading goes on.
+  void noteWriteFailed() {
+    const std::lock_guard lock(mutex_);
+    writeFailed_ = true;
+  }
+
   void end() {
     const std::lock_guard lock(mutex_);
     endLocked();
@@ -108,6 +115,7 @@ class AdsReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, typena
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   grpc::ByteBuffer outgoing_;  // gRPC's between StartWrite() and OnWriteDone()
+  bool writeFailed_ = false;
   bool ended_ = false;
   bool done_ = false;
 };

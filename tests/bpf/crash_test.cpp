@@ -17,7 +17,9 @@ class DyingStore final : public TableStore {
  public:
   DyingStore(TableStore& store, int fatal) : store_(store), left_(fatal) {}
 
-  void reserve(const TableExtents& extents) override { store_.reserve(extents); }
+  void reserve(const TableExtents& extents, Breather& breathe) override {
+    store_.reserve(extents, breathe);
+  }
   bool makeRoom(const TableExtents& extents, std::function<void()> ready) override {
     return store_.makeRoom(extents, std::move(ready));
   }

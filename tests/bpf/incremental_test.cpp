@@ -18,7 +18,9 @@ class FailingStore final : public TableStore {
   FailingStore(TableStore& inner, std::uint32_t seed) : inner_(inner), random_(seed) {}
   void failPercent(std::uint32_t percent) { percent_ = percent; }
 
-  void reserve(const TableExtents& extents) override { inner_.reserve(extents); }
+  void reserve(const TableExtents& extents, Breather& breathe) override {
+    inner_.reserve(extents, breathe);
+  }
   bool makeRoom(const TableExtents& extents, std::function<void()> ready) override {
     return inner_.makeRoom(extents, std::move(ready));
   }

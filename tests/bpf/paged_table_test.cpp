@@ -2,6 +2,7 @@
 // Pages of tables: many at once, ahead of need, and none where one fails.
 #include <bpf/bpf.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -39,6 +40,26 @@ TEST_F(PagedTables, AllPagesThatAnUpdateNeedsAreMadeAtOnce) {
               std::chrono::duration<double, std::milli>(took).count());
   open();
   EXPECT_EQ(image().endpoints.size(), kPages * kEntries) << "all pages are pinned";
+}
+
+// Others have their turns while very many pages are taken.
+TEST_F(PagedTables, NoStepGrowsWithTheNumberOfPages) {
+  constexpr std::uint32_t kPages = 200;
+  const std::string maps = PinPath(sandbox_->bpffs()).maps();
+  auto table = PagedTable<sm_endpoint, SM_ENDPOINT_PAGE_BITS>::open(
+      maps, "endpoints", UniqueFd(bpf_obj_get((maps + "/endpoints").c_str())),
+      MapAccess::kReadWrite);
+  ASSERT_TRUE(table) << table.error().message();
+  std::size_t entered = 0;
+  std::size_t mostAtOnce = 0;
+  Breather breathe(Nanos(0), [&] {
+    mostAtOnce = std::max(mostAtOnce, table->pages().size() - entered);
+    entered = table->pages().size();
+  });
+  ASSERT_TRUE(table->reserve(kPages * kEntries, breathe));
+  EXPECT_GE(table->pages().size(), kPages);
+  EXPECT_GT(entered, kPages / 2) << "paused to the end";
+  EXPECT_LE(mostAtOnce, 16U);
 }
 
 TEST_F(PagedTables, TheNextPageIsThereBeforeItIsNeeded) {

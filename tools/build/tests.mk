@@ -12,7 +12,7 @@ SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT),$(call test_objs,support))
 
 # Tests may include each other's folders by path ("support/net.h", "unit/lb/build.h"), and the
 # BPF programs' text ("bpf/conn/outlier_rules.h"); the product can include neither.
-TEST_DIRS := unit bpf integration support bench
+TEST_DIRS := unit bpf integration peers support bench
 MAY_tests/support := datapath lb model base
 MAY_tests/unit/base := base
 MAY_tests/unit/model := model base
@@ -28,6 +28,7 @@ MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/inclu
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
 MAY_tests/integration := inspect datapath lb model base tests/support
+MAY_tests/peers := datapath lb model base tests/support tests/integration
 MAY_tests/bench := xds datapath lb model stats base tests/support
 $(foreach dir,$(TEST_DIRS),$(call test_objs,$(dir))): CPPFLAGS += -Itests -I.
 
@@ -64,7 +65,7 @@ $(foreach room,$(UNIT_ROOMS),$(eval $(call unit_rule,$(room))))
 $(call test_objs,unit/xds) $(call test_objs,unit/protojson) $(call test_objs,unit/sockmesh_xds) \
 	$(call test_objs,unit/daemon): | $(PROTO_HEADERS)
 $(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
-$(call test_objs,bpf) $(call test_objs,integration) $(SUPPORT_OBJS): \
+$(call test_objs,bpf) $(call test_objs,integration) $(call test_objs,peers) $(SUPPORT_OBJS): \
 	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)
 
 $(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS) \
@@ -78,6 +79,29 @@ $(BUILD)/tests/integration_tests: $(call test_objs,integration) $(SUPPORT_OBJS) 
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,daemon)
+
+# The agent as the client of control planes that were not written here. tests/peers/NAME/ is such a
+# program, a Go module of its own.
+PEERS := $(patsubst tests/peers/%/go.mod,$(BUILD)/tests/%,$(wildcard tests/peers/*/go.mod))
+$(PEERS): $(BUILD)/tests/%: FORCE
+	$(call say,GO,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)cd tests/peers/$* && CGO_ENABLED=0 go build -o $(abspath $@) .
+
+$(BUILD)/tests/peers_tests: $(call test_objs,peers) $(SUPPORT_OBJS) $(call archives,daemon)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,daemon)
+
+.PHONY: test-peers
+ifeq ($(shell command -v go),)
+test-peers:
+	@echo "SKIPPED: make test-peers needs Go (https://go.dev/dl), and there is no command go here. NOTHING was tested."
+else
+# FILTER='*snapshot_DELTA' chooses tests.
+test-peers: $(BUILD)/tests/peers_tests $(PEERS) all  ## the agent against the go-control-plane library (root, Go, network)
+	$(Q)$< --gtest_brief=1 $(if $(FILTER),--gtest_filter='$(FILTER)')
+endif
 
 ROOT_TESTS := $(if $(wildcard tests/bpf/*.cpp),$(BUILD)/tests/bpf_tests) \
 	$(if $(wildcard tests/integration/*.cpp),$(BUILD)/tests/integration_tests)

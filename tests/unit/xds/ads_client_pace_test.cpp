@@ -78,6 +78,28 @@ TEST_F(AdsClientPace, TheNextResponseIsReadAfterWhatTheSnapshotMadeTheLoopDo) {
   }
 }
 
+// gRPC tells the end of a stream after the messages before it. A client that gave up reading when
+// its answer could not be written never heard of the end.
+TEST_F(AdsClientPace, AStreamThatEndsBehindUnreadResponsesIsReplaced) {
+  whenTold_ = [this](const Snapshot&) {
+    busy_.put(true);
+    goOn_.take();
+  };
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  stream->send(response(kClusterType, "c0", "n0", edsCluster("c0")));
+  ASSERT_TRUE(busy_.take());
+  for (const std::string version : {"c1", "c2", "c3"}) {
+    stream->send(response(kClusterType, version, version, edsCluster(version)));
+  }
+  stream->finish({grpc::StatusCode::UNKNOWN, "enough"});
+  ASSERT_TRUE(stream->ended());
+  for (int i = 0; i < 10; ++i) goOn_.put(true);
+  EXPECT_TRUE(server.stream()) << "no other stream was opened";
+}
+
 // The client does not wait for it. Answers that it has not read become one answer, the latest.
 TEST_F(AdsClientPace, AServerThatDoesNotReadIsAnsweredOnceInTheEnd) {
   ScriptedAdsServer server;
@@ -112,6 +134,49 @@ TEST_F(AdsClientPace, AServerThatDoesNotReadIsAnsweredOnceInTheEnd) {
   int answers = 1;
   while (stream->request().response_nonce() != std::to_string(kResponses)) ++answers;
   EXPECT_LT(answers, kResponses / 2);
+}
+
+// As go-control-plane's snapshot cache does.
+TEST_F(AdsClientPace, AServerThatRepeatsWhatWasRejectedIsAnsweredInItsOwnTime) {
+  options_.repeatedRejectionWait = milliseconds(200);
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(stream->request().type_url(), kClusterType);
+  stream->send(response(kClusterType, "c1", "n0", badCluster("a")));
+  EXPECT_EQ(stream->request().response_nonce(), "n0");
+  EXPECT_EQ(stream->request().type_url(), kListenerType);
+  const auto begin = std::chrono::steady_clock::now();
+  for (const std::string nonce : {"n1", "n2", "n3"}) {
+    stream->send(response(kClusterType, "c1", nonce, badCluster("a")));
+    const Request answer = stream->request();
+    EXPECT_EQ(answer.response_nonce(), nonce);
+    EXPECT_TRUE(answer.has_error_detail());
+  }
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 3 * milliseconds(200));
+}
+
+TEST_F(AdsClientPace, AnAnswerThatIsKeptBackHoldsUpNothingElse) {
+  options_.repeatedRejectionWait = std::chrono::hours(1);
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(stream->request().type_url(), kClusterType);
+  stream->send(response(kClusterType, "c1", "n1", badCluster("a")));
+  EXPECT_EQ(stream->request().response_nonce(), "n1");
+  EXPECT_EQ(stream->request().type_url(), kListenerType);
+  stream->send(response(kClusterType, "c1", "n2", badCluster("a")));
+  stream->send(response(kListenerType, "l1", "n3"));
+  EXPECT_EQ(stream->request().response_nonce(), "n3") << "another type";
+  stream->send(response(kClusterType, "c2", "n4", badCluster("a")));
+  EXPECT_EQ(stream->request().response_nonce(), "n4") << "another version";
+  stream->send(response(kClusterType, "c2", "n5", badCluster("a")));
+  stream->send(response(kClusterType, "c2", "n6", edsCluster("a")));
+  const Request accepted = stream->request();
+  EXPECT_EQ(accepted.response_nonce(), "n6") << "what is good";
+  EXPECT_FALSE(accepted.has_error_detail());
 }
 
 }  // namespace
