@@ -3,22 +3,32 @@
 // ejection) to the last connect() that was sent there (when it was called), on any CPU, with the
 // agent idle, busy and dead. usage: ejection_bench [EJECTIONS]
 //
-// One of four endpoints has its port closed. A thread on each CPU connects without pause; on
-// loopback the refusal is on the socket when connect() returns. Base and greatest ejection time are
-// as short as a sweep, so the endpoint comes back, fails, and is ejected again and again.
+// One of four endpoints has its port closed. The processes of one, two and thirty pods connect
+// without pause; on loopback the refusal is on the socket when connect() returns. The ejection is
+// the node's: more than half of the pods agree to it, each after failures of its own. Base and
+// greatest ejection time are as short as a sweep, so the endpoint comes back, fails, and is ejected
+// again and again.
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,6 +38,7 @@
 #include "datapath/endpoint_state_reader.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/pin_path.h"
+#include "support/eventually.h"
 #include "support/mesh.h"
 #include "support/net.h"
 
@@ -36,6 +47,7 @@ namespace {
 
 constexpr const char* kVip = "10.96.0.1:80";
 constexpr int kBackends = 4;
+constexpr std::array kClients = {1, 2, 30};
 constexpr int kOthers = 300;  // services that a busy agent is given anew all the time
 
 std::uint64_t nowNanos() {
@@ -52,40 +64,97 @@ int errorOf(int fd) {
   return error;
 }
 
-// Connects on one CPU until told; keeps when it connected to the closed port.
+// What a client's process notes, in memory that it shares with the bench.
+struct Notes {
+  static constexpr std::size_t kMost = 1U << 17;
+  std::atomic<bool> done;
+  std::atomic<std::uint64_t> connects;
+  std::atomic<std::size_t> wrongCount;
+  std::array<std::uint64_t, kMost> wrong;  // when it connected to the closed port
+};
+
+// A process of a pod, which connects on one CPU until told.
 class Connector {
  public:
-  explicit Connector(int cpu) : thread_([this, cpu] { run(cpu); }) {}
-  ~Connector() { stop(); }
-  void stop() {
-    done_ = true;
-    if (thread_.joinable()) thread_.join();
+  Connector(int cpu, const std::string& cgroup) {
+    void* memory =
+        mmap(nullptr, sizeof(Notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) std::exit(1);
+    notes_ = static_cast<Notes*>(memory);
+    pid_ = fork();
+    if (pid_ == 0) run(cpu, cgroup);
   }
-  const std::vector<std::uint64_t>& wrong() const { return wrong_; }
-  std::uint64_t connects() const { return connects_; }
+  ~Connector() {
+    stop();
+    munmap(notes_, sizeof(Notes));
+  }
+  Connector(const Connector&) = delete;
+  Connector& operator=(const Connector&) = delete;
+
+  void stop() {
+    notes_->done = true;
+    if (pid_ > 0) waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+  std::span<const std::uint64_t> wrong() const {
+    return {notes_->wrong.data(), notes_->wrongCount};
+  }
+  std::uint64_t connects() const { return notes_->connects; }
 
  private:
-  void run(int cpu) {
+  [[noreturn]] void run(int cpu, const std::string& cgroup) const {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // The agent and the watcher have their turns beside thirty of these.
+    setpriority(PRIO_PROCESS, 0, 10);
+    if (!(std::ofstream(cgroup + "/cgroup.procs") << getpid() << std::flush)) _exit(1);
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     sched_setaffinity(0, sizeof(one), &one);
     const SocketAddress vip = at(kVip);
-    while (!done_) {
+    while (!notes_->done) {
       const UniqueFd socket = tcpSocket(false, true);
       const linger reset{1, 0};
       setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
       const std::uint64_t from = nowNanos();
       connectErrno(socket.get(), vip);
-      if (errorOf(socket.get()) == ECONNREFUSED) wrong_.push_back(from);
-      ++connects_;
+      if (errorOf(socket.get()) == ECONNREFUSED && notes_->wrongCount < Notes::kMost) {
+        notes_->wrong[notes_->wrongCount++] = from;
+      }
+      ++notes_->connects;
     }
+    _exit(0);
   }
 
-  std::atomic<bool> done_{false};
-  std::vector<std::uint64_t> wrong_;
-  std::uint64_t connects_ = 0;
-  std::thread thread_;
+  Notes* notes_ = nullptr;
+  pid_t pid_ = -1;
+};
+
+// The cgroups of so many pods, as the kubelet makes them.
+class PodGroups {
+ public:
+  PodGroups(const std::string& root, int count) {
+    make(root + "/kubepods");
+    for (int n = 0; n < count; ++n) make(root + "/kubepods/pod" + std::to_string(n));
+  }
+  ~PodGroups() {
+    for (auto folder = folders_.rbegin(); folder != folders_.rend(); ++folder) {
+      eventually([&] { return rmdir(folder->c_str()) == 0; });
+    }
+  }
+  PodGroups(const PodGroups&) = delete;
+  PodGroups& operator=(const PodGroups&) = delete;
+  const std::string& pod(int n) const { return folders_[static_cast<std::size_t>(n) + 1]; }
+
+ private:
+  void make(const std::string& folder) {
+    if (mkdir(folder.c_str(), 0755) != 0) {
+      std::perror(folder.c_str());
+      std::exit(1);
+    }
+    folders_.push_back(folder);
+  }
+  std::vector<std::string> folders_;
 };
 
 // Backends that accept and forget. Backend 0 is closed.
@@ -134,14 +203,14 @@ std::uint32_t idOf(const KernelMaps& maps, const std::string& address) {
   return 0;
 }
 
-void print(const char* policy, const char* agent, std::vector<double> micros, std::size_t late,
-           std::size_t refused, std::uint64_t connects) {
+void print(const char* policy, const char* agent, int clients, std::vector<double> micros,
+           std::size_t late, std::size_t refused, std::uint64_t connects) {
   std::sort(micros.begin(), micros.end());
   const auto at = [&](double q) {
     return micros[static_cast<std::size_t>(q * static_cast<double>(micros.size() - 1))];
   };
-  std::printf("%-12s %-6s %10zu %10zu %10.1f %10.1f %10.1f %10zu %10llu\n", policy, agent,
-              micros.size(), late, at(0.5), at(0.99), micros.back(), refused,
+  std::printf("%-12s %-6s %7d %10zu %10zu %10.1f %10.1f %10.1f %10zu %10llu\n", policy, agent,
+              clients, micros.size(), late, at(0.5), at(0.99), micros.back(), refused,
               static_cast<unsigned long long>(connects));
   std::fflush(stdout);
 }
@@ -164,22 +233,29 @@ std::vector<std::uint64_t> watch(const KernelMaps& maps, std::uint32_t id, const
   return ejections;
 }
 
-void measure(const Sandbox& sandbox, const Backends& backends, const char* policy,
-             const char* agent, std::size_t count) {
+// Each client has one process at least, and each CPU too.
+std::vector<std::unique_ptr<Connector>> startClients(const PodGroups& pods, int clients) {
+  const int cpus = static_cast<int>(std::thread::hardware_concurrency());
+  std::vector<std::unique_ptr<Connector>> out;
+  for (int n = 0; n < std::max(clients, cpus); ++n) {
+    out.push_back(std::make_unique<Connector>(n % cpus, pods.pod(n % clients)));
+  }
+  return out;
+}
+
+void measure(const Sandbox& sandbox, const PodGroups& pods, const Backends& backends,
+             const char* policy, const char* agent, int clients, std::size_t count) {
   auto maps = KernelMaps::open(PinPath(sandbox.bpffs()).maps(), MapAccess::kReadWrite);
   if (!maps) {
     std::fprintf(stderr, "%s\n", maps.error().message().c_str());
     std::exit(1);
   }
   const std::uint32_t id = idOf(**maps, backends.addresses()[0]);
-  std::vector<std::unique_ptr<Connector>> connectors;
-  for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu) {
-    connectors.push_back(std::make_unique<Connector>(static_cast<int>(cpu)));
-  }
+  const auto connectors = startClients(pods, clients);
   const auto ejections = watch(**maps, id, backends, count);
   std::vector<std::uint64_t> wrong;
   std::uint64_t connects = 0;
-  for (auto& connector : connectors) {
+  for (const auto& connector : connectors) {
     connector->stop();
     wrong.insert(wrong.end(), connector->wrong().begin(), connector->wrong().end());
     connects += connector->connects();
@@ -195,10 +271,11 @@ void measure(const Sandbox& sandbox, const Backends& backends, const char* polic
     micros.push_back(any ? static_cast<double>(*last - ejected) / 1000 : 0);
   }
   if (micros.empty()) {
-    std::fprintf(stderr, "%s, agent %s: no ejection was seen\n", policy, agent);
+    std::fprintf(stderr, "%s, agent %s, %d clients: no ejection was seen\n", policy, agent,
+                 clients);
     std::exit(1);
   }
-  print(policy, agent, std::move(micros), late, wrong.size(), connects);
+  print(policy, agent, clients, std::move(micros), late, wrong.size(), connects);
 }
 
 // Gives the agent new weights of other services without pause.
@@ -247,9 +324,15 @@ int measureAll(std::size_t count) {
     return 1;
   }
   std::printf("Last wrong choice after an ejection, in microseconds; 0 where there was none.\n");
-  std::printf("%-12s %-6s %10s %10s %10s %10s %10s %10s %10s\n", "policy", "agent", "ejections",
-              "with any", "p50", "p99", "max", "refused", "connects");
+  std::printf("%-12s %-6s %7s %10s %10s %10s %10s %10s %10s %10s\n", "policy", "agent", "clients",
+              "ejections", "with any", "p50", "p99", "max", "refused", "connects");
+  const PodGroups pods((*sandbox)->cgroup(), std::ranges::max(kClients));
   const Backends backends;
+  const auto each = [&](const char* policy, const char* agent) {
+    for (const int clients : kClients) {
+      measure(**sandbox, pods, backends, policy, agent, clients, count);
+    }
+  };
   for (const char* policy : {"ROUND_ROBIN", "MAGLEV"}) {
     Mesh mesh(**sandbox);
     mesh.serve("c.yaml", resources(backends, policy));
@@ -259,10 +342,10 @@ int measureAll(std::size_t count) {
       std::fprintf(stderr, "%s\n", mesh.agent().log().c_str());
       return 1;
     }
-    measure(**sandbox, backends, policy, "idle", count);
+    each(policy, "idle");
     {
       const Busywork work(mesh);
-      measure(**sandbox, backends, policy, "busy", count);
+      each(policy, "busy");
     }
     // If an agent ends while its tables lack the endpoint, the endpoint stays out.
     if (!awaitAll(mesh)) {
@@ -270,7 +353,7 @@ int measureAll(std::size_t count) {
       return 1;
     }
     mesh.killAgent();
-    measure(**sandbox, backends, policy, "dead", count);
+    each(policy, "dead");
     std::filesystem::remove_all(mesh.folder());
     [[maybe_unused]] const auto cleaned = Datapath::cleanup((*sandbox)->bpffs());
   }
