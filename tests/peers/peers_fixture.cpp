@@ -91,8 +91,9 @@ bool Peers::has(const Services& services) const {
     std::vector<SocketAddress> wanted;
     for (const std::size_t index : one.second) wanted.push_back(at(hosts_[index]));
     const auto& groups = found->second.service->groups;
-    return groups.size() == 1 && std::is_permutation(groups[0]->hosts.begin(), groups[0]->hosts.end(),
-                                                     wanted.begin(), wanted.end());
+    return groups.size() == 1 &&
+           std::is_permutation(groups[0]->hosts.begin(), groups[0]->hosts.end(), wanted.begin(),
+                               wanted.end());
   });
 }
 

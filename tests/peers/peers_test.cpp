@@ -30,15 +30,14 @@ TEST_P(Peers, SpeaksTheProtocolThatItWasToldAndRejectsNothing) {
 
 TEST_P(Peers, AddsChangesAndRemovals) {
   start({{vip(1), {0}}});
-  const Services steps[] = {
-      {{vip(1), {0}}, {vip(2), {1}}},                     // one more
-      {{vip(1), {0, 1}}, {vip(2), {1}}},                  // an endpoint more
-      {{vip(1), {2}}, {vip(2), {1}}},                     // other endpoints
-      {{vip(1), {}}, {vip(2), {1}}},                      // no endpoint
-      {{vip(2), {0}}},                                    // one less
-      {{vip(3), {0}}, {vip(4), {1}}, {vip(5), {2}}},      // all are others
-      {},                                                 // nothing
-      {{vip(1), {1}}, {vip(2), {2}}, {vip(3), {0, 2}}}};  // again
+  const Services steps[] = {{{vip(1), {0}}, {vip(2), {1}}},                     // one more
+                            {{vip(1), {0, 1}}, {vip(2), {1}}},                  // an endpoint more
+                            {{vip(1), {2}}, {vip(2), {1}}},                     // other endpoints
+                            {{vip(1), {}}, {vip(2), {1}}},                      // no endpoint
+                            {{vip(2), {0}}},                                    // one less
+                            {{vip(3), {0}}, {vip(4), {1}}, {vip(5), {2}}},      // all are others
+                            {},                                                 // nothing
+                            {{vip(1), {1}}, {vip(2), {2}}, {vip(3), {0, 2}}}};  // again
   for (const Services& step : steps) {
     offer(step);
     std::vector<std::string> gone;
@@ -82,22 +81,21 @@ struct Bad {
   std::string yaml;
 };
 std::vector<Bad> badResources() {
-  return {
-      {"CDS", "max_ejection_percent",
-       R"(- "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
+  return {{"CDS", "max_ejection_percent",
+           R"(- "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
   name: bad
   type: EDS
   eds_cluster_config: { eds_config: { ads: {} } }
   outlier_detection: { max_ejection_percent: 101 }
 )"},
-      {"LDS", "address",
-       R"(- "@type": type.googleapis.com/envoy.config.listener.v3.Listener
+          {"LDS", "address",
+           R"(- "@type": type.googleapis.com/envoy.config.listener.v3.Listener
   name: bad
   filter_chains: [{ filters: [{ name: a, typed_config: {
     "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: s, cluster: c } }] }]
 )"},
-      {"EDS", "port_value",
-       R"(- "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
+          {"EDS", "port_value",
+           R"(- "@type": type.googleapis.com/envoy.config.cluster.v3.Cluster
   name: bad
   type: EDS
   eds_cluster_config: { eds_config: { ads: {} } }
@@ -125,7 +123,8 @@ TEST_P(Peers, ANackNamesTheFieldAndWhatIsGoodBesideItServes) {
   EXPECT_LT(said("NACK"), 50U) << "a loop of responses and rejections";
 }
 
-// A resource that was good becomes bad: its last good version stays, also while the server restarts.
+// A resource that was good becomes bad: its last good version stays, also while the server
+// restarts.
 TEST_P(Peers, TheLastGoodVersionOutlivesANackAndARestartOfTheServer) {
   start({{vip(1), {0}}, {vip(2), {1}}});
   std::string spoiled = yamlOf({{vip(1), {2}}, {vip(2), {1}}});
@@ -140,9 +139,9 @@ TEST_P(Peers, TheLastGoodVersionOutlivesANackAndARestartOfTheServer) {
   const std::size_t seen = mesh_->agent().log().size();
   startPeer();
   offer(spoiled);
-  EXPECT_TRUE(eventually([&] {
-    return mesh_->agent().log().find("connected", seen) != std::string::npos;
-  }, std::chrono::seconds(30)));
+  EXPECT_TRUE(
+      eventually([&] { return mesh_->agent().log().find("connected", seen) != std::string::npos; },
+                 std::chrono::seconds(30)));
   expectServed(expected);
   offer({{vip(1), {0}}, {vip(2), {2}}});
   expectServed({{vip(1), {0}}, {vip(2), {2}}});
