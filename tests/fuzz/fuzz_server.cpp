@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fuzz_server.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -36,6 +38,14 @@ void wrap(envoy::service::discovery::v3::Resource& wrapper, const Sent& resource
   if (ttlSeconds) wrapper.mutable_ttl()->set_seconds(*ttlSeconds);
 }
 
+template <typename Request>
+Request parsed(grpc::ByteBuffer& bytes) {
+  Request request;
+  const grpc::Status status = grpc::SerializationTraits<Request>::Deserialize(&bytes, &request);
+  require(status.ok(), "a request can be parsed");
+  return request;
+}
+
 }  // namespace
 
 std::set<std::string> FuzzServer::subscribed(std::string_view type) const {
@@ -51,13 +61,13 @@ void FuzzServer::onStream(FuzzStream& stream, bool delta) {
   causes_ += static_cast<int>(kTypes.size());
 }
 
-void FuzzServer::onRequest(const google::protobuf::Message& request) {
+void FuzzServer::onRequest(grpc::ByteBuffer request) {
   ++requests_;
   require(requests_ <= 4 * causes_, "requests have a cause");
   if (delta_) {
-    onDelta(dynamic_cast<const DeltaDiscoveryRequest&>(request));
+    onDelta(parsed<DeltaDiscoveryRequest>(request));
   } else {
-    onSotw(dynamic_cast<const DiscoveryRequest&>(request));
+    onSotw(parsed<DiscoveryRequest>(request));
   }
   nodeSeen_ = true;
   if (!slow_) stream_->takeRequest();

@@ -62,7 +62,7 @@ class FuzzServer final : public FuzzStream::Server {
   };
 
   void onStream(FuzzStream& stream, bool delta) override;
-  void onRequest(const google::protobuf::Message& request) override;
+  void onRequest(grpc::ByteBuffer request) override;
   void onRead() override;
   void onGone() override { stream_ = nullptr; }
 

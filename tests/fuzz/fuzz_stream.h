@@ -2,7 +2,7 @@
 // An ADS protocol whose streams end in this process. Subscriptions are the product's.
 #pragma once
 
-#include <google/protobuf/message.h>
+#include <grpcpp/grpcpp.h>
 
 #include <memory>
 #include <utility>
@@ -15,12 +15,12 @@ namespace sockmesh::fuzz {
 // The server's end of a stream. Everything here runs on the loop's thread.
 class FuzzStream final : public AdsStream {
  public:
-  // Told of each request, and of the stream's end.
+  // Told of each request, as it would be on the wire, and of the stream's end.
   class Server {
    public:
     virtual ~Server() = default;
     virtual void onStream(FuzzStream& stream, bool delta) = 0;
-    virtual void onRequest(const google::protobuf::Message& request) = 0;
+    virtual void onRequest(grpc::ByteBuffer request) = 0;
     // The client reads the response now that was delivered.
     virtual void onRead() = 0;
     virtual void onGone() = 0;
@@ -30,10 +30,10 @@ class FuzzStream final : public AdsStream {
       : loop_(loop), events_(std::move(events)), server_(server) {}
   ~FuzzStream() override { server_.onGone(); }
 
-  void send(const google::protobuf::Message& request) override {
+  void send(grpc::ByteBuffer request) override {
     require(!sending_, "one request at a time is sent");
     sending_ = true;
-    server_.onRequest(request);
+    server_.onRequest(std::move(request));
   }
   bool sending() const override { return sending_; }
   void receiveNext() override {

@@ -44,6 +44,7 @@ $(FUZZ_SEEDS): tests/fuzz/make_seeds.py $(wildcard tests/data/istiod/* tests/fuz
 .PHONY: fuzz fuzz-build
 fuzz-build: $(if $(FUZZ_RUNTIME),$(if $(SAN),,$(FUZZERS) $(FUZZ_SEEDS)))
 	$(Q)mkdir -p $(FUZZ)
+test-build: fuzz-build
 
 SECONDS ?= 600
 fuzz: deps  ## fuzzers for SECONDS=600 each, two at a time; ONLY=client_fuzz; what they learn is kept

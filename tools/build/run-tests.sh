@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs every test binary of a build, one after the other, and closes with one line:
-# "N passed, N failed" (", N skipped"). Exits with 0 only if nothing failed.
+# "N passed, N failed" (", N skipped"). Exits with 0 only if nothing failed. The fuzzers of the build run
+# for FUZZ_SECONDS each (20; 0: not at all), with the inputs of FUZZ_SEED (1), and each counts as one test.
 set -uo pipefail
 build=${1:?usage: run-tests.sh BUILD_DIRECTORY}
 
@@ -46,6 +47,13 @@ PY
   if [ "$bad" -gt 0 ]; then grep -vE '^\[ +(OK|RUN) |^\[---' "$log" | tail -n 200; fi
   grep -E '^(killed at|[0-9]+ selections|[0-9]+ connects)' "$log" | sed 's/^/  /'
 done
+
+fuzz_seconds=${FUZZ_SECONDS:-20}
+if [ -d "$build/fuzz" ] && [ "$fuzz_seconds" -gt 0 ]; then
+  SEED=${FUZZ_SEED:-1} COUNTS="$results/fuzz" tools/build/run-fuzz.sh "$build" "$fuzz_seconds"
+  read -r good bad skips <"$results/fuzz"
+  passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skips))
+fi
 
 if [ "$skipped" -gt 0 ]; then
   echo "$passed passed, $failed failed, $skipped skipped"
