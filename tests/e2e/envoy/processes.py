@@ -86,7 +86,7 @@ class Mesh:
         self.running = []
 
     def start(self, name, *command):
-        log = open(self.work / f"{name}.log", "w")
+        log = open(self.work / f"{name}.log", "a")  # of all processes of this name
         process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log)
         self.running.append(process)
         return process
@@ -111,12 +111,20 @@ class Mesh:
         peers = self.start("peers", sys.executable, HERE / "peers.py", *ports)
         await_true("the endpoints", lambda: "ready" in self.log("peers"), alive=[peers])
         self.switches = self.start_told("switched.py")
-        port_file = self.work / "xds.port"
-        xds = self.start("xds", self.binaries / "sockmesh-xds", "--listen",
-                         f"127.0.0.1:{XDS_PORT}", "--port-file", port_file, self.folder)
-        await_true("sockmesh-xds", port_file.exists, alive=[xds])
+        self.start_xds()
         self.start_envoy()
         self.start_agent()
+
+    def start_xds(self):
+        port_file = self.work / "xds.port"
+        port_file.unlink(missing_ok=True)
+        self.xds = self.start("xds", self.binaries / "sockmesh-xds", "--listen",
+                              f"127.0.0.1:{XDS_PORT}", "--port-file", port_file, self.folder)
+        await_true("sockmesh-xds", port_file.exists, alive=[self.xds])
+
+    def stop_xds(self):
+        self.xds.kill()
+        self.xds.wait()
 
     def start_envoy(self):
         config = self.work / "envoy.json"

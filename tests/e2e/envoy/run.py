@@ -32,6 +32,7 @@ import processes
 import sandbox
 import timed
 import timed_cases
+import walk
 import wheel
 import zone_cases
 
@@ -259,6 +260,20 @@ def run_refusals(mesh, table):
                 print(f"      {side}: {detail[:300]}")
 
 
+def run_walk(mesh, table):
+    """Both sides follow sockmesh-xds through changes and restarts. So far nothing was to be rejected."""
+    for what, wrong in walk.run(mesh):
+        table.rows += 1
+        table.wrong += bool(wrong)
+        print(f"{'WRONG' if wrong else 'ok':5} {'walk: ' + what:44} {wrong}", flush=True)
+    rejected = walk.rejections(mesh)
+    table.rows += 1
+    table.wrong += bool(rejected)
+    print(f"{'WRONG' if rejected else 'ok':5} everything that was served was accepted", flush=True)
+    for line in rejected[:5]:
+        print(f"      {line}", flush=True)
+
+
 def file_of(case):
     """The file of a case that changes its resources."""
     if case["mode"] == "ejection":
@@ -296,6 +311,7 @@ def main(wanted, cgroup, work):
         if wanted.only == "*" or wanted.refusals_too:
             for name in {file_of(case) for case in of_modes(generated, "slow", "stale")}:
                 mesh.withdraw(name)
+            run_walk(mesh, table)
             run_refusals(mesh, table)
     except processes.NotReady as error:
         print(f"gave up: {error}", file=sys.stderr)
