@@ -46,7 +46,7 @@ static __always_inline __u64 sm_run_tag_of(__u32 client, __u32 endpoint_id)
 }
 
 /* The place of the client's run of this endpoint; SM_RUN_NOWHERE: it has none. */
-SM_VERIFIED_ONCE __u32 sm_run_find(__u32 client, __u32 endpoint_id)
+static __always_inline __u32 sm_run_search(__u32 client, __u32 endpoint_id)
 {
 	__u32 first = sm_run_set(client, endpoint_id);
 	__u64 tag = sm_run_tag_of(client, endpoint_id);
@@ -58,6 +58,12 @@ SM_VERIFIED_ONCE __u32 sm_run_find(__u32 client, __u32 endpoint_id)
 			return first + way;
 	}
 	return SM_RUN_NOWHERE;
+}
+
+/* The same, called. */
+SM_VERIFIED_ONCE __u32 sm_run_find(__u32 client, __u32 endpoint_id)
+{
+	return sm_run_search(client, endpoint_id);
 }
 
 /* When a run was last of use: the later, the less it may be forgotten. */

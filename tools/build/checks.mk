@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .PHONY: check format
-check: deps  ## format, include rules, documented fields, ABI and lint
+check: deps  ## format, include rules, documented fields, ABI, BPF stack and lint
 	$(Q)tools/checks/format.sh
 	$(Q)tools/checks/include-rules.py
 	$(Q)tools/checks/fields.py
@@ -9,6 +9,7 @@ check: deps  ## format, include rules, documented fields, ABI and lint
 	$(Q)tools/checks/spdx.py --check
 	$(Q)tools/checks/abi.sh $(CLANG) $(MULTIARCH)
 	$(Q)$(MAKE) --no-print-directory $(SKELETON)
+	$(Q)tools/checks/stack.py $(BPF_OBJS)
 	$(Q)tools/checks/tidy.sh $(JOBS) -std=c++20 $(CPPFLAGS) -DSOCKMESH_VERSION=\"\"
 	@echo "check: ok"
 
