@@ -10,7 +10,7 @@ from messages import TYPE, assignment, cluster, host, listener, locality
 FILE = "walk.json"
 SECONDS = 90
 NET = "127.200.0."
-ADDRESS, PORT = "127.201.0.1", 9081
+ADDRESS, PORT = "127.201.0.1", 9191  # peers.py listens on the hosts' ports of every address
 CLUSTER = TYPE + "envoy.config.cluster.v3.Cluster"
 ASSIGNMENT = TYPE + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 ROUTES = TYPE + "envoy.config.route.v3.RouteConfiguration"
