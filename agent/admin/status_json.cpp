@@ -80,6 +80,14 @@ AdminJson writerJson(const WriterStats& writer) {
           {"lastWriteAt", timeOrNull(writer.lastWriteAt)}};
 }
 
+AdminJson dnsJson(const DnsStats& dns) {
+  return {{"names", dns.names},
+          {"answered", dns.answered},
+          {"failed", dns.failed},
+          {"lastAnswerAt", timeOrNull(dns.lastAnswerAt)},
+          {"problems", textsJson(dns.problems)}};
+}
+
 AdminJson attachmentsJson(const std::vector<AttachmentStats>& attachments) {
   AdminJson json = AdminJson::array();
   for (const AttachmentStats& one : attachments) {
@@ -148,6 +156,7 @@ AdminJson statusJson(const AdminState& state) {
                     {"notes", readiness["notes"]}};
   const auto stats = state.stats.load();
   json["xds"] = stats ? xdsJson(stats->xds) : AdminJson(nullptr);
+  json["dns"] = stats ? dnsJson(stats->dns) : AdminJson(nullptr);
   json["writer"] = stats ? writerJson(stats->writer) : AdminJson(nullptr);
   json["attachments"] = stats ? attachmentsJson(stats->attachments) : AdminJson(nullptr);
   json["outlierWarnings"] = stats ? textsJson(stats->outlierWarnings) : AdminJson(nullptr);

@@ -20,6 +20,7 @@
 #include "daemon/system_call_filter.h"
 #include "datapath/ejection_count.h"
 #include "datapath/endpoint_state_reader.h"
+#include "dns/ares_resolver.h"
 #include "inspect/attachment_info.h"
 #include "inspect/live_state.h"
 #include "stats/agent_collector.h"
@@ -211,6 +212,7 @@ Status Agent::startConfiguration() {
       });
   news_ = std::make_unique<Latest<News>>(*loop_, [this](News news) {
     stats_.xds = std::move(news.xds);
+    stats_.dns = std::move(news.dns);
     stats_.notHonoured = std::move(news.notHonoured);
     staleLimit_->setConnected(stats_.xds.connected || config_.localResources.alone);
     publishStats();
@@ -304,23 +306,39 @@ Status Agent::openFiles() {
   return {};
 }
 
+void Agent::openDns() {
+  DnsSource::Events events{.onNews = [this] { ads_->noteOtherSources(); },
+                           .onStats = [this] { tellNews(); }};
+  dns_ = std::make_unique<DnsSource>(
+      configuration_->loop(), resources_,
+      std::make_unique<AresResolver>(configuration_->loop(), config_.dns.servers),
+      std::move(events));
+}
+
+// From the configuration thread to the control thread.
+void Agent::tellNews() {
+  news_->put({ads_->stats(), dns_->stats(), notHonouredStats_});
+}
+
 AdsClient::Callbacks Agent::clientCallbacks() {
   AdsClient::Callbacks callbacks;
   callbacks.onOtherSources = [this] {
-    const bool changed = files_->sync();
+    const bool files = files_->sync();
     ads_->noteFileProblems(files_->problems());
-    return changed;
+    // Last: it resolves what the others want.
+    return dns_->sync() || files;
   };
   callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
     XdsStats stats = ads_->stats();
     files_->addUnknown(stats);
     auto unknowns = unknowns_.of(*snapshot, stats);
+    dns_->addUnknown(unknowns);
     snapshot = udpServices_.addTo(std::move(snapshot), unknowns);
     state_.snapshot.store(snapshot);
     notHonouredStats_ = notHonoured_.update(snapshot);
     tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };
-  callbacks.onStats = [this](const XdsStats& stats) { news_->put({stats, notHonouredStats_}); };
+  callbacks.onStats = [this](const XdsStats&) { tellNews(); };
   return callbacks;
 }
 
@@ -337,6 +355,7 @@ Status Agent::startControlPlane() {
   configuration_->run([&] {
     ads_ = std::make_unique<AdsClient>(configuration_->loop(), resources_, std::move(options));
     resources_.limit(config_.limits);
+    openDns();
     opened = openFiles();
     if (!opened) return;
     openCache();

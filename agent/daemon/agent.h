@@ -20,6 +20,7 @@
 #include "base/loop_thread.h"
 #include "daemon/config.h"
 #include "daemon/connection_sweep.h"
+#include "daemon/dns_source.h"
 #include "daemon/file_source.h"
 #include "daemon/not_honoured_stats.h"
 #include "daemon/privileged_helper.h"
@@ -69,6 +70,8 @@ class Agent {
   Status adoptRunningDatapath();
   Status openFiles();
   void openCache();
+  void openDns();
+  void tellNews();
   AdsClient::Callbacks clientCallbacks();
   Status startControlPlane();
   void watchDatapath();
@@ -81,6 +84,7 @@ class Agent {
   // What the configuration thread tells the control thread besides tables.
   struct News {
     XdsStats xds;
+    DnsStats dns;
     std::optional<NotHonouredStats> notHonoured;  // nothing before the first snapshot
   };
 
@@ -108,6 +112,7 @@ class Agent {
   std::unique_ptr<TableMaker> tables_;
   ResourceStore resources_;
   std::unique_ptr<FileSource> files_;
+  std::unique_ptr<DnsSource> dns_;
   std::unique_ptr<ResourceCache> cache_;  // null: there is none
   NotHonouredCounter notHonoured_;
   std::optional<NotHonouredStats> notHonouredStats_;

@@ -231,6 +231,7 @@ Result<Config> loadConfig(const Flags& flags) {
   takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.udpServices = decodeUdpServices(proto, errors);
   config.served = decodeServed(proto, errors);
+  config.dns = decodeDnsOptions(proto, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);
   if (proto.hardening().has_seccomp()) config.seccomp = proto.hardening().seccomp().value();

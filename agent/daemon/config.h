@@ -8,6 +8,7 @@
 
 #include "base/defaults.h"
 #include "base/result.h"
+#include "daemon/dns_config.h"
 #include "daemon/file_source.h"
 #include "daemon/served_config.h"
 #include "daemon/udp_services.h"
@@ -55,6 +56,7 @@ struct Config {
   bool weightedRandom = false;
   std::vector<UdpService> udpServices;
   ServedOptions served;
+  DnsOptions dns;
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = false;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics

@@ -18,8 +18,6 @@ sm_reason reasonOf(LeftAloneReason reason) {
       return SM_REASON_ORIGINAL_DST;
     case LeftAloneReason::kBlackHole:
       return SM_REASON_BLACK_HOLE;
-    case LeftAloneReason::kDns:
-      return SM_REASON_DNS;
     case LeftAloneReason::kUnsupportedDiscovery:
       return SM_REASON_UNSUPPORTED;
     case LeftAloneReason::kNone:

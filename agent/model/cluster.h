@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "model/assignment.h"
+#include "model/dns.h"
 #include "model/lb_policy.h"
 #include "model/metadata.h"
 
@@ -149,7 +150,6 @@ enum class LeftAloneReason : std::uint8_t {
   kTls,          // transport_socket asks for TLS, which a connect() cannot originate
   kOriginalDst,  // ORIGINAL_DST / CLUSTER_PROVIDED: the destination is the endpoint
   kBlackHole,    // a STATIC cluster without endpoints that stands for "deny" (istio's BlackHole)
-  kDns,          // STRICT_DNS / LOGICAL_DNS: no resolver yet
   kUnsupportedDiscovery,  // a custom cluster_type we do not know
 };
 
@@ -164,8 +164,6 @@ constexpr std::string_view leftAloneName(LeftAloneReason reason) {
       return "OriginalDst";
     case LeftAloneReason::kBlackHole:
       return "BlackHole";
-    case LeftAloneReason::kDns:
-      return "Dns";
     case LeftAloneReason::kUnsupportedDiscovery:
       return "Unsupported";
   }
@@ -175,7 +173,9 @@ constexpr std::string_view leftAloneName(LeftAloneReason reason) {
 struct Cluster {
   std::string name;
   DiscoveryType type = DiscoveryType::kEds;
-  std::string edsName;  // eds service_name, or the cluster's name; only for kEds
+  // Of its endpoints: eds service_name, or the cluster's name. A DNS cluster has a name that no
+  // assignment of a control plane has. Empty for other types.
+  std::string edsName;
   Nanos connectTimeout = std::chrono::seconds(5);
   Nanos edsInitialFetchTimeout = std::chrono::seconds(15);  // 0: wait for ever
   LoadBalancing lb;
@@ -189,7 +189,8 @@ struct Cluster {
   bool automaticTls = false;
   // Valid fields that have no effect at connect() time, each "field: why"; listed for people.
   std::vector<std::string> notHonoured;
-  // The inline load_assignment of kStatic (and, later, of DNS types); null otherwise.
+  std::shared_ptr<const DnsDiscovery> dns;  // of a DNS cluster; null otherwise
+  // The inline load_assignment of kStatic; null otherwise.
   std::shared_ptr<const LoadAssignment> inlineAssignment;
   // Hash of the resource's bytes: equal means "nothing changed, keep the detector's state".
   std::uint64_t contentHash = 0;

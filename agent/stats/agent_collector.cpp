@@ -80,6 +80,29 @@ void collectXds(const XdsStats& xds, Families& out) {
   }
 }
 
+// Only of an agent with DNS clusters, now or earlier.
+void collectDns(const DnsStats& dns, Families& out) {
+  if (dns.names == 0 && dns.answered == 0 && dns.failed == 0) return;
+  Family total = counterFamily("sockmesh_dns_resolutions_total",
+                               "Questions for the names of DNS clusters, by result.");
+  total.add({{"result", "answered"}}, static_cast<double>(dns.answered));
+  total.add({{"result", "failed"}}, static_cast<double>(dns.failed));
+  out.push_back(total.take());
+  out.push_back(gaugeFamily("sockmesh_dns_names", "Names of DNS clusters that are asked for.")
+                    .add({}, static_cast<double>(dns.names))
+                    .take());
+  out.push_back(
+      gaugeFamily("sockmesh_dns_unresolved_names",
+                  "Names of DNS clusters whose last question brought no address; see /status.")
+          .add({}, static_cast<double>(dns.problems.size()))
+          .take());
+  if (!dns.lastAnswerAt) return;
+  out.push_back(gaugeFamily("sockmesh_dns_last_answer_timestamp_seconds",
+                            "When a question for a name was answered last (Unix time).")
+                    .add({}, toSeconds(*dns.lastAnswerAt))
+                    .take());
+}
+
 void collectWriter(const WriterStats& writer, Families& out) {
   Family writes = counterFamily("sockmesh_map_writes_total", "Writes to a map by the agent.");
   Family errors =
@@ -176,6 +199,7 @@ std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
   const std::shared_ptr<const AgentStats> stats = source_();
   if (!stats) return out;
   collectXds(stats->xds, out);
+  collectDns(stats->dns, out);
   collectWriter(stats->writer, out);
   collectAttachments(stats->attachments, out);
   if (stats->notHonoured) collectNotHonoured(*stats->notHonoured, out);

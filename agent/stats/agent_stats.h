@@ -114,8 +114,18 @@ struct NotHonouredStats {
   std::vector<std::pair<std::string, std::uint64_t>> byType;
 };
 
+// The names of DNS clusters.
+struct DnsStats {
+  std::uint64_t names = 0;     // that are asked for
+  std::uint64_t answered = 0;  // questions
+  std::uint64_t failed = 0;    // questions to which nobody knew the answer
+  std::optional<Nanos> lastAnswerAt;  // CLOCK_REALTIME
+  SharedMap<std::string> problems;    // names that bring no address now, and why
+};
+
 struct AgentStats {
   XdsStats xds;
+  DnsStats dns;
   WriterStats writer;
   std::vector<AttachmentStats> attachments;     // none before the programs are attached
   std::optional<NotHonouredStats> notHonoured;  // nothing before the first snapshot

@@ -251,39 +251,68 @@ Result<std::shared_ptr<const LoadAssignment>> decodeAssignment(
 
 namespace {
 
-void checkDnsEndpoint(const endpoint::LbEndpoint& proto, FieldErrors& errors) {
-  (void)decodeWeight(proto, errors);
-  const FieldErrors::Scope scope(errors, "endpoint");
+// Nothing, and an error, where no name or no port is there.
+std::optional<DnsTarget> decodeNamedAddress(const envoy::config::core::v3::Address& proto,
+                                            FieldErrors& errors) {
   const FieldErrors::Scope field(errors, "address");
-  if (!proto.endpoint().address().has_socket_address()) {
+  if (!proto.has_socket_address()) {
     errors.add("needs a socket_address");
-    return;
+    return std::nullopt;
   }
   const FieldErrors::Scope socket(errors, "socket_address");
-  const auto& address = proto.endpoint().address().socket_address();
-  checkNotEmpty(address.address(), "address", errors);
+  const auto& address = proto.socket_address();
+  DnsTarget target;
+  target.name = address.address();
+  checkNotEmpty(target.name, "address", errors);
   if (!address.resolver_name().empty()) {
     errors.add("resolver_name", "is not allowed in a DNS cluster");
   }
-  if (!address.has_port_value() || address.port_value() < 1 || address.port_value() > 65535) {
+  if (address.has_named_port() || address.port_value() < 1 || address.port_value() > 65535) {
     errors.add("port_value", std::to_string(address.port_value()) + " is not a port");
+    return std::nullopt;
   }
+  target.port = static_cast<std::uint16_t>(address.port_value());
+  if (const auto ip = IpAddress::parse(target.name)) target.literal = *ip;
+  return target;
+}
+
+std::optional<DnsTarget> decodeTarget(const endpoint::LbEndpoint& proto, FieldErrors& errors) {
+  const std::uint32_t weight = decodeWeight(proto, errors);
+  const FieldErrors::Scope scope(errors, "endpoint");
+  auto target = decodeNamedAddress(proto.endpoint().address(), errors);
+  if (!target) return std::nullopt;
+  target->pattern.weight = weight;
+  target->pattern.health = decodeHealth(proto.health_status());
+  target->pattern.lbMetadata = decodeLbMetadata(proto.metadata());
+  const std::string& hostname = proto.endpoint().hostname();
+  target->pattern.hostname = hostname.empty() ? target->name : hostname;
+  return target;
 }
 
 }  // namespace
 
-void checkDnsAssignment(const endpoint::ClusterLoadAssignment& proto, FieldErrors& errors) {
+void decodeDnsTargets(const endpoint::ClusterLoadAssignment& proto, DnsDiscovery& into,
+                      FieldErrors& errors) {
   checkNotEmpty(proto.cluster_name(), "cluster_name", errors);
+  AssignmentBuilder builder(into.frame);
   for (int i = 0; i < proto.endpoints_size(); ++i) {
     const FieldErrors::Scope scope(errors, "endpoints", i);
-    checkLocality(proto.endpoints(i), errors);
-    for (int j = 0; j < proto.endpoints(i).lb_endpoints_size(); ++j) {
+    const auto& group = proto.endpoints(i);
+    checkLocality(group, errors);
+    const LocalityEndpoints& locality = builder.locality(group);
+    const auto index = static_cast<std::size_t>(&locality - into.frame.localities.data());
+    for (int j = 0; j < group.lb_endpoints_size(); ++j) {
       const FieldErrors::Scope inner(errors, "lb_endpoints", j);
-      checkDnsEndpoint(proto.endpoints(i).lb_endpoints(j), errors);
+      auto target = decodeTarget(group.lb_endpoints(j), errors);
+      if (!target) continue;
+      target->locality = index;
+      into.targets.push_back(std::move(*target));
     }
   }
-  LoadAssignment policyOnly;
-  decodePolicy(proto.policy(), policyOnly, errors);
+  checkLocalityWeights(into.frame, errors);
+  decodePolicy(proto.policy(), into.frame, errors);
+  // Only EDS knows when an assignment was sent.
+  into.frame.endpointStaleAfter.reset();
 }
 
 }  // namespace sockmesh

@@ -13,9 +13,6 @@ using ProtoCluster = envoy::config::cluster::v3::Cluster;
 
 namespace {
 
-constexpr std::string_view kDnsClusterType = "envoy.clusters.dns";
-constexpr std::string_view kDnsClusterConfig = "envoy.extensions.clusters.dns.v3.DnsCluster";
-
 void decodeEds(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
   if (!proto.has_eds_cluster_config()) {
     errors.add("eds_cluster_config", "is required in an EDS cluster");
@@ -43,18 +40,6 @@ void decodeStatic(const ProtoCluster& proto, Cluster& cluster, FieldErrors& erro
   if (empty) cluster.leaveAlone = LeftAloneReason::kBlackHole;
 }
 
-void decodeDns(const ProtoCluster& proto, bool logical, Cluster& cluster, FieldErrors& errors) {
-  cluster.type = logical ? DiscoveryType::kLogicalDns : DiscoveryType::kStrictDns;
-  cluster.leaveAlone = LeftAloneReason::kDns;
-  const FieldErrors::Scope scope(errors, "load_assignment");
-  const auto& assignment = proto.load_assignment();
-  if (logical &&
-      (assignment.endpoints_size() != 1 || assignment.endpoints(0).lb_endpoints_size() != 1)) {
-    errors.add("endpoints", "logical DNS needs exactly one locality with one endpoint");
-  }
-  if (proto.has_load_assignment()) checkDnsAssignment(assignment, errors);
-}
-
 void decodeOriginalDst(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
   cluster.leaveAlone = LeftAloneReason::kOriginalDst;
   if (cluster.lb.policy != LbPolicy::kClusterProvided) {
@@ -68,11 +53,7 @@ void decodeOriginalDst(const ProtoCluster& proto, Cluster& cluster, FieldErrors&
 void decodeCustomType(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors) {
   const auto& custom = proto.cluster_type();
   checkNotEmpty(custom.name(), "cluster_type.name", errors);
-  if (custom.name() == kDnsClusterType || typeName(custom.typed_config()) == kDnsClusterConfig) {
-    // Strict and logical DNS do not differ for a cluster that is left alone.
-    decodeDns(proto, false, cluster, errors);
-    return;
-  }
+  if (isDnsClusterType(custom)) return decodeDns(proto, cluster, errors);
   cluster.type = DiscoveryType::kStatic;
   cluster.leaveAlone = LeftAloneReason::kUnsupportedDiscovery;
 }
@@ -91,9 +72,8 @@ void decodeDiscovery(const ProtoCluster& proto, Cluster& cluster, FieldErrors& e
       cluster.type = DiscoveryType::kStatic;
       return decodeStatic(proto, cluster, errors);
     case ProtoCluster::STRICT_DNS:
-      return decodeDns(proto, false, cluster, errors);
     case ProtoCluster::LOGICAL_DNS:
-      return decodeDns(proto, true, cluster, errors);
+      return decodeDns(proto, cluster, errors);
     case ProtoCluster::EDS:
       cluster.type = DiscoveryType::kEds;
       return decodeEds(proto, cluster, errors);
@@ -212,19 +192,6 @@ void checkHealthChecks(const ProtoCluster& proto, Cluster& cluster, FieldErrors&
   }
 }
 
-void checkDnsFields(const ProtoCluster& proto, FieldErrors& errors) {
-  const auto positive = [&](bool present, const google::protobuf::Duration& value,
-                            std::string_view field) {
-    (void)duration(present, value, Nanos(0), DurationRule::kPositive, field, errors);
-  };
-  positive(proto.has_dns_refresh_rate(), proto.dns_refresh_rate(), "dns_refresh_rate");
-  positive(proto.has_cleanup_interval(), proto.cleanup_interval(), "cleanup_interval");
-  (void)duration(proto.has_dns_jitter(), proto.dns_jitter(), Nanos(0), DurationRule::kNotNegative,
-                 "dns_jitter", errors);
-  checkEnum(ProtoCluster::DnsLookupFamily_IsValid(proto.dns_lookup_family()),
-            proto.dns_lookup_family(), "dns_lookup_family", errors);
-}
-
 // Lists fields that change what Envoy does to a TCP connection and that a connect() cannot follow.
 void listNotHonoured(const ProtoCluster& proto, Cluster& cluster) {
   for (const std::string& one : cluster.lb.notHonoured) cluster.notHonoured.push_back(one);
@@ -246,7 +213,8 @@ Result<std::shared_ptr<const Cluster>> decodeCluster(const ProtoCluster& proto) 
   decodeTransportSockets(proto, *cluster, errors);
   decodeConnections(proto, *cluster, errors);
   checkHealthChecks(proto, *cluster, errors);
-  checkDnsFields(proto, errors);
+  (void)duration(proto.has_cleanup_interval(), proto.cleanup_interval(), Nanos(0),
+                 DurationRule::kPositive, "cleanup_interval", errors);
   listNotHonoured(proto, *cluster);
   if (!errors.empty()) return errors.error();
   return std::shared_ptr<const Cluster>(std::move(cluster));

@@ -87,9 +87,15 @@ bool isType(const google::protobuf::Any& any) {
 // Sends bytes as the application gave them: raw_buffer, also inside internal_upstream.
 bool isPlaintext(const envoy::config::core::v3::TransportSocket& socket);
 
-// Checks the inline assignment of a DNS cluster, whose addresses may be host names.
-void checkDnsAssignment(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
-                        FieldErrors& errors);
+// The inline assignment of a DNS cluster, whose addresses may be host names, to the frame and the
+// targets of `into`.
+void decodeDnsTargets(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
+                      DnsDiscovery& into, FieldErrors& errors);
+// type STRICT_DNS and LOGICAL_DNS, and cluster_type DnsCluster: type, endpoints' name and `dns` of
+// `cluster`.
+void decodeDns(const envoy::config::cluster::v3::Cluster& proto, Cluster& cluster,
+               FieldErrors& errors);
+bool isDnsClusterType(const envoy::config::cluster::v3::Cluster::CustomClusterType& proto);
 
 OutlierDetection decodeOutlierDetection(const envoy::config::cluster::v3::OutlierDetection& proto,
                                         FieldErrors& errors);

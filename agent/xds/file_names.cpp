@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "xds/file_names.h"
 
+#include "xds/dns_names.h"
+
 namespace sockmesh {
 namespace {
 
@@ -48,6 +50,7 @@ std::string sourcedName(const std::string& name, const core::ConfigSource& sourc
     case core::ConfigSource::kAds:
     case core::ConfigSource::kSelf:
       if (fileResource(name)) errors.add("its name must not contain \"" + std::string(kIn) + "\"");
+      if (isResolvedName(name)) errors.add("its name must not contain \" by DNS \"");
       return name;
     case core::ConfigSource::kPath:
       checkPath(source.path(), "path", errors);

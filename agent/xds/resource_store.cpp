@@ -380,6 +380,22 @@ ApplyResult ResourceStore::apply(const Update& update, Nanos now, ResourceSource
   return result;
 }
 
+std::map<std::string, std::shared_ptr<const DnsDiscovery>> ResourceStore::takeDnsChanges() {
+  return state_->warming.takeDnsChanges();
+}
+
+bool ResourceStore::dnsHasChanges() const {
+  return state_->warming.dnsHasChanges();
+}
+
+bool ResourceStore::setResolved(const std::string& resolvedName,
+                                std::shared_ptr<const LoadAssignment> newest) {
+  if (!state_->warming.setResolved(resolvedName, std::move(newest))) return false;
+  state_->settle();
+  state_->handedOut.reset();
+  return true;
+}
+
 bool ResourceStore::closeLists() {
   ApplyResult result;
   for (TypeState& state : state_->types) {

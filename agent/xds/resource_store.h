@@ -65,6 +65,12 @@ class ResourceStore {
   // Versions, TTLs and the observer are of the control plane's resources alone.
   ApplyResult apply(const Update& update, Nanos now = Nanos(0),
                     ResourceSource source = ResourceSource::kControlPlane);
+  // What versions of DNS clusters want resolved otherwise than at the call before, by the name of
+  // the endpoints; null: nothing any more.
+  std::map<std::string, std::shared_ptr<const DnsDiscovery>> takeDnsChanges();
+  bool dnsHasChanges() const;
+  // The endpoints of a DNS cluster. True where that changed the snapshot.
+  bool setResolved(const std::string& resolvedName, std::shared_ptr<const LoadAssignment> newest);
   // There is no control plane: what the other sources have said is all there is. True where that
   // changed the snapshot.
   bool closeLists();

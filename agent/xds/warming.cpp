@@ -32,6 +32,11 @@ bool pointsAt(const Listener* listener, const std::string& cluster) {
          listener->route.clusters.end();
 }
 
+// For people.
+std::string endpointsOf(const Cluster& cluster) {
+  return cluster.dns ? "its DNS names" : cluster.edsName;
+}
+
 std::string joined(const std::set<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
@@ -46,11 +51,16 @@ Warming::Warming(Snapshot& inForce,
 
 // A version of interest: in force, or the newest one.
 void Warming::want(const Cluster& version) {
+  if (version.dns) {
+    if (!resolved_.contains(version.edsName)) dnsChanges_[version.edsName] = version.dns;
+    resolved_.add(version.edsName, Nanos(0));
+  }
   if (version.type != DiscoveryType::kEds) return;
   endpoints_.add(version.edsName, version.edsInitialFetchTimeout);
 }
 
 void Warming::unwant(const Cluster& version) {
+  if (version.dns) resolved_.remove(version.edsName, Nanos(0));
   if (version.type != DiscoveryType::kEds) return;
   endpoints_.remove(version.edsName, version.edsInitialFetchTimeout);
 }
@@ -102,6 +112,25 @@ void Warming::removeEndpoints(const std::string& edsName) {
   if (inForce_.assignments.erase(edsName) > 0) inForce_.changed.assignments.insert(edsName);
 }
 
+bool Warming::setResolved(const std::string& resolvedName, EndpointsPtr newest) {
+  if (!resolved_.contains(resolvedName)) return false;
+  setEndpoints(resolvedName, std::move(newest));
+  resolved_.arrived(resolvedName);
+  return true;
+}
+
+Warming::Discoveries Warming::takeDnsChanges() {
+  return std::exchange(dnsChanges_, {});
+}
+
+// Endpoints that no version wants any more.
+void Warming::dropResolved() {
+  for (const std::string& name : resolved_.takeReleased()) {
+    removeEndpoints(name);
+    dnsChanges_[name] = nullptr;
+  }
+}
+
 bool Warming::setClustersListed(bool listed) {
   if (std::exchange(inForce_.clustersListed, listed) == listed) return false;
   inForce_.changed.all = true;
@@ -130,10 +159,13 @@ bool Warming::settle() {
   auto parts = listeners_.takeChanged([this](const std::string& part) { return serves(part); });
   for (auto& [name, part] : parts) pendingListeners_[name] = std::move(part);
   changed = settleListeners() || changed;
-  return dropUnused() || changed;
+  changed = dropUnused() || changed;
+  dropResolved();
+  return changed;
 }
 
 bool Warming::ready(const Cluster& cluster) const {
+  if (cluster.dns) return !cluster.dns->waitForFirst || resolved_.hasArrived(cluster.edsName);
   return cluster.type != DiscoveryType::kEds || endpoints_.hasArrived(cluster.edsName);
 }
 
@@ -282,7 +314,7 @@ std::vector<HeldVersion> Warming::heldVersions() const {
   std::vector<HeldVersion> held;
   for (const auto& [name, newest] : pendingClusters_) {
     held.push_back({"CDS", name,
-                    newest ? "its newest version waits for the endpoints of " + (*newest)->edsName
+                    newest ? "its newest version waits for the endpoints of " + endpointsOf(**newest)
                            : "the control plane removed it, and listeners still point at it"});
   }
   for (const auto& [name, newest] : pendingListeners_) {

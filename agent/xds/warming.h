@@ -3,8 +3,9 @@
 // waits for endpoints. The newest version is what the control plane said last; the version in force
 // is what connections get.
 //
-// A cluster version is *ready* once its endpoints are known: it is not of type EDS, or the
-// assignment of its EDS name has come, or the time for that is over.
+// A cluster version is *ready* once its endpoints are known: it is of type EDS and the assignment of
+// its EDS name has come, or the time for that is over; or it is a DNS cluster whose names were
+// resolved, or failed, once; or it is of another type.
 //
 //   newest version of a cluster | version in force  | in force then
 //   ----------------------------+-------------------+--------------------------------------------
@@ -79,6 +80,8 @@ class Warming {
   void removeRoutes(const std::string& name);
   void setNames(ListenerSet::NamesPtr newest);  // null: none
   // In force at once.
+  // The names of a DNS cluster were resolved. False where no version wants these endpoints.
+  bool setResolved(const std::string& resolvedName, EndpointsPtr newest);
   void setEndpoints(const std::string& edsName, EndpointsPtr newest);
   void removeEndpoints(const std::string& edsName);
   // Whether a cluster that is absent does not exist, see Snapshot. In force at once; true where
@@ -92,6 +95,11 @@ class Warming {
   // became known. True if the versions in force changed. The cost grows with what is pending, not
   // with what exists.
   bool settle();
+  // What versions want of DNS otherwise than at the call before, by the name of the endpoints; null:
+  // nothing any more.
+  using Discoveries = std::map<std::string, std::shared_ptr<const DnsDiscovery>>;
+  Discoveries takeDnsChanges();
+  bool dnsHasChanges() const { return !dnsChanges_.empty(); }
   // Brings the snapshot's lists for people up to date, before it is handed out.
   void describe();
 
@@ -125,10 +133,13 @@ class Warming {
   bool settleClusters();
   bool settleListeners();
   bool dropUnused();
+  void dropResolved();
   std::vector<HeldVersion> heldVersions() const;
 
   Snapshot& inForce_;
   WantedNames& endpoints_;  // EDS names
+  WantedNames resolved_;    // of DNS clusters
+  Discoveries dnsChanges_;
   // Newest versions that are not in force; nothing: removed.
   Pending<ClusterPtr> pendingClusters_;
   Pending<ListenerPart> pendingListeners_;

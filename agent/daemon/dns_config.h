@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// `dns` of the agent's configuration.
+#pragma once
+
+#include <vector>
+
+#include "model/address.h"
+#include "sockmesh/config/v1/config.pb.h"
+#include "xds/field_errors.h"
+
+namespace sockmesh {
+
+struct DnsOptions {
+  std::vector<SocketAddress> servers;  // empty: those of /etc/resolv.conf
+};
+
+// What is wrong goes to `errors`, with its path.
+DnsOptions decodeDnsOptions(const sockmesh::config::v1::AgentConfig& proto, FieldErrors& errors);
+
+}  // namespace sockmesh

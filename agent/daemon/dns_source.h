@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Endpoints of DNS clusters: asks for the names that versions in the store want, and puts what they
+// resolve to into the store. Configuration thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/event_loop.h"
+#include "datapath/holding.h"
+#include "dns/name_resolver.h"
+#include "dns/name_schedule.h"
+#include "stats/agent_stats.h"
+#include "xds/resource_store.h"
+
+namespace sockmesh {
+
+class DnsSource {
+ public:
+  struct Events {
+    std::function<void()> onNews;   // an answer changes endpoints: sync() is due
+    std::function<void()> onStats;  // an answer changes stats() alone
+  };
+
+  // `loop` and `store` outlive this.
+  DnsSource(EventLoop& loop, ResourceStore& store, std::unique_ptr<NameResolver> resolver,
+            Events events);
+  ~DnsSource();
+  DnsSource(const DnsSource&) = delete;
+  DnsSource& operator=(const DnsSource&) = delete;
+
+  // Takes up what is newly wanted of DNS, and puts what was resolved into the store. True where
+  // that changed the snapshot.
+  bool sync();
+  const DnsStats& stats() const { return stats_; }
+  // Adds the clusters of which no name was ever resolved: an earlier agent may have known their
+  // endpoints.
+  void addUnknown(Unknowns& unknowns) const;
+
+ private:
+  struct Wanted {
+    std::shared_ptr<const DnsDiscovery> discovery;
+    std::shared_ptr<const LoadAssignment> endpoints;  // in the store; null: none yet
+  };
+
+  void want(const std::string& name, std::shared_ptr<const DnsDiscovery> discovery);
+  void unwant(const std::string& name);
+  bool publish(const std::string& name);
+  void ask();
+  void onAnswer(const DnsQuestion& question, const DnsAnswer& answer);
+  void note(const DnsQuestion& question);
+
+  EventLoop& loop_;
+  ResourceStore& store_;
+  Events events_;
+  SystemClock clock_;
+  NameSchedule names_;
+  std::map<std::string, Wanted> wanted_;       // by the name of the endpoints
+  std::set<std::string> due_;                  // of which more may be known than is in the store
+  std::map<std::string, std::string> unknown_;  // clusters, by the name of the endpoints
+  DnsStats stats_;
+  EventLoop::TimerId timer_ = 0;
+  std::unique_ptr<NameResolver> resolver_;  // last: it calls this
+};
+
+}  // namespace sockmesh
