@@ -103,10 +103,10 @@ Nanos NameSchedule::failed(User& user) {
   return user.failures ? std::max(user.failures->next(), kShortestDelay) : user.refresh.rate;
 }
 
-// True where what is known has changed.
+// True where what is known has changed, except for the problem.
 bool NameSchedule::take(Entry& entry, const DnsAnswer& answer, Nanos now) {
   KnownName& known = entry.known;
-  const KnownName before = known;
+  KnownName before = known;
   known.ended = true;
   known.problem = answer ? (answer->empty() ? kNoAddress : "") : answer.error().message();
   if (answer) {
@@ -121,6 +121,7 @@ bool NameSchedule::take(Entry& entry, const DnsAnswer& answer, Nanos now) {
     if (!inOrder.empty()) known.inOrder = std::move(inOrder);
     entry.endedAt = now;
   }
+  before.problem = known.problem;
   return !(known == before);
 }
 

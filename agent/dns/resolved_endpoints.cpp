@@ -26,7 +26,6 @@ class Builder {
   void add(const DnsTarget& target, const KnownName* known) {
     if (target.literal) return addEndpoint(target, *target.literal, std::nullopt);
     if (known == nullptr) return;
-    if (known->ended && !known->problem.empty()) note(target, known->problem);
     if (logical_) return addFirst(target, known->inOrder);
     for (const IpAddress& ip : known->addresses) addEndpoint(target, ip, std::nullopt);
   }
@@ -34,11 +33,6 @@ class Builder {
   std::shared_ptr<const LoadAssignment> take() { return std::move(made_); }
 
  private:
-  void note(const DnsTarget& target, const std::string& problem) {
-    made_->unreachable.push_back(target.name + ":" + std::to_string(target.port) +
-                                 ": does not resolve: " + problem);
-  }
-
   void addFirst(const DnsTarget& target, const std::vector<IpAddress>& inOrder) {
     if (inOrder.empty()) return;
     const auto other = std::ranges::find_if(inOrder, [&](const IpAddress& ip) {

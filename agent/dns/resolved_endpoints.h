@@ -20,8 +20,7 @@ std::set<DnsQuestion> questionsOf(const DnsDiscovery& discovery);
 // Each address of a target is an endpoint with the target's weight, locality and health. An address
 // that several targets of one locality have is one endpoint with the sum of their weights. In
 // another locality the first target counts. Of a logical cluster the first address of the answer is
-// the endpoint, with the first one of the other family as its other address. A name that brings no
-// address is in `unreachable`, with the reason.
+// the endpoint, with the first one of the other family as its other address.
 std::shared_ptr<const LoadAssignment> resolvedEndpoints(const DnsDiscovery& discovery,
                                                         const NameSchedule& names);
 

@@ -19,7 +19,7 @@ MAY_tests/unit/model := model base
 MAY_tests/unit/stats := stats model base
 MAY_tests/unit/lb := lb model base tests/support
 MAY_tests/unit/xds := xds model stats base tests/support
-MAY_tests/unit/dns := dns model base
+MAY_tests/unit/dns := dns model base tests/support
 MAY_tests/unit/protojson := protojson base
 MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
@@ -49,6 +49,7 @@ TEST_PARTS_ctl := $(call program_parts,sockmeshctl)
 TESTED_sockmesh_xds := sockmesh-xds
 TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
 TEST_PARTS_daemon := $(LB_MODEL_OBJS)
+TEST_PARTS_dns := $(BUILD)/obj/tests/support/dns_server.o
 TEST_PARTS_xds := $(ISTIOD_SUPPORT) $(BUILD)/obj/tests/support/certificates.o
 TEST_LIBS_xds := -lyaml-cpp
 

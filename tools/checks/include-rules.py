@@ -21,6 +21,7 @@ LIBRARIES = {
                  {"xds", "protojson", "daemon", "sockmesh-xds"}),
     "gRPC": (("grpc", "grpcpp/"), {"xds", "sockmesh-xds"}),
     "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath", "inspect"}),
+    "c-ares": (("ares.h",), {"dns"}),
     "libseccomp": (("seccomp.h",), {"daemon"}),
     "prometheus-cpp": (("prometheus/",), {"stats"}),
     "yaml-cpp": (("yaml-cpp/",), {"protojson"}),

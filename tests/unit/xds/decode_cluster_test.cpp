@@ -91,13 +91,6 @@ TEST(DecodeCluster, AStaticClusterWithoutEndpointsIsABlackHole) {
 TEST(DecodeCluster, LeavesOtherDiscoveryAlone) {
   EXPECT_EQ(decoded("name: 'c' type: ORIGINAL_DST lb_policy: CLUSTER_PROVIDED").leaveAlone,
             LeftAloneReason::kOriginalDst);
-  const Cluster dns = decoded(
-      "name: 'c' type: STRICT_DNS load_assignment { cluster_name: 'c' endpoints { lb_endpoints {"
-      " endpoint { address { socket_address { address: 'a.example' port_value: 80 } } } } } }");
-  EXPECT_EQ(dns.leaveAlone, LeftAloneReason::kDns);
-  EXPECT_EQ(dns.type, DiscoveryType::kStrictDns);
-  EXPECT_EQ(decoded("name: 'c' cluster_type { name: 'envoy.clusters.dns' }").leaveAlone,
-            LeftAloneReason::kDns);
   EXPECT_EQ(decoded("name: 'c' cluster_type { name: 'envoy.clusters.redis' typed_config {"
                     " type_url: 'type.googleapis.com/never.heard.Of' value: 'x' } }")
                 .leaveAlone,
