@@ -433,7 +433,6 @@ void Agent::publishReadiness() {
                                      : "no connection to the control plane " + stats_.xds.address);
   }
   if (auto held = stats_.writer.held.text(); !held.empty()) readiness->notes.push_back(held);
-  if (auto names = stats_.dns.text(); !names.empty()) readiness->notes.push_back(names);
   state_.readiness.store(std::move(readiness));
 }
 

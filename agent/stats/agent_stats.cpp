@@ -49,12 +49,4 @@ void DurationHistogram::observe(double seconds) {
   sumSeconds_ += seconds;
 }
 
-std::string DnsStats::text() const {
-  if (problems.empty()) return "";
-  const auto& [name, why] = *problems.begin();
-  if (problems.size() == 1) return "1 DNS name does not resolve: " + name + ": " + why;
-  return std::to_string(problems.size()) + " DNS names do not resolve, for example " + name + ": " +
-         why;
-}
-
 }  // namespace sockmesh

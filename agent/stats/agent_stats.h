@@ -121,8 +121,6 @@ struct DnsStats {
   std::uint64_t failed = 0;    // questions to which nobody knew the answer
   std::optional<Nanos> lastAnswerAt;  // CLOCK_REALTIME
   SharedMap<std::string> problems;    // names that bring no address now, and why
-  // "2 DNS names do not resolve, for example a.example: server failure"; "" where all do.
-  std::string text() const;
 };
 
 struct AgentStats {

@@ -51,6 +51,14 @@ std::string controlPlaneLine(const Json& status) {
   return connected || problem.empty() ? line : line + " (" + problem + ")";
 }
 
+// Files and names of which something is wrong, each in a line: "File /x: cannot be read".
+void addProblems(const std::string& kind, const Json& problems, Document& out) {
+  for (const auto& [name, problem] : problems.items()) {
+    if (!problem.is_string()) continue;
+    out.sections.push_back({kind + " " + name + ": " + problem.get<std::string>(), {}});
+  }
+}
+
 }  // namespace
 
 void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out) {
@@ -79,11 +87,9 @@ void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out
   if (const std::string problem = text(xds, "cacheProblem"); !problem.empty()) {
     out.sections.push_back({"Cache: " + problem, {}});
   }
-  const Json files = child(xds, "fileProblems", Json::value_t::object);
-  for (const auto& [path, problem] : files.items()) {
-    if (!problem.is_string()) continue;
-    out.sections.push_back({"File " + path + ": " + problem.get<std::string>(), {}});
-  }
+  const Json dns = child(*agent.status, "dns", Json::value_t::object);
+  addProblems("File", child(xds, "fileProblems", Json::value_t::object), out);
+  addProblems("DNS name", child(dns, "problems", Json::value_t::object), out);
   const Table types = typesTable(child(xds, "types", Json::value_t::array));
   out.sections.push_back({controlPlaneLine(*agent.status), types.rows.empty() ? Table{} : types});
 }

@@ -28,10 +28,30 @@ DnsAnswer answer(const std::vector<std::string>& addresses, int ttl = 0) {
 const DnsAnswer kFailure = Error("server failure");
 const DnsQuestion kName{"a.example", DnsFamily::kV4Only, {}};
 
+struct Refresh {
+  Nanos rate = seconds(5);
+  Nanos jitter{0};
+  bool respectTtl = false;
+  bool ttlOfFirst = false;
+  bool emptyIsFailure = false;
+  std::optional<DnsFailureRate> failureRate{};
+
+  DnsRefresh made() const {
+    DnsRefresh refresh;
+    refresh.rate = rate;
+    refresh.jitter = jitter;
+    refresh.respectTtl = respectTtl;
+    refresh.ttlOfFirst = ttlOfFirst;
+    refresh.emptyIsFailure = emptyIsFailure;
+    refresh.failureRate = failureRate;
+    return refresh;
+  }
+};
+
 class Schedule : public ::testing::Test {
  protected:
-  void add(const std::string& user, const DnsRefresh& refresh) {
-    names_.add(user, kName, refresh, now_);
+  void add(const std::string& user, const Refresh& refresh) {
+    names_.add(user, kName, refresh.made(), now_);
   }
   // The question is put, which must be due, and answered. How long until the next one.
   Nanos delayAfter(const DnsAnswer& given) {
