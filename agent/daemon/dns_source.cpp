@@ -98,8 +98,8 @@ bool DnsSource::publish(const std::string& name) {
 void DnsSource::ask() {
   const Nanos now = clock_.monotonic();
   for (const DnsQuestion& question : names_.takeDue(now)) {
-    resolver_->resolve(
-        question, [this, question](const DnsAnswer& answer) { onAnswer(question, answer); });
+    resolver_->resolve(question,
+                       [this, question](const DnsAnswer& answer) { onAnswer(question, answer); });
   }
   loop_.cancel(std::exchange(timer_, 0));
   const auto next = names_.next();

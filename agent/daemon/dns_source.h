@@ -58,8 +58,8 @@ class DnsSource {
   Events events_;
   SystemClock clock_;
   NameSchedule names_;
-  std::map<std::string, Wanted> wanted_;       // by the name of the endpoints
-  std::set<std::string> due_;                  // of which more may be known than is in the store
+  std::map<std::string, Wanted> wanted_;        // by the name of the endpoints
+  std::set<std::string> due_;                   // of which more may be known than is in the store
   std::map<std::string, std::string> unknown_;  // clusters, by the name of the endpoints
   DnsStats stats_;
   EventLoop::TimerId timer_ = 0;

@@ -57,8 +57,8 @@ void NameSchedule::remove(const std::string& user, const DnsQuestion& question) 
 void NameSchedule::queue(Entries::iterator entry) {
   unqueue(entry);
   if (entry->second.open || entry->second.users.empty()) return;
-  const auto first = std::ranges::min_element(
-      entry->second.users, {}, [](const auto& user) { return user.second.due; });
+  const auto first = std::ranges::min_element(entry->second.users, {},
+                                              [](const auto& user) { return user.second.due; });
   entry->second.queuedAt = first->second.due;
   queue_.emplace(first->second.due, &entry->first);
 }
@@ -92,8 +92,8 @@ Nanos NameSchedule::refreshed(const DnsRefresh& refresh, const Entry& entry) {
   const Nanos ttl = refresh.ttlOfFirst ? entry.ttlOfFirst : entry.ttlOfAll;
   if (refresh.respectTtl && ttl > Nanos(0)) delay = ttl;
   if (refresh.jitter > Nanos(0)) {
-    delay += Nanos(std::uniform_int_distribution<std::int64_t>(0, refresh.jitter.count() - 1)(
-        random_));
+    delay +=
+        Nanos(std::uniform_int_distribution<std::int64_t>(0, refresh.jitter.count() - 1)(random_));
   }
   return delay;
 }

@@ -58,7 +58,8 @@ class NameSchedule {
   std::vector<DnsQuestion> takeDue(Nanos now);
   // When to call takeDue() again; nothing: after the next answer or add().
   std::optional<Nanos> next() const;
-  // Who wants to know, where what is known has changed by this answer. A problem alone is no change.
+  // Who wants to know, where what is known has changed by this answer. A problem alone is no
+  // change.
   std::vector<std::string> answered(const DnsQuestion& question, const DnsAnswer& answer,
                                     Nanos now);
 

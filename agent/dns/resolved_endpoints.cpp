@@ -20,8 +20,7 @@ std::uint32_t sumOf(std::uint32_t a, std::uint32_t b) {
 class Builder {
  public:
   explicit Builder(const DnsDiscovery& discovery)
-      : logical_(discovery.logical),
-        made_(std::make_shared<LoadAssignment>(discovery.frame)) {}
+      : logical_(discovery.logical), made_(std::make_shared<LoadAssignment>(discovery.frame)) {}
 
   void add(const DnsTarget& target, const KnownName* known) {
     if (target.literal) return addEndpoint(target, *target.literal, std::nullopt);
@@ -35,9 +34,8 @@ class Builder {
  private:
   void addFirst(const DnsTarget& target, const std::vector<IpAddress>& inOrder) {
     if (inOrder.empty()) return;
-    const auto other = std::ranges::find_if(inOrder, [&](const IpAddress& ip) {
-      return ip.isV4() != inOrder.front().isV4();
-    });
+    const auto other = std::ranges::find_if(
+        inOrder, [&](const IpAddress& ip) { return ip.isV4() != inOrder.front().isV4(); });
     addEndpoint(target, inOrder.front(),
                 other == inOrder.end() ? std::nullopt : std::optional(*other));
   }
@@ -51,8 +49,8 @@ class Builder {
     const auto [place, isNew] =
         places_.try_emplace(endpoint.address, target.locality, endpoints.size());
     if (isNew) {
-      if (const auto found = unreachable(made_->clusterName, endpoint.address,
-                                         endpoint.otherAddress, {})) {
+      if (const auto found =
+              unreachable(made_->clusterName, endpoint.address, endpoint.otherAddress, {})) {
         made_->unreachable.push_back(found->address.toString() + ": " + found->why);
       }
       endpoints.push_back(std::move(endpoint));
@@ -88,8 +86,7 @@ std::shared_ptr<const LoadAssignment> resolvedEndpoints(const DnsDiscovery& disc
   bool waits = false;
   bool any = false;
   for (const DnsTarget& target : discovery.targets) {
-    const KnownName* known =
-        target.literal ? nullptr : names.find(discovery.questionOf(target));
+    const KnownName* known = target.literal ? nullptr : names.find(discovery.questionOf(target));
     waits = waits || (!target.literal && (known == nullptr || !known->ended));
     any = any || target.literal || (known != nullptr && !known->inOrder.empty());
     builder.add(target, known);

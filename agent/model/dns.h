@@ -17,7 +17,7 @@ namespace sockmesh {
 
 // dns_lookup_family.
 enum class DnsFamily : std::uint8_t {
-  kAuto,         // IPv6; IPv4 where the name has no IPv6 address
+  kAuto,  // IPv6; IPv4 where the name has no IPv6 address
   kV4Only,
   kV6Only,
   kV4Preferred,  // IPv4; IPv6 where the name has no IPv4 address

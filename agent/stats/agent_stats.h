@@ -116,9 +116,9 @@ struct NotHonouredStats {
 
 // The names of DNS clusters.
 struct DnsStats {
-  std::uint64_t names = 0;     // that are asked for
-  std::uint64_t answered = 0;  // questions
-  std::uint64_t failed = 0;    // questions to which nobody knew the answer
+  std::uint64_t names = 0;            // that are asked for
+  std::uint64_t answered = 0;         // questions
+  std::uint64_t failed = 0;           // questions to which nobody knew the answer
   std::optional<Nanos> lastAnswerAt;  // CLOCK_REALTIME
   SharedMap<std::string> problems;    // names that bring no address now, and why
 };

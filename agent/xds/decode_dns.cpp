@@ -75,10 +75,10 @@ DnsFailureRate failureRateOf(const RefreshRate& proto, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "dns_failure_refresh_rate");
   DnsFailureRate rate;
   if (!proto.has_base_interval()) errors.add("base_interval", "is required");
-  rate.base = atLeastShortest(duration(proto.has_base_interval(), proto.base_interval(),
-                                       kShortestRate, DurationRule::kPositive, "base_interval",
-                                       errors),
-                              "base_interval", errors);
+  rate.base =
+      atLeastShortest(duration(proto.has_base_interval(), proto.base_interval(), kShortestRate,
+                               DurationRule::kPositive, "base_interval", errors),
+                      "base_interval", errors);
   rate.max = duration(proto.has_max_interval(), proto.max_interval(), 10 * rate.base,
                       DurationRule::kPositive, "max_interval", errors);
   if (rate.max < rate.base) errors.add("max_interval", "is less than base_interval");
@@ -131,10 +131,9 @@ void decodeCares(const Cares& proto, DnsDiscovery& dns, FieldErrors& errors) {
   decodeOptions(proto.dns_resolver_options(), settings);
   settings.serversAreFallback = proto.use_resolvers_as_fallback();
   settings.rotate = proto.rotate_nameservers();
-  settings.timeoutSeconds =
-      wrapped(proto.has_query_timeout_seconds(), proto.query_timeout_seconds(),
-              settings.timeoutSeconds, "query_timeout_seconds", errors,
-              {1, kLongestTimeoutSeconds});
+  settings.timeoutSeconds = wrapped(proto.has_query_timeout_seconds(),
+                                    proto.query_timeout_seconds(), settings.timeoutSeconds,
+                                    "query_timeout_seconds", errors, {1, kLongestTimeoutSeconds});
   settings.tries = wrapped(proto.has_query_tries(), proto.query_tries(), settings.tries,
                            "query_tries", errors, {1, 100});
 }
@@ -147,9 +146,9 @@ void decodeTypedResolver(const core::TypedExtensionConfig& proto, DnsDiscovery& 
   if (isType<Cares>(proto.typed_config())) {
     if (unpack(proto.typed_config(), cares, errors)) decodeCares(cares, dns, errors);
   } else {
-    cluster.notHonoured.push_back("typed_dns_resolver_config: " +
-                                  std::string(typeName(proto.typed_config())) +
-                                  " is not used, the agent asks the system's servers");
+    cluster.notHonoured.push_back(
+        "typed_dns_resolver_config: " + std::string(typeName(proto.typed_config())) +
+        " is not used, the agent asks the system's servers");
   }
 }
 
@@ -239,8 +238,7 @@ void decodeDns(const ProtoCluster& proto, Cluster& cluster, FieldErrors& errors)
     decodeLegacy(proto, *dns, cluster, errors);
   }
   dns->refresh.ttlOfFirst = dns->refresh.emptyIsFailure = dns->logical;
-  dns->waitForFirst =
-      !proto.has_wait_for_warm_on_init() || proto.wait_for_warm_on_init().value();
+  dns->waitForFirst = !proto.has_wait_for_warm_on_init() || proto.wait_for_warm_on_init().value();
   decodeEndpoints(proto, *dns, errors);
   cluster.type = dns->logical ? DiscoveryType::kLogicalDns : DiscoveryType::kStrictDns;
   cluster.edsName = resolvedName(proto.name(), endpointsHash(proto));

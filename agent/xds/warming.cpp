@@ -314,8 +314,9 @@ std::vector<HeldVersion> Warming::heldVersions() const {
   std::vector<HeldVersion> held;
   for (const auto& [name, newest] : pendingClusters_) {
     held.push_back({"CDS", name,
-                    newest ? "its newest version waits for the endpoints of " + endpointsOf(**newest)
-                           : "the control plane removed it, and listeners still point at it"});
+                    newest
+                        ? "its newest version waits for the endpoints of " + endpointsOf(**newest)
+                        : "the control plane removed it, and listeners still point at it"});
   }
   for (const auto& [name, newest] : pendingListeners_) {
     const std::set<std::string> clusters = waitsFor(name, newest);

@@ -3,8 +3,8 @@
 // waits for endpoints. The newest version is what the control plane said last; the version in force
 // is what connections get.
 //
-// A cluster version is *ready* once its endpoints are known: it is of type EDS and the assignment of
-// its EDS name has come, or the time for that is over; or it is a DNS cluster whose names were
+// A cluster version is *ready* once its endpoints are known: it is of type EDS and the assignment
+// of its EDS name has come, or the time for that is over; or it is a DNS cluster whose names were
 // resolved, or failed, once; or it is of another type.
 //
 //   newest version of a cluster | version in force  | in force then
@@ -95,8 +95,8 @@ class Warming {
   // became known. True if the versions in force changed. The cost grows with what is pending, not
   // with what exists.
   bool settle();
-  // What versions want of DNS otherwise than at the call before, by the name of the endpoints; null:
-  // nothing any more.
+  // What versions want of DNS otherwise than at the call before, by the name of the endpoints;
+  // null: nothing any more.
   using Discoveries = std::map<std::string, std::shared_ptr<const DnsDiscovery>>;
   Discoveries takeDnsChanges();
   bool dnsHasChanges() const { return !dnsChanges_.empty(); }

@@ -37,7 +37,8 @@ class Dns : public MeshTest {
   std::string service(const std::string& type, const std::string& name,
                       const std::string& vip = kVip) const {
     const SocketAddress address = at(vip);
-    return "resources:\n- {\"@type\": type.googleapis.com/envoy.config.listener.v3.Listener, name: l, "
+    return "resources:\n- {\"@type\": type.googleapis.com/envoy.config.listener.v3.Listener, name: "
+           "l, "
            "address: {socket_address: {address: " +
            address.ip.toString() + ", port_value: " + std::to_string(address.port) +
            "}}, filter_chains: [{filters: [{name: t, typed_config: {\"@type\": "
@@ -78,8 +79,7 @@ class Dns : public MeshTest {
   // Waits until the name was asked for again, and the answer was used.
   bool askedAgain(const std::string& name) {
     const int before = server_.asked(name);
-    return eventually([&] { return server_.asked(name) >= before + 3; },
-                      std::chrono::seconds(20));
+    return eventually([&] { return server_.asked(name) >= before + 3; }, std::chrono::seconds(20));
   }
 
   DnsServer server_;

@@ -33,8 +33,8 @@ std::string clusterYaml(const std::string& name, const std::vector<std::string>&
                         const std::string& fields = "") {
   std::string endpoints;
   for (const std::string& host : hosts) {
-    endpoints += "{endpoint: {address: {socket_address: {address: \"" + host +
-                 "\", port_value: 80}}}}, ";
+    endpoints +=
+        "{endpoint: {address: {socket_address: {address: \"" + host + "\", port_value: 80}}}}, ";
   }
   return "{\"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: " + name +
          ", type: STRICT_DNS, " + fields + " load_assignment: {cluster_name: " + name +
@@ -105,7 +105,9 @@ class DnsSourceTest : public ::testing::Test {
   FakeResolver::Open open_;
   int news_ = 0;
   int version_ = 0;
-  DnsSource source_{*loop_, store_, std::make_unique<FakeResolver>(open_),
+  DnsSource source_{*loop_,
+                    store_,
+                    std::make_unique<FakeResolver>(open_),
                     {.onNews = [this] { ++news_; }, .onStats = [] {}}};
 };
 

@@ -26,8 +26,7 @@ class Ares : public ::testing::Test {
     thread_->stop();
   }
   void begin(const std::vector<SocketAddress>& servers) {
-    thread_->run(
-        [&] { resolver_ = std::make_unique<AresResolver>(thread_->loop(), servers); });
+    thread_->run([&] { resolver_ = std::make_unique<AresResolver>(thread_->loop(), servers); });
   }
   DnsQuestion question(const std::string& name, DnsFamily family = DnsFamily::kAuto) const {
     DnsQuestion asked{name, family, {}};
@@ -64,8 +63,7 @@ TEST_F(Ares, AsksForTheFamiliesThatTheQuestionNames) {
   EXPECT_THAT(addresses(question("four.example")), ElementsAre("10.0.0.4"));
   EXPECT_THAT(addresses(question("both.example", DnsFamily::kV4Preferred)),
               ElementsAre("10.0.0.1", "10.0.0.2"));
-  EXPECT_THAT(addresses(question("six.example", DnsFamily::kV4Preferred)),
-              ElementsAre("fd00::6"));
+  EXPECT_THAT(addresses(question("six.example", DnsFamily::kV4Preferred)), ElementsAre("fd00::6"));
   EXPECT_THAT(addresses(question("six.example", DnsFamily::kV4Only)), IsEmpty());
   EXPECT_THAT(addresses(question("four.example", DnsFamily::kV6Only)), IsEmpty());
   EXPECT_THAT(addresses(question("both.example", DnsFamily::kAll)),

@@ -141,11 +141,11 @@ TEST(DecodeDns, RefusesWhatEnvoyRefuses) {
               HasSubstr("dns_refresh_rate: must be at least 1ms"));
   EXPECT_THAT(problem(dnsCluster(kStrict + "dns_failure_refresh_rate {} ", a)),
               HasSubstr("dns_failure_refresh_rate.base_interval: is required"));
-  EXPECT_THAT(problem(dnsCluster(kStrict +
-                                     "dns_failure_refresh_rate { base_interval { seconds: 3 } "
-                                     "max_interval { seconds: 2 } } ",
-                                 a)),
-              HasSubstr("dns_failure_refresh_rate.max_interval: is less than base_interval"));
+  EXPECT_THAT(
+      problem(dnsCluster(kStrict + "dns_failure_refresh_rate { base_interval { seconds: 3 } "
+                                   "max_interval { seconds: 2 } } ",
+                         a)),
+      HasSubstr("dns_failure_refresh_rate.max_interval: is less than base_interval"));
   EXPECT_THAT(problem(dnsCluster(kStrict + "dns_jitter { seconds: -1 } ", a)),
               HasSubstr("dns_jitter: must not be negative"));
   EXPECT_THAT(problem(dnsCluster(kStrict + "dns_resolvers { pipe { path: '/x' } } ", a)),
