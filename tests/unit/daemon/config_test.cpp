@@ -75,6 +75,20 @@ TEST(ConfigFile, TheControlPlanesAddressIsHostAndPort) {
   refused("", "the control plane's HOST:PORT is needed");
 }
 
+TEST(ConfigFile, DnsServersAreAddressesWithOrWithoutAPort) {
+  EXPECT_TRUE(load("")->dns.servers.empty());
+  const auto servers =
+      load("dns: {servers: [10.96.0.10, '10.0.0.2:5353', 'fd00::1']}\n")->dns.servers;
+  ASSERT_EQ(servers.size(), 3U);
+  EXPECT_EQ(servers[0].toString(), "10.96.0.10:53");
+  EXPECT_EQ(servers[1].toString(), "10.0.0.2:5353");
+  EXPECT_EQ(servers[2].toString(), "[fd00::1]:53");
+  for (const std::string bad : {"a.example", "10.0.0.1:0", "''"}) {
+    EXPECT_NE(errorOf("dns: {servers: [" + bad + "]}\n").find("dns.servers[0]: "),
+              std::string::npos);
+  }
+}
+
 TEST(ConfigFile, TheMetricsServerListensOnlyWhereItHasAnAddress) {
   EXPECT_FALSE(load("metrics: {endpoint_label: false}\n")->metricsAddress);
   EXPECT_EQ(load("metrics: {address: '0.0.0.0:15078'}\n")->metricsAddress->toString(),
