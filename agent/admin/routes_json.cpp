@@ -16,6 +16,8 @@ const char* sourceName(VipSource source) {
       return "Prefix";
     case VipSource::kDomain:
       return "Domain";
+    case VipSource::kResolved:
+      return "ResolvedName";
     case VipSource::kNameTable:
       return "NameTable";
   }

@@ -309,6 +309,7 @@ Status Agent::openFiles() {
 void Agent::openDns() {
   DnsSource::Events events{.onNews = [this] { ads_->noteOtherSources(); },
                            .onStats = [this] { tellNews(); }};
+  if (config_.dns.frontends) resources_.resolveServices();
   dns_ = std::make_unique<DnsSource>(
       configuration_->loop(), resources_,
       std::make_unique<AresResolver>(configuration_->loop(), config_.dns.servers),

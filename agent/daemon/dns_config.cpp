@@ -21,6 +21,7 @@ std::optional<SocketAddress> serverOf(const std::string& text) {
 DnsOptions decodeDnsOptions(const sockmesh::config::v1::AgentConfig& proto, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "dns");
   DnsOptions options;
+  options.frontends = proto.dns().frontends();
   for (int i = 0; i < proto.dns().servers_size(); ++i) {
     const FieldErrors::Scope item(errors, "servers", static_cast<std::size_t>(i));
     const std::string& text = proto.dns().servers(i);

@@ -12,6 +12,7 @@ namespace sockmesh {
 
 struct DnsOptions {
   std::vector<SocketAddress> servers;  // empty: those of /etc/resolv.conf
+  bool frontends = false;              // services without a VIP have VIPs by their names
 };
 
 // What is wrong goes to `errors`, with its path.

@@ -26,6 +26,17 @@ std::string textOf(const DnsQuestion& question) {
   return question.name;
 }
 
+constexpr std::string_view kService = "service ";
+
+std::string serviceUser(const std::string& host) {
+  return std::string(kService) + host;
+}
+
+// Of a cluster with a name of istiod's form, "outbound|PORT||HOST". "" otherwise.
+std::string hostOf(const std::string& cluster) {
+  return cluster.starts_with("outbound|") ? cluster.substr(cluster.rfind('|') + 1) : "";
+}
+
 }  // namespace
 
 DnsSource::DnsSource(EventLoop& loop, ResourceStore& store, std::unique_ptr<NameResolver> resolver,
@@ -48,8 +59,14 @@ bool DnsSource::sync() {
     for (auto& [name, discovery] : store_.takeDnsChanges()) {
       discovery ? want(name, std::move(discovery)) : unwant(name);
     }
+    for (const auto& [host, wanted] : store_.takeServiceNames()) {
+      updateService(host, [isWanted = wanted](Service& service) { service.wanted = isWanted; });
+    }
+    for (const std::string& host : std::exchange(dueServices_, {})) {
+      changed = publishService(host) || changed;
+    }
     for (const std::string& name : std::exchange(due_, {})) changed = publish(name) || changed;
-  } while (!due_.empty() || store_.dnsHasChanges());
+  } while (!due_.empty() || !dueServices_.empty() || store_.dnsHasChanges());
   ask();
   return changed;
 }
@@ -59,7 +76,11 @@ void DnsSource::want(const std::string& name, std::shared_ptr<const DnsDiscovery
   for (const DnsQuestion& question : questionsOf(*discovery)) {
     names_.add(name, question, discovery->refresh, clock_.monotonic());
   }
+  const std::string host = hostOf(discovery->cluster);
   wanted_[name].discovery = std::move(discovery);
+  if (!host.empty()) {
+    updateService(host, [&](Service& service) { service.clusters.insert(name); });
+  }
   due_.insert(name);
   stats_.names = names_.names();
 }
@@ -71,10 +92,49 @@ void DnsSource::unwant(const std::string& name) {
     names_.remove(name, question);
     note(question);
   }
+  const std::string host = hostOf(found->second.discovery->cluster);
+  if (!host.empty()) updateService(host, [&](Service& service) { service.clusters.erase(name); });
   wanted_.erase(found);
   unknown_.erase(name);
   due_.erase(name);
   stats_.names = names_.names();
+}
+
+// The name is asked for as the first of the host's clusters says.
+void DnsSource::updateService(const std::string& host,
+                              const std::function<void(Service&)>& change) {
+  Service& service = services_[host];
+  change(service);
+  const DnsDiscovery* like = nullptr;
+  if (service.wanted && !service.clusters.empty()) {
+    like = wanted_.at(*service.clusters.begin()).discovery.get();
+  }
+  std::optional<DnsQuestion> question;
+  if (like != nullptr) question = DnsQuestion{host, like->family, like->settings};
+  if (question != service.asked) {
+    if (service.asked) names_.remove(serviceUser(host), *service.asked);
+    if (question) names_.add(serviceUser(host), *question, like->refresh, clock_.monotonic());
+    const auto before = std::exchange(service.asked, std::move(question));
+    if (before) note(*before);
+    dueServices_.insert(host);
+  }
+  stats_.names = names_.names();
+  if (!service.wanted && service.clusters.empty() && !service.asked) {
+    // publishService() takes its addresses back.
+    services_.erase(host);
+  }
+}
+
+// True where the service has other VIPs than before. VIPs stay while the name brings no address.
+bool DnsSource::publishService(const std::string& host) {
+  const auto found = services_.find(host);
+  if (found == services_.end() || !found->second.asked) {
+    return store_.setServiceAddresses(host, {});
+  }
+  const KnownName* known = names_.find(*found->second.asked);
+  if (known == nullptr || known->inOrder.empty()) return false;
+  return store_.setServiceAddresses(host,
+                                    known->addresses.empty() ? known->inOrder : known->addresses);
 }
 
 // True where the store has other endpoints than before.
@@ -118,7 +178,13 @@ void DnsSource::onAnswer(const DnsQuestion& question, const DnsAnswer& answer) {
   note(question);
   ask();
   if (users.empty()) return events_.onStats();
-  due_.insert(users.begin(), users.end());
+  for (const std::string& user : users) {
+    if (wanted_.contains(user)) {
+      due_.insert(user);
+    } else {
+      dueServices_.insert(user.substr(kService.size()));
+    }
+  }
   events_.onNews();
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Endpoints of DNS clusters: asks for the names that versions in the store want, and puts what they
-// resolve to into the store. Configuration thread.
+// resolve to into the store. So it does with the names of services without a VIP, where the store
+// wants them and a DNS cluster is theirs. Configuration thread.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -46,6 +48,15 @@ class DnsSource {
     std::shared_ptr<const LoadAssignment> endpoints;  // in the store; null: none yet
   };
 
+  // A service that has no VIP except the addresses of its name.
+  struct Service {
+    bool wanted = false;             // by the store
+    std::set<std::string> clusters;  // DNS clusters of this host, by the name of the endpoints
+    std::optional<DnsQuestion> asked;
+  };
+
+  void updateService(const std::string& host, const std::function<void(Service&)>& change);
+  bool publishService(const std::string& host);
   void want(const std::string& name, std::shared_ptr<const DnsDiscovery> discovery);
   void unwant(const std::string& name);
   bool publish(const std::string& name);
@@ -58,8 +69,10 @@ class DnsSource {
   Events events_;
   SystemClock clock_;
   NameSchedule names_;
-  std::map<std::string, Wanted> wanted_;        // by the name of the endpoints
-  std::set<std::string> due_;                   // of which more may be known than is in the store
+  std::map<std::string, Wanted> wanted_;     // by the name of the endpoints
+  std::set<std::string> due_;                // of which more may be known than is in the store
+  std::map<std::string, Service> services_;  // by host
+  std::set<std::string> dueServices_;
   std::map<std::string, std::string> unknown_;  // clusters, by the name of the endpoints
   DnsStats stats_;
   EventLoop::TimerId timer_ = 0;

@@ -257,12 +257,28 @@ std::vector<const ImageService*> withOthers(const ImageService& service) {
   return all;
 }
 
+namespace {
+
+// Where a VIP is an endpoint of its own cluster, as with names that are resolved to VIPs, it is the
+// address of a host, too.
+std::set<std::pair<SocketAddress, std::string>> ownHosts(const KernelImage& image) {
+  std::set<std::pair<SocketAddress, std::string>> own;
+  for (const auto& [key, service] : image.services) {
+    for (const auto& group : service.service->groups) own.emplace(key.vip, group->cluster);
+  }
+  return own;
+}
+
+}  // namespace
+
 std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image) {
   VipNames vips;
   for (const auto& [key, service] : image.services) vips.emplace(key.vip, service.service->name);
+  const auto own = ownHosts(image);
   std::map<std::pair<std::string, SocketAddress>, UnreachableEndpoint> found;
   for (const auto& [id, one] : image.endpoints) {
     auto bad = unreachable(one.cluster, one.endpoint.address, one.endpoint.otherAddress, vips);
+    if (bad && own.contains({bad->address, one.cluster})) continue;
     if (bad) found.emplace(std::pair{bad->cluster, bad->address}, std::move(*bad));
   }
   std::vector<UnreachableEndpoint> out;

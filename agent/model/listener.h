@@ -19,6 +19,7 @@ enum class VipSource : std::uint8_t {
   kPrefix,     // a prefix range of one address, in a filter chain of a wildcard listener
   kDomain,     // a domain of a virtual host, behind a wildcard listener
   kNameTable,  // another address of that virtual host's name, in istiod's name table
+  kResolved,   // an address that the name of a service without a VIP resolves to
 };
 
 // Where a part comes from, for people. A field that does not apply is empty.

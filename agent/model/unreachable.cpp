@@ -28,6 +28,8 @@ std::string why(const SocketAddress& address, const VipNames& vips) {
 VipNames vipsOf(const Snapshot& snapshot) {
   VipNames vips;
   for (const auto& [name, listener] : snapshot.listeners) {
+    // It is the address of a host, too: connections to it reach that host.
+    if (listener->source == VipSource::kResolved) continue;
     for (const SocketAddress& vip : listener->addresses) vips.emplace(vip, name);
   }
   return vips;

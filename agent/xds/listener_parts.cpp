@@ -20,6 +20,20 @@ bool isNoService(const TcpRoute& route) {
   });
 }
 
+// The host of a route whose legs are istiod's clusters of one host, "outbound|PORT|SUBSET|HOST". ""
+// otherwise.
+std::string hostOf(const TcpRoute& route) {
+  std::string host;
+  for (const WeightedCluster& leg : route.clusters) {
+    const std::size_t at = leg.name.rfind('|');
+    if (!leg.name.starts_with("outbound|") || at == std::string::npos) return "";
+    const std::string one = leg.name.substr(at + 1);
+    if (!host.empty() && one != host) return "";
+    host = one;
+  }
+  return host;
+}
+
 std::string targetText(const TcpRoute& route) {
   std::string text;
   for (const WeightedCluster& leg : route.clusters) {
@@ -64,8 +78,9 @@ HostChoice hostFor(const RouteConfig& config, const SocketAddress& address) {
 
 class PartsMaker {
  public:
-  PartsMaker(const DecodedListener& listener, const RouteLookup& routes, const NameTable* names)
-      : listener_(listener), routes_(routes), nameTable_(names) {}
+  PartsMaker(const DecodedListener& listener, const RouteLookup& routes, const NameTable* names,
+             ServiceNames* services)
+      : listener_(listener), routes_(routes), nameTable_(names), services_(services) {}
 
   std::vector<ListenerPart> all() {
     if (!listener_.leftAlone.empty()) {
@@ -144,7 +159,8 @@ class PartsMaker {
 
   void addToProxy(const SocketAddress& vip, VipSource source, const std::string& path,
                   const ChainRoute& chain) {
-    Listener& part = partOf({path, -1, source}, path);
+    const bool byName = source == VipSource::kResolved;
+    Listener& part = partOf({path, -1, source}, byName ? hostOf(chain.route) : path);
     part.route = chain.route;
     part.notHonoured = chain.notHonoured;
     addVip(part, vip);
@@ -224,7 +240,32 @@ class PartsMaker {
       }
     }
     for (const auto& [path, chain] : listener_.routes) {
-      if (chain.http && chain.leftAlone.empty()) hostsBehind(wildcard, path, *chain.http);
+      if (!chain.leftAlone.empty()) continue;
+      if (chain.http) {
+        hostsBehind(wildcard, path, *chain.http);
+      } else {
+        serviceBehind(wildcard, path, chain);
+      }
+    }
+  }
+
+  // The addresses of a name, where services without a VIP have VIPs by their names.
+  std::vector<IpAddress> resolved(const std::string& name) {
+    if (services_ == nullptr || name.empty() || name.find('*') != std::string::npos) return {};
+    services_->wanted.insert(name);
+    const auto known = services_->resolved.find(name);
+    return known == services_->resolved.end() ? std::vector<IpAddress>{} : known->second;
+  }
+
+  // A tcp_proxy behind a wildcard is for a service without a VIP.
+  void serviceBehind(const SocketAddress& wildcard, const std::string& path,
+                     const ChainRoute& chain) {
+    const std::uint16_t port = portBehind(wildcard, listener_.chains.portOf(path));
+    if (port == 0) return;
+    for (const IpAddress& ip : resolved(hostOf(chain.route))) {
+      const SocketAddress vip{ip, port};
+      if (ip.isUnspecified() || listener_.chains.choose(vip).path != path) continue;
+      addToProxy(vip, VipSource::kResolved, path, chain);
     }
   }
 
@@ -278,11 +319,28 @@ class PartsMaker {
       addHost(vip, VipSource::kDomain, path, chain, config, host);
       any = true;
     }
+    if (!leftAlone && host.addresses.empty()) {
+      any = addResolved(port, path, chain, config, host);
+    }
     if (any) return;
     LeftAlone& left = hostsLeftAlone_[{path, host.name}];
     left.reason = why;
     left.origin = {listener_.name, path, config.name, host.name, host.route};
     for (const SocketAddress& domain : host.addresses) left.vips.push_back({domain.ip, port});
+  }
+
+  // Whether the host's name has an address that meets the chain.
+  bool addResolved(std::uint16_t port, const std::string& path, const HttpChain& chain,
+                   const RouteConfig& config, const VirtualHost& host) {
+    bool any = false;
+    for (const IpAddress& ip : resolved(host.hostName)) {
+      const SocketAddress vip{ip, port};
+      if (ip.isUnspecified()) continue;
+      if (listener_.chains.choose(vip, Speaks::kHttp).path != path) continue;
+      addHost(vip, VipSource::kResolved, path, chain, config, host);
+      any = true;
+    }
+    return any;
   }
 
   // ---- the result ----
@@ -345,6 +403,7 @@ class PartsMaker {
   const DecodedListener& listener_;
   const RouteLookup& routes_;
   const NameTable* nameTable_;
+  ServiceNames* services_;
   std::map<Key, Listener> parts_;
   std::map<std::pair<std::string, std::string>, LeftAlone> hostsLeftAlone_;  // chain, host
   std::set<SocketAddress> vips_;
@@ -359,8 +418,8 @@ class PartsMaker {
 }  // namespace
 
 std::vector<ListenerPart> partsOf(const DecodedListener& listener, const RouteLookup& routes,
-                                  const NameTable* names) {
-  return PartsMaker(listener, routes, names).all();
+                                  const NameTable* names, ServiceNames* services) {
+  return PartsMaker(listener, routes, names, services).all();
 }
 
 }  // namespace sockmesh

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,16 @@ struct ListenerPart {
 // The routes of this name; null: none have come.
 using RouteLookup = std::function<std::shared_ptr<const RouteConfig>(const std::string& name)>;
 
-// At least one part; names are unique. `names` may be null. The result depends on nothing but the
-// arguments.
+// Host names of services without a VIP.
+struct ServiceNames {
+  const NameTable& resolved;       // what is known of their addresses
+  std::set<std::string> wanted{};  // out: those whose addresses would make VIPs of this listener
+};
+
+// At least one part; names are unique. `names` may be null; so may `services`, and then services
+// without a VIP have none. The result depends on nothing but the arguments.
 std::vector<ListenerPart> partsOf(const DecodedListener& listener, const RouteLookup& routes,
-                                  const NameTable* names = nullptr);
+                                  const NameTable* names = nullptr,
+                                  ServiceNames* services = nullptr);
 
 }  // namespace sockmesh

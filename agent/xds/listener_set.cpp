@@ -57,6 +57,7 @@ std::vector<std::string> ListenerSet::drop(const std::string& name) {
     owners_.erase(part);
   }
   if (entry.newest) unwant(*entry.newest);
+  useServices(name, entry, {});
   release(name, entry);
   waiting_.erase(name);
   touched_.erase(name);
@@ -79,6 +80,38 @@ void ListenerSet::setNames(NamesPtr newest) {
   names_ = std::move(newest);
   if (same) return;
   for (const auto& [routes, users] : users_) touched_.insert(users.begin(), users.end());
+}
+
+void ListenerSet::setServiceAddresses(const std::string& name,
+                                      const std::vector<IpAddress>& addresses) {
+  const auto known = resolved_.find(name);
+  if (known == resolved_.end() ? addresses.empty() : known->second == addresses) return;
+  if (addresses.empty()) {
+    resolved_.erase(known);
+  } else {
+    resolved_[name] = addresses;
+  }
+  const auto users = serviceUsers_.find(name);
+  if (users != serviceUsers_.end()) touched_.insert(users->second.begin(), users->second.end());
+}
+
+// The listener's parts depend on these names from now on, and on no others.
+void ListenerSet::useServices(const std::string& listener, Entry& entry,
+                              std::set<std::string> names) {
+  for (const std::string& name : entry.services) {
+    if (names.contains(name)) continue;
+    const auto users = serviceUsers_.find(name);
+    users->second.erase(listener);
+    if (!users->second.empty()) continue;
+    serviceUsers_.erase(users);
+    serviceNames_[name] = false;
+  }
+  for (const std::string& name : names) {
+    const auto [users, isNew] = serviceUsers_.try_emplace(name);
+    users->second.insert(listener);
+    if (isNew) serviceNames_[name] = true;
+  }
+  entry.services = std::move(names);
 }
 
 void ListenerSet::routesChanged(const std::string& name) {
@@ -152,7 +185,10 @@ void ListenerSet::takeApart(const std::string& name, ChangedParts& changed) {
     return found == routes_.end() ? nullptr : found->second;
   };
   std::map<std::string, ListenerPart> before = std::exchange(entry.parts, {});
-  for (ListenerPart& part : partsOf(*entry.inUse, lookup, names_.get())) {
+  ServiceNames services{resolved_};
+  auto parts = partsOf(*entry.inUse, lookup, names_.get(), resolvesServices_ ? &services : nullptr);
+  useServices(name, entry, std::move(services.wanted));
+  for (ListenerPart& part : parts) {
     claim(name, part);
     usesIstiodNames_ = usesIstiodNames_ || usesIstiodName(part);
     const auto known = before.find(part.name);

@@ -15,6 +15,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/snapshot.h"
@@ -42,6 +43,13 @@ class ListenerSet {
   void removeRoutes(const std::string& name);
 
   void setNames(NamesPtr newest);  // null: none
+  // Whether the addresses of the names of services without a VIP become VIPs. Before all else.
+  void resolveServices(bool resolve) { resolvesServices_ = resolve; }
+  // What such a name resolves to; empty: nothing.
+  void setServiceAddresses(const std::string& name, const std::vector<IpAddress>& addresses);
+  // Names that are wanted since the last call (true), or wanted no more (false).
+  std::map<std::string, bool> takeServiceNames() { return std::exchange(serviceNames_, {}); }
+  bool hasServiceNames() const { return !serviceNames_.empty(); }
 
   // Takes newest versions into use where they do not wait, and returns the parts that differ since
   // the last call. `serves` says of a part whether connections are served by it.
@@ -67,6 +75,7 @@ class ListenerSet {
     ListenerPtr inUse;
     ListenerPtr newest;  // not in use yet; null: there is none
     std::map<std::string, ListenerPart> parts;
+    std::set<std::string> services;  // names that its parts depend on
   };
 
   void want(const DecodedListener& version);
@@ -78,12 +87,17 @@ class ListenerSet {
   void takeApart(const std::string& name, ChangedParts& changed);
   void routesChanged(const std::string& name);
   void noteMissing(const std::string& name);
+  void useServices(const std::string& listener, Entry& entry, std::set<std::string> names);
 
   WantedNames& wanted_;
   std::map<std::string, Entry> listeners_;
   std::map<std::string, RoutesPtr> routes_;
   NamesPtr names_;
   bool usesIstiodNames_ = false;
+  bool resolvesServices_ = false;
+  NameTable resolved_;                                         // names of services
+  std::map<std::string, std::set<std::string>> serviceUsers_;  // listeners in use, by such a name
+  std::map<std::string, bool> serviceNames_;                   // since takeServiceNames()
   std::map<std::string, std::set<std::string>> users_;  // listeners in use, by route configuration
   std::set<std::string> missing_;                       // names in users_ of which none has come
   std::set<std::string> waiting_;                       // listeners with a newest version

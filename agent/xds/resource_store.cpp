@@ -396,6 +396,20 @@ bool ResourceStore::setResolved(const std::string& resolvedName,
   return true;
 }
 
+void ResourceStore::resolveServices() {
+  state_->warming.resolveServices(true);
+}
+
+std::map<std::string, bool> ResourceStore::takeServiceNames() {
+  return state_->warming.takeServiceNames();
+}
+
+bool ResourceStore::setServiceAddresses(const std::string& name,
+                                        const std::vector<IpAddress>& addresses) {
+  state_->warming.setServiceAddresses(name, addresses);
+  return state_->settle();
+}
+
 bool ResourceStore::closeLists() {
   ApplyResult result;
   for (TypeState& state : state_->types) {

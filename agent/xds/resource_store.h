@@ -68,7 +68,14 @@ class ResourceStore {
   // What versions of DNS clusters want resolved otherwise than at the call before, by the name of
   // the endpoints; null: nothing any more.
   std::map<std::string, std::shared_ptr<const DnsDiscovery>> takeDnsChanges();
+  // Whether one of the two take functions has something.
   bool dnsHasChanges() const;
+  // From now on, the addresses of the names of services without a VIP become VIPs. Call first.
+  void resolveServices();
+  // The names of such services: wanted since the call before (true), or wanted no more (false).
+  std::map<std::string, bool> takeServiceNames();
+  // What such a name resolves to. True where that changed the snapshot.
+  bool setServiceAddresses(const std::string& name, const std::vector<IpAddress>& addresses);
   // The endpoints of a DNS cluster. True where that changed the snapshot.
   bool setResolved(const std::string& resolvedName, std::shared_ptr<const LoadAssignment> newest);
   // There is no control plane: what the other sources have said is all there is. True where that

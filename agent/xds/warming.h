@@ -99,7 +99,13 @@ class Warming {
   // null: nothing any more.
   using Discoveries = std::map<std::string, std::shared_ptr<const DnsDiscovery>>;
   Discoveries takeDnsChanges();
-  bool dnsHasChanges() const { return !dnsChanges_.empty(); }
+  bool dnsHasChanges() const { return !dnsChanges_.empty() || listeners_.hasServiceNames(); }
+  // Names of services without a VIP, see ListenerSet. New addresses are in force at settle().
+  void resolveServices(bool resolve) { listeners_.resolveServices(resolve); }
+  void setServiceAddresses(const std::string& name, const std::vector<IpAddress>& addresses) {
+    listeners_.setServiceAddresses(name, addresses);
+  }
+  std::map<std::string, bool> takeServiceNames() { return listeners_.takeServiceNames(); }
   // Brings the snapshot's lists for people up to date, before it is handed out.
   void describe();
 

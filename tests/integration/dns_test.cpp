@@ -54,9 +54,9 @@ class Dns : public MeshTest {
     mesh_->startControlPlane();
     startAgent();
   }
-  void startAgent() {
-    mesh_->startAgent(
-        mesh_->agentConfig("dns: {servers: [\"" + server_.address().toString() + "\"]}\n"));
+  void startAgent(const std::string& more = "") {
+    mesh_->startAgent(mesh_->agentConfig("dns: {servers: [\"" + server_.address().toString() +
+                                         "\"]" + more + "}\n"));
     ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
   }
   // The hosts that connections reach, of several.
@@ -143,6 +143,27 @@ TEST_F(Dns, ANewAgentWithoutADnsServerGoesOnAsTheKernelDoes) {
   server_.failAll(false);
   server_.set("a.example", {ip(2)});
   EXPECT_TRUE(leadsTo({1})) << mesh_->agent().log();
+}
+
+// As istiod sends a ServiceEntry without an address: the client resolves the name itself.
+TEST_F(Dns, AServiceWithoutAVipIsReachedByTheAddressesOfItsName) {
+  const std::string port = std::to_string(at(hosts_[0]).port);
+  server_.set("a.example", {ip(1), ip(2)});
+  std::string yaml = service("STRICT_DNS", "a.example", "0.0.0.0:" + port);
+  const std::string name = "'outbound|" + port + "||a.example'";
+  for (const auto& [from, to] : {std::pair("cluster: c}", "cluster: " + name + "}"),
+                                 std::pair("name: c,", "name: " + name + ",")}) {
+    yaml.replace(yaml.find(from), std::string(from).size(), to);
+  }
+  mesh_->serve("a.yaml", yaml);
+  mesh_->startControlPlane();
+  startAgent(", frontends: true");
+  EXPECT_TRUE(leadsTo({0, 1}, hosts_[0])) << mesh_->agent().log();
+  EXPECT_TRUE(leadsTo({0, 1}, hosts_[1])) << "either address leads to both";
+  EXPECT_EQ(reached(hosts_[2]), std::set<std::size_t>{2}) << "another address is no VIP";
+  server_.set("a.example", {ip(1), ip(3)});
+  EXPECT_TRUE(leadsTo({0, 2}, hosts_[2])) << mesh_->agent().log();
+  EXPECT_TRUE(leadsTo({1}, hosts_[1])) << "what the name had is an address like others";
 }
 
 TEST_F(Dns, AnEqualAnswerWritesNothing) {

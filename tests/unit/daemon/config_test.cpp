@@ -77,6 +77,8 @@ TEST(ConfigFile, TheControlPlanesAddressIsHostAndPort) {
 
 TEST(ConfigFile, DnsServersAreAddressesWithOrWithoutAPort) {
   EXPECT_TRUE(load("")->dns.servers.empty());
+  EXPECT_FALSE(load("")->dns.frontends);
+  EXPECT_TRUE(load("dns: {frontends: true}\n")->dns.frontends);
   const auto servers =
       load("dns: {servers: [10.96.0.10, '10.0.0.2:5353', 'fd00::1']}\n")->dns.servers;
   ASSERT_EQ(servers.size(), 3U);

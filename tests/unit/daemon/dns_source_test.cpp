@@ -44,12 +44,29 @@ std::string clusterYaml(const std::string& name, const std::vector<std::string>&
 class DnsSourceTest : public ::testing::Test {
  protected:
   // All clusters there are. Whether the snapshot changed.
-  bool clusters(const std::vector<std::string>& all) {
+  bool clusters(const std::vector<std::string>& all) { return resources(kClusterType, all); }
+  bool listeners(const std::vector<std::string>& all) { return resources(kListenerType, all); }
+  static std::string wildcardYaml(const std::string& cluster) {
+    return "{\"@type\": type.googleapis.com/envoy.config.listener.v3.Listener, name: '" + cluster +
+           "', address: {socket_address: {address: 0.0.0.0, port_value: 7075}}, filter_chains: "
+           "[{filters: [{name: t, typed_config: {\"@type\": "
+           "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, "
+           "stat_prefix: s, cluster: '" +
+           cluster + "'}}]}]}";
+  }
+  std::vector<std::string> vips() const {
+    std::vector<std::string> all;
+    for (const auto& [name, listener] : store_.snapshot()->listeners) {
+      for (const SocketAddress& vip : listener->addresses) all.push_back(vip.toString());
+    }
+    return all;
+  }
+  bool resources(std::string_view typeUrl, const std::vector<std::string>& all) {
     std::string yaml = "resources:\n";
     for (const std::string& one : all) yaml += "- " + one + "\n";
     envoy::service::discovery::v3::DiscoveryResponse response;
     EXPECT_TRUE(parseYamlOrJson(all.empty() ? "resources: []" : yaml, response));
-    response.set_type_url(std::string(kClusterType));
+    response.set_type_url(std::string(typeUrl));
     response.set_version_info(std::to_string(++version_));
     const ApplyResult result = store_.apply(updateOf(response));
     EXPECT_TRUE(result.ok()) << result.message();
@@ -179,6 +196,28 @@ TEST_F(DnsSourceTest, WithoutAWaitTheClusterReplacesAtOnce) {
   answer("a.example", {"10.0.0.1"});
   clusters({clusterYaml("c", {"b.example"}, "wait_for_warm_on_init: false,")});
   EXPECT_THAT(endpointsOf("c"), ElementsAre("unknown"));
+}
+
+TEST_F(DnsSourceTest, TheNameOfAServiceWithoutAVipBringsItsVips) {
+  store_.resolveServices();
+  const std::string cluster = clusterYaml("'outbound|7075||a.example'", {"a.example"});
+  listeners({wildcardYaml("outbound|7075||a.example"), wildcardYaml("outbound|7075||eds.example")});
+  EXPECT_THAT(asked(), IsEmpty()) << "no DNS cluster is theirs";
+  clusters({cluster});
+  EXPECT_THAT(asked(), ElementsAre("a.example")) << "one question for endpoints and VIPs";
+  answer("a.example", {"10.0.0.1", "10.0.0.2"});
+  EXPECT_THAT(vips(), ElementsAre("10.0.0.1:7075", "10.0.0.2:7075"));
+  EXPECT_THAT(endpointsOf("outbound|7075||a.example"), ElementsAre("10.0.0.1", "10.0.0.2"));
+  listeners({});
+  EXPECT_THAT(vips(), IsEmpty());
+  EXPECT_EQ(source_.stats().names, 1U) << "the cluster's";
+}
+
+TEST_F(DnsSourceTest, WithoutTheSwitchThereAreNoVips) {
+  listeners({wildcardYaml("outbound|7075||a.example")});
+  clusters({clusterYaml("'outbound|7075||a.example'", {"a.example"})});
+  answer("a.example", {"10.0.0.1"});
+  EXPECT_THAT(vips(), IsEmpty());
 }
 
 TEST_F(DnsSourceTest, ARemovedClusterTakesItsNamesAlong) {

@@ -34,7 +34,7 @@ class Parts : public ::testing::Test {
                const auto found = routes_.find(name);
                return found == routes_.end() ? nullptr : found->second;
              },
-             &names_)) {
+             &names_, resolves_ ? &services_ : nullptr)) {
       if (part.vips) {
         vips_[part.name] = part.vips;
       } else {
@@ -57,9 +57,38 @@ class Parts : public ::testing::Test {
 
   std::map<std::string, std::shared_ptr<const RouteConfig>> routes_;
   NameTable names_;
+  NameTable resolved_;
+  bool resolves_ = false;  // services without a VIP have the addresses of their names
+  ServiceNames services_{resolved_};
   std::map<std::string, std::shared_ptr<const Listener>> vips_;
   std::map<std::string, std::string> leftAlone_;
 };
+
+TEST_F(Parts, AServiceWithoutAVipHasTheAddressesOfItsName) {
+  resolves_ = true;
+  resolved_["a.example"] = {*IpAddress::parse("10.9.0.1"), *IpAddress::parse("fd00::9")};
+  const std::string cluster = "outbound|7075||a.example";
+  take(listenerTo({cluster}, "0.0.0.0_7075", "0.0.0.0"));
+  EXPECT_THAT(services_.wanted, ElementsAre("a.example"));
+  EXPECT_THAT(all(),
+              UnorderedElementsAre("10.9.0.1:80 -> " + cluster, "[fd00::9]:80 -> " + cluster));
+  EXPECT_EQ(vips_.at("0.0.0.0_7075/a.example")->source, VipSource::kResolved);
+}
+
+TEST_F(Parts, OnlyServicesWithoutAVipAreWantedByName) {
+  resolves_ = true;
+  resolved_["b.example"] = {*IpAddress::parse("10.9.0.2")};
+  know(routes("80", host("a.example:80", "'a.example', '10.0.0.1'", routeTo("a")) +
+                        host("b.example:80", "'b.example'", routeTo("b")) +
+                        host("any", "'*'", routeTo("PassthroughCluster"))));
+  take(httpListener("0.0.0.0_80", 80, "80"));
+  EXPECT_THAT(services_.wanted, ElementsAre("b.example"));
+  EXPECT_THAT(all(), UnorderedElementsAre("10.0.0.1:80 -> a", "10.9.0.2:80 -> b"));
+  take(listenerTo({"outbound|80||*.example"}, "wild", "0.0.0.0"));
+  take(listenerTo({"outbound|80||c.example", "outbound|80||d.example"}, "two", "0.0.0.0"));
+  take(listenerTo({"PassthroughCluster"}, "other", "0.0.0.0"));
+  EXPECT_THAT(services_.wanted, ElementsAre("b.example")) << "these have no name, or several";
+}
 
 TEST_F(Parts, VirtualHostsBehindAWildcardMakeVipsOfTheirAddresses) {
   know(routes("80", host("a:80", "'a.example', '10.0.0.1', '[fd00::1]'", routeTo("a")) +
