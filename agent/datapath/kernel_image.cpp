@@ -6,6 +6,8 @@
 #include <atomic>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "datapath/codec.h"
 #include "lb/policy/policy.h"
