@@ -96,11 +96,11 @@ TEST_F(Dns, StrictClustersHaveAllAddressesAndFollowThem) {
   server_.failAll();
   EXPECT_TRUE(askedAgain("a.example"));
   EXPECT_TRUE(leadsTo({1, 2})) << "the last good answer stays";
-  EXPECT_TRUE(mesh_->agent().awaitLog("a.example: does not resolve"));
+  EXPECT_TRUE(mesh_->agent().awaitLog("a.example (IPv4): does not resolve"));
   EXPECT_TRUE(eventually([&] {
     return mesh_->get("/metrics").find("sockmesh_dns_unresolved_names 1") != std::string::npos;
   }));
-  EXPECT_THAT(mesh_->get("/status"), HasSubstr("\"a.example\""));
+  EXPECT_THAT(mesh_->get("/status"), HasSubstr("\"a.example (IPv4)\""));
 
   server_.failAll(false);
   server_.set("a.example", {});
@@ -137,7 +137,7 @@ TEST_F(Dns, ANewAgentWithoutADnsServerGoesOnAsTheKernelDoes) {
   mesh_->killAgent();
   server_.failAll();
   startAgent();
-  EXPECT_TRUE(mesh_->agent().awaitLog("a.example: does not resolve"));
+  EXPECT_TRUE(mesh_->agent().awaitLog("a.example (IPv4): does not resolve"));
   EXPECT_TRUE(askedAgain("a.example"));
   EXPECT_EQ(reached(), std::set<std::size_t>{0}) << mesh_->agent().log();
   server_.failAll(false);
