@@ -99,7 +99,7 @@ void addNotHonoured(const AdminState& state, AdminJson& json) {
   json["needsLayer7"] = snapshot ? layerSevenJson(*snapshot) : AdminJson(nullptr);
   json["notHonoured"] = snapshot ? notHonouredJson(*snapshot) : AdminJson(nullptr);
   json["unreachableEndpoints"] = snapshot ? unreachableJson(*snapshot) : AdminJson(nullptr);
-  json["leftAlone"] = snapshot ? leftAloneJson(snapshot->leftAlone) : AdminJson(nullptr);
+  json["leftAlone"] = snapshot ? leftAloneJson(snapshot->leftAloneList()) : AdminJson(nullptr);
   json["conflicts"] = conflicts ? leftAloneJson(*conflicts) : AdminJson(nullptr);
 }
 
