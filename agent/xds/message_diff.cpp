@@ -23,6 +23,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr std::size_t kMostText = 200;  // bytes of a value
+// Larger messages are printed without a look into Any. In this size no more than about a hundred
+// fit into each other.
+constexpr std::size_t kMostExpanded = 4096;
 // Messages inside of Any are parsed one by one, so protobuf's own limit does not hold for all.
 constexpr int kMostDepth = 100;
 
@@ -47,7 +50,7 @@ std::string cut(std::string text) {
 std::string valueText(const Message& message, const FieldDescriptor& field, int index) {
   google::protobuf::TextFormat::Printer printer;
   printer.SetSingleLineMode(true);
-  printer.SetExpandAny(true);
+  printer.SetExpandAny(message.ByteSizeLong() <= kMostExpanded);
   std::string text;
   printer.PrintFieldValueToString(message, &field, index, &text);
   return text;
@@ -196,7 +199,10 @@ void Differ::comparePayloads(const Any& before, const Any& after) {
   if (before.type_url() == after.type_url() && before.value() == after.value()) return;
   const auto from = unpacked(before), to = unpacked(after);
   if (before.type_url() == after.type_url() && from && to && depth_ < kMostDepth) {
-    return compare(*from, *to);
+    ++depth_;
+    compare(*from, *to);
+    --depth_;
+    return;
   }
   const auto text = [](const Any& any) {
     return any.type_url() + ", " + std::to_string(any.value().size()) + " bytes";

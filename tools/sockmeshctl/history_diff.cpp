@@ -169,7 +169,7 @@ Outcome historyDiff(const std::string& path, const std::string& from, const std:
   if (first.line.is_null()) return noSuch(from, path);
   if (second.line.is_null()) return noSuch(to, path);
   const bool backwards = second.id() < first.id();
-  const auto [low, high] = std::minmax(first.id(), second.id());
+  const auto [low, high] = std::minmax({first.id(), second.id()});
   Folding folding;
   const Status again = readHistory(path, [&, low = low, high = high](const Json& line) {
     if (idOf(line) > low && idOf(line) <= high) folding.take(line);

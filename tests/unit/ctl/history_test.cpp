@@ -22,18 +22,18 @@ Json field(const std::string& path, const Json& from, const Json& to) {
   return {{"path", path}, {"from", from}, {"to", to}};
 }
 Json change(const std::string& type, const std::string& name, const std::string& what,
-            const Json& fields = Json()) {
+            const std::vector<Json>& fields = {}) {
   Json json = {{"type", type}, {"name", name}, {"change", what}};
-  if (!fields.is_null()) json["fields"] = fields;
+  if (!fields.empty()) json["fields"] = fields;
   return json;
 }
-Json line(int id, const std::string& version, const Json& changes,
+Json line(int id, const std::string& version, const std::vector<Json>& changes,
           const std::string& result = "accepted") {
   const std::string second = (id < 10 ? "0" : "") + std::to_string(id);
   return {{"id", id},           {"time", "2026-01-02T03:04:" + second + ".000Z"},
           {"server", "s"},      {"type", "CDS"},
           {"version", version}, {"nonce", "n"},
-          {"result", result},   {"changes", changes}};
+          {"result", result},   {"changes", Json(changes)}};
 }
 
 class HistoryTest : public ::testing::Test {
@@ -54,7 +54,7 @@ class HistoryTest : public ::testing::Test {
     put("", {line(4, "v4",
                   {change("CDS", "a", "changed", {field("ttl", "2s", "1s")}),
                    change("CDS", "b", "removed"), change("CDS", "c", "added")}),
-             line(5, "v5", Json::array())});
+             line(5, "v5", {})});
   }
   ~HistoryTest() override { std::filesystem::remove_all(folder_); }
 
@@ -131,7 +131,7 @@ TEST_F(HistoryTest, WhatCameBackIsSaidSo) {
 TEST_F(HistoryTest, SaysWhatTheLogDoesNotHave) {
   Json full = line(6, "v6", {change("CDS", "z", "added")});
   full["moreChanges"] = 7;
-  put("", {line(5, "", Json::array(), "started"), full});
+  put("", {line(5, "", {}, "started"), full});
   EXPECT_THAT(shown(history(path_, {})), HasSubstr("and 7 more"));
   EXPECT_THAT(diff("v3", "v6"), AllOf(HasSubstr("7 changes between them: too many"),
                                       HasSubstr("an agent without a cache was started")));

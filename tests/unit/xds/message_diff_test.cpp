@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <google/protobuf/any.pb.h>
+
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
@@ -108,6 +110,23 @@ TEST(MessageDiff, OfAnUnknownTypeItTellsTheSize) {
   const auto diff = diffMessages(before, after);
   ASSERT_THAT(diff.fields, SizeIs(1));
   EXPECT_EQ(diff.fields[0].to, "type.googleapis.com/some.Other, 3 bytes");
+}
+
+// Each is parsed by itself, so protobuf's limit of depth does not hold for all of them.
+TEST(MessageDiff, AnyInAnyEndsNowhereDeep) {
+  const auto nested = [](const std::string& inner) {
+    Listener listener = listenerTo(inner);
+    auto* any = listener.mutable_filter_chains(0)->mutable_filters(0)->mutable_typed_config();
+    for (int i = 0; i < 2000; ++i) {
+      google::protobuf::Any outer;
+      outer.PackFrom(*any);
+      any->Swap(&outer);
+    }
+    return listener;
+  };
+  const Listener before = nested("a");
+  EXPECT_THAT(diffMessages(before, nested("b")).fields, SizeIs(1));
+  EXPECT_THAT(diffMessages(before, Listener()).fields, SizeIs(1));
 }
 
 TEST(MessageDiff, IsBounded) {
