@@ -44,6 +44,8 @@ AdminJson xdsJson(const XdsStats& xds) {
           {"snapshotAt", timeOrNull(xds.snapshotAt)},
           {"staleSince", timeOrNull(xds.staleSince)},
           {"cacheProblem", xds.cacheProblem},
+          {"auditLog", xds.auditLog},
+          {"auditProblem", xds.auditProblem},
           {"fileProblems", xds.fileProblems},
           {"types", types}};
 }

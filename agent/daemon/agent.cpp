@@ -294,6 +294,16 @@ void Agent::openCache() {
   ads_->noteCacheProblem(cache_->restored().problem);
 }
 
+// Before the cache is opened, so that what it holds is known.
+void Agent::openAuditLog() {
+  if (config_.auditLog.path.empty()) return;
+  ads_->noteAuditLog(config_.auditLog.path);
+  audit_ =
+      std::make_unique<AuditLog>(resources_, config_.auditLog, [this](const std::string& problem) {
+        configuration_->loop().post([this, problem] { ads_->noteAuditProblem(problem); });
+      });
+}
+
 // Before the cache is opened, so that names are theirs.
 Status Agent::openFiles() {
   auto files = FileSource::create(configuration_->loop(), resources_, config_.localResources,
@@ -320,6 +330,13 @@ AdsClient::Callbacks Agent::clientCallbacks() {
     notHonouredStats_ = notHonoured_.update(snapshot);
     tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };
+  if (audit_) {
+    callbacks.onAnswer = [this](const ResourceType& type, const Update& update,
+                                const ApplyResult& result, const std::string& server) {
+      audit_->answered(type, update, result, server);
+    };
+    callbacks.onExpired = [this](const ResourceType& type) { audit_->expired(type); };
+  }
   callbacks.onStats = [this](const XdsStats& stats) { news_->put({stats, notHonouredStats_}); };
   return callbacks;
 }
@@ -339,7 +356,9 @@ Status Agent::startControlPlane() {
     resources_.limit(config_.limits);
     opened = openFiles();
     if (!opened) return;
+    openAuditLog();
     openCache();
+    if (audit_) audit_->begun(cache_ && cache_->restored().writtenAt.has_value());
     stats_.xds = ads_->stats();
     ads_->start(clientCallbacks());
   });

@@ -36,6 +36,7 @@
 #include "datapath/kernel_store.h"
 #include "ejection/outlier_loop.h"
 #include "xds/ads_client.h"
+#include "xds/audit_log.h"
 #include "xds/resource_cache.h"
 #include "xds/resource_store.h"
 
@@ -69,6 +70,7 @@ class Agent {
   Status adoptRunningDatapath();
   Status openFiles();
   void openCache();
+  void openAuditLog();
   AdsClient::Callbacks clientCallbacks();
   Status startControlPlane();
   void watchDatapath();
@@ -108,6 +110,7 @@ class Agent {
   std::unique_ptr<TableMaker> tables_;
   ResourceStore resources_;
   std::unique_ptr<FileSource> files_;
+  std::unique_ptr<AuditLog> audit_;       // null: there is none
   std::unique_ptr<ResourceCache> cache_;  // null: there is none
   NotHonouredCounter notHonoured_;
   std::optional<NotHonouredStats> notHonouredStats_;

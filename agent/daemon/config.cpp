@@ -149,6 +149,16 @@ void takeAffinity(const sockmesh::config::v1::LoadBalancing& proto, AffinityOpti
   }
 }
 
+void takeAuditLog(const sockmesh::config::v1::AuditLog& proto, AuditOptions& out,
+                  FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "audit_log");
+  out.path = proto.path();
+  if (proto.has_max_bytes()) out.maxBytes = proto.max_bytes().value();
+  if (proto.has_max_files()) out.maxFiles = proto.max_files().value();
+  if (out.maxBytes < 65536) errors.add("max_bytes", "must be at least 65536");
+  if (out.maxFiles < 1 || out.maxFiles > 1000) errors.add("max_files", "must be 1 to 1000");
+}
+
 void takeMetrics(const sockmesh::config::v1::Metrics& proto, Config& out, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "metrics");
   if (proto.has_endpoint_label()) out.endpointLabel = proto.endpoint_label().value();
@@ -213,6 +223,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.fallbackAddresses = takeFallbacks(proto.ads(), errors);
   config.cachePath = proto.ads().cache_path();
   config.staleAfter = takeStaleAfter(proto.ads(), errors);
+  takeAuditLog(proto.audit_log(), config.auditLog, errors);
   takeLimits(proto.limits(), config, errors);
   config.localResources = takeLocalResources(proto.local_resources(), errors);
   config.localResources.alone = proto.has_local_resources() && config.ads.target.empty();

@@ -18,6 +18,7 @@
 #include "model/assignment.h"
 #include "sockmesh/config/v1/config.pb.h"
 #include "xds/ads_channel.h"
+#include "xds/audit_log.h"
 
 namespace sockmesh {
 
@@ -39,7 +40,8 @@ struct Config {
   AdsChannelOptions ads;
   std::vector<std::string> fallbackAddresses;  // HOST:PORT
   std::string cachePath;                       // empty: no cache
-  std::optional<Nanos> staleAfter;             // nothing: never
+  AuditOptions auditLog;
+  std::optional<Nanos> staleAfter;  // nothing: never
   sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
   FileSource::Options localResources;
   ResourceLimits limits;

@@ -51,6 +51,8 @@ struct XdsStats {
   // confirmed or replaced it.
   std::optional<Nanos> staleSince;
   std::string cacheProblem;  // why the cache was not used or cannot be written; ""
+  std::string auditLog;      // path of the audit log; "": there is none
+  std::string auditProblem;  // why the last line of the audit log could not be written; ""
   // Files with resources that could not be used as they are now, by path, and why.
   std::map<std::string, std::string> fileProblems;
   std::vector<XdsTypeStats> types;

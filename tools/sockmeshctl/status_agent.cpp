@@ -79,6 +79,9 @@ void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out
   if (const std::string problem = text(xds, "cacheProblem"); !problem.empty()) {
     out.sections.push_back({"Cache: " + problem, {}});
   }
+  if (const std::string problem = text(xds, "auditProblem"); !problem.empty()) {
+    out.sections.push_back({"Audit log: " + problem, {}});
+  }
   const Json files = child(xds, "fileProblems", Json::value_t::object);
   for (const auto& [path, problem] : files.items()) {
     if (!problem.is_string()) continue;

@@ -120,6 +120,8 @@ TEST(Defaults, AreWhatThePageSays) {
   EXPECT_EQ(documented->limits.endpoints, byDefault.limits.endpoints);
   EXPECT_EQ(documented->limits.resourceBytes, byDefault.limits.resourceBytes);
   EXPECT_EQ(documented->ads.maxResponseBytes, byDefault.ads.maxResponseBytes);
+  EXPECT_EQ(documented->auditLog.maxBytes, byDefault.auditLog.maxBytes);
+  EXPECT_EQ(documented->auditLog.maxFiles, byDefault.auditLog.maxFiles);
   EXPECT_EQ(documented->endpointLabel, byDefault.endpointLabel);
   const SocketAddress vip = SocketAddress::parse("10.96.0.10:80").value();
   EXPECT_EQ(documented->affinity.secondsOf("", vip), byDefault.affinity.secondsOf("", vip));
@@ -133,6 +135,19 @@ TEST(Admin, SocketAndHosts) {
   EXPECT_NE(errorOf("admin: {socket: here}").find("admin.socket: \"here\" is neither"),
             std::string::npos);
   EXPECT_NE(errorOf("admin: {allowed_hosts: ['a:1']}").find("admin.allowed_hosts: \"a:1\" is no"),
+            std::string::npos);
+}
+
+TEST(AuditLog, IsOffWithoutAPathAndItsSizesAreChecked) {
+  EXPECT_EQ(load("").value().auditLog.path, "");
+  const auto config = load("audit_log: {path: /l, max_bytes: 65536, max_files: 2}");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->auditLog.path, "/l");
+  EXPECT_EQ(config->auditLog.maxBytes, 65536U);
+  EXPECT_EQ(config->auditLog.maxFiles, 2U);
+  EXPECT_NE(errorOf("audit_log: {max_bytes: 65535}").find("audit_log.max_bytes: must be at least"),
+            std::string::npos);
+  EXPECT_NE(errorOf("audit_log: {max_files: 0}").find("audit_log.max_files: must be"),
             std::string::npos);
 }
 
