@@ -24,7 +24,7 @@ MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
 MAY_tests/unit/daemon := daemon admin ejection xds protojson inspect datapath health lb stats model base tests/unit/lb
-MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include
+MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include tests/support
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
 MAY_tests/integration := inspect datapath lb model base tests/support
@@ -44,7 +44,7 @@ LB_MODEL_OBJS := $(filter-out %_test.o,$(call test_objs,unit/lb))
 # tests/unit/X tests room X, except for those of programs. TEST_PARTS_X: objects that it needs as well,
 # TEST_LIBS_X: libraries.
 TESTED_ctl := sockmeshctl
-TEST_PARTS_ctl := $(call program_parts,sockmeshctl)
+TEST_PARTS_ctl := $(call program_parts,sockmeshctl) $(BUILD)/obj/tests/support/schema.o
 TESTED_sockmesh_xds := sockmesh-xds
 TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
 TEST_PARTS_daemon := $(LB_MODEL_OBJS)
