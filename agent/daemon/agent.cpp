@@ -126,8 +126,9 @@ Status Agent::startAdmin() {
   const std::string bpffs = config_.datapath.bpffsRoot;
   const Collectables metrics = {
       std::make_shared<AgentCollector>([this] { return state_.stats.load(); }, loop_->turnTimes()),
-      std::make_shared<DatapathCollector>([bpffs] { return readDatapathStats(bpffs); },
-                                          DatapathMetricsOptions{config_.endpointLabel}),
+      std::make_shared<DatapathCollector>(
+          [bpffs] { return readDatapathStats(bpffs); },
+          DatapathMetricsOptions{config_.endpointLabel, config_.istioNames}),
       std::make_shared<ProcessCollector>()};
   const AdminOptions options = {.allowedHosts = config_.adminAllowedHosts,
                                 .verify = [this] { return verify(); },

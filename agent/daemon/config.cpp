@@ -162,6 +162,7 @@ void takeAuditLog(const sockmesh::config::v1::AuditLog& proto, AuditOptions& out
 void takeMetrics(const sockmesh::config::v1::Metrics& proto, Config& out, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "metrics");
   if (proto.has_endpoint_label()) out.endpointLabel = proto.endpoint_label().value();
+  out.istioNames = proto.istio_names();
   if (proto.address().empty()) return;
   if (auto address = SocketAddress::parse(proto.address())) {
     out.metricsAddress = *address;

@@ -59,6 +59,7 @@ struct Config {
   ServedOptions served;
   std::string ejectionLogPath;  // empty: no file
   bool endpointLabel = false;
+  bool istioNames = false;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics
   bool seccomp = true;
 

@@ -2,9 +2,11 @@
 #include "stats/datapath_collector.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "stats/families.h"
+#include "stats/istio_metrics.h"
 #include "stats/log_histogram.h"
 
 namespace sockmesh {
@@ -272,6 +274,9 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   connections.take(out);
   collectActive(stats, options_.endpointLabel, totals_.totals(), out);
   collectHistograms(totals_.totals(), out);
+  if (options_.istioNames) {
+    std::ranges::move(istioFamilies(totals_.totals()), std::back_inserter(out));
+  }
   collectClusters(stats, out);
   collectEjections(stats, out);
   collectNamed(counterFamily("sockmesh_datapath_events_total",

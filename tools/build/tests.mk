@@ -24,12 +24,12 @@ MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
 MAY_tests/unit/daemon := daemon admin ejection xds protojson inspect datapath health lb stats model base tests/unit/lb
-MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include
+MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include tests/support
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
 MAY_tests/integration := inspect datapath lb model base tests/support
 MAY_tests/peers := datapath lb model base tests/support tests/integration
-MAY_tests/bench := xds datapath lb model stats base tests/support
+MAY_tests/bench := inspect xds datapath lb model stats base tests/support
 $(foreach dir,$(TEST_DIRS),$(call test_objs,$(dir))): CPPFLAGS += -Itests -I.
 
 # Tests of a program's parts: all of it except its main().
@@ -44,7 +44,7 @@ LB_MODEL_OBJS := $(filter-out %_test.o,$(call test_objs,unit/lb))
 # tests/unit/X tests room X, except for those of programs. TEST_PARTS_X: objects that it needs as well,
 # TEST_LIBS_X: libraries.
 TESTED_ctl := sockmeshctl
-TEST_PARTS_ctl := $(call program_parts,sockmeshctl)
+TEST_PARTS_ctl := $(call program_parts,sockmeshctl) $(BUILD)/obj/tests/support/schema.o
 TESTED_sockmesh_xds := sockmesh-xds
 TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
 TEST_PARTS_daemon := $(LB_MODEL_OBJS)
@@ -136,6 +136,10 @@ bench-served: $(BUILD)/tests/served_bench  ## what it costs to ask whether a pod
 
 .PHONY: bench-agent
 bench-agent: $(BUILD)/tests/agent_bench all  ## what the agent costs at 1,000 and 10,000 services (root)
+	$(Q)$< $(ARGS)
+
+.PHONY: bench-size
+bench-size: $(BUILD)/tests/size_bench  ## memory of the maps by size; 10,000 x 10 and 100,000 x 1 services read back whole (root)
 	$(Q)$< $(ARGS)
 
 .PHONY: bench-ejection

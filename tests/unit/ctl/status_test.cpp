@@ -30,7 +30,7 @@ Outlier detection: in 1 clusters, 1 endpoints ejected
 Datapath events:
   conn_overflow   7   a full bucket of connection records; a hash took the record
 
-Maps: 496KiB, nearly full:
+Maps: 496KiB (services 8KiB, endpoints 96KiB, names 128KiB, other 264KiB), nearly full:
   names   90%   900 of 1000
 )";
 
@@ -68,7 +68,7 @@ Outlier detection: in 1 clusters, 1 endpoints ejected
 Datapath events:
   conn_overflow   7   a full bucket of connection records; a hash took the record
 
-Maps: 496KiB, nearly full:
+Maps: 496KiB (services 8KiB, endpoints 96KiB, names 128KiB, other 264KiB), nearly full:
   names   90%   900 of 1000
 )";
 
@@ -187,6 +187,15 @@ constexpr const char* kJson = R"({
   },
   "maps": {
     "memoryBytes": 507904,
+    "memory": {
+      "services": 8192,
+      "clusters": 0,
+      "endpoints": 98304,
+      "names": 131072,
+      "connections": 0,
+      "cpus": 0,
+      "other": 270336
+    },
     "underPressure": [
       {
         "map": "names",

@@ -75,6 +75,11 @@ TEST(ConfigFile, TheControlPlanesAddressIsHostAndPort) {
   refused("", "the control plane's HOST:PORT is needed");
 }
 
+TEST(ConfigFile, IstiosNamesAreOffUnlessAskedFor) {
+  EXPECT_FALSE(load("metrics: {endpoint_label: false}\n")->istioNames);
+  EXPECT_TRUE(load("metrics: {istio_names: true}\n")->istioNames);
+}
+
 TEST(ConfigFile, TheMetricsServerListensOnlyWhereItHasAnAddress) {
   EXPECT_FALSE(load("metrics: {endpoint_label: false}\n")->metricsAddress);
   EXPECT_EQ(load("metrics: {address: '0.0.0.0:15078'}\n")->metricsAddress->toString(),
