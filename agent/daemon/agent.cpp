@@ -350,7 +350,8 @@ Status Agent::startControlPlane() {
   return {};
 }
 
-// The watch's thread needs no capability. Its sockets bypass the programs, as all of the agent's do.
+// The watch's thread needs no capability. Its sockets bypass the programs, as all of the agent's
+// do.
 Status Agent::startPodWatch() {
   if (!config_.podWatch) return {};
   stats_.podWatch.emplace().address = config_.podWatch->server.address;
@@ -362,9 +363,9 @@ Status Agent::startPodWatch() {
         publishStats();
       },
       [](PodNews& waiting, PodNews later) { waiting.add(std::move(later)); });
-  auto watch =
-      PodWatch::start(*config_.podWatch, {.onNews = [this](PodNews news) { podNews_->put(std::move(news)); },
-                                          .onThread = [] { limitOrEnd({}); }});
+  auto watch = PodWatch::start(*config_.podWatch,
+                               {.onNews = [this](PodNews news) { podNews_->put(std::move(news)); },
+                                .onThread = [] { limitOrEnd({}); }});
   if (!watch) return watch.error().in("kubernetes");
   podWatch_ = std::move(watch).value();
   return {};

@@ -57,7 +57,7 @@ struct Config {
   std::vector<UdpService> udpServices;
   ServedOptions served;
   std::optional<PodWatchOptions> podWatch;  // nothing: no rule of `served` asks for it
-  std::string ejectionLogPath;  // empty: no file
+  std::string ejectionLogPath;              // empty: no file
   bool endpointLabel = false;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics
   bool seccomp = true;

@@ -49,7 +49,8 @@ LabelRequirement takeRequirement(const Requirement& proto, Values kind, FieldErr
   std::size_t op = 0;
   while (op < kOperators.size() && kOperators[op] != proto.operator_()) ++op;
   if (op == kOperators.size()) {
-    errors.add("operator", "\"" + proto.operator_() + "\" is not In, NotIn, Exists or DoesNotExist" +
+    errors.add("operator", "\"" + proto.operator_() +
+                               "\" is not In, NotIn, Exists or DoesNotExist" +
                                didYouMean(proto.operator_(), kOperators));
     return out;
   }
@@ -101,9 +102,9 @@ PodRule decodePods(const sockmesh::config::v1::Pods& proto, const std::string& f
     if (name.empty()) errors.add("namespaces", "the name of a namespace is empty");
     rule.namespaces.insert(name);
   }
-  rule.labels = {takeLabels(proto.match_labels(), "match_labels", Values::kOfLabels, errors),
-                 takeRequirements(proto.match_expressions(), "match_expressions", Values::kOfLabels,
-                                  errors)};
+  rule.labels = {
+      takeLabels(proto.match_labels(), "match_labels", Values::kOfLabels, errors),
+      takeRequirements(proto.match_expressions(), "match_expressions", Values::kOfLabels, errors)};
   rule.annotations = {
       takeLabels(proto.match_annotations(), "match_annotations", Values::kFree, errors),
       takeRequirements(proto.match_annotation_expressions(), "match_annotation_expressions",
@@ -136,7 +137,8 @@ std::optional<PodWatchOptions> decodeKubernetes(const sockmesh::config::v1::Agen
                "KUBERNETES_SERVICE_HOST in the environment");
   }
   if (options.node.empty()) {
-    errors.add("node_name", "is needed for rules with pods: there is no NODE_NAME in the environment");
+    errors.add("node_name",
+               "is needed for rules with pods: there is no NODE_NAME in the environment");
   }
   return options;
 }

@@ -16,8 +16,8 @@ namespace sockmesh {
 PodRule decodePods(const sockmesh::config::v1::Pods& proto, const std::string& field, bool letIn,
                    FieldErrors& errors);
 
-// The watch that the rules need; nothing if there are none. `nodeName` is the default's. Variables of
-// the environment are read.
+// The watch that the rules need; nothing if there are none. `nodeName` is the default's. Variables
+// of the environment are read.
 std::optional<PodWatchOptions> decodeKubernetes(const sockmesh::config::v1::AgentConfig& proto,
                                                 const std::vector<PodRule>& rules,
                                                 const std::string& nodeName, FieldErrors& errors);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cgroups of Kubernetes' pods, by the pods' uids. The kubelet makes a folder for each pod, whose
-// name tells the uid: "pod1b9e-..." or, where systemd makes it, "kubepods-burstable-pod1b9e_....slice".
+// The cgroups of Kubernetes' pods, by the pods' uids. The kubelet makes a folder for each pod,
+// whose name tells the uid: "pod1b9e-..." or, where systemd makes it,
+// "kubepods-burstable-pod1b9e_....slice".
 #pragma once
 
 #include <optional>
@@ -12,8 +13,8 @@
 
 namespace sockmesh {
 
-// Where pods' folders are, whatever the kubelet's cgroup driver: below "kubepods", for each class of
-// quality of service, and up to three folders deeper, as with --cgroup-root or a node in a
+// Where pods' folders are, whatever the kubelet's cgroup driver: below "kubepods", for each class
+// of quality of service, and up to three folders deeper, as with --cgroup-root or a node in a
 // container.
 std::vector<PathGlob> podFolders();
 

@@ -21,7 +21,8 @@ constexpr long kKeepaliveInterval = 10;
 constexpr std::size_t kMaxErrorBody = 4096;
 constexpr long kOk = 200;
 
-using Headers = std::unique_ptr<curl_slist, decltype([](curl_slist* list) { curl_slist_free_all(list); })>;
+using Headers =
+    std::unique_ptr<curl_slist, decltype([](curl_slist* list) { curl_slist_free_all(list); })>;
 
 Nanos now() {
   return SystemClock().monotonic();

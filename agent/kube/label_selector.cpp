@@ -37,7 +37,8 @@ bool matchesOne(const LabelRequirement& requirement, const Labels& labels) {
   const auto found = labels.find(requirement.key);
   const bool exists = found != labels.end();
   const auto among = [&] {
-    return exists && std::ranges::find(requirement.values, found->second) != requirement.values.end();
+    return exists &&
+           std::ranges::find(requirement.values, found->second) != requirement.values.end();
   };
   switch (requirement.op) {
     case Operator::kIn:

@@ -100,13 +100,13 @@ Result<std::string> PodWatch::page(const std::string& next) {
     path += "&resourceVersion=" + queryEscaped(listFrom_);
   }
   std::string body;
-  const auto answer = client_->get({path, kAcceptList, options_.listSilence},
-                                   [&](std::string_view piece) -> Status {
-                                     body += piece;
-                                     if (body.size() <= kMaxPageBytes) return {};
-                                     options_.pageSize = std::max<std::size_t>(options_.pageSize / 2, 1);
-                                     return Error("a page is too large, smaller ones are asked for");
-                                   });
+  const auto answer = client_->get(
+      {path, kAcceptList, options_.listSilence}, [&](std::string_view piece) -> Status {
+        body += piece;
+        if (body.size() <= kMaxPageBytes) return {};
+        options_.pageSize = std::max<std::size_t>(options_.pageSize / 2, 1);
+        return Error("a page is too large, smaller ones are asked for");
+      });
   if (!answer) return answer.error();
   if (answer->status != 200) return refused(*answer).error();
   return body;
@@ -147,8 +147,9 @@ Status PodWatch::list() {
 
 Status PodWatch::watch() {
   const auto length = std::chrono::ceil<std::chrono::seconds>(options_.watchLength).count();
-  const std::string path = selector_ + "&watch=1&allowWatchBookmarks=true&timeoutSeconds=" +
-                           std::to_string(length) + "&resourceVersion=" + queryEscaped(version_);
+  const std::string path =
+      selector_ + "&watch=1&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(length) +
+      "&resourceVersion=" + queryEscaped(version_);
   line_.clear();
   const auto answer = client_->get(
       {path, kAcceptWatch, options_.watchSilence},
@@ -237,8 +238,8 @@ void PodWatch::setWatching(bool watching) {
   stats_.watching = watching;
   stats_.changedAt = wall();
   if (watching) {
-    logger("pods")->info("{} pods of node {} are watched at {}: {} left out, {} let in", stats_.pods,
-                         options_.node, stats_.address, stats_.leftOut, stats_.letIn);
+    logger("pods")->info("{} pods of node {} are watched at {}: {} left out, {} let in",
+                         stats_.pods, options_.node, stats_.address, stats_.leftOut, stats_.letIn);
   }
   tell();
 }

@@ -21,9 +21,12 @@ using Json = nlohmann::json;
 
 Json metadataOf(const FakePod& pod, std::uint64_t version) {
   const std::size_t slash = pod.name.find('/');
-  return {{"namespace", pod.name.substr(0, slash)}, {"name", pod.name.substr(slash + 1)},
-          {"uid", pod.uid},                         {"labels", pod.labels},
-          {"annotations", pod.annotations},         {"resourceVersion", std::to_string(version)}};
+  return {{"namespace", pod.name.substr(0, slash)},
+          {"name", pod.name.substr(slash + 1)},
+          {"uid", pod.uid},
+          {"labels", pod.labels},
+          {"annotations", pod.annotations},
+          {"resourceVersion", std::to_string(version)}};
 }
 
 std::string statusText(int code, const std::string& message) {
@@ -50,16 +53,16 @@ FakeApiServer::Request parseRequest(const std::string& head) {
   std::getline(lines, line);
   const std::string target = line.substr(4, line.rfind(' ') - 4);
   request.path = target.substr(0, target.find('?'));
-  std::istringstream query(target.size() > request.path.size()
-                               ? target.substr(request.path.size() + 1)
-                               : "");
+  std::istringstream query(
+      target.size() > request.path.size() ? target.substr(request.path.size() + 1) : "");
   for (std::string one; std::getline(query, one, '&');) {
     const std::size_t equal = std::min(one.find('='), one.size());
     request.query[one.substr(0, equal)] = decoded(one.substr(std::min(equal + 1, one.size())));
   }
   while (std::getline(lines, line) && line != "\r") {
     const std::string value = line.substr(std::min(line.find(' ') + 1, line.size() - 1));
-    if (line.starts_with("Authorization:")) request.authorization = value.substr(0, value.size() - 1);
+    if (line.starts_with("Authorization:"))
+      request.authorization = value.substr(0, value.size() - 1);
     if (line.starts_with("Accept:")) request.accept = value.substr(0, value.size() - 1);
   }
   return request;
@@ -114,8 +117,8 @@ class FakeApiServer::Connection {
     return SSL_write(ssl_, text.data(), static_cast<int>(text.size())) > 0;
   }
   bool sendWhole(int status, const std::string& body) {
-    return send("HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Length: " +
-                std::to_string(body.size()) + "\r\n\r\n" + body);
+    return send("HTTP/1.1 " + std::to_string(status) +
+                " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   }
   bool sendChunk(const std::string& text) {
     std::ostringstream size;
@@ -177,8 +180,8 @@ class FakeApiServer::Connection {
     }
     lock.lock();
     while (open && !tooOld && !server_.stopping_ && endings == server_.endings_) {
-      const auto next =
-          std::ranges::find_if(server_.events_, [&](const Event& e) { return e.version > version; });
+      const auto next = std::ranges::find_if(server_.events_,
+                                             [&](const Event& e) { return e.version > version; });
       if (next == server_.events_.end()) {
         server_.changed_.wait(lock);
         continue;

@@ -37,7 +37,7 @@ class FakeApiServer {
     kSilent,       // requests are read and never answered
   };
   struct Request {
-    std::string path;                      // without its query
+    std::string path;  // without its query
     std::map<std::string, std::string> query;
     std::string authorization;
     std::string accept;

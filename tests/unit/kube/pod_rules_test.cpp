@@ -54,14 +54,14 @@ TEST(LabelSelector, KeysAndValuesAreThoseOfKubernetes) {
 }
 
 PodRule rule(const std::string& field, bool letIn, const Labels& labels) {
-  return {.field = field, .letIn = letIn, .namespaces = {}, .labels = {labels, {}}, .annotations = {}};
+  return {
+      .field = field, .letIn = letIn, .namespaces = {}, .labels = {labels, {}}, .annotations = {}};
 }
 
 TEST(PodRules, WhatLeavesOutWinsThenTheFirst) {
-  const std::vector<PodRule> rules = {rule("in[0]", true, {{"a", "1"}}),
-                                      rule("in[1]", true, {{"b", "1"}}),
-                                      rule("out[0]", false, {{"c", "1"}}),
-                                      rule("out[1]", false, {{"d", "1"}})};
+  const std::vector<PodRule> rules = {
+      rule("in[0]", true, {{"a", "1"}}), rule("in[1]", true, {{"b", "1"}}),
+      rule("out[0]", false, {{"c", "1"}}), rule("out[1]", false, {{"d", "1"}})};
   const auto by = [&](const Labels& labels) {
     const auto found = decide(rules, {"u", "shop", "web", labels, {}});
     return found ? found->rule : "";
@@ -91,7 +91,8 @@ TEST(PodJson, APageHasPodsAndWhereTheNextOneBegins) {
   EXPECT_EQ(page->resourceVersion, "7");
   EXPECT_EQ(page->next, "abc");
   ASSERT_EQ(page->pods.size(), 2U);
-  EXPECT_EQ(page->pods[0].space + "/" + page->pods[0].name + " " + page->pods[0].uid, "shop/web u-1");
+  EXPECT_EQ(page->pods[0].space + "/" + page->pods[0].name + " " + page->pods[0].uid,
+            "shop/web u-1");
   EXPECT_EQ(page->pods[0].labels, (Labels{{"app", "web"}}));
   EXPECT_EQ(page->pods[0].annotations, (Labels{{"a", "b"}}));
   EXPECT_TRUE(parsePodPage(R"({"metadata":{"resourceVersion":"7"},"items":null})")) << "none";
@@ -106,8 +107,8 @@ TEST(PodJson, AStaticPodsCgroupIsNamedByItsConfiguration) {
 
 TEST(PodJson, EventsAreToldApart) {
   const auto kindOf = [](const std::string& type) {
-    const auto event = parsePodEvent(R"({"type":")" + type +
-                                     R"(","object":{"metadata":{"uid":"u","resourceVersion":"3"}}})");
+    const auto event = parsePodEvent(
+        R"({"type":")" + type + R"(","object":{"metadata":{"uid":"u","resourceVersion":"3"}}})");
     return event ? std::optional(event->kind) : std::nullopt;
   };
   EXPECT_EQ(kindOf("ADDED"), PodEvent::Kind::kChanged);
@@ -123,10 +124,11 @@ TEST(PodJson, EventsAreToldApart) {
 
 TEST(PodJson, RubbishIsAnError) {
   const std::string deep(100'000, '[');
-  for (const std::string& text : {std::string("<html>"), std::string("[]"), std::string("{}"), deep,
-                                  std::string(R"({"metadata":{"resourceVersion":7}})"),
-                                  std::string(R"({"metadata":{"resourceVersion":"7"},"items":[{}]})"),
-                                  std::string(R"({"metadata":{"resourceVersion":"7"},"items":7})")}) {
+  for (const std::string& text :
+       {std::string("<html>"), std::string("[]"), std::string("{}"), deep,
+        std::string(R"({"metadata":{"resourceVersion":7}})"),
+        std::string(R"({"metadata":{"resourceVersion":"7"},"items":[{}]})"),
+        std::string(R"({"metadata":{"resourceVersion":"7"},"items":7})")}) {
     EXPECT_FALSE(parsePodPage(text)) << text.substr(0, 60);
     EXPECT_FALSE(parsePodEvent(text)) << text.substr(0, 60);
   }

@@ -32,8 +32,13 @@ class PodWatchTest : public ::testing::Test {
     writeToken("first");
     options_.server = {server_->address(), folder_ + "/token", authority_->root()};
     options_.node = "node-1";
-    options_.rules = {{.field = "out", .letIn = false, .namespaces = {}, .labels = {{{"mesh", "off"}}, {}}, .annotations = {}},
-                      {.field = "in", .letIn = true, .namespaces = {"shop"}, .labels = {}, .annotations = {}}};
+    options_.rules = {
+        {.field = "out",
+         .letIn = false,
+         .namespaces = {},
+         .labels = {{{"mesh", "off"}}, {}},
+         .annotations = {}},
+        {.field = "in", .letIn = true, .namespaces = {"shop"}, .labels = {}, .annotations = {}}};
     options_.firstDelay = std::chrono::milliseconds(1);
     options_.longestDelay = std::chrono::milliseconds(20);
   }
@@ -47,8 +52,8 @@ class PodWatchTest : public ::testing::Test {
     std::ofstream(folder_ + "/token") << token << "\n";
   }
   void start() {
-    auto watch = PodWatch::start(options_, {.onNews = [this](PodNews news) { take(std::move(news)); },
-                                            .onThread = {}});
+    auto watch = PodWatch::start(
+        options_, {.onNews = [this](PodNews news) { take(std::move(news)); }, .onThread = {}});
     ASSERT_TRUE(watch) << watch.error().message();
     watch_ = std::move(watch).value();
   }
@@ -100,7 +105,8 @@ TEST_F(PodWatchTest, ListsInPagesAndThenHearsOfChanges) {
   server_->put({"else/db", "db", {{"mesh", "off"}}});
   server_->put({"shop/far", "far", {}, {}, "node-2"});
   start();
-  const Rules first = {{"u1", "in"}, {"u2", "in"}, {"u3", "in"}, {"u4", "in"}, {"u5", "in"}, {"db", "out"}};
+  const Rules first = {{"u1", "in"}, {"u2", "in"}, {"u3", "in"},
+                       {"u4", "in"}, {"u5", "in"}, {"db", "out"}};
   EXPECT_TRUE(becomes(first)) << lastError();
   EXPECT_EQ(stats_.pods, 6U);
   EXPECT_EQ(stats_.leftOut, 1U);
