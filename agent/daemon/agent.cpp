@@ -66,8 +66,8 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   if (auto ok = agent->startConfiguration(); !ok) return ok.error();
   agent->connectControlLoop();
   if (auto ok = agent->adoptRunningDatapath(); !ok) return ok.error();
-  if (auto ok = agent->startControlPlane(); !ok) return ok.error();
   if (auto ok = agent->startPodWatch(); !ok) return ok.error();
+  if (auto ok = agent->startControlPlane(); !ok) return ok.error();
   return agent;
 }
 
@@ -176,6 +176,8 @@ Status Agent::buildControlLoop() {
       ServedPods::start(*loop_, datapath_->maps(), datapath_->cgroupPath(), config_.served);
   if (!served) return served.error();
   served_ = std::move(served).value();
+  // Known before anybody may ask whether the agent is ready.
+  if (config_.podWatch) stats_.podWatch.emplace().address = config_.podWatch->server.address;
   auto grace = BackgroundGracePeriod::create(
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
   if (!grace) return grace.error();
@@ -354,7 +356,6 @@ Status Agent::startControlPlane() {
 // do.
 Status Agent::startPodWatch() {
   if (!config_.podWatch) return {};
-  stats_.podWatch.emplace().address = config_.podWatch->server.address;
   podNews_ = std::make_unique<Latest<PodNews>>(
       *loop_,
       [this](PodNews news) {

@@ -72,8 +72,8 @@ TEST_F(PodsMesh, ALabelLeavesAPodOutAsLongAsThePodHasIt) {
   EXPECT_THAT(metrics, HasSubstr("sockmesh_pod_watch_pods{decision=\"left_out\"} 1"));
   EXPECT_THAT(metrics, HasSubstr("sockmesh_pod_watch_pods{decision=\"none\"} 1"));
   EXPECT_THAT(mesh_->get("/status"), HasSubstr("\"rule\": \"served.leave_out[0]\""));
-  const Ran status = sockmesh::test::run({binary("sockmeshctl"), "status", "--bpffs-root",
-                                          sandbox_->bpffs()});
+  const Ran status =
+      sockmesh::test::run({binary("sockmeshctl"), "status", "--bpffs-root", sandbox_->bpffs()});
   EXPECT_THAT(status.output, HasSubstr("shop/other"));
   EXPECT_THAT(status.output, HasSubstr("served.leave_out[0]"));
 }

@@ -23,7 +23,8 @@ std::vector<NamedPodRule> namedPodsOf(const AgentReport& agent);
 // The one whose cgroup holds `path`; null: none.
 const NamedPodRule* podOfCgroup(const std::vector<NamedPodRule>& pods, const std::string& path);
 
-// "Pods: 3 of API server HOST:PORT, watched since TIME; ...", for `status`. Nothing without a watch.
+// "Pods: 3 of API server HOST:PORT, watched since TIME; ...", for `status`. Nothing without a
+// watch.
 void addPodWatch(const AgentReport& agent, Document& out);
 
 }  // namespace sockmesh::ctl

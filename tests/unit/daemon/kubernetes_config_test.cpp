@@ -21,7 +21,8 @@ struct Decoded {
 
 Decoded decode(const std::string& yaml, const std::string& nodeName = "node-1") {
   sockmesh::config::v1::AgentConfig proto;
-  if (auto parsed = parseYamlOrJson(yaml, proto); !parsed) return {{}, {}, parsed.error().message()};
+  if (auto parsed = parseYamlOrJson(yaml, proto); !parsed)
+    return {{}, {}, parsed.error().message()};
   FieldErrors errors;
   Decoded out;
   out.served = decodeServed(proto, errors);
@@ -55,8 +56,9 @@ TEST(PodRulesConfig, HaveKubernetesWords) {
   EXPECT_EQ(rule.field, "served.let_in[0]");
   EXPECT_TRUE(rule.letIn);
   EXPECT_EQ(rule.namespaces, std::set<std::string>{"shop"});
-  const LabelSelector labels{{{"app", "web"}},
-                             {{"tier", Operator::kNotIn, {"a", "b"}}, {"old", Operator::kDoesNotExist, {}}}};
+  const LabelSelector labels{
+      {{"app", "web"}},
+      {{"tier", Operator::kNotIn, {"a", "b"}}, {"old", Operator::kDoesNotExist, {}}}};
   const LabelSelector annotations{{{"example.com/a", "free text"}}, {{"b", Operator::kExists, {}}}};
   EXPECT_EQ(rule.labels, labels);
   EXPECT_EQ(rule.annotations, annotations);
@@ -102,10 +104,13 @@ TEST_F(Environment, OutsideOfAPodTheSettingsAreNeeded) {
             std::string::npos)
       << error;
   EXPECT_NE(error.find("kubernetes.node_name: is needed"), std::string::npos) << error;
-  const Decoded given = decode("{" + rules + ", kubernetes: {address: 'a:1', token_path: /t, "
-                               "root_path: /r, node_name: n}}", "");
+  const Decoded given = decode("{" + rules +
+                                   ", kubernetes: {address: 'a:1', token_path: /t, "
+                                   "root_path: /r, node_name: n}}",
+                               "");
   ASSERT_EQ(given.error, "");
-  EXPECT_EQ(given.watch->server.tokenPath + given.watch->server.rootPath + given.watch->node, "/t/rn");
+  EXPECT_EQ(given.watch->server.tokenPath + given.watch->server.rootPath + given.watch->node,
+            "/t/rn");
   EXPECT_NE(decode("{kubernetes: {address: 'https://a:1'}}").error.find("kubernetes.address: "),
             std::string::npos);
 }
@@ -124,7 +129,8 @@ TEST(PodFolders, TellThePodsUidWhateverTheDriver) {
   EXPECT_EQ(uidOf("/kubelet/kubepods/besteffort/pod1b9e-22"), uid);
   EXPECT_EQ(uidOf("/docker/0123/kubelet/kubepods/besteffort/pod1b9e-22"), uid);
   EXPECT_EQ(uidOf("/kubepods.slice/kubepods-pod1b9e_22.slice"), uid);
-  EXPECT_EQ(uidOf("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1b9e_22.slice"), uid);
+  EXPECT_EQ(uidOf("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1b9e_22.slice"),
+            uid);
   EXPECT_EQ(uidOf("/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/"
                   "kubelet-kubepods-besteffort-pod1b9e_22.slice"),
             uid);
