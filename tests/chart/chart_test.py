@@ -113,7 +113,8 @@ class Rendered(unittest.TestCase):
 
     @needs_yaml
     def test_the_watch_of_pods_brings_its_rules_its_token_and_its_role(self):
-        found = objects(template(None, "--set", "podWatch.enabled=true", "--set-json", 'podWatch.leaveOut=[{"matchLabels":{"a":"b"}}]',
+        found = objects(template(None, "--set", "podWatch.enabled=true",
+                                 "--set-json", 'podWatch.leaveOut=[{"matchLabels":{"a":"b"}}]',
                                  "--set-json", 'config.served={"leave_out":[{"cgroup":"/x"}],"by_default":"NONE"}',
                                  "--set-json", 'podWatch.letIn=[{"namespaces":["shop"]}]').stdout)
         config = one(found, "ConfigMap", "mesh-sockmesh")["data"]["sockmeshd.yaml"]
@@ -150,8 +151,8 @@ class Rendered(unittest.TestCase):
                 said = subprocess.run([BIN / "sockmeshd", "--config", file, "--cleanup", "--bpffs-root",
                                        file.parent / "bpffs"], capture_output=True, text=True, check=False,
                                       env={**os.environ, "KUBERNETES_SERVICE_HOST": "10.96.0.1",
-                                           "KUBERNETES_SERVICE_PORT": "443", "POD_IP": "10.0.0.9", "POD_NAMESPACE": "sockmesh",
-                                           "POD_NAME": "agent-1", "NODE_NAME": "node-1"})
+                                           "KUBERNETES_SERVICE_PORT": "443", "POD_IP": "10.0.0.9",
+                                           "POD_NAMESPACE": "sockmesh", "POD_NAME": "agent-1", "NODE_NAME": "node-1"})
                 self.assertEqual(said.returncode, 0, said.stderr + text)
 
 
