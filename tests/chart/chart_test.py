@@ -21,6 +21,8 @@ VALUE_SETS = [None, *sorted((CHART / "examples").glob("*.yaml")), *sorted((HERE 
 KUBERNETES = ("1.27.0", "1.30.0", "1.33.0", "1.35.0")
 # Labels that Prometheus or the PodMonitor adds.
 ADDED_LABELS = {"instance", "job", "node", "le"}
+# Made only while a rule goes by pods, which the demo has none of. tools/checks/chart.py finds it in the sources.
+WITHOUT_THE_DEMO = {"sockmesh_pod_watch_up"}
 BIN = None
 
 
@@ -265,6 +267,8 @@ class RealMetrics(unittest.TestCase):
 
     def check(self, expression):
         for name, labels in re.findall(r"\b((?:sockmesh|process)_[a-z_]+)(?:\{(.*?)\})?", expression):
+            if name in WITHOUT_THE_DEMO:
+                continue
             with self.subTest(name):
                 self.assertIn(name, self.metrics, expression)
                 # A family without series says nothing of its labels.
