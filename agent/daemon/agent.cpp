@@ -66,6 +66,7 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   if (auto ok = agent->startConfiguration(); !ok) return ok.error();
   agent->connectControlLoop();
   if (auto ok = agent->adoptRunningDatapath(); !ok) return ok.error();
+  if (auto ok = agent->startPodWatch(); !ok) return ok.error();
   if (auto ok = agent->startControlPlane(); !ok) return ok.error();
   return agent;
 }
@@ -176,6 +177,8 @@ Status Agent::buildControlLoop() {
       ServedPods::start(*loop_, datapath_->maps(), datapath_->cgroupPath(), config_.served);
   if (!served) return served.error();
   served_ = std::move(served).value();
+  // Known before anybody may ask whether the agent is ready.
+  if (config_.podWatch) stats_.podWatch.emplace().address = config_.podWatch->server.address;
   auto grace = BackgroundGracePeriod::create(
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
   if (!grace) return grace.error();
@@ -369,6 +372,26 @@ Status Agent::startControlPlane() {
   return {};
 }
 
+// The watch's thread needs no capability. Its sockets bypass the programs, as all of the agent's
+// do.
+Status Agent::startPodWatch() {
+  if (!config_.podWatch) return {};
+  podNews_ = std::make_unique<Latest<PodNews>>(
+      *loop_,
+      [this](PodNews news) {
+        served_->takePods(news);
+        stats_.podWatch = std::move(news.stats);
+        publishStats();
+      },
+      [](PodNews& waiting, PodNews later) { waiting.add(std::move(later)); });
+  auto watch = PodWatch::start(*config_.podWatch,
+                               {.onNews = [this](PodNews news) { podNews_->put(std::move(news)); },
+                                .onThread = [] { limitOrEnd({}); }});
+  if (!watch) return watch.error().in("kubernetes");
+  podWatch_ = std::move(watch).value();
+  return {};
+}
+
 // No event says that a program was detached or the cgroup was removed, so a timer looks.
 void Agent::watchDatapath() {
   stats_.attachments = datapath_->attachments();
@@ -434,6 +457,9 @@ void Agent::publishReadiness() {
                                      : "no connection to the control plane " + stats_.xds.address);
   }
   if (auto held = stats_.writer.held.text(); !held.empty()) readiness->notes.push_back(held);
+  if (stats_.podWatch && !stats_.podWatch->listedAt) {
+    readiness->notes.push_back("rules by pods wait for the API server " + stats_.podWatch->address);
+  }
   state_.readiness.store(std::move(readiness));
 }
 

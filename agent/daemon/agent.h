@@ -35,6 +35,7 @@
 #include "datapath/id_registry.h"
 #include "datapath/kernel_store.h"
 #include "ejection/outlier_loop.h"
+#include "kube/pod_watch.h"
 #include "xds/ads_client.h"
 #include "xds/audit_log.h"
 #include "xds/resource_cache.h"
@@ -73,6 +74,7 @@ class Agent {
   void openAuditLog();
   AdsClient::Callbacks clientCallbacks();
   Status startControlPlane();
+  Status startPodWatch();
   void watchDatapath();
   Result<DriftReport> verify() const;
   Status repair() const;
@@ -102,6 +104,8 @@ class Agent {
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
   std::unique_ptr<ServedPods> served_;
+  std::unique_ptr<Latest<PodNews>> podNews_;
+  std::unique_ptr<PodWatch> podWatch_;  // null: no rule asks for it
   std::unique_ptr<StaleLimit> staleLimit_;
   std::unique_ptr<Latest<News>> news_;
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/suggestion.h"
 #include "daemon/ads_config.h"
+#include "daemon/kubernetes_config.h"
 #include "daemon/local_resources_config.h"
 #include "daemon/node_identity.h"
 #include "daemon/udp_services_config.h"
@@ -243,6 +244,7 @@ Result<Config> loadConfig(const Flags& flags) {
   takeAffinity(proto.load_balancing(), config.affinity, errors);
   config.udpServices = decodeUdpServices(proto, errors);
   config.served = decodeServed(proto, errors);
+  config.podWatch = decodeKubernetes(proto, config.served.pods, readNodeFacts().nodeName, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);
   if (proto.hardening().has_seccomp()) config.seccomp = proto.hardening().seccomp().value();

@@ -13,6 +13,7 @@
 #include "daemon/udp_services.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
+#include "kube/pod_watch.h"
 #include "lb/compiler.h"
 #include "model/address.h"
 #include "model/assignment.h"
@@ -57,7 +58,8 @@ struct Config {
   bool weightedRandom = false;
   std::vector<UdpService> udpServices;
   ServedOptions served;
-  std::string ejectionLogPath;  // empty: no file
+  std::optional<PodWatchOptions> podWatch;  // nothing: no rule of `served` asks for it
+  std::string ejectionLogPath;              // empty: no file
   bool endpointLabel = false;
   bool istioNames = false;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics

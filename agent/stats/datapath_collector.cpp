@@ -196,7 +196,7 @@ void collectEjections(const DatapathStats& stats, Families& out) {
     own.add(labels, static_cast<double>(cluster.ejectionsOwn));
     forOne.add(labels, static_cast<double>(cluster.ejectedForOne));
   }
-  for (Family* family : {&active, &enforced, &detected, &overflow, &own, &forOne}) {
+  for (Family* family : {&endpoints, &active, &enforced, &detected, &overflow, &own, &forOne}) {
     out.push_back(family->take());
   }
 }

@@ -8,7 +8,10 @@ test_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tests/$(1) -name '*.c
 # tests do without, but no kernel.
 ISTIOD_SUPPORT := $(BUILD)/obj/tests/support/istiod_expectation.o \
 	$(BUILD)/obj/tests/support/istiod_inputs.o
-SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT),$(call test_objs,support))
+# A server with TLS, for tests of the API server's client.
+API_SUPPORT := $(BUILD)/obj/tests/support/fake_api_server.o
+API_LIBS := -lssl -lcrypto
+SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT) $(API_SUPPORT),$(call test_objs,support))
 
 # Tests may include each other's folders by path ("support/net.h", "unit/lb/build.h"), and the
 # BPF programs' text ("bpf/conn/outlier_rules.h"); the product can include neither.
@@ -20,10 +23,11 @@ MAY_tests/unit/stats := stats model base
 MAY_tests/unit/lb := lb model base tests/support
 MAY_tests/unit/xds := xds model stats base tests/support
 MAY_tests/unit/protojson := protojson base
+MAY_tests/unit/kube := kube stats base tests/support
 MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
-MAY_tests/unit/daemon := daemon admin ejection xds protojson inspect datapath health lb stats model base tests/unit/lb
+MAY_tests/unit/daemon := daemon admin ejection kube xds protojson inspect datapath health lb stats model base tests/unit/lb
 MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include tests/support
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
@@ -50,6 +54,8 @@ TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
 TEST_PARTS_daemon := $(LB_MODEL_OBJS)
 TEST_PARTS_xds := $(ISTIOD_SUPPORT) $(BUILD)/obj/tests/support/certificates.o
 TEST_LIBS_xds := -lyaml-cpp
+TEST_PARTS_kube := $(BUILD)/obj/tests/support/certificates.o $(API_SUPPORT)
+TEST_LIBS_kube := $(API_LIBS)
 
 UNIT_ROOMS := $(notdir $(wildcard tests/unit/*))
 UNIT_TESTS := $(UNIT_ROOMS:%=$(BUILD)/tests/unit_%)
@@ -75,10 +81,10 @@ $(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,sockmeshctl)
 
 $(BUILD)/tests/integration_tests: $(call test_objs,integration) $(SUPPORT_OBJS) $(ISTIOD_SUPPORT) \
-		$(call archives,daemon)
+		$(API_SUPPORT) $(call archives,daemon)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,daemon)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,daemon) $(API_LIBS)
 
 # The agent as the client of control planes that were not written here. tests/peers/NAME/ is such a
 # program, a Go module of its own.

@@ -22,6 +22,7 @@ LIBRARIES = {
     "gRPC": (("grpc", "grpcpp/"), {"xds", "sockmesh-xds"}),
     "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath", "inspect"}),
     "libseccomp": (("seccomp.h",), {"daemon"}),
+    "libcurl": (("curl/",), {"kube"}),
     "prometheus-cpp": (("prometheus/",), {"stats"}),
     "yaml-cpp": (("yaml-cpp/",), {"protojson"}),
     "CLI11": (("CLI/",), {"base", "daemon", "sockmeshctl", "sockmesh-xds"}),

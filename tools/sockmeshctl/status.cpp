@@ -8,6 +8,7 @@
 #include "inspect/map_memory.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
+#include "named_pods.h"
 #include "status_agent.h"
 #include "status_canary.h"
 #include "status_left_alone.h"
@@ -231,6 +232,7 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   out.data = Json::object();
   out.data["pinFolder"] = view.pinFolder;
   addAgent(view.globals, agent, out);
+  addPodWatch(agent, out);
   addNotHonoured(agent, out);
   addPrograms(view, out);
   addCanaries(view, out);
@@ -238,7 +240,7 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   addNotWritten(agent, out);
   addLayerSeven(view, agent, out);
   addUnreachable(view, out);
-  addLeftAlone(view, out);
+  addLeftAlone(view, agent, out);
   addEndpoints(view, out);
   addOutlierDetection(view, out);
   addCounters(view, out);

@@ -265,7 +265,7 @@ TEST(Served, WhatIsWrongIsNamed) {
     const std::string error = errorOf("served: {" + served + "}");
     EXPECT_NE(error.find("served." + says), std::string::npos) << error;
   };
-  wrong("leave_out: [{}]", "leave_out[0]: a cgroup or a netns is needed");
+  wrong("leave_out: [{}]", "leave_out[0]: a cgroup, a netns or pods are needed");
   wrong("let_in: [{cgroup: /a}, {cgroup: b}]", "let_in[1].cgroup: \"b\" does not begin with /");
   wrong("let_in: [{cgroup: /}]", "let_in[0].cgroup: \"/\" names no cgroup");
   wrong("leave_out: [{cgroup: /a/b**}]", "leave_out[0].cgroup: ");
