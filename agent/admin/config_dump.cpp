@@ -180,7 +180,7 @@ AdminJson configDumpJson(const Snapshot* snapshot, const std::vector<LeftAlone>&
           {"listeners", listOf<Listener>(shown.listeners, listenerJson)},
           {"clusters", listOf<Cluster>(shown.clusters, clusterJson)},
           {"assignments", listOf<LoadAssignment>(shown.assignments, assignmentJson)},
-          {"leftAlone", leftAloneJson(shown.leftAlone)},
+          {"leftAlone", leftAloneJson(shown.leftAloneList())},
           {"held", heldJson(shown.held)},
           {"conflicts", leftAloneJson(conflicts)}};
 }

@@ -44,6 +44,8 @@ AdminJson xdsJson(const XdsStats& xds) {
           {"snapshotAt", timeOrNull(xds.snapshotAt)},
           {"staleSince", timeOrNull(xds.staleSince)},
           {"cacheProblem", xds.cacheProblem},
+          {"auditLog", xds.auditLog},
+          {"auditProblem", xds.auditProblem},
           {"fileProblems", xds.fileProblems},
           {"types", types}};
 }
@@ -100,6 +102,29 @@ AdminJson attachmentsJson(const std::vector<AttachmentStats>& attachments) {
   return json;
 }
 
+AdminJson podWatchJson(const PodWatchStats& watch) {
+  AdminJson named = AdminJson::array();
+  for (const auto& [uid, pod] : watch.named) {
+    named.push_back({{"uid", uid},
+                     {"namespace", pod.space},
+                     {"name", pod.name},
+                     {"decision", pod.letIn ? "let_in" : "left_out"},
+                     {"rule", pod.rule}});
+  }
+  return {{"address", watch.address},
+          {"watching", watch.watching},
+          {watch.watching ? "watchingSince" : "lostAt", timeOrNull(watch.changedAt)},
+          {"listedAt", timeOrNull(watch.listedAt)},
+          {"heardAt", timeOrNull(watch.heardAt)},
+          {"lastError", watch.lastError},
+          {"lists", watch.lists},
+          {"failures", watch.failures},
+          {"pods", watch.pods},
+          {"leftOut", watch.leftOut},
+          {"letIn", watch.letIn},
+          {"named", named}};
+}
+
 // Before the first snapshot these lists are unknown: null, and not empty.
 void addNotHonoured(const AdminState& state, AdminJson& json) {
   const auto snapshot = state.snapshot.load();
@@ -107,7 +132,7 @@ void addNotHonoured(const AdminState& state, AdminJson& json) {
   json["needsLayer7"] = snapshot ? layerSevenJson(*snapshot) : AdminJson(nullptr);
   json["notHonoured"] = snapshot ? notHonouredJson(*snapshot) : AdminJson(nullptr);
   json["unreachableEndpoints"] = snapshot ? unreachableJson(*snapshot) : AdminJson(nullptr);
-  json["leftAlone"] = snapshot ? leftAloneJson(snapshot->leftAlone) : AdminJson(nullptr);
+  json["leftAlone"] = snapshot ? leftAloneJson(snapshot->leftAloneList()) : AdminJson(nullptr);
   json["conflicts"] = conflicts ? leftAloneJson(*conflicts) : AdminJson(nullptr);
 }
 
@@ -160,6 +185,7 @@ AdminJson statusJson(const AdminState& state) {
   json["writer"] = stats ? writerJson(stats->writer) : AdminJson(nullptr);
   json["attachments"] = stats ? attachmentsJson(stats->attachments) : AdminJson(nullptr);
   json["outlierWarnings"] = stats ? textsJson(stats->outlierWarnings) : AdminJson(nullptr);
+  json["podWatch"] = stats && stats->podWatch ? podWatchJson(*stats->podWatch) : AdminJson(nullptr);
   addNotHonoured(state, json);
   return json;
 }

@@ -67,6 +67,7 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   if (auto ok = agent->startConfiguration(); !ok) return ok.error();
   agent->connectControlLoop();
   if (auto ok = agent->adoptRunningDatapath(); !ok) return ok.error();
+  if (auto ok = agent->startPodWatch(); !ok) return ok.error();
   if (auto ok = agent->startControlPlane(); !ok) return ok.error();
   return agent;
 }
@@ -127,8 +128,9 @@ Status Agent::startAdmin() {
   const std::string bpffs = config_.datapath.bpffsRoot;
   const Collectables metrics = {
       std::make_shared<AgentCollector>([this] { return state_.stats.load(); }, loop_->turnTimes()),
-      std::make_shared<DatapathCollector>([bpffs] { return readDatapathStats(bpffs); },
-                                          DatapathMetricsOptions{config_.endpointLabel}),
+      std::make_shared<DatapathCollector>(
+          [bpffs] { return readDatapathStats(bpffs); },
+          DatapathMetricsOptions{config_.endpointLabel, config_.istioNames}),
       std::make_shared<ProcessCollector>()};
   const AdminOptions options = {.allowedHosts = config_.adminAllowedHosts,
                                 .verify = [this] { return verify(); },
@@ -176,6 +178,8 @@ Status Agent::buildControlLoop() {
       ServedPods::start(*loop_, datapath_->maps(), datapath_->cgroupPath(), config_.served);
   if (!served) return served.error();
   served_ = std::move(served).value();
+  // Known before anybody may ask whether the agent is ready.
+  if (config_.podWatch) stats_.podWatch.emplace().address = config_.podWatch->server.address;
   auto grace = BackgroundGracePeriod::create(
       [this](std::function<void()> then) { loop_->post(std::move(then)); });
   if (!grace) return grace.error();
@@ -296,6 +300,16 @@ void Agent::openCache() {
   ads_->noteCacheProblem(cache_->restored().problem);
 }
 
+// Before the cache is opened, so that what it holds is known.
+void Agent::openAuditLog() {
+  if (config_.auditLog.path.empty()) return;
+  ads_->noteAuditLog(config_.auditLog.path);
+  audit_ =
+      std::make_unique<AuditLog>(resources_, config_.auditLog, [this](const std::string& problem) {
+        configuration_->loop().post([this, problem] { ads_->noteAuditProblem(problem); });
+      });
+}
+
 // Before the cache is opened, so that names are theirs.
 Status Agent::openFiles() {
   auto files = FileSource::create(configuration_->loop(), resources_, config_.localResources,
@@ -339,6 +353,13 @@ AdsClient::Callbacks Agent::clientCallbacks() {
     notHonouredStats_ = notHonoured_.update(snapshot);
     tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };
+  if (audit_) {
+    callbacks.onAnswer = [this](const ResourceType& type, const Update& update,
+                                const ApplyResult& result, const std::string& server) {
+      audit_->answered(type, update, result, server);
+    };
+    callbacks.onExpired = [this](const ResourceType& type) { audit_->expired(type); };
+  }
   callbacks.onStats = [this](const XdsStats&) { tellNews(); };
   return callbacks;
 }
@@ -359,13 +380,35 @@ Status Agent::startControlPlane() {
     openDns();
     opened = openFiles();
     if (!opened) return;
+    openAuditLog();
     openCache();
+    if (audit_) audit_->begun(cache_ && cache_->restored().writtenAt.has_value());
     stats_.xds = ads_->stats();
     ads_->start(clientCallbacks());
   });
   if (!opened) return opened;
   watchDatapath();
   publishStats();
+  return {};
+}
+
+// The watch's thread needs no capability. Its sockets bypass the programs, as all of the agent's
+// do.
+Status Agent::startPodWatch() {
+  if (!config_.podWatch) return {};
+  podNews_ = std::make_unique<Latest<PodNews>>(
+      *loop_,
+      [this](PodNews news) {
+        served_->takePods(news);
+        stats_.podWatch = std::move(news.stats);
+        publishStats();
+      },
+      [](PodNews& waiting, PodNews later) { waiting.add(std::move(later)); });
+  auto watch = PodWatch::start(*config_.podWatch,
+                               {.onNews = [this](PodNews news) { podNews_->put(std::move(news)); },
+                                .onThread = [] { limitOrEnd({}); }});
+  if (!watch) return watch.error().in("kubernetes");
+  podWatch_ = std::move(watch).value();
   return {};
 }
 
@@ -434,6 +477,9 @@ void Agent::publishReadiness() {
                                      : "no connection to the control plane " + stats_.xds.address);
   }
   if (auto held = stats_.writer.held.text(); !held.empty()) readiness->notes.push_back(held);
+  if (stats_.podWatch && !stats_.podWatch->listedAt) {
+    readiness->notes.push_back("rules by pods wait for the API server " + stats_.podWatch->address);
+  }
   state_.readiness.store(std::move(readiness));
 }
 

@@ -36,7 +36,9 @@
 #include "datapath/id_registry.h"
 #include "datapath/kernel_store.h"
 #include "ejection/outlier_loop.h"
+#include "kube/pod_watch.h"
 #include "xds/ads_client.h"
+#include "xds/audit_log.h"
 #include "xds/resource_cache.h"
 #include "xds/resource_store.h"
 
@@ -72,8 +74,10 @@ class Agent {
   void openCache();
   void openDns();
   void tellNews();
+  void openAuditLog();
   AdsClient::Callbacks clientCallbacks();
   Status startControlPlane();
+  Status startPodWatch();
   void watchDatapath();
   Result<DriftReport> verify() const;
   Status repair() const;
@@ -104,6 +108,8 @@ class Agent {
   std::unique_ptr<OutlierLoop> outliers_;
   std::unique_ptr<ConnectionSweep> sweep_;
   std::unique_ptr<ServedPods> served_;
+  std::unique_ptr<Latest<PodNews>> podNews_;
+  std::unique_ptr<PodWatch> podWatch_;  // null: no rule asks for it
   std::unique_ptr<StaleLimit> staleLimit_;
   std::unique_ptr<Latest<News>> news_;
 
@@ -113,6 +119,7 @@ class Agent {
   ResourceStore resources_;
   std::unique_ptr<FileSource> files_;
   std::unique_ptr<DnsSource> dns_;
+  std::unique_ptr<AuditLog> audit_;       // null: there is none
   std::unique_ptr<ResourceCache> cache_;  // null: there is none
   NotHonouredCounter notHonoured_;
   std::optional<NotHonouredStats> notHonouredStats_;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/suggestion.h"
 #include "daemon/ads_config.h"
+#include "daemon/kubernetes_config.h"
 #include "daemon/local_resources_config.h"
 #include "daemon/node_identity.h"
 #include "daemon/udp_services_config.h"
@@ -149,9 +150,20 @@ void takeAffinity(const sockmesh::config::v1::LoadBalancing& proto, AffinityOpti
   }
 }
 
+void takeAuditLog(const sockmesh::config::v1::AuditLog& proto, AuditOptions& out,
+                  FieldErrors& errors) {
+  const FieldErrors::Scope scope(errors, "audit_log");
+  out.path = proto.path();
+  if (proto.has_max_bytes()) out.maxBytes = proto.max_bytes().value();
+  if (proto.has_max_files()) out.maxFiles = proto.max_files().value();
+  if (out.maxBytes < 65536) errors.add("max_bytes", "must be at least 65536");
+  if (out.maxFiles < 1 || out.maxFiles > 1000) errors.add("max_files", "must be 1 to 1000");
+}
+
 void takeMetrics(const sockmesh::config::v1::Metrics& proto, Config& out, FieldErrors& errors) {
   const FieldErrors::Scope scope(errors, "metrics");
   if (proto.has_endpoint_label()) out.endpointLabel = proto.endpoint_label().value();
+  out.istioNames = proto.istio_names();
   if (proto.address().empty()) return;
   if (auto address = SocketAddress::parse(proto.address())) {
     out.metricsAddress = *address;
@@ -213,6 +225,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.fallbackAddresses = takeFallbacks(proto.ads(), errors);
   config.cachePath = proto.ads().cache_path();
   config.staleAfter = takeStaleAfter(proto.ads(), errors);
+  takeAuditLog(proto.audit_log(), config.auditLog, errors);
   takeLimits(proto.limits(), config, errors);
   config.localResources = takeLocalResources(proto.local_resources(), errors);
   config.localResources.alone = proto.has_local_resources() && config.ads.target.empty();
@@ -232,6 +245,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.udpServices = decodeUdpServices(proto, errors);
   config.served = decodeServed(proto, errors);
   config.dns = decodeDnsOptions(proto, errors);
+  config.podWatch = decodeKubernetes(proto, config.served.pods, readNodeFacts().nodeName, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);
   if (proto.hardening().has_seccomp()) config.seccomp = proto.hardening().seccomp().value();

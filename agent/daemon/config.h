@@ -14,11 +14,13 @@
 #include "daemon/udp_services.h"
 #include "datapath/datapath.h"
 #include "envoy/config/core/v3/core.pb.h"
+#include "kube/pod_watch.h"
 #include "lb/compiler.h"
 #include "model/address.h"
 #include "model/assignment.h"
 #include "sockmesh/config/v1/config.pb.h"
 #include "xds/ads_channel.h"
+#include "xds/audit_log.h"
 
 namespace sockmesh {
 
@@ -40,7 +42,8 @@ struct Config {
   AdsChannelOptions ads;
   std::vector<std::string> fallbackAddresses;  // HOST:PORT
   std::string cachePath;                       // empty: no cache
-  std::optional<Nanos> staleAfter;             // nothing: never
+  AuditOptions auditLog;
+  std::optional<Nanos> staleAfter;  // nothing: never
   sockmesh::config::v1::Ads::Protocol adsProtocol = sockmesh::config::v1::Ads::AUTO;
   FileSource::Options localResources;
   ResourceLimits limits;
@@ -57,8 +60,10 @@ struct Config {
   std::vector<UdpService> udpServices;
   ServedOptions served;
   DnsOptions dns;
-  std::string ejectionLogPath;  // empty: no file
+  std::optional<PodWatchOptions> podWatch;  // nothing: no rule of `served` asks for it
+  std::string ejectionLogPath;              // empty: no file
   bool endpointLabel = false;
+  bool istioNames = false;
   std::optional<SocketAddress> metricsAddress;  // none: the admin server alone serves metrics
   bool seccomp = true;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/kubernetes_config.h"
 #include "datapath/served_rules.h"
 
 namespace sockmesh {
@@ -23,29 +24,35 @@ const std::vector<std::vector<std::uint16_t>>& knownSidecars() {
   return kKnown;
 }
 
+void takeSelector(const sockmesh::config::v1::PodSelector& one, const ServedRule& rule,
+                  ServedOptions& out, FieldErrors& errors) {
+  if (one.has_netns()) {
+    if (one.netns().starts_with('/')) {
+      out.namespaces.push_back({rule, one.netns()});
+    } else {
+      errors.add("netns", "\"" + one.netns() + "\" does not begin with /");
+    }
+  } else if (one.has_cgroup()) {
+    auto glob = PathGlob::parse(one.cgroup());
+    if (glob) {
+      out.cgroups.push_back({rule, std::move(glob).value()});
+    } else {
+      errors.add("cgroup", glob.error().message());
+    }
+  } else if (one.has_pods()) {
+    out.pods.push_back(decodePods(one.pods(), rule.field, rule.letIn, errors));
+  } else {
+    errors.add("a cgroup, a netns or pods are needed");
+  }
+}
+
 void takeSelectors(const Selectors& selectors, const char* name, bool letIn, ServedOptions& out,
                    FieldErrors& errors) {
   for (int i = 0; i < selectors.size(); ++i) {
     const FieldErrors::Scope item(errors, name, static_cast<std::size_t>(i));
-    const auto& one = selectors[i];
     const ServedRule rule{.field = std::string("served.") + name + "[" + std::to_string(i) + "]",
                           .letIn = letIn};
-    if (one.has_netns()) {
-      if (one.netns().starts_with('/')) {
-        out.namespaces.push_back({rule, one.netns()});
-      } else {
-        errors.add("netns", "\"" + one.netns() + "\" does not begin with /");
-      }
-    } else if (one.has_cgroup()) {
-      auto glob = PathGlob::parse(one.cgroup());
-      if (glob) {
-        out.cgroups.push_back({rule, std::move(glob).value()});
-      } else {
-        errors.add("cgroup", glob.error().message());
-      }
-    } else {
-      errors.add("a cgroup or a netns is needed");
-    }
+    takeSelector(selectors[i], rule, out, errors);
   }
 }
 

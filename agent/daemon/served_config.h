@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "daemon/path_glob.h"
+#include "kube/pod_rules.h"
 #include "sockmesh/config/v1/config.pb.h"
 #include "xds/field_errors.h"
 
@@ -28,6 +29,7 @@ struct ServedOptions {
   bool byDefault = true;
   std::vector<CgroupRule> cgroups;
   std::vector<NetnsRule> namespaces;
+  std::vector<PodRule> pods;
   // Ports of a sidecar, all of which have a listener. Empty: sidecars are not looked for.
   std::vector<std::vector<std::uint16_t>> sidecars;
 };

@@ -96,8 +96,8 @@ void UdpServices::add(Kept& kept, bool unknown, Snapshot& out) {
     out.changed.listeners.insert(kept.listener->name);
   }
   if (!listed) {
-    out.leftAlone.push_back(
-        {kept.listener->name, "the control plane has no cluster " + kept.service.cluster});
+    out.leftAlone[kept.listener->name] = std::make_shared<const LeftAlone>(
+        LeftAlone{kept.listener->name, "the control plane has no cluster " + kept.service.cluster});
     return;
   }
   out.listeners[kept.listener->name] = kept.listener;
@@ -115,7 +115,6 @@ std::shared_ptr<const Snapshot> UdpServices::addTo(std::shared_ptr<const Snapsho
     if (unknown) unknowns.clusters.insert(kept.clusterName);
     add(kept, unknown, *out);
   }
-  std::ranges::stable_sort(out->leftAlone, {}, &LeftAlone::name);
   return out;
 }
 

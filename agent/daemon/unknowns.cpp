@@ -13,8 +13,7 @@ const XdsTypeStats* statsOf(const XdsStats& xds, const std::string& type) {
 
 // With a VIP or without one.
 bool isInForce(const Snapshot& snapshot, const std::string& listener) {
-  return snapshot.listeners.contains(listener) ||
-         std::ranges::binary_search(snapshot.leftAlone, listener, {}, &LeftAlone::name);
+  return snapshot.listeners.contains(listener) || snapshot.leftAlone.contains(listener);
 }
 
 // The VIPs of a listener may be in routes that have not come, or that were rejected.

@@ -38,13 +38,13 @@ Result<std::uint64_t> ownNetnsCookie() {
 
 }  // namespace
 
-Result<std::set<ServedId>> ServedRules::known() const {
+Result<std::map<ServedId, bool>> ServedRules::known() const {
   const auto entries = maps_.served.entries();
   if (!entries) return entries.error().in("served");
-  std::set<ServedId> known;
+  std::map<ServedId, bool> known;
   for (const auto& [key, rule] : *entries) {
-    if (key.kind == SM_SERVED_CGROUP) known.insert({ServedId::Kind::kCgroup, key.id});
-    if (key.kind == SM_SERVED_NETNS) known.insert({ServedId::Kind::kNetns, key.id});
+    if (key.kind == SM_SERVED_CGROUP) known[{ServedId::Kind::kCgroup, key.id}] = rule.let_in != 0;
+    if (key.kind == SM_SERVED_NETNS) known[{ServedId::Kind::kNetns, key.id}] = rule.let_in != 0;
   }
   return known;
 }

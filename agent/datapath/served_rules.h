@@ -5,7 +5,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <set>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -38,8 +38,8 @@ class ServedRules {
   // `maps` outlive this.
   explicit ServedRules(KernelMaps& maps) : maps_(maps) {}
 
-  // What the kernel has rules for, sidecars not among it.
-  Result<std::set<ServedId>> known() const;
+  // The rules that the kernel has, sidecars not among them: whether they let in.
+  Result<std::map<ServedId, bool>> known() const;
   // Adds or replaces a rule. The network namespace that has this inode now is meant, also if an
   // earlier one had it.
   Status put(const ServedId& id, bool letIn);

@@ -11,7 +11,7 @@ RouteList routeList(const Snapshot& snapshot) {
   using Part = std::shared_ptr<const Listener>;
   std::map<std::pair<SocketAddress, Protocol>, Part> owners;
   RouteList list;
-  list.leftOut = snapshot.leftAlone;
+  list.leftOut = snapshot.leftAloneList();
   const auto leaveOut = [&](const SocketAddress& vip, const Part& part, const Part& owner) {
     list.leftOut.push_back(
         {part->name, "VIP " + vip.toString() + " belongs to " + owner->name, part->origin, {vip}});

@@ -9,4 +9,10 @@ std::shared_ptr<const LoadAssignment> Snapshot::assignmentOf(const Cluster& clus
   return found == assignments.end() ? nullptr : found->second;
 }
 
+std::vector<LeftAlone> Snapshot::leftAloneList() const {
+  std::vector<LeftAlone> all;
+  for (const auto& [name, one] : leftAlone) all.push_back(*one);
+  return all;
+}
+
 }  // namespace sockmesh

@@ -56,7 +56,7 @@ struct Snapshot {
   std::size_t routeResources = 0;
   std::size_t nameTables = 0;
   std::vector<MissingRoutes> missingRoutes;  // by route configuration, then listener
-  std::vector<LeftAlone> leftAlone;          // listeners, and parts, that make no VIP, by name
+  ByName<LeftAlone> leftAlone;               // listeners, and parts, that make no VIP
   std::vector<HeldVersion> held;             // clusters, then listeners, each by name
   // Version by type, as the server gave it, for people: {"CDS": "2026-..", ...}.
   std::map<std::string, std::string> versions;
@@ -66,6 +66,8 @@ struct Snapshot {
 
   // The endpoints of `cluster`, inline or by EDS; null while they have not arrived.
   std::shared_ptr<const LoadAssignment> assignmentOf(const Cluster& cluster) const;
+  // `leftAlone` as a list, for people.
+  std::vector<LeftAlone> leftAloneList() const;
 };
 
 }  // namespace sockmesh

@@ -174,6 +174,33 @@ void collectNotHonoured(const NotHonouredStats& counts, Families& out) {
   out.push_back(notHonoured.take());
 }
 
+// Without rules by pods there is no watch, and no series.
+void collectPodWatch(const PodWatchStats& watch, Families& out) {
+  const auto add = [&out](Family family, double value) {
+    out.push_back(family.add({}, value).take());
+  };
+  add(gaugeFamily("sockmesh_pod_watch_up",
+                  "1 while the API server tells of changes of this node's pods."),
+      watch.watching ? 1 : 0);
+  add(counterFamily("sockmesh_pod_watch_lists_total",
+                    "Complete lists of this node's pods that the API server gave."),
+      static_cast<double>(watch.lists));
+  add(counterFamily("sockmesh_pod_watch_failures_total",
+                    "Lists and watches of this node's pods that ended with an error."),
+      static_cast<double>(watch.failures));
+  if (watch.heardAt) {
+    add(gaugeFamily("sockmesh_pod_watch_last_event_timestamp_seconds",
+                    "When the API server last said something of this node's pods (Unix time)."),
+        toSeconds(*watch.heardAt));
+  }
+  Family pods = gaugeFamily("sockmesh_pod_watch_pods",
+                            "Pods of this node by what the rules by pods say of them.");
+  pods.add({{"decision", "left_out"}}, static_cast<double>(watch.leftOut));
+  pods.add({{"decision", "let_in"}}, static_cast<double>(watch.letIn));
+  pods.add({{"decision", "none"}}, static_cast<double>(watch.pods - watch.leftOut - watch.letIn));
+  out.push_back(pods.take());
+}
+
 void collectTurns(const TurnTimes& turns, Families& out) {
   std::vector<double> bounds;
   for (const Nanos bound : TurnTimes::kBounds) bounds.push_back(toSeconds(bound));
@@ -203,6 +230,7 @@ std::vector<prometheus::MetricFamily> AgentCollector::Collect() const {
   collectWriter(stats->writer, out);
   collectAttachments(stats->attachments, out);
   if (stats->notHonoured) collectNotHonoured(*stats->notHonoured, out);
+  if (stats->podWatch) collectPodWatch(*stats->podWatch, out);
   return out;
 }
 

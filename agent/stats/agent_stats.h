@@ -51,6 +51,8 @@ struct XdsStats {
   // confirmed or replaced it.
   std::optional<Nanos> staleSince;
   std::string cacheProblem;  // why the cache was not used or cannot be written; ""
+  std::string auditLog;      // path of the audit log; "": there is none
+  std::string auditProblem;  // why the last line of the audit log could not be written; ""
   // Files with resources that could not be used as they are now, by path, and why.
   std::map<std::string, std::string> fileProblems;
   std::vector<XdsTypeStats> types;
@@ -123,6 +125,31 @@ struct DnsStats {
   SharedMap<std::string> problems;    // names that bring no address now, and why
 };
 
+// A pod that a rule of the configuration names by what the API server says of it.
+struct NamedPod {
+  std::string space;  // the namespace
+  std::string name;
+  bool letIn = false;  // or left out
+  std::string rule;    // "served.leave_out[0]"
+  bool operator==(const NamedPod&) const = default;
+};
+
+// The watch of this node's pods.
+struct PodWatchStats {
+  std::string address;             // of the API server
+  bool watching = false;           // a list is complete, and changes are heard
+  std::optional<Nanos> changedAt;  // CLOCK_REALTIME when `watching` became what it is
+  std::optional<Nanos> listedAt;   // CLOCK_REALTIME of the last complete list; nothing: never
+  std::optional<Nanos> heardAt;    // CLOCK_REALTIME of the last list, event or bookmark
+  std::string lastError;           // why the watch ended last, "" where it never did
+  std::uint64_t lists = 0;         // complete lists
+  std::uint64_t failures = 0;      // lists and watches that ended with an error
+  std::uint64_t pods = 0;          // of this node
+  std::uint64_t leftOut = 0;       // of them, by a rule
+  std::uint64_t letIn = 0;
+  SharedMap<NamedPod> named;  // those that a rule names, by the uid that their cgroup has
+};
+
 struct AgentStats {
   XdsStats xds;
   DnsStats dns;
@@ -131,6 +158,7 @@ struct AgentStats {
   std::optional<NotHonouredStats> notHonoured;  // nothing before the first snapshot
   // Settings of outlier detection that cannot work, by cluster.
   SharedMap<std::string> outlierWarnings;
+  std::optional<PodWatchStats> podWatch;  // nothing: no rule asks for it
 };
 
 }  // namespace sockmesh

@@ -2,9 +2,11 @@
 #include "stats/datapath_collector.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "stats/families.h"
+#include "stats/istio_metrics.h"
 #include "stats/log_histogram.h"
 
 namespace sockmesh {
@@ -194,7 +196,7 @@ void collectEjections(const DatapathStats& stats, Families& out) {
     own.add(labels, static_cast<double>(cluster.ejectionsOwn));
     forOne.add(labels, static_cast<double>(cluster.ejectedForOne));
   }
-  for (Family* family : {&active, &enforced, &detected, &overflow, &own, &forOne}) {
+  for (Family* family : {&endpoints, &active, &enforced, &detected, &overflow, &own, &forOne}) {
     out.push_back(family->take());
   }
 }
@@ -272,6 +274,9 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   connections.take(out);
   collectActive(stats, options_.endpointLabel, totals_.totals(), out);
   collectHistograms(totals_.totals(), out);
+  if (options_.istioNames) {
+    std::ranges::move(istioFamilies(totals_.totals()), std::back_inserter(out));
+  }
   collectClusters(stats, out);
   collectEjections(stats, out);
   collectNamed(counterFamily("sockmesh_datapath_events_total",

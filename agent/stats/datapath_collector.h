@@ -18,6 +18,8 @@ struct DatapathMetricsOptions {
   // endpoint and ends with the endpoint, so there are as many as endpoints are used. Without the
   // label, counters are by cluster and outlive endpoints (see cluster_totals.h).
   bool endpointLabel = false;
+  // Istio's names as well (see istio_metrics.h).
+  bool istioNames = false;
 };
 
 class DatapathCollector final : public prometheus::Collectable {

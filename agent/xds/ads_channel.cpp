@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "xds/ads_channel.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <fstream>
-#include <sstream>
-#include <string_view>
+#include "base/token_file.h"
 
 namespace sockmesh {
 namespace {
@@ -14,35 +10,10 @@ constexpr int kKeepaliveTimeoutMillis = 10'000;
 // How long one attempt to connect may take.
 constexpr int kConnectTimeoutMillis = 10'000;
 
-Result<std::string> readFile(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  if (file) text << file.rdbuf();
-  if (!file) return Error::fromErrno(path, errno == 0 ? EIO : errno);
-  if (text.str().empty()) return Error(path + ": is empty");
-  return text.str();
-}
-
 Result<std::string> readPem(const std::string& path) {
-  auto text = readFile(path);
+  auto text = readSmallFile(path);
   if (text && text->find("-----BEGIN ") == std::string::npos) {
     return Error(path + ": is not a PEM file");
-  }
-  return text;
-}
-
-// gRPC aborts the process when a header has a character that is not allowed.
-Result<std::string> readToken(const std::string& path) {
-  auto text = readFile(path);
-  if (!text) return text;
-  const auto isBlank = [](unsigned char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
-  std::string& token = *text;
-  token.erase(std::ranges::find_if_not(token.rbegin(), token.rend(), isBlank).base(), token.end());
-  token.erase(token.begin(), std::ranges::find_if_not(token, isBlank));
-  if (token.empty()) return Error(path + ": is empty");
-  if (!std::ranges::all_of(token, [](unsigned char c) { return c > ' ' && c < 0x7F; })) {
-    return Error(path + ": is not a token: it holds blanks or characters that are not ASCII");
   }
   return text;
 }
@@ -89,6 +60,7 @@ grpc::ChannelArguments argumentsOf(const AdsChannelOptions& options) {
 Result<AdsConnection> makeAdsConnection(const AdsChannelOptions& options) {
   AdsConnection connection;
   if (!options.tokenPath.empty()) {
+    // gRPC aborts the process when a header has a character that is not allowed.
     auto token = readToken(options.tokenPath);
     if (!token) return token.error();
     connection.metadata.emplace_back("authorization", "Bearer " + *token);

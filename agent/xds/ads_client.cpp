@@ -108,6 +108,12 @@ void AdsClient::noteCacheProblem(const std::string& problem) {
   scheduleFlush();
 }
 
+void AdsClient::noteAuditProblem(const std::string& problem) {
+  if (std::exchange(stats_.auditProblem, problem) == problem) return;
+  if (!problem.empty()) log_->warn("audit log: {}", problem);
+  scheduleFlush();
+}
+
 void AdsClient::noteFileProblems(const std::map<std::string, std::string>& problems) {
   if (std::exchange(stats_.fileProblems, problems) != problems) scheduleFlush();
 }
@@ -206,6 +212,7 @@ void AdsClient::onUpdate(const Update& update) {
   type->stats.bytes += update.bytes;
   const ApplyResult result = store_.apply(update, clock_.monotonic());
   snapshotChanged_ = snapshotChanged_ || result.changed;
+  if (callbacks_.onAnswer) callbacks_.onAnswer(*type->row, update, result, describeServer(update));
   type->subscription->answer(update, result);
   if (result.ok()) {
     noteAccepted(*type, update);
@@ -234,6 +241,11 @@ void AdsClient::awaitQuiet() {
     confirm(nullptr);
     scheduleFlush();
   });
+}
+
+// "10.0.0.1:15010 (istiod-0)"
+std::string AdsClient::describeServer(const Update& update) const {
+  return update.controlPlane.empty() ? target() : target() + " (" + update.controlPlane + ")";
 }
 
 void AdsClient::noteConnected(const std::string& controlPlane) {
@@ -355,6 +367,7 @@ void AdsClient::onExpired(const std::vector<ResourceKey>& expired) {
                type.stats.type, key.name);
     ++type.stats.expired;
     type.subscription->forget(key.name);
+    if (callbacks_.onExpired) callbacks_.onExpired(*key.type);
     snapshotChanged_ = true;
   }
   scheduleFlush();

@@ -67,6 +67,13 @@ class AdsClient {
     std::function<bool()> onOtherSources;
     // Called when something was added, changed or removed. At most once per turn of the loop.
     std::function<void(std::shared_ptr<const Snapshot>)> onSnapshot;
+    // Called with what became of each response that was asked for, once it is applied. `server` is
+    // who sent it. May be null.
+    std::function<void(const ResourceType& type, const Update& update, const ApplyResult& result,
+                       const std::string& server)>
+        onAnswer;
+    // Called when resources of this type were dropped because their TTL was over. May be null.
+    std::function<void(const ResourceType& type)> onExpired;
     // Called when the numbers have changed. At most once per turn of the loop.
     std::function<void(const XdsStats&)> onStats;
   };
@@ -95,6 +102,10 @@ class AdsClient {
   void noteFileProblems(const std::map<std::string, std::string>& problems);
   // What is wrong with the cache; "": nothing.
   void noteCacheProblem(const std::string& problem);
+  // Where the audit log is. Call before start().
+  void noteAuditLog(const std::string& path) { stats_.auditLog = path; }
+  // What is wrong with the audit log; "": nothing.
+  void noteAuditProblem(const std::string& problem);
 
  private:
   // One type of the table.
@@ -129,6 +140,7 @@ class AdsClient {
   void confirm(const ResourceType* type);
   void awaitQuiet();
   void noteConnected(const std::string& controlPlane);
+  std::string describeServer(const Update& update) const;
   static std::string describe(const Type& type, const Update& update);
   void noteAccepted(Type& type, const Update& update);
   void noteRejected(Type& type, const Update& update, const ApplyResult& result);

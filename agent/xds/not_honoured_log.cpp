@@ -25,9 +25,8 @@ std::string sayOf(const T& resource) {
 }
 
 std::string sayLeftAlone(const Snapshot& snapshot, const std::string& listener) {
-  const auto found = std::ranges::lower_bound(snapshot.leftAlone, listener, {}, &LeftAlone::name);
-  if (found == snapshot.leftAlone.end() || found->name != listener) return "";
-  return "makes no VIP: " + found->reason;
+  const auto found = snapshot.leftAlone.find(listener);
+  return found == snapshot.leftAlone.end() ? "" : "makes no VIP: " + found->second->reason;
 }
 
 // `now` is what there is to say; `inForce`: the resource is there and makes a VIP, so that "nothing
@@ -95,7 +94,7 @@ std::vector<std::string> NotHonouredLog::update(const Snapshot& snapshot) {
     changed.clusters.merge(namesOf(snapshot.clusters, inlineEndpoints_));
     changed.assignments = namesOf(snapshot.assignments, endpoints_);
     changed.listeners = namesOf(snapshot.listeners, listeners_);
-    for (const LeftAlone& one : snapshot.leftAlone) changed.listeners.insert(one.name);
+    for (const auto& [name, reason] : snapshot.leftAlone) changed.listeners.insert(name);
   }
   std::vector<std::string> lines;
   for (const std::string& name : changed.clusters) {

@@ -46,11 +46,11 @@ ResourceCache::ResourceCache(ResourceStore& store, const CacheWriter::Options& o
     restore(*content);
   }
   writer_ = std::make_unique<CacheWriter>(options, *content, std::move(onResult));
-  store_.observe(this);
+  store_.observe(*this);
 }
 
 ResourceCache::~ResourceCache() {
-  store_.observe(nullptr);
+  store_.unobserve(*this);
 }
 
 // In the order of the table: names are wanted before they come.

@@ -44,7 +44,7 @@ struct ResourceStore::State {
                     return of(*findResourceType(url)).wanted;
                   }};
   ResourceTtls ttls;
-  ResourceObserver* observer = nullptr;
+  std::vector<ResourceObserver*> observers;
 
   // The snapshot of the present state, once it was requested.
   mutable std::shared_ptr<const Snapshot> handedOut;
@@ -107,13 +107,15 @@ bool ResourceStore::State::countAsAbsent(TypeState& state, const std::string& na
 
 void ResourceStore::State::observeHeld(const TypeState& state, const std::string& name,
                                        const Received& received) const {
-  if (observer == nullptr || !state.isOf(name, ResourceSource::kControlPlane)) return;
-  observer->held({state.type, name}, received.version, received.content,
-                 state.type->expires ? received.ttl : std::nullopt);
+  if (!state.isOf(name, ResourceSource::kControlPlane)) return;
+  for (ResourceObserver* observer : observers) {
+    observer->held({state.type, name}, received.version, received.content,
+                   state.type->expires ? received.ttl : std::nullopt);
+  }
 }
 
 void ResourceStore::State::observeDropped(const TypeState& state, const std::string& name) const {
-  if (observer != nullptr) observer->dropped({state.type, name});
+  for (ResourceObserver* observer : observers) observer->dropped({state.type, name});
 }
 
 // True where it was one for what is held.
@@ -349,8 +351,12 @@ void ResourceStore::State::noteReceived(TypeState& state, const Update& update,
 ResourceStore::ResourceStore() : state_(std::make_unique<State>()) {}
 ResourceStore::~ResourceStore() = default;
 
-void ResourceStore::observe(ResourceObserver* observer) {
-  state_->observer = observer;
+void ResourceStore::observe(ResourceObserver& observer) {
+  state_->observers.push_back(&observer);
+}
+
+void ResourceStore::unobserve(ResourceObserver& observer) {
+  std::erase(state_->observers, &observer);
 }
 
 void ResourceStore::limit(const ResourceLimits& limits) {

@@ -44,8 +44,9 @@ class ResourceStore {
   ResourceStore();
   ~ResourceStore();
 
-  // Told from now on. Outlives the store, or is replaced by null.
-  void observe(ResourceObserver* observer);
+  // Told from now on, until unobserve().
+  void observe(ResourceObserver& observer);
+  void unobserve(ResourceObserver& observer);
 
   // From now on; what is held already stays.
   void limit(const ResourceLimits& limits);
@@ -62,7 +63,7 @@ class ResourceStore {
   // that is subscribed to by name it removes nothing: what is held goes when nobody wants it, and
   // what never came may still come, until its initial_fetch_timeout is over.
   //
-  // Versions, TTLs and the observer are of the control plane's resources alone.
+  // Versions, TTLs and the observers are of the control plane's resources alone.
   ApplyResult apply(const Update& update, Nanos now = Nanos(0),
                     ResourceSource source = ResourceSource::kControlPlane);
   // What versions of DNS clusters want resolved otherwise than at the call before, by the name of

@@ -146,7 +146,7 @@ void Warming::expireCluster(const std::string& name) {
 void Warming::expireListener(const std::string& name) {
   for (const std::string& part : listeners_.drop(name)) {
     pendingListeners_.erase(part);
-    expired_ = expired_ || inForce_.listeners.contains(part) || leftAlone_.contains(part);
+    expired_ = expired_ || inForce_.listeners.contains(part) || inForce_.leftAlone.contains(part);
     enforceListener(part, std::nullopt);
   }
 }
@@ -289,12 +289,11 @@ std::set<std::string> Warming::heldListeners() const {
 void Warming::enforceListener(const std::string& name, const std::optional<ListenerPart>& newest) {
   countLegs(name, -1);
   if (!newest || !newest->vips) inForce_.listeners.erase(name);
-  leftAloneChanged_ = leftAlone_.erase(name) > 0 || leftAloneChanged_;
+  inForce_.leftAlone.erase(name);
   if (newest && newest->vips) {
     inForce_.listeners[name] = newest->vips;
   } else if (newest) {
-    leftAlone_[name] = newest->leftAlone;
-    leftAloneChanged_ = true;
+    inForce_.leftAlone[name] = std::make_shared<const LeftAlone>(newest->leftAlone);
   }
   inForce_.changed.listeners.insert(name);
   countLegs(name, 1);
@@ -335,9 +334,6 @@ void Warming::describe() {
   inForce_.routeResources = listeners_.routes();
   inForce_.nameTables = listeners_.hasNames() ? 1 : 0;
   inForce_.missingRoutes = listeners_.missing();
-  if (!std::exchange(leftAloneChanged_, false)) return;
-  inForce_.leftAlone.clear();
-  for (const auto& [name, one] : leftAlone_) inForce_.leftAlone.push_back(one);
 }
 
 bool Warming::replacementWaitsFor(const std::string& edsName) const {

@@ -151,8 +151,6 @@ class Warming {
   Pending<ListenerPart> pendingListeners_;
   ListenerSet listeners_;
   // Parts in force that make no VIP, and why.
-  std::map<std::string, LeftAlone> leftAlone_;
-  bool leftAloneChanged_ = false;  // since describe()
   // Legs of listeners in force, by the cluster that they point at.
   std::map<std::string, int> legs_;
   bool expired_ = false;  // something went out of force since settle()

@@ -113,6 +113,39 @@ TEST_F(LocalResources, AreServedBesideTheControlPlanes) {
   EXPECT_TRUE(leads(kVip, 0));
 }
 
+// The route configuration of a listener is a file of its own.
+TEST_F(LocalResources, RoutesComeFromAFileAndFollowIt) {
+  const auto fixed = [this](const std::string& name, std::size_t host) {
+    return "{name: " + name + ", type: STATIC, load_assignment: " + endpoints(name, hosts_[host]) +
+           "}";
+  };
+  const auto putRoutes = [this](const std::string& cluster) {
+    put("rds.yaml",
+        typed("envoy.config.route.v3.RouteConfiguration",
+              "{name: routes, virtual_hosts: [{name: all, domains: ['*'], routes: [{match: "
+              "{prefix: /}, route: {cluster: " +
+                  cluster + "}}]}]}"));
+  };
+  putRoutes("one");
+  auto flags = mesh_->agentConfig(
+      "local_resources:\n  clusters: [" + fixed("one", 0) + ", " + fixed("two", 1) +
+      "]\n  listeners: [{name: http, address: {socket_address: {address: 10.96.0.1, port_value: "
+      "80}}, filter_chains: [{filters: [{name: http, typed_config: {\"@type\": "
+      "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
+      "HttpConnectionManager, stat_prefix: s, rds: {route_config_name: routes, config_source: "
+      "{path_config_source: {path: '" +
+      path("rds.yaml") + "'}}}}}]}]}]\n");
+  flags.insert(flags.end(), {"--xds-address", ""});
+  mesh_->startAgent(flags);
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  EXPECT_TRUE(leads(kVip, 0)) << mesh_->agent().log();
+  putRoutes("two");
+  EXPECT_TRUE(leads(kVip, 1)) << mesh_->agent().log();
+  put("rds.yaml", "resources: [{nonsense: 1}]\n");
+  EXPECT_TRUE(mesh_->agent().awaitLog("rds.yaml: line 1"));
+  EXPECT_TRUE(leads(kVip, 1)) << "the last good routes stay";
+}
+
 TEST_F(LocalResources, AnAgentDoesNotStartWithABadResource) {
   auto command = mesh_->agentCommand();
   const auto flags = mesh_->agentConfig("local_resources: {clusters: [{name: a, type: EDS}]}\n");

@@ -9,7 +9,7 @@ packages=(
   make g++ clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev linux-libc-dev
   protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev libabsl-dev
   libspdlog-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libxxhash-dev
-  prometheus-cpp-dev libseccomp-dev libc-ares-dev
+  prometheus-cpp-dev libseccomp-dev libcurl4-openssl-dev libssl-dev libc-ares-dev
   libgtest-dev libgmock-dev
   libclang-rt-dev clang-format clang-tidy python3 curl iproute2 nftables procps openssl
   "$@"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The rooms of agent/, one static library each. A room stands before the rooms that it includes: this
 # is the order in which a linker wants them.
-ROOMS := daemon admin ejection xds dns protojson inspect datapath health lb stats model base
+ROOMS := daemon admin ejection kube xds dns protojson inspect datapath health lb stats model base
 
 # MAY_X: the rooms and programs whose headers X may include. This is the one copy of the graph:
 # tools/checks/include-rules.py checks #include lines against it, and link lines follow from it.
@@ -13,11 +13,12 @@ MAY_xds := model stats base
 MAY_dns := model base
 MAY_protojson := base
 MAY_health := model stats base
+MAY_kube := stats base
 MAY_admin := model stats base
 MAY_datapath := lb model stats base
 MAY_inspect := datapath lb model stats base
 MAY_ejection := datapath health lb model stats base
-MAY_daemon := admin ejection xds dns protojson inspect datapath health lb stats model base
+MAY_daemon := admin ejection kube xds dns protojson inspect datapath health lb stats model base
 MAY_sockmeshctl := inspect datapath lb stats model base
 MAY_sockmesh-xds := xds protojson model base
 
@@ -27,6 +28,7 @@ LIBS_base := -lspdlog -lfmt -pthread
 LIBS_stats := -lprometheus-cpp-core
 LIBS_daemon := -lseccomp
 LIBS_dns := -lcares
+LIBS_kube := -lcurl
 LIBS_datapath := -lbpf -lelf -lz
 LIBS_protojson := -lyaml-cpp -lprotobuf
 LIBS_xds := -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf

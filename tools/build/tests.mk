@@ -8,7 +8,10 @@ test_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(shell find tests/$(1) -name '*.c
 # tests do without, but no kernel.
 ISTIOD_SUPPORT := $(BUILD)/obj/tests/support/istiod_expectation.o \
 	$(BUILD)/obj/tests/support/istiod_inputs.o
-SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT),$(call test_objs,support))
+# A server with TLS, for tests of the API server's client.
+API_SUPPORT := $(BUILD)/obj/tests/support/fake_api_server.o
+API_LIBS := -lssl -lcrypto
+SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT) $(API_SUPPORT),$(call test_objs,support))
 
 # Tests may include each other's folders by path ("support/net.h", "unit/lb/build.h"), and the
 # BPF programs' text ("bpf/conn/outlier_rules.h"); the product can include neither.
@@ -21,16 +24,17 @@ MAY_tests/unit/lb := lb model base tests/support
 MAY_tests/unit/xds := xds model stats base tests/support
 MAY_tests/unit/dns := dns model base tests/support
 MAY_tests/unit/protojson := protojson base
+MAY_tests/unit/kube := kube stats base tests/support
 MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
-MAY_tests/unit/daemon := daemon admin ejection xds dns protojson inspect datapath health lb stats model base tests/unit/lb
-MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include
+MAY_tests/unit/daemon := daemon admin ejection kube xds dns protojson inspect datapath health lb stats model base tests/unit/lb
+MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include tests/support
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
 MAY_tests/integration := inspect datapath lb model base tests/support
 MAY_tests/peers := datapath lb model base tests/support tests/integration
-MAY_tests/bench := xds datapath lb model stats base tests/support
+MAY_tests/bench := inspect xds datapath lb model stats base tests/support
 $(foreach dir,$(TEST_DIRS),$(call test_objs,$(dir))): CPPFLAGS += -Itests -I.
 
 # Tests of a program's parts: all of it except its main().
@@ -45,13 +49,15 @@ LB_MODEL_OBJS := $(filter-out %_test.o,$(call test_objs,unit/lb))
 # tests/unit/X tests room X, except for those of programs. TEST_PARTS_X: objects that it needs as well,
 # TEST_LIBS_X: libraries.
 TESTED_ctl := sockmeshctl
-TEST_PARTS_ctl := $(call program_parts,sockmeshctl)
+TEST_PARTS_ctl := $(call program_parts,sockmeshctl) $(BUILD)/obj/tests/support/schema.o
 TESTED_sockmesh_xds := sockmesh-xds
 TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
 TEST_PARTS_daemon := $(LB_MODEL_OBJS)
 TEST_PARTS_dns := $(BUILD)/obj/tests/support/dns_server.o
 TEST_PARTS_xds := $(ISTIOD_SUPPORT) $(BUILD)/obj/tests/support/certificates.o
 TEST_LIBS_xds := -lyaml-cpp
+TEST_PARTS_kube := $(BUILD)/obj/tests/support/certificates.o $(API_SUPPORT)
+TEST_LIBS_kube := $(API_LIBS)
 
 UNIT_ROOMS := $(notdir $(wildcard tests/unit/*))
 UNIT_TESTS := $(UNIT_ROOMS:%=$(BUILD)/tests/unit_%)
@@ -77,10 +83,10 @@ $(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,sockmeshctl)
 
 $(BUILD)/tests/integration_tests: $(call test_objs,integration) $(SUPPORT_OBJS) $(ISTIOD_SUPPORT) \
-		$(call archives,daemon)
+		$(API_SUPPORT) $(call archives,daemon)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,daemon)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,daemon) $(API_LIBS)
 
 # The agent as the client of control planes that were not written here. tests/peers/NAME/ is such a
 # program, a Go module of its own.
@@ -138,6 +144,10 @@ bench-served: $(BUILD)/tests/served_bench  ## what it costs to ask whether a pod
 
 .PHONY: bench-agent
 bench-agent: $(BUILD)/tests/agent_bench all  ## what the agent costs at 1,000 and 10,000 services (root)
+	$(Q)$< $(ARGS)
+
+.PHONY: bench-size
+bench-size: $(BUILD)/tests/size_bench  ## memory of the maps by size; 10,000 x 10 and 100,000 x 1 services read back whole (root)
 	$(Q)$< $(ARGS)
 
 .PHONY: bench-ejection

@@ -23,6 +23,7 @@ LIBRARIES = {
     "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath", "inspect"}),
     "c-ares": (("ares.h",), {"dns"}),
     "libseccomp": (("seccomp.h",), {"daemon"}),
+    "libcurl": (("curl/",), {"kube"}),
     "prometheus-cpp": (("prometheus/",), {"stats"}),
     "yaml-cpp": (("yaml-cpp/",), {"protojson"}),
     "CLI11": (("CLI/",), {"base", "daemon", "sockmeshctl", "sockmesh-xds"}),

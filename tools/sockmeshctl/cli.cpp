@@ -19,6 +19,7 @@
 #include "base/version.h"
 #include "canary.h"
 #include "changes.h"
+#include "cli_history.h"
 #include "cli_tree.h"
 #include "cli_words.h"
 #include "commands.h"
@@ -83,6 +84,8 @@ class CommandLine {
     addVerify();
     addChanges();
     addNodeCommands();
+    addHistoryCommands(app_, global_.adminAddress,
+                       [this](std::function<Outcome()> command) { command_ = std::move(command); });
     addLogCommands();
     addDocuments();
     app_.require_subcommand(1);

@@ -195,7 +195,7 @@ std::optional<Failure> brokenTables(const NodeView& view, const SocketAddress& v
   return std::nullopt;
 }
 
-void addHead(const Explained& explained, Document& out) {
+void addHead(const Explained& explained, const AgentReport& agent, Document& out) {
   const ServiceSummary summary = summarize(explained.service);
   const std::string vip = explained.key.vip.toString();
   const std::string protocol(protocolName(static_cast<std::uint32_t>(explained.key.protocol)));
@@ -218,7 +218,7 @@ void addHead(const Explained& explained, Document& out) {
   addLine(out, "A connect() to " + vip + " " + verdict);
   addSockets(explained, out);
   for (const std::string& warning : warnings) addLine(out, "Warning: " + warning);
-  if (const std::string except = leftAloneText(explained.view); !except.empty()) {
+  if (const std::string except = leftAloneText(explained.view, agent); !except.empty()) {
     addLine(out, "Except: " + except);
   }
   addLine(out, "Service: " + explained.service.name + " (id " + std::to_string(explained.image.id) +
@@ -241,7 +241,7 @@ Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoute
                             service, groupShares(service), query.client};
   Document out;
   out.kind = "Explanation";
-  addHead(explained, out);
+  addHead(explained, agent, out);
   addRoute(routes, out);
   addFlags(explained, agent, out);
   addNotHonoured(explained, agent, out);

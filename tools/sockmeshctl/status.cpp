@@ -5,8 +5,10 @@
 #include "commands.h"
 #include "datapath/program_names.h"
 #include "ejection_summary.h"
+#include "inspect/map_memory.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
+#include "named_pods.h"
 #include "status_agent.h"
 #include "status_canary.h"
 #include "status_left_alone.h"
@@ -182,14 +184,29 @@ void addCounters(const NodeView& view, Document& out) {
       {quiet ? "Datapath events: none" : "Datapath events:", quiet ? Table{} : table});
 }
 
+// What the maps take, by what makes it more.
+std::string memoryText(const MapMemory& memory) {
+  std::vector<std::string> parts;
+  for (const auto& [of, bytes] : memory.shares()) {
+    if (bytes > 0) parts.push_back(std::string(of) + " " + bytesText(bytes));
+  }
+  return parts.empty() ? "" : " (" + join(parts, ", ") + ")";
+}
+
+Json memoryJson(const MapMemory& memory) {
+  Json json = Json::object();
+  for (const auto& [of, bytes] : memory.shares()) json[std::string(of)] = bytes;
+  return json;
+}
+
 void addMaps(const NodeView& view, Document& out) {
   constexpr double kPressurePercent = 80;
   Table table;
   table.columns = {{""}, {"", false, true}, {""}};
-  std::uint64_t memory = 0;
+  std::uint64_t sum = 0;
   Json pressure = Json::array();
   for (const MapUsage& map : view.live.maps) {
-    memory += map.memoryBytes;
+    sum += map.memoryBytes;
     // Maps with one fixed entry are always "full".
     if (!map.countable || map.capacity <= SM_COUNTERS) continue;
     const double percent =
@@ -199,8 +216,10 @@ void addMaps(const NodeView& view, Document& out) {
                           std::to_string(map.entries) + " of " + std::to_string(map.capacity)});
     pressure.push_back({{"map", map.name}, {"percent", percent}});
   }
-  out.data["maps"] = {{"memoryBytes", memory}, {"underPressure", pressure}};
-  out.sections.push_back({"Maps: " + bytesText(memory) + ", " +
+  const MapMemory memory = mapMemory(view.live.maps);
+  out.data["maps"] = {
+      {"memoryBytes", sum}, {"memory", memoryJson(memory)}, {"underPressure", pressure}};
+  out.sections.push_back({"Maps: " + bytesText(sum) + memoryText(memory) + ", " +
                               (table.rows.empty() ? "none is nearly full" : "nearly full:"),
                           table.rows.empty() ? Table{} : table});
 }
@@ -213,6 +232,7 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   out.data = Json::object();
   out.data["pinFolder"] = view.pinFolder;
   addAgent(view.globals, agent, out);
+  addPodWatch(agent, out);
   addNotHonoured(agent, out);
   addPrograms(view, out);
   addCanaries(view, out);
@@ -220,7 +240,7 @@ Outcome status(const NodeView& view, const AgentReport& agent) {
   addNotWritten(agent, out);
   addLayerSeven(view, agent, out);
   addUnreachable(view, out);
-  addLeftAlone(view, out);
+  addLeftAlone(view, agent, out);
   addEndpoints(view, out);
   addOutlierDetection(view, out);
   addCounters(view, out);

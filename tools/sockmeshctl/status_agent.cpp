@@ -87,6 +87,9 @@ void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out
   if (const std::string problem = text(xds, "cacheProblem"); !problem.empty()) {
     out.sections.push_back({"Cache: " + problem, {}});
   }
+  if (const std::string problem = text(xds, "auditProblem"); !problem.empty()) {
+    out.sections.push_back({"Audit log: " + problem, {}});
+  }
   const Json dns = child(*agent.status, "dns", Json::value_t::object);
   addProblems("File", child(xds, "fileProblems", Json::value_t::object), out);
   addProblems("DNS name", child(dns, "problems", Json::value_t::object), out);

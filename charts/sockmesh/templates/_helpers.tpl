@@ -100,7 +100,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "logging" (dict "level" .Values.logging.level "json" .Values.logging.json)
   "metrics" $metrics }}
 {{- if $node }}{{ $_ := set $config "node" $node }}{{ end }}
-{{- toYaml (mergeOverwrite $config (deepCopy .Values.config)) }}
+{{- $config = mergeOverwrite $config (deepCopy .Values.config) }}
+{{- if .Values.podWatch.enabled }}
+{{- $served := default dict $config.served }}
+{{- range $list, $pods := dict "leave_out" .Values.podWatch.leaveOut "let_in" .Values.podWatch.letIn }}
+{{- $rules := list }}
+{{- range $pods }}{{ $rules = append $rules (dict "pods" .) }}{{ end }}
+{{- with concat $rules (default list (get $served $list)) }}{{ $_ := set $served $list . }}{{ end }}
+{{- end }}
+{{- if $served }}{{ $_ := set $config "served" $served }}{{ end }}
+{{- end }}
+{{- toYaml $config }}
 {{- end }}
 
 {{- define "sockmesh.securityContext" -}}

@@ -12,7 +12,17 @@
 {{- fail "xds.tls.rootCertificate: there are both a configMap and a secret; name one" }}
 {{- end }}
 {{- end }}
-{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) (include "sockmesh.hasToken" .) }}
+{{- if not .Values.podWatch.enabled }}
+{{- if or .Values.podWatch.leaveOut .Values.podWatch.letIn }}
+{{- fail "podWatch.enabled: rules by pods need the watch of pods; set it to true" }}
+{{- end }}
+{{- with .Values.config.served }}
+{{- range concat (default list .leave_out) (default list .let_in) }}
+{{- if hasKey . "pods" }}{{ fail "podWatch.enabled: config.served has rules by pods; set it to true" }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) (or .Values.podWatch.enabled (include "sockmesh.hasToken" .)) }}
 {{- fail "serviceAccount.name: is needed where serviceAccount.create is false" }}
 {{- end }}
 {{- end }}

@@ -56,7 +56,9 @@ def images(build):
 SOCKMESH, SHOP = f"localhost/sockmesh:{TAG}", f"localhost/sockmesh-shop:{TAG}"
 VALUES = ["--set", "image.repository=localhost/sockmesh", "--set", f"image.tag={TAG}",
           "--set", f"cleanup.kubectl.image=localhost/kubectl:{TAG}",
-          "--set", f"test.target=web.{shop.SPACE}.svc.cluster.local:{shop.PORT}"]
+          "--set", f"test.target=web.{shop.SPACE}.svc.cluster.local:{shop.PORT}",
+          "--set", f"locality.region={shop.REGION},locality.zone=near", "--set", "podWatch.enabled=true",
+          "--set-json", 'podWatch.leaveOut=[{"matchLabels": {"sockmesh": "off"}}]']
 
 
 # ---- looking ----
@@ -68,10 +70,11 @@ def endpoints():
             if each["conditions"].get("ready") for address in each["addresses"]}
 
 
-def connect(count=60):
+def connect(count=60, service="web"):
     """{endpoint: connections} from the customer's pod, and the whole report."""
-    done = kubectl("-n", shop.SPACE, "exec", "customer", "--", "sockmeshctl", "connect",
-                   f"web.{shop.SPACE}.svc.cluster.local:{shop.PORT}", "--count", str(count), "-o", "json", check=False)
+    target = f"{service}.{shop.SPACE}.svc.cluster.local:{shop.PORT}"
+    done = kubectl("-n", shop.SPACE, "exec", "customer", "--", "sockmeshctl", "connect", target, "--count", str(count),
+                   "-o", "json", check=False)
     try:
         report = json.loads(done.stdout)
     except ValueError:
@@ -81,6 +84,15 @@ def connect(count=60):
 
 def agent(*command, check=True):
     return kubectl("-n", SPACE, "exec", "daemonset/sockmesh", "--", *command, check=check)
+
+
+def on_the_true_root():
+    """The root of a cgroup v2 hierarchy is the one with the id 1. In a subtree other pods would be missed."""
+    programs = json.loads(agent("sockmeshctl", "status", "-o", "json").stdout)["programs"]
+    elsewhere = {one["name"]: one["cgroupId"] for one in programs if one["cgroupId"] not in (0, 1)}
+    if elsewhere or not any(one["cgroupId"] == 1 for one in programs):
+        raise Wrong(str(elsewhere))
+    return f"{len(programs)} programs"
 
 
 def load_totals():
@@ -247,6 +259,35 @@ def ejected_and_taken_back():
     return f"{failures} connections failed until it was ejected"
 
 
+def localities():
+    apply(shop.zoned_service(), shop.zoned_rule(80, 20), shop.zoned(SHOP, "near"), shop.zoned(SHOP, "far"))
+    kubectl("-n", shop.SPACE, "wait", "--for=condition=Ready", "pod/zoned-near", "pod/zoned-far", "--timeout=60s")
+    near = f"{get('-n', shop.SPACE, 'pod', 'zoned-near')['status']['podIP']}:{shop.TARGET}"
+    def share():
+        found, report = connect(200, "zoned")
+        return report["failures"] == [] and len(found) == 2 and 150 <= found[near] <= 170 and found[near]
+    part = await_that("four fifths of 200 connections within the zone", share)
+    kubectl("-n", shop.SPACE, "delete", "pod/zoned-near", "pod/zoned-far", "service/zoned", "destinationrule/zoned")
+    return f"{part} of 200"
+
+
+def label_leaves_out():
+    """The agent hears of the label from the real API server; then kube-proxy serves the pod, and again sockmesh."""
+    await_that("the watch", lambda: "watched since" in agent("sockmeshctl", "status").stdout)
+    label = lambda text: kubectl("-n", shop.SPACE, "label", "pod/customer", text)
+    rewritten = lambda: connect(10)[1]["rewritten"]
+    if not rewritten():
+        raise Wrong("the customer was not served before")
+    label("sockmesh=off")
+    await_that("a pod that is left alone", lambda: not rewritten())
+    said = agent("sockmeshctl", "status").stdout
+    if f"{shop.SPACE}/customer by served.leave_out[0]" not in said:
+        raise Wrong(said)
+    label("sockmesh-")
+    await_that("a pod that is served again", rewritten)
+    return re.search(r"Pods: .*", said)[0]
+
+
 def token_is_taken():
     """istiod saw the agent on its TLS port, by its service account."""
     said = agent("sockmeshctl", "status").stdout
@@ -284,7 +325,8 @@ def kube_proxy_serves():
 
 
 def rubbish_is_gone():
-    left = kubectl("-n", SPACE, "get", "all,configmap,role,rolebinding,serviceaccount", "-l",
+    kinds = "all,configmap,role,rolebinding,serviceaccount,clusterrole,clusterrolebinding"
+    left = kubectl("-n", SPACE, "get", kinds, "-l",
                    "app.kubernetes.io/instance=sockmesh", "-o", "name").stdout.split()
     # `helm test` leaves its pod, so that its log can be read.
     left = [one for one in left if one != "pod/sockmesh-test"]
@@ -324,10 +366,13 @@ def steps(checks, options, values):
     if not step("helm install; every node's agent is ready", install, values):
         return
     step("connections of a pod go straight to the pods, in turn, and getpeername() shows the ClusterIP", straight_to_pods)
+    step("the programs are on the true root of cgroup v2", on_the_true_root)
     step("connection tracking saw none to the ClusterIP", no_packet_had_the_clusterip)
     step("sockmeshctl agrees, and status is content", agent_agrees)
     step("the agent's stream to istiod", token_is_taken)
     step("helm test", helm_test)
+    step("a label leaves a pod out, as long as the pod has it", label_leaves_out)
+    step("shares of localities of 80 to 20", localities)
     step("a load of requests", start_load)
     for what, change in (("scaled to 6", lambda: scaled(6)), ("scaled to 3", lambda: scaled(3)),
                          ("a pod is deleted", a_pod_is_deleted), ("a rolling update", rolling_update),

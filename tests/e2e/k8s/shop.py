@@ -3,6 +3,7 @@
 
 SPACE = "sockmesh-shop"
 PORT, TARGET = 80, 8080
+REGION = "e2e"  # of all nodes, as the chart is told
 
 
 def meta(name, **labels):
@@ -42,6 +43,28 @@ def rule():
         "trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROBIN"}, "outlierDetection": outlier,
                           "tls": {"mode": "DISABLE"}},
         "subsets": [{"name": version, "labels": {"version": version}} for version in ("v1", "v2")]}}
+
+
+def zoned(image, zone):
+    """One pod that says itself where it is, for a cluster whose nodes have no labels of topology."""
+    labels = {"app": "zoned", "zone": zone, "istio-locality": f"{REGION}.{zone}"}
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": f"zoned-{zone}", "namespace": SPACE, "labels": labels},
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [container(image, "serve", str(TARGET))]}}
+
+
+def zoned_service():
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta("zoned"), "spec": {
+        "selector": {"app": "zoned"}, "ports": [{"name": "tcp", "port": PORT, "targetPort": TARGET}]}}
+
+
+def zoned_rule(near, far):
+    shares = {f"{REGION}/near/*": near, f"{REGION}/far/*": far}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": meta("zoned"), "spec": {
+        "host": f"zoned.{SPACE}.svc.cluster.local",
+        "trafficPolicy": {"tls": {"mode": "DISABLE"}, "loadBalancer": {
+            "simple": "ROUND_ROBIN",
+            "localityLbSetting": {"enabled": True, "distribute": [{"from": f"{REGION}/near/*", "to": shares}]}}}}}
 
 
 def split(first, second):

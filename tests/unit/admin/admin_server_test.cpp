@@ -145,7 +145,8 @@ TEST_F(AdminServerTest, ConfigDumpShowsTheSnapshot) {
   degraded.health = EdsHealth::kDegraded;
   assignment->localities.push_back(locality);
   snapshot.assignments["reviews"] = assignment;
-  snapshot.leftAlone.push_back({"0.0.0.0_80", "wildcard address"});
+  snapshot.leftAlone["0.0.0.0_80"] =
+      std::make_shared<const LeftAlone>(LeftAlone{"0.0.0.0_80", "wildcard address"});
   snapshot.held.push_back({"CDS", "c", "its newest version waits for the endpoints of b"});
   state_.snapshot.store(std::make_shared<const Snapshot>(snapshot));
 

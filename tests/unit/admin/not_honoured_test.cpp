@@ -22,7 +22,8 @@ std::shared_ptr<const Snapshot> snapshot() {
   listener->route.clusters = {{"reviews", 1, {}}};
   listener->notHonoured = {"on_demand: clusters are not asked for by name"};
   made->listeners["reviews:80"] = listener;
-  made->leftAlone = {{"0.0.0.0_80", "wildcard address 0.0.0.0:80"}};
+  made->leftAlone["0.0.0.0_80"] =
+      std::make_shared<const LeftAlone>(LeftAlone{"0.0.0.0_80", "wildcard address 0.0.0.0:80"});
   return made;
 }
 

@@ -107,14 +107,15 @@ TEST_F(CliTest, AWrongWordIsNamedWithTheRightOne) {
   says(
       {"banana"},
       R"(unknown command "banana"; the commands are service, route, endpoint, ejection, map, explain, )"
-      "connect, verify, monitor, top, status, version, log, completion, man");
+      "connect, verify, monitor, top, status, version, history, diff, log, completion, man");
   says({"\x1b[2Jx"},
        R"(unknown command "\x1b[2Jx"; the commands are service, route, endpoint, ejection, map, )"
-       "explain, connect, verify, monitor, top, status, version, log, completion, man");
+       "explain, connect, verify, monitor, top, status, version, history, diff, log, completion, "
+       "man");
   says({"service", "list", "extra"}, R"(unexpected argument "extra")");
   says({},
        "a command is needed: service, route, endpoint, ejection, map, explain, connect, verify, "
-       "monitor, top, status, version, log, completion, man");
+       "monitor, top, status, version, history, diff, log, completion, man");
   says({"map"}, R"("map" needs a command: list, dump)");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `connect` with real sockets, and no sockmesh under them.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -9,6 +9,7 @@
 
 #include "base/unique_fd.h"
 #include "cli.h"
+#include "support/schema.h"
 
 namespace sockmesh::ctl::test {
 namespace {
@@ -55,6 +56,7 @@ TEST(Connect, SaysThatTheAddressItselfAnswered) {
   EXPECT_EQ(ran.exitCode, 0) << ran.err;
   const json report = json::parse(ran.out);
   EXPECT_EQ(report["kind"], "ConnectReport");
+  EXPECT_THAT(sockmesh::test::violations(report), ::testing::IsEmpty());
   EXPECT_EQ(report["address"], port.at("127.0.0.1"));
   EXPECT_EQ(report["established"], 3);
   EXPECT_EQ(report["rewritten"], 0);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node_fixture.h"
 
+#include <gmock/gmock.h>
+
 #include <cstring>
 
 #include "datapath/codec.h"
+#include "schema_check.h"
+#include "support/schema.h"
 
 namespace sockmesh::ctl::test {
 namespace {
@@ -275,7 +279,14 @@ std::string shown(const Outcome& outcome, Format format, bool headers) {
   if (const auto* failure = std::get_if<Failure>(&outcome)) {
     return "exit " + std::to_string(failure->exitCode) + ": " + failure->message;
   }
-  return render(std::get<Document>(outcome), format, headers);
+  const auto& document = std::get<Document>(outcome);
+  expectSchema(document);
+  return render(document, format, headers);
+}
+
+void expectSchema(const Document& document) {
+  const Json json = Json::parse(render(document, Format::kJson, true));
+  EXPECT_THAT(sockmesh::test::violations(json), ::testing::IsEmpty()) << document.kind;
 }
 
 }  // namespace sockmesh::ctl::test

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "agent_fixture.h"
+#include "node_fixture.h"
 #include "output.h"
 
 namespace sockmesh::ctl {
@@ -23,15 +24,16 @@ AgentRoutes someRoutes() {
      "needsLayer7": []}],
    "leftOut": [
     {"name": "0.0.0.0_80", "reason": "wildcard address 0.0.0.0:80", "vips": [],
-     "listener": "0.0.0.0_80"},
+     "listener": "0.0.0.0_80", "filterChain": "", "routeConfig": "", "virtualHost": "",
+     "route": ""},
     {"name": "0.0.0.0_80/api", "reason": "no route takes every request: needs layer 7",
-     "vips": ["10.96.0.12:80"], "listener": "0.0.0.0_80", "virtualHost": "api"}]})"),
+     "vips": ["10.96.0.12:80"], "listener": "0.0.0.0_80", "filterChain": "filter_chains[0]",
+     "routeConfig": "80", "virtualHost": "api", "route": ""}]})"),
           ""};
 }
 
 std::string shown(const Outcome& outcome, Format format = Format::kTable) {
-  const auto* document = std::get_if<Document>(&outcome);
-  return document == nullptr ? "" : render(*document, format, true);
+  return test::shown(outcome, format);
 }
 
 TEST(RouteList, ShowsWhatMadeEachVipAndWhatWasLeftOut) {

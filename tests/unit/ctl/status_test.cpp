@@ -30,7 +30,7 @@ Outlier detection: in 1 clusters, 1 endpoints ejected
 Datapath events:
   conn_overflow   7   a full bucket of connection records; a hash took the record
 
-Maps: 496KiB, nearly full:
+Maps: 496KiB (services 8KiB, endpoints 96KiB, names 128KiB, other 264KiB), nearly full:
   names   90%   900 of 1000
 )";
 
@@ -68,7 +68,7 @@ Outlier detection: in 1 clusters, 1 endpoints ejected
 Datapath events:
   conn_overflow   7   a full bucket of connection records; a hash took the record
 
-Maps: 496KiB, nearly full:
+Maps: 496KiB (services 8KiB, endpoints 96KiB, names 128KiB, other 264KiB), nearly full:
   names   90%   900 of 1000
 )";
 
@@ -187,6 +187,15 @@ constexpr const char* kJson = R"({
   },
   "maps": {
     "memoryBytes": 507904,
+    "memory": {
+      "services": 8192,
+      "clusters": 0,
+      "endpoints": 98304,
+      "names": 131072,
+      "connections": 0,
+      "cpus": 0,
+      "other": 270336
+    },
     "underPressure": [
       {
         "map": "names",
@@ -196,6 +205,29 @@ constexpr const char* kJson = R"({
   }
 }
 )";
+
+TEST(Status, ARuleByPodsIsNamedWithThePod) {
+  NodeView node = makeNode();
+  addPodWithSidecar(node);
+  node.live.unserved[0].reason = SM_UNSERVED_LEFT_OUT;
+  node.cgroupPaths[7002] = "/sys/fs/cgroup/kubepods.slice/kubepods-pod1_a.slice/cri-1.scope";
+  AgentReport agent = liveAgent();
+  (*agent.status)["podWatch"] = Json::parse(R"({"address": "10.96.0.1:443", "watching": true,
+      "watchingSince": "2026-01-01T00:00:00Z", "pods": 7, "leftOut": 2, "letIn": 1, "named": [
+      {"uid": "1-ab", "namespace": "shop", "name": "db", "decision": "left_out", "rule": "x"},
+      {"uid": "1-a", "namespace": "shop", "name": "web", "decision": "left_out",
+       "rule": "served.leave_out[0]"}]})");
+  const std::string text = shown(status(node, agent), Format::kTable);
+  EXPECT_NE(text.find("Pods: API server 10.96.0.1:443, watched since 2026-01-01T00:00:00Z; of 7 "
+                      "pods, 2 left out and 1 let in by rules\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find(": shop/web by served.leave_out[0]\n"), std::string::npos) << text;
+  (*agent.status)["podWatch"]["watching"] = false;
+  (*agent.status)["podWatch"]["lastError"] = "HTTP 503";
+  const std::string lost = shown(status(node, agent), Format::kTable);
+  EXPECT_NE(lost.find("10.96.0.1:443, not watched (HTTP 503); of 7"), std::string::npos) << lost;
+}
 
 TEST(Status, PodsThatAreLeftAloneAreListedWithTheirReason) {
   NodeView node = makeNode();

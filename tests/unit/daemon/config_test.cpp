@@ -91,6 +91,11 @@ TEST(ConfigFile, DnsServersAreAddressesWithOrWithoutAPort) {
   }
 }
 
+TEST(ConfigFile, IstiosNamesAreOffUnlessAskedFor) {
+  EXPECT_FALSE(load("metrics: {endpoint_label: false}\n")->istioNames);
+  EXPECT_TRUE(load("metrics: {istio_names: true}\n")->istioNames);
+}
+
 TEST(ConfigFile, TheMetricsServerListensOnlyWhereItHasAnAddress) {
   EXPECT_FALSE(load("metrics: {endpoint_label: false}\n")->metricsAddress);
   EXPECT_EQ(load("metrics: {address: '0.0.0.0:15078'}\n")->metricsAddress->toString(),
@@ -136,6 +141,8 @@ TEST(Defaults, AreWhatThePageSays) {
   EXPECT_EQ(documented->limits.endpoints, byDefault.limits.endpoints);
   EXPECT_EQ(documented->limits.resourceBytes, byDefault.limits.resourceBytes);
   EXPECT_EQ(documented->ads.maxResponseBytes, byDefault.ads.maxResponseBytes);
+  EXPECT_EQ(documented->auditLog.maxBytes, byDefault.auditLog.maxBytes);
+  EXPECT_EQ(documented->auditLog.maxFiles, byDefault.auditLog.maxFiles);
   EXPECT_EQ(documented->endpointLabel, byDefault.endpointLabel);
   const SocketAddress vip = SocketAddress::parse("10.96.0.10:80").value();
   EXPECT_EQ(documented->affinity.secondsOf("", vip), byDefault.affinity.secondsOf("", vip));
@@ -149,6 +156,19 @@ TEST(Admin, SocketAndHosts) {
   EXPECT_NE(errorOf("admin: {socket: here}").find("admin.socket: \"here\" is neither"),
             std::string::npos);
   EXPECT_NE(errorOf("admin: {allowed_hosts: ['a:1']}").find("admin.allowed_hosts: \"a:1\" is no"),
+            std::string::npos);
+}
+
+TEST(AuditLog, IsOffWithoutAPathAndItsSizesAreChecked) {
+  EXPECT_EQ(load("").value().auditLog.path, "");
+  const auto config = load("audit_log: {path: /l, max_bytes: 65536, max_files: 2}");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->auditLog.path, "/l");
+  EXPECT_EQ(config->auditLog.maxBytes, 65536U);
+  EXPECT_EQ(config->auditLog.maxFiles, 2U);
+  EXPECT_NE(errorOf("audit_log: {max_bytes: 65535}").find("audit_log.max_bytes: must be at least"),
+            std::string::npos);
+  EXPECT_NE(errorOf("audit_log: {max_files: 0}").find("audit_log.max_files: must be"),
             std::string::npos);
 }
 
@@ -261,7 +281,7 @@ TEST(Served, WhatIsWrongIsNamed) {
     const std::string error = errorOf("served: {" + served + "}");
     EXPECT_NE(error.find("served." + says), std::string::npos) << error;
   };
-  wrong("leave_out: [{}]", "leave_out[0]: a cgroup or a netns is needed");
+  wrong("leave_out: [{}]", "leave_out[0]: a cgroup, a netns or pods are needed");
   wrong("let_in: [{cgroup: /a}, {cgroup: b}]", "let_in[1].cgroup: \"b\" does not begin with /");
   wrong("let_in: [{cgroup: /}]", "let_in[0].cgroup: \"/\" names no cgroup");
   wrong("leave_out: [{cgroup: /a/b**}]", "leave_out[0].cgroup: ");

@@ -134,8 +134,8 @@ TEST(UdpServicesTest, AServiceWithoutItsClusterIsListedAndMakesNoVip) {
   EXPECT_FALSE(made->listeners.contains(kListener));
   EXPECT_EQ(made->changed.listeners, (std::set<std::string>{kListener}));
   ASSERT_EQ(made->leftAlone.size(), 1U);
-  EXPECT_EQ(made->leftAlone[0].name, kListener);
-  EXPECT_EQ(made->leftAlone[0].reason, "the control plane has no cluster dns");
+  ASSERT_TRUE(made->leftAlone.contains(kListener));
+  EXPECT_EQ(made->leftAlone.at(kListener)->reason, "the control plane has no cluster dns");
 }
 
 TEST(UdpServicesTest, WhatIsUnknownOfTheClusterIsUnknownOfTheService) {

@@ -25,7 +25,7 @@ XdsStats rejected(const std::string& type, std::vector<std::string> names) {
 TEST(UnknownsTest, RejectedListenersWithoutAGoodVersion) {
   Snapshot snapshot;
   snapshot.listeners["held"] = std::make_shared<const Listener>();
-  snapshot.leftAlone.push_back({"no-vip", "wildcard"});
+  snapshot.leftAlone["no-vip"] = std::make_shared<const LeftAlone>(LeftAlone{"no-vip", "wildcard"});
   const Unknowns unknowns = UnknownsFinder().of(snapshot, rejected("LDS", {"held", "no-vip", "x"}));
   EXPECT_EQ(unknowns.listeners, (std::set<std::string>{"x"}));
   EXPECT_FALSE(unknowns.anyListener);

@@ -22,7 +22,8 @@ TEST(RouteList, AVipIsItsOwnersAndTheOthersAreLeftOut) {
   snapshot.listeners["b"] = part("b", "10.0.0.1:80", VipSource::kAddress);
   snapshot.listeners["c"] = part("c", "10.0.0.1:80", VipSource::kAddress);
   snapshot.listeners["d"] = part("d", "10.0.0.0:80", VipSource::kDomain);
-  snapshot.leftAlone = {{"w", "wildcard address 0.0.0.0:80"}};
+  snapshot.leftAlone["w"] =
+      std::make_shared<const LeftAlone>(LeftAlone{"w", "wildcard address 0.0.0.0:80"});
   const RouteList list = routeList(snapshot);
   ASSERT_EQ(list.rows.size(), 2U);
   EXPECT_EQ(list.rows[0].part->name, "d");

@@ -102,6 +102,30 @@ TEST(AgentCollector, ProgramsAndHeldServices) {
   }
 }
 
+TEST(AgentCollector, TheWatchOfPodsHasSeriesOnlyWhereThereIsOne) {
+  const auto textOf = [](const std::optional<PodWatchStats>& watch) {
+    auto stats = std::make_shared<AgentStats>();
+    stats->podWatch = watch;
+    return expose({std::make_shared<AgentCollector>([stats] { return stats; }, noTurns)});
+  };
+  EXPECT_EQ(textOf(std::nullopt).find("\nsockmesh_pod_watch"), std::string::npos);
+  PodWatchStats watch;
+  watch.watching = true;
+  watch.heardAt = std::chrono::milliseconds(1500);
+  watch.failures = 2;
+  watch.pods = 7;
+  watch.leftOut = 2;
+  watch.letIn = 1;
+  const std::string text = textOf(watch);
+  for (const char* line : {"\nsockmesh_pod_watch_up 1\n", "\nsockmesh_pod_watch_failures_total 2\n",
+                           "\nsockmesh_pod_watch_last_event_timestamp_seconds 1.5\n",
+                           "\nsockmesh_pod_watch_pods{decision=\"left_out\"} 2\n",
+                           "\nsockmesh_pod_watch_pods{decision=\"let_in\"} 1\n",
+                           "\nsockmesh_pod_watch_pods{decision=\"none\"} 4\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
 TEST(HeldStats, NamesAFew) {
   EXPECT_EQ(HeldStats{}.text(), "");
   EXPECT_EQ((HeldStats{1, {{"a", 1}}, {}}).text(),

@@ -79,6 +79,19 @@ TEST(DatapathCollector, WhatNobodyConnectedToHasNoSeries) {
   }
 }
 
+TEST(DatapathCollector, IstiosNamesAreForThoseWhoAskForThem) {
+  Scraped scraped(false);
+  scraped.now = stats({endpoint(1, "10.0.0.1:80", 7)});
+  scraped.now.endpoints[0].connections.established = 5;
+  EXPECT_EQ(scraped.text().find("istio_"), std::string::npos);
+  scraped.collector = std::make_shared<DatapathCollector>(
+      [&scraped]() -> Result<DatapathStats> { return scraped.now; },
+      DatapathMetricsOptions{.istioNames = true});
+  EXPECT_NE(scraped.text().find("istio_tcp_connections_opened_total{"), std::string::npos)
+      << scraped.text();
+  EXPECT_NE(scraped.text().find("sockmesh_connections_established_total{"), std::string::npos);
+}
+
 TEST(DatapathCollector, ServicesThatNeedLayer7AreCountedAlsoWhenThereIsNone) {
   Scraped scraped(true);
   EXPECT_NE(scraped.text().find("sockmesh_services_needing_layer7 0\n"), std::string::npos);

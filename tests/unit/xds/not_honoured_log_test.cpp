@@ -45,7 +45,8 @@ TEST(NotHonouredLog, AClusterThatGoesIsNotWorthALineAndIsNewWhenItIsBack) {
 TEST(NotHonouredLog, ListenersThatMakeNoVipSayWhy) {
   NotHonouredLog log;
   Snapshot snapshot;
-  snapshot.leftAlone = {{"0.0.0.0_80", "wildcard address 0.0.0.0:80"}};
+  snapshot.leftAlone["0.0.0.0_80"] =
+      std::make_shared<const LeftAlone>(LeftAlone{"0.0.0.0_80", "wildcard address 0.0.0.0:80"});
   snapshot.changed.listeners = {"0.0.0.0_80"};
   EXPECT_THAT(log.update(snapshot),
               ElementsAre("listener 0.0.0.0_80: makes no VIP: wildcard address 0.0.0.0:80"));
