@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "output.h"
+#include "schema_check.h"
 
 namespace sockmesh::ctl::test {
 namespace {
@@ -64,6 +65,7 @@ class HistoryTest : public ::testing::Test {
   }
   static std::string shown(const Outcome& outcome) {
     if (const auto* failure = std::get_if<Failure>(&outcome)) return failure->message;
+    expectSchema(std::get<Document>(outcome));
     return render(std::get<Document>(outcome), Format::kTable, true);
   }
   std::string diff(const std::string& from, const std::string& to) const {
