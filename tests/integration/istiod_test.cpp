@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "lb/share.h"
+#include "support/dns_server.h"
 #include "support/istiod_expectation.h"
 #include "support/mesh.h"
 
@@ -78,6 +80,25 @@ Shares expectedShares(const ExpectedVip& vip) {
   return shares;
 }
 
+// Gives each name that a cluster has as a target an address of its own, and the expectation its
+// endpoint.
+void resolve(ExpectedVips& vips, DnsServer& server) {
+  std::map<std::string, std::string> addresses;
+  for (auto& [vip, expected] : vips) {
+    for (ExpectedCluster& cluster : expected.clusters) {
+      for (const ExpectedTarget& target : cluster.targets) {
+        const auto next = "10.55.0." + std::to_string(addresses.size() + 1);
+        const std::string ip = addresses.try_emplace(target.name, next).first->second;
+        server.set(target.name, {ip});
+        ExpectedEndpoint& endpoint = cluster.endpoints.emplace_back();
+        endpoint.address = {IpAddress::parse(ip).value(), target.port};
+        endpoint.weight = target.weight;
+      }
+    }
+  }
+  EXPECT_FALSE(addresses.empty()) << "the samples have a DNS cluster";
+}
+
 // Captured files and the protocol in which they are served. Both have to lead to the same tables.
 struct Captured {
   std::string name;
@@ -106,12 +127,15 @@ TEST_P(Istiod, EveryVipOfTheSamplesIsInTheKernelWithItsEndpointsAndShares) {
   for (const std::string& file : GetParam().files) {
     std::filesystem::copy(kSamples + file, mesh.folder() + "/" + file);
   }
+  ExpectedVips expected = expectVips(
+      readIstiodInputs({kSamples + "input-k8s.yaml", kSamples + "input-istio.yaml"}, "agent"));
+  DnsServer server;
+  resolve(expected, server);
   mesh.startControlPlane();
-  mesh.startAgent(mesh.agentConfig("ads: {protocol: " + GetParam().protocol + "}"));
+  mesh.startAgent(mesh.agentConfig("ads: {protocol: " + GetParam().protocol +
+                                   "}\ndns: {servers: ['" + server.address().toString() + "']}"));
   ASSERT_TRUE(mesh.ready()) << mesh.agent().log() << mesh.controlPlane().log();
 
-  const ExpectedVips expected = expectVips(
-      readIstiodInputs({kSamples + "input-k8s.yaml", kSamples + "input-istio.yaml"}, "agent"));
   const auto vips = static_cast<std::size_t>(std::ranges::count_if(
       expected, [](const auto& entry) { return !entry.second.clusters.empty(); }));
   ASSERT_TRUE(mesh.awaitImage([&](const KernelImage& image) {

@@ -226,7 +226,7 @@ class Expectation {
       cluster.policy = LbPolicy::kClusterProvided;
       cluster.leaveAlone = LeftAloneReason::kOriginalDst;
     } else if (service.resolution != Resolution::kStatic) {
-      cluster.leaveAlone = LeftAloneReason::kDns;
+      addTargets(service, port, cluster);
     } else {
       addEndpoints(service, port, subsetLabels(rule, subset), cluster);
       prioritise(policy, service, cluster);
@@ -297,6 +297,16 @@ class Expectation {
                                    .locality = one.locality});
     }
     std::sort(cluster.endpoints.begin(), cluster.endpoints.end());
+  }
+
+  // The names of a service that DNS resolves: those of its endpoints, or its own.
+  static void addTargets(const InputService& service, const InputPort& port,
+                         ExpectedCluster& cluster) {
+    for (const InputEndpoint& one : port.endpoints) {
+      cluster.targets.push_back({one.address, one.port, one.weight});
+    }
+    if (cluster.targets.empty()) cluster.targets.push_back({service.host, port.number, 1});
+    std::sort(cluster.targets.begin(), cluster.targets.end());
   }
 
   // Fail-over by locality: on for outlier detection and for trafficDistribution, unless weights are

@@ -30,7 +30,16 @@ struct ExpectedEndpoint {
 // For GoogleTest, in a comparison that failed.
 void PrintTo(const ExpectedEndpoint& one, std::ostream* out);
 
-// One leg of a VIP's split. Endpoints are by address. There are none if the cluster is left alone.
+// Endpoints that are the addresses of a name.
+struct ExpectedTarget {
+  std::string name;
+  std::uint16_t port = 0;
+  std::uint32_t weight = 1;
+  auto operator<=>(const ExpectedTarget&) const = default;
+};
+
+// One leg of a VIP's split. Endpoints are by address. There are none if the cluster is left alone,
+// or if it has targets.
 struct ExpectedCluster {
   std::string name;
   std::uint32_t weight = 1;
@@ -38,6 +47,7 @@ struct ExpectedCluster {
   LocalityMode localityMode = LocalityMode::kFlat;
   LeftAloneReason leaveAlone = LeftAloneReason::kNone;
   std::vector<ExpectedEndpoint> endpoints;
+  std::vector<ExpectedTarget> targets;  // sorted
   double panicThresholdPercent = 0;
   std::uint32_t maxConnections = UINT32_MAX;
   Nanos connectTimeout = std::chrono::seconds(10);

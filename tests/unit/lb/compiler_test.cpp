@@ -156,7 +156,6 @@ TEST(Compiler, ClustersThatCannotBeHonouredAreLeftAloneByReason) {
       {LeftAloneReason::kTls, SM_REASON_TLS},
       {LeftAloneReason::kOriginalDst, SM_REASON_ORIGINAL_DST},
       {LeftAloneReason::kBlackHole, SM_REASON_BLACK_HOLE},
-      {LeftAloneReason::kDns, SM_REASON_DNS},
       {LeftAloneReason::kUnsupportedDiscovery, SM_REASON_UNSUPPORTED}};
   for (const auto& [given, expected] : reasons) {
     Cluster c = cluster("c");

@@ -103,6 +103,16 @@ class IstiodSamples : public testing::Test {
     return endpoints;
   }
 
+  static std::vector<ExpectedTarget> targetsOf(const Cluster& cluster) {
+    std::vector<ExpectedTarget> targets;
+    if (!cluster.dns) return targets;
+    for (const DnsTarget& one : cluster.dns->targets) {
+      targets.push_back({one.name, one.port, one.pattern.weight});
+    }
+    std::sort(targets.begin(), targets.end());
+    return targets;
+  }
+
   void expectCluster(const WeightedCluster& leg, const ExpectedCluster& expected) const {
     SCOPED_TRACE(expected.name);
     EXPECT_EQ(leg.name, expected.name);
@@ -121,6 +131,7 @@ class IstiodSamples : public testing::Test {
       EXPECT_EQ(cluster.outlierDetection->consecutive5xx, *expected.consecutive5xx);
     }
     EXPECT_EQ(endpointsOf(cluster), expected.endpoints);
+    EXPECT_EQ(targetsOf(cluster), expected.targets);
   }
 
   std::map<std::string, std::shared_ptr<const Cluster>> clusters_;
