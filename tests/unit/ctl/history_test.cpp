@@ -151,7 +151,8 @@ TEST_F(HistoryTest, DamagedLinesAreSkipped) {
   EXPECT_THAT(shown(history(path_, {})), HasSubstr("r5 "));
   std::ofstream(path_) << R"({"id": 7, "changes": [1, {"name": 5}], "errors": "x", "version": []})"
                        << "\n";
-  EXPECT_THAT(shown(history(path_, {})), HasSubstr("r7 "));
+  const Outcome outcome = history(path_, {});  // not what the schema says
+  EXPECT_THAT(render(std::get<Document>(outcome), Format::kTable, true), HasSubstr("r7 "));
   EXPECT_THAT(diff("r1", "r7"), HasSubstr("r7"));
 }
 

@@ -27,8 +27,9 @@ Json parsed(const char* text) {
 TEST(Schema, EachKindOfDocumentHasOne) {
   EXPECT_THAT(documentedKinds(),
               ElementsAre("AgentStatus", "ConnectReport", "EjectionList", "EndpointList", "Events",
-                          "Explanation", "Failure", "LogLevels", "MapDump", "MapList", "NodeStatus",
-                          "RouteList", "Service", "ServiceList", "Top", "Verification", "Version"));
+                          "Explanation", "Failure", "History", "HistoryDiff", "LogLevels",
+                          "MapDump", "MapList", "NodeStatus", "RouteList", "Service", "ServiceList",
+                          "Top", "Verification", "Version"));
   EXPECT_THAT(violations(parsed(R"({"kind": "Other"})")),
               ElementsAre("no schema docs/schemas/Other.json"));
 }
