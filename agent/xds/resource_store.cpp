@@ -218,7 +218,10 @@ void ResourceStore::State::takeListed(TypeState& state, const Received& received
     result.contested = true;
     return;
   }
+  const std::size_t rejected = result.rejected.size();
   if (take(state, name, received, source, result)) touch(result);
+  // What is kept in place of a rejected version keeps its time, too.
+  if (result.rejected.size() > rejected) return;
   if (state.type->expires && state.isOf(name, ResourceSource::kControlPlane)) {
     ttls.received({state.type, name}, received.ttl, now);
   }

@@ -342,7 +342,11 @@ bool FuzzServer::behave() {
     advanceTime(std::chrono::minutes(1));
     return true;
   }
-  if (!stream_->wantsNext()) return false;
+  // It may keep back an answer for a second, see AdsClientOptions::repeatedRejectionWait.
+  if (!stream_->wantsNext()) {
+    advanceTime(std::chrono::seconds(1));
+    return true;
+  }
   return std::ranges::any_of(kTypes, [this](std::string_view url) {
     const auto found = types_.find(std::string(url));
     if (found == types_.end() || !found->second.requested) return false;

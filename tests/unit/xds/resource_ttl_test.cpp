@@ -124,6 +124,17 @@ TEST_F(ResourceTtl, ABadTtlIsRefusedWithItsPathAndTheLastVersionStays) {
 }
 
 // As in Envoy, whose clusters keep their endpoints.
+TEST_F(ResourceTtl, ARejectedVersionsTtlIsNotThatOfTheVersionThatStays) {
+  accept(cds(edsCluster("forever"), mortal("c", edsCluster("c"), 5)), 100);
+  const ApplyResult result = store_.apply(
+      updateOf(cds(mortal("forever", badCluster("forever"), 2), mortal("c", badCluster("c"), 60))),
+      seconds(101));
+  EXPECT_FALSE(result.ok());
+  EXPECT_THAT(expire(104), IsEmpty());
+  EXPECT_THAT(expire(105), ElementsAre("c"));
+  EXPECT_THAT(namesOf(store_.snapshot()->clusters), ElementsAre("forever"));
+}
+
 TEST_F(ResourceTtl, EndpointsDoNotExpire) {
   accept(cds(edsCluster("c")), 100);
   accept(eds(mortal("c", assignment("c"), 5)), 100);
