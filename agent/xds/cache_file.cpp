@@ -17,6 +17,7 @@
 #include <xxhash.h>
 
 #include "base/unique_fd.h"
+#include "base/write_all.h"
 
 namespace sockmesh {
 namespace {
@@ -37,16 +38,6 @@ static_assert(sizeof(Header) == 32);
 std::uint64_t checksumOf(std::string_view content, std::uint32_t format) {
   return XXH3_64bits_withSeed(content.data(), content.size(),
                               (std::uint64_t{format} << 48U) ^ content.size());
-}
-
-Status writeAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Error::fromErrno("write", errno);
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
 }
 
 Status writeNew(const std::string& path, const Header& header, std::string_view content) {

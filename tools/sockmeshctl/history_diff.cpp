@@ -32,7 +32,8 @@ struct Point {
   }
   std::string title() const {
     const std::string version = text(line, "version");
-    return "r" + std::to_string(id()) + " (" + text(line, "type") +
+    const std::string type = text(line, "type");  // "" of a beginning
+    return "r" + std::to_string(id()) + " (" + (type.empty() ? text(line, "result") : type) +
            (version.empty() ? "" : " " + version) + ", " + text(line, "time") + ")";
   }
 };
