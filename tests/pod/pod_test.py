@@ -288,12 +288,13 @@ def seccomp():
 
 if __name__ == "__main__":
     BUILD = pathlib.Path(sys.argv[1]).resolve()
-    if os.environ.get("SOCKMESH_POD_INSIDE") is None:
-        os.environ["SOCKMESH_POD_INSIDE"] = "1"
-        os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, *sys.argv])
     HELM, PYTHON, RUNC, SECCOMP = tools.helm(), tools.validator(), runc(), seccomp()
     if not all((HELM, PYTHON, RUNC, SECCOMP)):
         sys.exit("SKIPPED: make test-pod needs what is missing above")
+    # After the tools are here: the namespace of the tests reaches no network.
+    if os.environ.get("SOCKMESH_POD_INSIDE") is None:
+        os.environ["SOCKMESH_POD_INSIDE"] = "1"
+        os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, *sys.argv])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     sys.argv.pop(1)
     unittest.main(argv=sys.argv)
