@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -79,19 +80,51 @@ std::vector<std::string> cgroup2Mounts() {
   return points;
 }
 
-// Opens the cgroup with this id. The file handle of a kernfs is the id.
-UniqueFd openCgroup(std::uint64_t id) {
+UniqueFd openFolder(const std::string& path) {
+  return UniqueFd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+// Opens the cgroup with this id. The file handle of a kernfs is the id. Not valid: there is no such
+// cgroup below the mount, or the process lacks CAP_DAC_READ_SEARCH.
+UniqueFd openByHandle(const std::string& mount, std::uint64_t id) {
   constexpr int kFileidKernfs = 0xfe;
   alignas(file_handle) std::array<char, sizeof(file_handle) + sizeof(id)> storage{};
   auto* handle = reinterpret_cast<file_handle*>(storage.data());
   handle->handle_bytes = sizeof(id);
   handle->handle_type = kFileidKernfs;
   std::memcpy(handle->f_handle, &id, sizeof(id));
-  for (const std::string& point : cgroup2Mounts()) {
-    const UniqueFd mount(open(point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!mount.valid()) continue;
-    UniqueFd cgroup(open_by_handle_at(mount.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (cgroup.valid()) return cgroup;
+  const UniqueFd folder = openFolder(mount);
+  if (!folder.valid()) return {};
+  return UniqueFd(open_by_handle_at(folder.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+bool hasInode(const std::string& path, std::uint64_t inode) {
+  struct stat found {};
+  return lstat(path.c_str(), &found) == 0 && found.st_ino == inode;
+}
+
+// The same without a capability, as in the chart's pod: walks the folders of the mount. The id of a
+// cgroup is its inode.
+UniqueFd openByWalk(const std::string& mount, std::uint64_t id) {
+  namespace fs = std::filesystem;
+  if (hasInode(mount, id)) return openFolder(mount);
+  std::error_code failed;
+  fs::recursive_directory_iterator at(mount, fs::directory_options::skip_permission_denied, failed);
+  for (; !failed && at != fs::recursive_directory_iterator(); at.increment(failed)) {
+    std::error_code gone;
+    if (at->symlink_status(gone).type() != fs::file_type::directory) continue;
+    if (hasInode(at->path().string(), id)) return openFolder(at->path().string());
+  }
+  return {};
+}
+
+UniqueFd openCgroup(std::uint64_t id) {
+  const auto mounts = cgroup2Mounts();
+  for (const auto& open : {openByHandle, openByWalk}) {
+    for (const std::string& mount : mounts) {
+      UniqueFd cgroup = open(mount, id);
+      if (cgroup.valid()) return cgroup;
+    }
   }
   return {};
 }

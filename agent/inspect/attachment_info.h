@@ -39,7 +39,8 @@ struct Attachment {
 // links cannot be read at all.
 Result<std::vector<Attachment>> readAttachments(const std::string& bpffsRoot);
 
-// The path of the cgroup with this id. "" if it is gone or cannot be told (CAP_DAC_READ_SEARCH).
+// The path of the cgroup with this id. "" if it is gone or no mount shows it. Without
+// CAP_DAC_READ_SEARCH the folders of the mounts are walked.
 std::string cgroupPath(std::uint64_t id);
 
 // "name#id" of a program. "program#id" if the kernel does not tell its name.

@@ -3,13 +3,19 @@
 // whole command lines over them, with no agent running.
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <array>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "datapath/program_names.h"
 #include "inspect/attachment_info.h"
@@ -188,6 +194,34 @@ TEST_F(Inspect, AForeignProgramOnTheHookShowsInTheOrder) {
   EXPECT_TRUE(std::any_of(order.begin(), order.end(), [](const ProgramInfo& program) {
     return program.name == "foreign" && !program.ours;
   }));
+}
+
+// Runs `work` on a thread that lacks a capability.
+void without(unsigned capability, const std::function<void()>& work) {
+  std::thread([&] {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    ASSERT_EQ(syscall(SYS_capget, &header, sets.data()), 0);
+    sets[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+    ASSERT_EQ(syscall(SYS_capset, &header, sets.data()), 0);
+    work();
+  }).join();
+}
+
+TEST_F(Inspect, TheCgroupIsFoundInAPodToo) {
+  const std::string below = sandbox_->cgroup() + "/below";
+  ASSERT_TRUE(std::filesystem::create_directory(below));
+  struct stat folder {};
+  ASSERT_EQ(stat(below.c_str(), &folder), 0);
+  without(CAP_DAC_READ_SEARCH, [&] {
+    EXPECT_EQ(cgroupPath(folder.st_ino), below);
+    const auto attachments = readAttachments(sandbox_->bpffs());
+    ASSERT_TRUE(attachments);
+    EXPECT_EQ(attachments->back().cgroupPath, sandbox_->cgroup());
+    EXPECT_FALSE(attachments->back().order.empty());
+  });
+  std::filesystem::remove(below);
+  EXPECT_EQ(cgroupPath(folder.st_ino), "") << "it is gone";
 }
 
 TEST_F(Inspect, AMissingPinIsReportedByName) {

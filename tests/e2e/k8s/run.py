@@ -273,18 +273,21 @@ def localities():
 
 def label_leaves_out():
     """The agent hears of the label from the real API server; then kube-proxy serves the pod, and again sockmesh."""
-    await_that("the watch", lambda: "watched since" in agent("sockmeshctl", "status").stdout)
+    status = lambda: agent("sockmeshctl", "status").stdout
+    await_that("the watch", lambda: re.search(r"Pods: API server \S+, watched since", status()))
     label = lambda text: kubectl("-n", shop.SPACE, "label", "pod/customer", text)
     rewritten = lambda: connect(10)[1]["rewritten"]
     if not rewritten():
         raise Wrong("the customer was not served before")
     label("sockmesh=off")
-    await_that("a pod that is left alone", lambda: not rewritten())
-    said = agent("sockmeshctl", "status").stdout
+    try:
+        await_that("a pod that is left alone", lambda: not rewritten())
+        said = status()
+    finally:
+        label("sockmesh-")
+    await_that("a pod that is served again", rewritten)
     if f"{shop.SPACE}/customer by served.leave_out[0]" not in said:
         raise Wrong(said)
-    label("sockmesh-")
-    await_that("a pod that is served again", rewritten)
     return re.search(r"Pods: .*", said)[0]
 
 
