@@ -210,11 +210,13 @@ def istiod_stops_and_starts():
     scale = ["-n", ISTIOD[0], "scale", f"deployment/{ISTIOD[1]}"]
     connected = lambda: re.search(r"Control plane: \S+, connected", agent("sockmeshctl", "status", check=False).stdout)
     kubectl(*scale, "--replicas=0")
-    await_that("the loss of the stream", lambda: not connected())
-    found, report = connect()
-    if report["failures"] or set(found) != endpoints():
-        raise Wrong(f"without istiod: {report}")
-    kubectl(*scale, "--replicas=1")
+    try:
+        await_that("the loss of the stream", lambda: not connected())
+        found, report = connect()
+        if report["failures"] or set(found) != endpoints():
+            raise Wrong(f"without istiod: {report}")
+    finally:
+        kubectl(*scale, "--replicas=1")
     rollout(f"{ISTIOD[0]}/deployment/{ISTIOD[1]}")
     await_that("a new stream", connected, 120)
 
