@@ -54,10 +54,13 @@ static __always_inline __u32 sm_twister_word(const struct sm_twister *twister, _
 }
 
 /* Renews one word at a time. The numbers are the same as if all 624 were renewed at once. */
-static __always_inline __u32 sm_twister_next(struct sm_twister *twister)
+SM_VERIFIED_ONCE __u32 sm_twister_next(struct sm_twister *twister)
 {
-	__u32 at = twister->at, next, middle, x;
+	__u32 at, next, middle, x;
 
+	if (!twister)
+		return 0;
+	at = twister->at;
 	if (at >= SM_TWISTER_WORDS)
 		at = 0;
 	next = at + 1 < SM_TWISTER_WORDS ? at + 1 : 0;

@@ -22,7 +22,7 @@
 
 #define SM_LR_DRAWS	  16
 #define SM_LR_MAX_PASS	  256
-#define SM_LR_FEW_CHOICES 8
+#define SM_LR_FEW_CHOICES 2
 #define SM_LR_MAX_SCAN	  65536
 #define SM_LR_EJECTED	  0x7fffffffU
 #define SM_LR_LOAD_MAX	  (1ULL << 39) /* its product with 24 bits fits into 64 */
@@ -221,25 +221,52 @@ SM_VERIFIED_ONCE __u32 sm_lr_pick_scan(const struct sm_group *group, __u64 floor
 	return pass.best;
 }
 
+/* One draw of a host. */
+struct sm_lr_draw {
+	struct sm_group *group;
+	__u64 floor;
+	__u32 host; /* SM_BROKEN: the group is broken */
+	__u32 accepted;
+};
+
+/* True: this is the choice. */
+static __always_inline int sm_lr_draw(struct sm_lr_draw *draw)
+{
+	struct sm_group *group = draw->group;
+	__u32 host = sm_alias(group->table_cell, group->table_size);
+	__u64 load;
+
+	draw->host = host;
+	if (host == SM_BROKEN)
+		return 1;
+	load = sm_lr_load(group, host);
+	draw->floor = sm_lr_floor(group, load);
+	return sm_lr_accepts(load, draw->floor, group->bias_q16);
+}
+
+static long sm_lr_draw_again(__u64 i, struct sm_lr_draw *draw)
+{
+	sm_lr_update_floor(draw->group);
+	draw->accepted = (__u32)sm_lr_draw(draw);
+	return draw->accepted;
+}
+
 /* Unequal weights. */
 SM_VERIFIED_ONCE __u32 sm_lr_pick_weighted(struct sm_group *group)
 {
-	__u64 load, floor = 0;
-	__u32 host;
+	struct sm_lr_draw draw = {.group = group};
+	__u32 draws;
 
 	if (!group)
 		return SM_BROKEN;
-	for (__u32 i = 0; i < SM_LR_DRAWS && i < group->host_count; i++) {
-		host = sm_alias(group->table_cell, group->table_size);
-		if (host == SM_BROKEN)
-			return SM_BROKEN;
-		load = sm_lr_load(group, host);
-		floor = sm_lr_floor(group, load);
-		if (sm_lr_accepts(load, floor, group->bias_q16))
-			return host;
-		sm_lr_update_floor(group);
-	}
-	return sm_lr_pick_scan(group, floor);
+	if (sm_lr_draw(&draw))
+		return draw.host;
+	draws = group->host_count < SM_LR_DRAWS ? group->host_count : SM_LR_DRAWS;
+	bpf_loop(draws - 1, sm_lr_draw_again, &draw, 0);
+	if (draw.accepted)
+		return draw.host;
+	sm_lr_update_floor(group);
+	return sm_lr_pick_scan(group, draw.floor);
 }
 
 struct sm_lr_scan {
@@ -293,14 +320,11 @@ SM_VERIFIED_ONCE __u32 sm_lr_pick_equal(const struct sm_group *group)
 		return sm_lr_scan(group, !(group->flags & SM_GROUP_FULL_SCAN));
 	best = sm_uniform(count);
 	active = sm_active(group, best);
-	for (__u32 i = 1; i < SM_LR_FEW_CHOICES && i < choices; i++) {
+	if (choices > 1) {
 		__u32 other = sm_uniform(count);
-		__u32 its = sm_active(group, other);
 
-		if (its < active) {
+		if (sm_active(group, other) < active)
 			best = other;
-			active = its;
-		}
 	}
 	return best;
 }

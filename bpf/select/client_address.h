@@ -29,16 +29,29 @@ struct sm_addresses {
 	struct list_head *at;
 };
 
-static __always_inline void sm_device_six(const struct net_device *device,
-					  struct sm_addresses *found)
+/* The first global IPv4 address in this list of struct in_ifaddr; 0: there is none. */
+SM_VERIFIED_ONCE __u32 sm_device_four(__u64 list)
 {
-	struct inet6_dev *six = BPF_CORE_READ(device, ip6_ptr);
-	struct list_head *head, *at;
+	struct in_ifaddr *address = (void *)list;
+
+	for (int i = 0; i < SM_NETNS_ADDRESS_MAX_ADDRESSES && address; i++) {
+		if (BPF_CORE_READ(address, ifa_scope) == SM_RT_SCOPE_UNIVERSE)
+			return BPF_CORE_READ(address, ifa_local);
+		address = BPF_CORE_READ(address, ifa_next);
+	}
+	return 0;
+}
+
+/* `six` becomes the first global IPv6 address of this struct inet6_dev, and stays where there is
+ * none. */
+SM_VERIFIED_ONCE int sm_device_six(__u64 device, struct sm_ip *six)
+{
+	struct list_head *head =
+		(void *)device + bpf_core_field_offset(struct inet6_dev, addr_list);
+	struct list_head *at = BPF_CORE_READ(head, next);
 
 	if (!six)
-		return;
-	head = (void *)six + bpf_core_field_offset(struct inet6_dev, addr_list);
-	at = BPF_CORE_READ(head, next);
+		return 0;
 	for (int i = 0; i < SM_NETNS_ADDRESS_MAX_ADDRESSES && at && at != head; i++) {
 		struct inet6_ifaddr *address =
 			(void *)at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
@@ -47,17 +60,19 @@ static __always_inline void sm_device_six(const struct net_device *device,
 		bpf_core_read(&value, sizeof(value), &address->addr);
 		/* fe80::/10 is link-local. */
 		if ((bpf_ntohl(value.word[0]) & 0xffc00000) != 0xfe800000) {
-			found->six = value;
-			return;
+			*six = value;
+			return 0;
 		}
 		at = BPF_CORE_READ(at, next);
 	}
+	return 0;
 }
 
 static long sm_look_at_device(__u64 i, struct sm_addresses *found)
 {
 	struct net_device *device;
 	struct in_device *four;
+	struct inet6_dev *six;
 	struct in_ifaddr *address;
 	struct list_head *at = found->at;
 	__u32 flags;
@@ -76,13 +91,11 @@ static long sm_look_at_device(__u64 i, struct sm_addresses *found)
 			found->loopback_four = BPF_CORE_READ(address, ifa_local);
 		return 0;
 	}
-	for (int n = 0; n < SM_NETNS_ADDRESS_MAX_ADDRESSES && address && !found->four; n++) {
-		if (BPF_CORE_READ(address, ifa_scope) == SM_RT_SCOPE_UNIVERSE)
-			found->four = BPF_CORE_READ(address, ifa_local);
-		address = BPF_CORE_READ(address, ifa_next);
-	}
-	if (!sm_ip_is_set(&found->six))
-		sm_device_six(device, found);
+	if (!found->four)
+		found->four = sm_device_four((__u64)address);
+	six = BPF_CORE_READ(device, ip6_ptr);
+	if (six && !sm_ip_is_set(&found->six))
+		sm_device_six((__u64)six, &found->six);
 	return 0;
 }
 
