@@ -4,9 +4,9 @@
 
 #include <bpf/bpf.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -51,41 +51,53 @@ class BpfHash {
     return {};
   }
 
-  // All entries. While others change the map, an entry that stays may be seen twice, because a
-  // deleted cursor starts the walk over. It is never missed. The caller's container drops the
-  // repetition.
+  // All entries, each once. An entry that stays while others change the map is among them.
   Result<std::vector<std::pair<Key, Value>>> entries() const {
     std::vector<std::pair<Key, Value>> all;
-    Key next{};
-    const Key* cursor = nullptr;
-    Key current{};
-    while (bpf_map_get_next_key(fd_.get(), cursor, &next) == 0) {
-      if (const auto value = find(next)) all.emplace_back(next, *value);
-      current = next;
-      cursor = &current;
-    }
-    if (errno != ENOENT) return Error::fromErrno("bpf_map_get_next_key", errno);
+    const int failed = walk([&](const Key* keys, const Value* values, std::uint32_t count) {
+      for (std::uint32_t i = 0; i < count; ++i) all.emplace_back(keys[i], values[i]);
+    });
+    if (failed != 0) return Error::fromErrno("bpf_map_lookup_batch", failed);
     return all;
   }
 
-  // How many entries there are, a bucket at a time: the walk ends however others change the map.
+  // How many entries there are; as far as the walk came where the kernel fails.
   std::uint64_t count() const {
-    constexpr std::uint32_t kBatch = 4096;
-    std::vector<Key> keys(kBatch);
-    std::vector<Value> values(kBatch);
     std::uint64_t total = 0;
-    std::uint64_t cursor = 0;  // the kernel's own: a bucket
-    for (bool first = true;; first = false) {
-      std::uint32_t count = kBatch;
-      const int failed = bpf_map_lookup_batch(fd_.get(), first ? nullptr : &cursor, &cursor,
-                                              keys.data(), values.data(), &count, nullptr);
-      if (failed != 0 && errno != ENOENT) return total;
-      total += count;
-      if (failed != 0) return total;
-    }
+    walk([&](const Key*, const Value*, std::uint32_t count) { total += count; });
+    return total;
   }
 
  private:
+  // Visits the entries, whole buckets at a time: the walk ends however others change the map. The
+  // errno, or 0.
+  template <typename Visit>
+  int walk(Visit visit) const {
+    std::uint32_t room = 4096;  // the kernel asks for more if one bucket has more
+    std::vector<Key> keys(room);
+    std::vector<Value> values(room);
+    // The kernel's own: a bucket, or a key where the map is no hash table.
+    std::array<std::uint64_t, (sizeof(Key) + 7) / 8> cursor{};
+    bool first = true;
+    while (true) {
+      std::uint32_t count = room;
+      const bool failed =
+          bpf_map_lookup_batch(fd_.get(), first ? nullptr : cursor.data(), cursor.data(),
+                               keys.data(), values.data(), &count, nullptr) != 0;
+      const int reason = failed ? errno : 0;
+      if (reason == ENOSPC) {
+        room *= 2;
+        keys.resize(room);
+        values.resize(room);
+        continue;
+      }
+      if (reason != 0 && reason != ENOENT) return reason;
+      visit(keys.data(), values.data(), count);
+      if (reason == ENOENT) return 0;
+      first = false;
+    }
+  }
+
   UniqueFd fd_;
 };
 
