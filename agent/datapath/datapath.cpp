@@ -2,6 +2,7 @@
 #include "datapath/datapath.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -85,10 +86,11 @@ Status checkKernel() {
                ") is too old: bpf_set_retval() in connect4 needs Linux 5.18");
 }
 
-std::uint32_t maxEntries(int fd) {
+bpf_map_info infoOf(const bpf_map* map) {
   bpf_map_info info{};
   std::uint32_t length = sizeof(info);
-  return bpf_obj_get_info_by_fd(fd, &info, &length) == 0 ? info.max_entries : 0;
+  if (bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &length) != 0) return {};
+  return info;
 }
 
 using Link = std::unique_ptr<bpf_link, decltype([](bpf_link* link) { bpf_link__destroy(link); })>;
@@ -176,7 +178,72 @@ std::uint64_t ownNetnsCookie() {
 struct Datapath::Skeleton {
   sockmesh_bpf* bpf = nullptr;
   ~Skeleton() { sockmesh_bpf::destroy(bpf); }
+
+  bpf_map* map(const std::string& name) const {
+    return bpf_object__find_map_by_name(bpf->obj, name.c_str());
+  }
+  void setSizes(const DatapathOptions& options) const;
+  Status adoptMaps(const PinPath& pins) const;
+  Status pinMaps(const PinPath& pins) const;
+  void setSettings() const;
+  std::string recipe() const;
 };
+
+void Datapath::Skeleton::setSizes(const DatapathOptions& options) const {
+  auto& maps = bpf->maps;
+  const std::uint32_t records = std::bit_ceil(std::max(options.maxConnections, kMinConnections));
+  bpf_map__set_max_entries(maps.frontends4, options.maxServices);
+  bpf_map__set_max_entries(maps.frontends6, options.maxServices);
+  bpf_map__set_max_entries(maps.heads, options.maxServices + 1);
+  bpf_map__set_max_entries(maps.connections, records);
+  bpf_map__set_max_entries(maps.conn_overflow, std::max(records * kOverflowFactor, kMinOverflow));
+  bpf_map__set_max_entries(maps.affinity, options.maxAffinityClients);
+  bpf_map__set_max_entries(maps.flows, options.maxUdpFlows);
+  bpf_map__set_max_entries(maps.flow_sources, kFlowSources * options.maxUdpFlows);
+  bpf_map__set_max_entries(maps.names, options.maxNames);
+}
+
+// Adopted maps keep their sizes. Other sizes take effect after --cleanup.
+Status Datapath::Skeleton::adoptMaps(const PinPath& pins) const {
+  for (const std::string& name : kMapNames) {
+    const std::string path = pins.maps() + "/" + name;
+    const UniqueFd fd(bpf_obj_get(path.c_str()));
+    if (!fd.valid() || map(name) == nullptr || bpf_map__reuse_fd(map(name), fd.get()) != 0) {
+      return Error::fromErrno("adopting " + path, errno);
+    }
+  }
+  return {};
+}
+
+Status Datapath::Skeleton::pinMaps(const PinPath& pins) const {
+  for (const std::string& name : kMapNames) {
+    const std::string path = pins.maps() + "/" + name;
+    if (map(name) == nullptr || bpf_obj_pin(bpf_map__fd(map(name)), path.c_str()) != 0) {
+      return Error::fromErrno("pinning " + path, errno);
+    }
+  }
+  return {};
+}
+
+// By the sizes that the maps have, or are to have.
+void Datapath::Skeleton::setSettings() const {
+  const auto& maps = bpf->maps;
+  auto& settings = bpf->rodata->settings;
+  settings.conn_set_mask = bpf_map__max_entries(maps.connections) / SM_CONN_WAYS - 1;
+  settings.node_netns = ownNetnsCookie();
+  settings.node_userns = ownUserNamespace();
+  settings.affinity_share = std::max(bpf_map__max_entries(maps.affinity) / kShares, 1U);
+  settings.overflow_share = std::max(bpf_map__max_entries(maps.conn_overflow) / kShares, 1U);
+}
+
+std::string Datapath::Skeleton::recipe() const {
+  std::vector<std::uint32_t> ids;
+  ids.reserve(kMapNames.size());
+  for (const std::string& name : kMapNames) ids.push_back(infoOf(map(name)).id);
+  std::size_t size = 0;
+  const void* bytes = sockmesh_bpf::elf_bytes(&size);
+  return Programs::recipeOf({static_cast<const char*>(bytes), size}, bpf->rodata->settings, ids);
+}
 
 Datapath::Datapath() = default;
 Datapath::~Datapath() = default;
@@ -205,11 +272,12 @@ Result<std::unique_ptr<Datapath>> Datapath::tryOpen(const DatapathOptions& optio
   datapath->lock_ = std::move(lock).value();
   Status started = datapath->load(options, pins);
   if (started) {
-    datapath->links_ = std::make_unique<LinkKeeper>(datapath->skeleton_->bpf->obj, pins.links(),
-                                                    options.cgroupRoot);
+    datapath->links_ =
+        std::make_unique<LinkKeeper>(*datapath->programs_, pins.links(), options.cgroupRoot);
     started = datapath->links_->attach(std::move(cgroup).value());
   }
   if (started) {
+    datapath->keepPrograms(pins);
     datapath->findPods();
     return datapath;
   }
@@ -226,77 +294,75 @@ Status Datapath::load(const DatapathOptions& options, const PinPath& pins) {
   skeleton_ = std::make_unique<Skeleton>();
   skeleton_->bpf = sockmesh_bpf::open();
   if (skeleton_->bpf == nullptr) return Error::fromErrno("opening the BPF object", errno);
-  bpf_object* object = skeleton_->bpf->obj;
-  PageTypes pages = PageTypes::of(object);
+  PageTypes pages = PageTypes::of(skeleton_->bpf->obj);
 
-  std::size_t pinned = 0;
-  for (const std::string& name : kMapNames) pinned += exists(pins.maps() + "/" + name) ? 1 : 0;
-  if (pinned > 0 && pinned < kMapNames.size()) {
-    // An earlier agent ended while it pinned its first maps. Nothing was attached yet.
-    logger("datapath")
-        ->warn("{} holds {} of {} maps: starting afresh", pins.maps(), pinned, kMapNames.size());
-    if (auto removed = removePins(pins); !removed) return removed.error();
-    pinned = 0;
+  auto adoptable = mapsToAdopt(pins);
+  if (!adoptable) return adoptable.error();
+  adopted_ = *adoptable;
+  skeleton_->setSizes(options);
+  if (adopted_) {
+    if (auto adopted = skeleton_->adoptMaps(pins); !adopted) return adopted;
   }
-  adopted_ = pinned > 0;
-
-  auto& maps = skeleton_->bpf->maps;
-  const std::uint32_t records = std::bit_ceil(std::max(options.maxConnections, kMinConnections));
-  bpf_map__set_max_entries(maps.frontends4, options.maxServices);
-  bpf_map__set_max_entries(maps.frontends6, options.maxServices);
-  bpf_map__set_max_entries(maps.heads, options.maxServices + 1);
-  bpf_map__set_max_entries(maps.connections, records);
-  bpf_map__set_max_entries(maps.conn_overflow, std::max(records * kOverflowFactor, kMinOverflow));
-  bpf_map__set_max_entries(maps.affinity, options.maxAffinityClients);
-  bpf_map__set_max_entries(maps.flows, options.maxUdpFlows);
-  bpf_map__set_max_entries(maps.flow_sources, kFlowSources * options.maxUdpFlows);
-  bpf_map__set_max_entries(maps.names, options.maxNames);
-  std::uint32_t sets = records / SM_CONN_WAYS;
-  std::uint32_t affinities = options.maxAffinityClients;
-  std::uint32_t overflow = bpf_map__max_entries(maps.conn_overflow);
-  for (const std::string& name : kMapNames) {
-    if (!adopted_) break;
-    const std::string path = pins.maps() + "/" + name;
-    const UniqueFd fd(bpf_obj_get(path.c_str()));
-    bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
-    if (!fd.valid() || map == nullptr || bpf_map__reuse_fd(map, fd.get()) != 0) {
-      return Error::fromErrno("adopting " + path, errno);
-    }
-    if (name == "connections") sets = maxEntries(fd.get()) / SM_CONN_WAYS;
-    if (name == "affinity") affinities = maxEntries(fd.get());
-    if (name == "conn_overflow") overflow = maxEntries(fd.get());
+  skeleton_->setSettings();
+  // New maps are in no program that an earlier agent has loaded.
+  if (adopted_) recipe_ = skeleton_->recipe();
+  if (!adopted_ || !adoptPrograms(pins)) {
+    if (auto loaded = loadPrograms(pins); !loaded) return loaded;
   }
-  // Adopted maps keep their sizes. Other sizes take effect after --cleanup.
-  auto& settings = skeleton_->bpf->rodata->settings;
-  settings.conn_set_mask = sets - 1;
-  settings.node_netns = ownNetnsCookie();
-  settings.node_userns = ownUserNamespace();
-  settings.affinity_share = std::max(affinities / kShares, 1U);
-  settings.overflow_share = std::max(overflow / kShares, 1U);
-
-  if (sockmesh_bpf::load(skeleton_->bpf) != 0) {
-    return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
-                            errno);
-  }
-  if (auto made = makePinFolders(pins); !made) return made.error();
-  for (const std::string& name : kMapNames) {
-    if (adopted_) break;
-    const std::string path = pins.maps() + "/" + name;
-    bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
-    if (map == nullptr || bpf_obj_pin(bpf_map__fd(map), path.c_str()) != 0) {
-      return Error::fromErrno("pinning " + path, errno);
-    }
-  }
-  pages.btfFd = bpf_object__btf_fd(object);
+  pages.btfFd = bpf_object__btf_fd(skeleton_->bpf->obj);
   auto opened = KernelMaps::open(pins.maps(), MapAccess::kReadWrite, pages);
   if (!opened) return opened.error();
   maps_ = std::move(opened).value();
   return {};
 }
 
+// Whether `pins` holds the maps of an earlier agent. An agent that ended while it pinned its first
+// maps has left some of them. Nothing was attached yet, and they are removed.
+Result<bool> Datapath::mapsToAdopt(const PinPath& pins) {
+  std::size_t pinned = 0;
+  for (const std::string& name : kMapNames) pinned += exists(pins.maps() + "/" + name) ? 1 : 0;
+  if (pinned == 0 || pinned == kMapNames.size()) return pinned > 0;
+  logger("datapath")
+      ->warn("{} holds {} of {} maps: starting afresh", pins.maps(), pinned, kMapNames.size());
+  if (auto removed = removePins(pins); !removed) return removed.error();
+  return false;
+}
+
+// False: there are no programs that are the very same as those that would be loaded.
+bool Datapath::adoptPrograms(const PinPath& pins) {
+  bpf_object* object = skeleton_->bpf->obj;
+  auto found = Programs::adopt(object, pins, recipe_);
+  // Pages that are made later need the types, which otherwise are loaded with the programs.
+  if (!found || btf__load_into_kernel(bpf_object__btf(object)) != 0) return false;
+  programs_ = std::make_unique<Programs>(std::move(*found));
+  programsAdopted_ = true;
+  return true;
+}
+
+Status Datapath::loadPrograms(const PinPath& pins) {
+  if (sockmesh_bpf::load(skeleton_->bpf) != 0) {
+    return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
+                            errno);
+  }
+  auto programs = Programs::loaded(skeleton_->bpf->obj);
+  if (!programs) return programs.error();
+  programs_ = std::make_unique<Programs>(std::move(programs).value());
+  recipe_ = skeleton_->recipe();
+  if (auto made = makePinFolders(pins); !made) return made.error();
+  return adopted_ ? Status() : skeleton_->pinMaps(pins);
+}
+
+// For the next agent. Without the pins that agent loads the programs, as this one did.
+void Datapath::keepPrograms(const PinPath& pins) const {
+  if (programsAdopted_) return;
+  if (auto kept = programs_->pin(pins, recipe_); !kept) {
+    logger("datapath")->warn("the next agent has to load the programs: {}", kept.error().message());
+  }
+}
+
 void Datapath::check() {
   const PinPath pins(options_.bpffsRoot);
-  const bool missing = mapPinsMissing(pins);
+  const bool missing = mapPinsMissing(pins) || !exists(pins.programs() + "/" + recipe_);
   const Status restored = missing ? restorePins(pins) : Status();
   const std::string problem = restored ? "" : restored.error().message();
   if (problem != pinProblem_ && !problem.empty()) {
@@ -330,12 +396,16 @@ Status Datapath::restorePins(const PinPath& pins) {
   if (auto made = makePrivateFolder(pins.folder); !made) return made;
   // A folder that was made anew has another lock.
   if (auto lock = lockPins(pins)) lock_ = std::move(lock).value();
-  return restoreMapPins(pins, skeleton_->bpf->obj, *maps_, *options_.calls);
+  if (auto restored = restoreMapPins(pins, skeleton_->bpf->obj, *maps_, *options_.calls);
+      !restored) {
+    return restored;
+  }
+  return exists(pins.programs() + "/" + recipe_) ? Status() : programs_->pin(pins, recipe_);
 }
 
 Status Datapath::registerAgent() {
   LIBBPF_OPTS(bpf_test_run_opts, options);
-  const int fd = bpf_program__fd(skeleton_->bpf->progs.sm_register_agent);
+  const int fd = programs_->fd("sm_register_agent");
   if (bpf_prog_test_run_opts(fd, &options) != 0) {
     return Error::fromErrno("registering the agent's process", errno);
   }
@@ -365,13 +435,15 @@ Status Datapath::recountAffinity() {
 }
 
 EjectionControl Datapath::ejections() const {
-  return {bpf_program__fd(skeleton_->bpf->progs.sm_agent_detect),
-          bpf_program__fd(skeleton_->bpf->progs.sm_agent_uneject)};
+  return {programs_->fd("sm_agent_detect"), programs_->fd("sm_agent_uneject")};
 }
 
 ConnectionSweeper Datapath::sweeper() const {
-  return {*maps_, bpf_program__fd(skeleton_->bpf->progs.sm_sweep_sets),
-          bpf_program__fd(skeleton_->bpf->progs.sm_sweep_overflow)};
+  return {*maps_, programs_->fd("sm_sweep_sets"), programs_->fd("sm_sweep_overflow")};
+}
+
+bool Datapath::isPinned(const std::string& bpffsRoot) {
+  return exists(PinPath(bpffsRoot).folder) || !PinPath::ofOtherVersions(bpffsRoot).empty();
 }
 
 Result<CleanupReport> Datapath::cleanup(const std::string& bpffsRoot) {

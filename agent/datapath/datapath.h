@@ -19,6 +19,7 @@
 #include "datapath/link_keeper.h"
 #include "datapath/pin_path.h"
 #include "datapath/privileged_calls.h"
+#include "datapath/programs.h"
 #include "datapath/stale_time.h"
 #include "sockmesh_abi.h"
 
@@ -41,7 +42,8 @@ struct DatapathOptions {
 
 class Datapath {
  public:
-  // Loads the programs, adopts pinned maps if there are any, and attaches the programs. After a
+  // Adopts pinned maps if there are any, loads the programs, or adopts them if they are the very
+  // same, and attaches them. After a
   // failure nothing is half attached that was not there before. One process at a time on a bpffs.
   // Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and CAP_SYS_ADMIN if no bpffs is mounted.
   static Result<std::unique_ptr<Datapath>> open(const DatapathOptions& options);
@@ -52,6 +54,8 @@ class Datapath {
   KernelMaps& maps() { return *maps_; }
   // The maps were pinned already, by an earlier agent.
   bool adopted() const { return adopted_; }
+  // The programs, too: they are the very same as an earlier agent's, and were not loaded again.
+  bool programsAdopted() const { return programsAdopted_; }
   const std::string& cgroupPath() const { return links_->cgroup().path; }
   std::uint64_t cgroupId() const { return links_->cgroup().id; }
 
@@ -73,6 +77,9 @@ class Datapath {
   ConnectionSweeper sweeper() const;
   StaleTime staleTime() { return StaleTime(maps_->globals[0]); }
 
+  // Whether an agent of any version has left pins here, so that its programs may be attached.
+  static bool isPinned(const std::string& bpffsRoot);
+
   // Detaches the programs, removes pins, maps and the folder, also those of other versions, and
   // reports what was there. An empty bpffs is no error. While another process has the datapath
   // open, this is an Error and changes nothing.
@@ -83,6 +90,10 @@ class Datapath {
   struct Skeleton;
   Datapath();
   Status load(const DatapathOptions& options, const PinPath& pins);
+  static Result<bool> mapsToAdopt(const PinPath& pins);
+  bool adoptPrograms(const PinPath& pins);
+  Status loadPrograms(const PinPath& pins);
+  void keepPrograms(const PinPath& pins) const;
   Status restorePins(const PinPath& pins);
   void findPods();
 
@@ -90,8 +101,11 @@ class Datapath {
   UniqueFd lock_;  // see pin_lock.h; let go of last
   std::unique_ptr<Skeleton> skeleton_;
   std::unique_ptr<KernelMaps> maps_;
+  std::unique_ptr<Programs> programs_;
   std::unique_ptr<LinkKeeper> links_;
+  std::string recipe_;  // of programs_
   bool adopted_ = false;
+  bool programsAdopted_ = false;
   std::string pinProblem_;  // as last logged
 };
 

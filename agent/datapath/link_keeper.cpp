@@ -2,7 +2,6 @@
 #include "datapath/link_keeper.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,33 +21,22 @@ bpf_link_info infoOf(int link) {
   return info;
 }
 
-// Attached to a tracepoint of the whole node, and to no cgroup.
-bool isTracing(const bpf_program* program) {
-  return bpf_program__type(program) == BPF_PROG_TYPE_TRACING;
-}
-
 // Whether the link still attaches its program somewhere.
 bool isAttached(const bpf_link_info& info) {
   return info.type == BPF_LINK_TYPE_CGROUP ? info.cgroup.cgroup_id != 0 : info.id != 0;
 }
 
-std::uint32_t programId(const bpf_program* program) {
-  bpf_prog_info info{};
-  std::uint32_t length = sizeof(info);
-  return bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) == 0 ? info.id : 0;
-}
-
 }  // namespace
 
 std::string LinkKeeper::pathOf(const Kept& kept) const {
-  return folder_ + "/" + bpf_program__name(kept.program);
+  return folder_ + "/" + kept.program->name;
 }
 
 Status LinkKeeper::attach(CgroupRoot cgroup) {
   cgroup_ = std::move(cgroup);
   for (const std::string& name : programNames()) {
     Kept kept;
-    kept.program = bpf_object__find_program_by_name(object_, name.c_str());
+    kept.program = programs_.find(name);
     if (kept.program == nullptr) return Error("no program " + name);
     if (!takeOver(kept)) {
       if (auto made = create(kept); !made) return made.error();
@@ -62,16 +50,19 @@ Status LinkKeeper::attach(CgroupRoot cgroup) {
   return {};
 }
 
-// Puts the program behind the pinned link, in one step. An Error if there is no usable link,
-// because it is gone or on another cgroup, or because it is of a kind that keeps its program.
+// Puts the program behind the pinned link, in one step, unless the program is there. An Error if
+// there is no usable link, because it is gone or on another cgroup, or because it is of a kind that
+// keeps its program.
 Status LinkKeeper::takeOver(Kept& kept) const {
-  if (isTracing(kept.program)) return Error("a tracepoint's link keeps its program");
   const std::string path = pathOf(kept);
   UniqueFd link(bpf_obj_get(path.c_str()));
-  if (!link.valid() || infoOf(link.get()).cgroup.cgroup_id != cgroup_.id) {
+  const bpf_link_info info = infoOf(link.get());
+  const bool there = info.prog_id == kept.program->id;
+  if (kept.program->tracing) {
+    if (!there) return Error("a tracepoint's link keeps its program");
+  } else if (info.cgroup.cgroup_id != cgroup_.id) {
     return Error(path + ": no link on this cgroup");
-  }
-  if (bpf_link_update(link.get(), bpf_program__fd(kept.program), nullptr) != 0) {
+  } else if (!there && bpf_link_update(link.get(), kept.program->fd.get(), nullptr) != 0) {
     return Error::fromErrno(path, errno);
   }
   kept.link = std::move(link);
@@ -79,13 +70,14 @@ Status LinkKeeper::takeOver(Kept& kept) const {
 }
 
 Status LinkKeeper::create(Kept& kept) const {
-  const int program = bpf_program__fd(kept.program);
-  UniqueFd link(isTracing(kept.program)
+  const int program = kept.program->fd.get();
+  UniqueFd link(kept.program->tracing
                     ? bpf_raw_tracepoint_open(nullptr, program)
                     : bpf_link_create(program, cgroup_.fd.get(),
-                                      bpf_program__expected_attach_type(kept.program), nullptr));
+                                      static_cast<bpf_attach_type>(kept.program->attachType),
+                                      nullptr));
   if (!link.valid()) {
-    return Error::fromErrno(std::string("attaching ") + bpf_program__name(kept.program), errno);
+    return Error::fromErrno("attaching " + kept.program->name, errno);
   }
   kept.link = std::move(link);
   return {};
@@ -106,7 +98,7 @@ Status LinkKeeper::pin(const Kept& kept) const {
 std::string LinkKeeper::problemOf(const Kept& kept) const {
   const bpf_link_info info = infoOf(kept.link.get());
   if (!isAttached(info)) return "its link was detached";
-  if (info.prog_id != programId(kept.program)) return "another program was put behind its link";
+  if (info.prog_id != kept.program->id) return "another program was put behind its link";
   return "";
 }
 
@@ -139,12 +131,12 @@ void LinkKeeper::checkOne(Kept& kept, AttachmentStats& state) {
 
 Status LinkKeeper::reattach(Kept& kept) {
   // The same link, on the same cgroup: the program behind it is what changed.
-  if (isAttached(infoOf(kept.link.get())) && !isTracing(kept.program)) {
-    if (bpf_link_update(kept.link.get(), bpf_program__fd(kept.program), nullptr) == 0) return {};
+  if (isAttached(infoOf(kept.link.get())) && !kept.program->tracing) {
+    if (bpf_link_update(kept.link.get(), kept.program->fd.get(), nullptr) == 0) return {};
     return Error::fromErrno("putting it back", errno);
   }
   auto made = create(kept);
-  if (!made && !isTracing(kept.program)) {
+  if (!made && !kept.program->tracing) {
     // The cgroup is gone; perhaps there is another of its name by now.
     auto again = openCgroupRoot(declaredRoot_);
     if (!again) return again.error();

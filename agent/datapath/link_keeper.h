@@ -9,19 +9,17 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "datapath/cgroup_root.h"
+#include "datapath/programs.h"
 #include "stats/agent_stats.h"
-
-struct bpf_object;
-struct bpf_program;
 
 namespace sockmesh {
 
 class LinkKeeper {
  public:
-  // `object` is loaded and outlives this. `folder` is where the links are pinned; `declaredRoot` is
+  // `programs` outlive this. `folder` is where the links are pinned; `declaredRoot` is
   // the operator's cgroup, "" for the true root.
-  LinkKeeper(const bpf_object* object, std::string folder, std::string declaredRoot)
-      : object_(object), folder_(std::move(folder)), declaredRoot_(std::move(declaredRoot)) {}
+  LinkKeeper(const Programs& programs, std::string folder, std::string declaredRoot)
+      : programs_(programs), folder_(std::move(folder)), declaredRoot_(std::move(declaredRoot)) {}
 
   // Attaches each of programNames() to `cgroup`, behind its pinned link if that is usable, in one
   // step. After an Error, what was attached before is as it was, or replaced.
@@ -36,7 +34,7 @@ class LinkKeeper {
 
  private:
   struct Kept {
-    const bpf_program* program = nullptr;
+    const Program* program = nullptr;
     UniqueFd link;
   };
 
@@ -49,7 +47,7 @@ class LinkKeeper {
   void checkOne(Kept& kept, AttachmentStats& state);
   void checkPin(const Kept& kept) const;
 
-  const bpf_object* object_;
+  const Programs& programs_;
   std::string folder_;
   std::string declaredRoot_;
   CgroupRoot cgroup_;

@@ -22,6 +22,8 @@ struct PinPath {
   std::string maps() const { return folder + "/maps"; }  // maps/NAME and maps/pages/NAME-N
   std::string pages() const { return maps() + "/pages"; }
   std::string links() const { return folder + "/links"; }  // links/PROGRAM
+  // programs/RECIPE/PROGRAM: programs.h
+  std::string programs() const { return folder + "/programs"; }
 };
 
 }  // namespace sockmesh
