@@ -61,14 +61,25 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   agent->loop_ = std::move(loop).value();
   if (auto ok = agent->watchSignals(); !ok) return ok.error();
   if (auto ok = agent->startAdmin(); !ok) return ok.error();
+  if (auto ok = agent->startConfiguration(); !ok) return ok.error();
+  // The kernel takes its time to verify new programs. The configuration thread receives and
+  // compiles meanwhile. Programs that are attached already would rewrite the agent's own
+  // connections until it is registered.
+  const bool early = !Datapath::isPinned(config.datapath.bpffsRoot);
+  if (early) {
+    if (auto ok = agent->startControlPlane(); !ok) return ok.error();
+  }
   if (auto ok = agent->openDatapath(); !ok) return ok.error();
   if (auto ok = agent->giveUpPrivileges(); !ok) return ok.error();
   if (auto ok = agent->buildControlLoop(); !ok) return ok.error();
-  if (auto ok = agent->startConfiguration(); !ok) return ok.error();
   agent->connectControlLoop();
   if (auto ok = agent->adoptRunningDatapath(); !ok) return ok.error();
   if (auto ok = agent->startPodWatch(); !ok) return ok.error();
-  if (auto ok = agent->startControlPlane(); !ok) return ok.error();
+  if (!early) {
+    if (auto ok = agent->startControlPlane(); !ok) return ok.error();
+  }
+  agent->watchDatapath();
+  agent->publishStats();
   return agent;
 }
 
@@ -200,11 +211,17 @@ Status Agent::buildControlLoop() {
   return {};
 }
 
-// The thread on which responses become tables. Nothing comes in before startControlPlane().
+// The thread on which responses become tables. Nothing comes in before startControlPlane(), and
+// nothing that it posts to the control loop runs before run(). It has from the beginning only what
+// giveUpPrivileges() leaves, and so have the threads that are made on it.
 Status Agent::startConfiguration() {
   auto thread = LoopThread::create();
   if (!thread) return thread.error();
   configuration_ = std::move(thread).value();
+  configuration_->run([] {
+    limitOrEnd({mapCapability(), CAP_NET_ADMIN});
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  });
   CompilerOptions options{.nodeLocality = config_.locality(),
                           .localCluster = config_.localCluster,
                           .affinity = config_.affinity,
@@ -271,15 +288,16 @@ Status Agent::adoptRunningDatapath() {
   return {};
 }
 
-// The first line that an operator reads: what changed on this machine, and how to undo it.
+// The first line of `main`, for operators: what changed on this machine, and how to undo it.
 void Agent::introduce() const {
   const std::string& bpffs = config_.datapath.bpffsRoot;
+  std::string adopted = datapath_->adopted() ? ", maps adopted" : "";
+  if (datapath_->programsAdopted()) adopted = ", maps and programs adopted";
   logger("main")->info(
       "sockmeshd {} attached to {} (cgroup {}), pinned under {}{}; to undo that, end it and run "
       "sockmeshd --cleanup --bpffs-root {}; node {}, admin on {}",
-      version(), datapath_->cgroupPath(), datapath_->cgroupId(), PinPath(bpffs).folder,
-      datapath_->adopted() ? ", maps adopted" : "", bpffs, state_.nodeId,
-      admin_->listeners().address().toString());
+      version(), datapath_->cgroupPath(), datapath_->cgroupId(), PinPath(bpffs).folder, adopted,
+      bpffs, state_.nodeId, admin_->listeners().address().toString());
   for (const PinPath& other : PinPath::ofOtherVersions(bpffs)) {
     logger("datapath")
         ->warn(
@@ -386,10 +404,7 @@ Status Agent::startControlPlane() {
     stats_.xds = ads_->stats();
     ads_->start(clientCallbacks());
   });
-  if (!opened) return opened;
-  watchDatapath();
-  publishStats();
-  return {};
+  return opened;
 }
 
 // The watch's thread needs no capability. Its sockets bypass the programs, as all of the agent's

@@ -47,8 +47,9 @@ namespace sockmesh {
 class Agent {
  public:
   // Binds the admin port, then loads and attaches the datapath. So a failure outside the kernel
-  // comes before anything is attached. Then this thread gives up what a running agent does not
-  // need. Threads that are made later have no more. SIGTERM and SIGINT must be blocked already, and
+  // comes before anything is attached. Where no agent has been before, the control plane is asked
+  // meanwhile. Then this thread gives up what a running agent does not need. Threads that are made
+  // later have no more. SIGTERM and SIGINT must be blocked already, and
   // there must be no other thread.
   static Result<std::unique_ptr<Agent>> create(const Config& config);
   ~Agent();

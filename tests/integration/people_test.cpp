@@ -35,10 +35,12 @@ class People : public MeshTest {
   }
 };
 
-TEST_F(People, TheFirstLineSaysWhatWasAttachedAndHowToUndoIt) {
+TEST_F(People, TheFirstLineOfMainSaysWhatWasAttachedAndHowToUndoIt) {
   mesh_->startAgent();
   ASSERT_TRUE(mesh_->agent().awaitLog("sockmeshd "));
-  const std::string first = linesOf(mesh_->agent().log())[0];
+  const std::vector<std::string> lines = linesOf(mesh_->agent().log());
+  const std::string first = *std::ranges::find_if(
+      lines, [](const std::string& line) { return contains(line, " main: "); });
   const std::string undo = "sockmeshd --cleanup --bpffs-root " + sandbox_->bpffs();
   for (const std::string& part :
        {"attached to " + sandbox_->cgroup() + " (cgroup ",
