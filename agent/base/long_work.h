@@ -26,7 +26,8 @@ class LongWork {
  public:
   using Work = std::function<void(Breather& breathe)>;
 
-  static constexpr Nanos kSlice = std::chrono::milliseconds(10);
+  // A short task waits no longer than this, about. A pause costs some microseconds.
+  static constexpr Nanos kSlice = std::chrono::microseconds(500);
 
   // `loop` outlives this. `slice`: how long a slice is, about.
   explicit LongWork(EventLoop& loop, Nanos slice = kSlice) : loop_(loop), slice_(slice) {}
