@@ -7,7 +7,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Notes which endpoint this socket goes to. A connection without a record is still balanced, and
  * its outcome is not counted. */
-static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
+static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_dest *to,
 				      const struct sm_conn_home *home,
 				      const struct sm_choice *choice,
 				      const struct sm_target *target)
@@ -22,8 +22,9 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	/* A second connect() on one socket. TCP did not say how the first one ended. */
 	if (unlikely(record->state != SM_CONN_FREE))
 		sm_conn_settle(home->cookie, 0);
-	sm_ip_copy(record->vip_be, d->addr_be);
-	record->vip_port_be = d->port_be;
+	/* What the socket asked for: the descriptor of a range does not know it. */
+	sm_ip_copy(record->vip_be, to->addr.word);
+	record->vip_port_be = to->port_be;
 	record->flags = choice->conn_flags;
 	record->endpoint_id = choice->endpoint_id;
 	record->gone_mark = 0;
@@ -74,7 +75,7 @@ static __always_inline int sm_connect_to(struct bpf_sock_addr *ctx, const struct
 	verdict = sm_redirect_to(ctx, to, d, &choice, &target);
 	if (likely(verdict == SM_REWRITTEN)) {
 		if (likely(to->protocol == IPPROTO_TCP))
-			sm_record(ctx, d, &home, &choice, &target);
+			sm_record(ctx, to, &home, &choice, &target);
 		else
 			sm_datagram_connected(ctx, d, choice.endpoint_id, choice.conn_flags);
 		return SM_PROCEED;

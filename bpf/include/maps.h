@@ -35,6 +35,15 @@ struct {
 	__type(value, __u64);
 } frontend_filter SEC(".maps") __weak;
 
+/* See struct sm_range_key. An entry takes memory when it is there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
+	__type(key, struct sm_range_key);
+	__type(value, __u32); /* service id */
+} ranges SEC(".maps") __weak;
+
 /* By service id: the index of its current descriptor. One aligned word is the whole switch. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -288,8 +288,8 @@ struct sm_affinity_key {
 	__be32 vip_be[4];
 	__be16 vip_port_be;
 	__u8 protocol;
-	__u8 pad;
-	__u32 pad2;
+	__u8 range_bits; /* as the descriptor's: a range begins with the address of another VIP */
+	__u32 pad;
 };
 
 struct sm_affinity {
