@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* connect(): a VIP becomes an endpoint before the first packet exists. */
+#include "conn/asked.h"
 #include "datagram.h"
 #include "redirect.h"
 
@@ -7,7 +8,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Notes which endpoint this socket goes to. A connection without a record is still balanced, and
  * its outcome is not counted. */
-static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_dest *to,
+static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
 				      const struct sm_conn_home *home,
 				      const struct sm_choice *choice,
 				      const struct sm_target *target)
@@ -22,10 +23,11 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	/* A second connect() on one socket. TCP did not say how the first one ended. */
 	if (unlikely(record->state != SM_CONN_FREE))
 		sm_conn_settle(home->cookie, 0);
-	/* What the socket asked for: the descriptor of a range does not know it. */
-	sm_ip_copy(record->vip_be, to->addr.word);
-	record->vip_port_be = to->port_be;
+	sm_ip_copy(record->vip_be, d->addr_be);
+	record->vip_port_be = d->port_be;
 	record->flags = choice->conn_flags;
+	if (unlikely(d->range_bits))
+		record->flags |= SM_CONN_OF_RANGE;
 	record->endpoint_id = choice->endpoint_id;
 	record->gone_mark = 0;
 	record->connect_at_ns = 0;
@@ -72,10 +74,12 @@ static __always_inline int sm_connect_to(struct bpf_sock_addr *ctx, const struct
 	int verdict;
 
 	sm_conn_ask(bpf_get_socket_cookie(ctx), &home);
+	if (unlikely(d->range_bits))
+		sm_ask(ctx, sm_ip_high(&to->addr), sm_ip_low(&to->addr));
 	verdict = sm_redirect_to(ctx, to, d, &choice, &target);
 	if (likely(verdict == SM_REWRITTEN)) {
 		if (likely(to->protocol == IPPROTO_TCP))
-			sm_record(ctx, to, &home, &choice, &target);
+			sm_record(ctx, d, &home, &choice, &target);
 		else
 			sm_datagram_connected(ctx, d, choice.endpoint_id, choice.conn_flags);
 		return SM_PROCEED;

@@ -149,6 +149,15 @@ struct {
 	__type(value, struct sm_affinity);
 } affinity SEC(".maps") __weak;
 
+/* The address that a socket asked for, of a service whose VIP is a range. It goes with the socket.
+ * Only asked.h touches this map. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sm_asked);
+} asked SEC(".maps") __weak;
+
 /* Of sockets that name a VIP with each send: the endpoint of each VIP, and the VIP of each
  * endpoint. Only flow.h touches these two. */
 struct {

@@ -62,6 +62,7 @@
 	X(connections)                                                                             \
 	X(conn_overflow)                                                                           \
 	X(affinity)                                                                                \
+	X(asked)                                                                                   \
 	X(flows)                                                                                   \
 	X(flow_sources)                                                                            \
 	X(served)                                                                                  \

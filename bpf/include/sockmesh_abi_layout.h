@@ -177,6 +177,8 @@ SM_ASSERT_AT(struct sm_connection, connect_at_ns, 40);
 SM_ASSERT_AT(struct sm_connection, client, 48);
 SM_ASSERT_AT(struct sm_connection, holder, 52);
 SM_ASSERT_AT(struct sm_connection, sk, 56);
+SM_ASSERT_SIZE(struct sm_asked, 16);
+SM_ASSERT_AT(struct sm_asked, addr_be, 0);
 SM_ASSERT_SIZE(struct sm_sweep_sets, 16);
 SM_ASSERT_AT(struct sm_sweep_sets, first, 0);
 SM_ASSERT_AT(struct sm_sweep_sets, count, 4);

@@ -130,6 +130,7 @@ SM_VERIFIED_ONCE __u32 sm_range_of(__u64 high, __u64 low, __be16 port_be)
 		.protocol = IPPROTO_TCP,
 		.port_be = port_be,
 	};
+	__u32 family = !high && (__be32)low == bpf_htonl(0xffff) ? SM_FAMILY_V4 : SM_FAMILY_V6;
 	const struct sm_descriptor *d;
 	__u32 *value, *head, service_id, index;
 
@@ -144,8 +145,9 @@ SM_VERIFIED_ONCE __u32 sm_range_of(__u64 high, __u64 low, __be16 port_be)
 		head = bpf_map_lookup_elem(&heads, &service_id);
 		index = head ? READ_ONCE(*head) : SM_NONE;
 		d = descriptors_at(index);
+		/* A short range of IPv6 has the v4-mapped addresses in it. */
 		if (d && d->port_be == port_be && sm_range_has(d, high, low))
-			return index;
+			return d->family == family ? index : SM_NONE;
 		sm_count(SM_COUNTER_LOOKUP_RETRY);
 	}
 	sm_count(SM_COUNTER_LOOKUP_EXHAUSTED);
@@ -155,13 +157,11 @@ SM_VERIFIED_ONCE __u32 sm_range_of(__u64 high, __u64 low, __be16 port_be)
 /* The service with a range that has the address, or NULL. */
 static __always_inline struct sm_descriptor *sm_lookup_range(const struct sm_dest *to)
 {
-	__u64 high = to->addr.word[0] | (__u64)to->addr.word[1] << 32;
-	__u64 low = to->addr.word[2] | (__u64)to->addr.word[3] << 32;
 	__u32 index;
 
 	if (to->protocol != IPPROTO_TCP)
 		return NULL;
-	index = sm_range_of(high, low, to->port_be);
+	index = sm_range_of(sm_ip_high(&to->addr), sm_ip_low(&to->addr), to->port_be);
 	return index ? descriptors_at(index) : NULL;
 }
 
