@@ -12,7 +12,7 @@ namespace {
 constexpr std::array kWritten = {MapId::cells,          MapId::groups,        MapId::descriptors,
                                  MapId::endpoint_state, MapId::cluster_state, MapId::heads,
                                  MapId::frontends4,     MapId::frontends6,    MapId::ranges,
-                                 MapId::endpoints,     MapId::names};
+                                 MapId::endpoints,      MapId::names};
 
 MapId frontendsOf(const VipKey& key) {
   if (key.vip.isRange()) return MapId::ranges;

@@ -83,7 +83,8 @@ void compareServices(const std::string& prefix, const LbService& wanted, const L
 // A range needs every bit.
 bool isInFilter(const VipKey& key, std::span<const std::uint64_t> filter) {
   if (key.vip.isRange()) {
-    return std::ranges::all_of(filter, [](std::uint64_t word) { return word == ~std::uint64_t{0}; });
+    return std::ranges::all_of(filter,
+                               [](std::uint64_t word) { return word == ~std::uint64_t{0}; });
   }
   const FilterPlace place = filterPlace(key);
   return place.word < filter.size() && ((filter[place.word] >> place.bit) & 1) != 0;

@@ -88,16 +88,15 @@ std::uint64_t usedEntries(const Map& map) {
 
 std::uint64_t usedFrontends(const KernelImage& image, bool v4) {
   return static_cast<std::uint64_t>(
-      std::count_if(image.services.begin(), image.services.end(),
-                    [v4](const auto& service) {
-                      const Vip& vip = service.first.vip;
-                      return !vip.isRange() && vip.ip.isV4() == v4;
-                    }));
+      std::count_if(image.services.begin(), image.services.end(), [v4](const auto& service) {
+        const Vip& vip = service.first.vip;
+        return !vip.isRange() && vip.ip.isV4() == v4;
+      }));
 }
 
 std::uint64_t usedRanges(const KernelImage& image) {
-  return static_cast<std::uint64_t>(
-      std::ranges::count_if(image.services, [](const auto& one) { return one.first.vip.isRange(); }));
+  return static_cast<std::uint64_t>(std::ranges::count_if(
+      image.services, [](const auto& one) { return one.first.vip.isRange(); }));
 }
 
 std::uint64_t usedClients(const KernelMaps& maps) {

@@ -3,8 +3,7 @@
 
 namespace sockmesh {
 
-std::uint32_t AffinityOptions::secondsOf(const std::string& service,
-                                         const Vip& vip) const {
+std::uint32_t AffinityOptions::secondsOf(const std::string& service, const Vip& vip) const {
   const auto named = vip.isRange() ? byVip.end() : byVip.find(vip.address());
   if (named != byVip.end()) return named->second;
   const auto found = byService.find(service);

@@ -38,7 +38,7 @@ class FilterChains {
     unsigned length = 0;  // bits of the address, up to 32 or 128
     std::uint16_t port = 0;
     Vip at(std::uint16_t atPort) const;  // these addresses at that port
-    std::string toString() const;  // "10.0.0.0/16"
+    std::string toString() const;        // "10.0.0.0/16"
     auto operator<=>(const Range&) const = default;
   };
   // All of them, each once, in order.

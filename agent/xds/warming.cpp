@@ -14,8 +14,7 @@ const Listener* vipsOf(const std::optional<ListenerPart>& version) {
 }
 
 // The addresses of `with` that `without` does not have; either may be null.
-std::vector<std::pair<Vip, Protocol>> vipsBeyond(const Listener* with,
-                                                           const Listener* without) {
+std::vector<std::pair<Vip, Protocol>> vipsBeyond(const Listener* with, const Listener* without) {
   std::vector<std::pair<Vip, Protocol>> vips;
   if (with == nullptr) return vips;
   for (const Vip& address : with->addresses) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The address that a socket asked for, where the VIP of its service is a range. The record of the
- * connection says whether the socket's last connect() was to such a service: what is kept here of an
- * earlier connect() does not count.
+ * connection says whether the socket's last connect() was to such a service: what is kept here of
+ * an earlier connect() does not count.
  */
 #ifndef SOCKMESH_ASKED_H
 #define SOCKMESH_ASKED_H

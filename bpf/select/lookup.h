@@ -6,9 +6,9 @@
  *          \-> ranges[key]    -/
  *
  * One array read tells of most addresses that they are no VIP. For the others one hash lookup, then
- * array reads. Only a TCP address that is no frontend is looked for among the ranges, and the filter
- * lets it pass only while there are ranges. The caller runs under RCU, as every cgroup program does: ids
- * that it reads here are not reused before it has returned.
+ * array reads. Only a TCP address that is no frontend is looked for among the ranges, and the
+ * filter lets it pass only while there are ranges. The caller runs under RCU, as every cgroup
+ * program does: ids that it reads here are not reused before it has returned.
  */
 #ifndef SOCKMESH_LOOKUP_H
 #define SOCKMESH_LOOKUP_H
@@ -109,7 +109,8 @@ static __always_inline int sm_range_has(const struct sm_descriptor *d, __u64 hig
 {
 	const __be64 *of = (const void *)d->addr_be;
 	__u32 bits = d->range_bits;
-	__u64 unlike_high = bpf_be64_to_cpu(of[0] ^ high), unlike_low = bpf_be64_to_cpu(of[1] ^ low);
+	__u64 unlike_high = bpf_be64_to_cpu(of[0] ^ high),
+	      unlike_low = bpf_be64_to_cpu(of[1] ^ low);
 
 	if (bits == 0 || bits > SM_RANGE_ADDRESS_BITS)
 		return 0;

@@ -12,7 +12,8 @@ namespace sockmesh::test {
 
 class TableBuilder {
  public:
-  // A round robin service over `endpoints`, in order; empty: it refuses.
+  // A round robin service over `endpoints`, in order; empty: it refuses. A VIP is an address or a
+  // range, as Vip::parse() takes them.
   TableBuilder& service(const std::string& vip, const std::string& cluster,
                         const std::vector<std::string>& endpoints);
   TableBuilder& random(const std::string& vip, const std::string& cluster,

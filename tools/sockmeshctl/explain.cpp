@@ -178,7 +178,8 @@ std::vector<std::string> warningsOf(const Explained& explained) {
 
 std::optional<Failure> brokenTables(const NodeView& view, const SocketAddress& vip) {
   for (std::size_t i = 0; i < view.image.brokenFrontends.size(); ++i) {
-    if (!view.image.brokenFrontends[i].vip.contains(Vip(vip)) || i >= view.image.broken.size()) continue;
+    if (!view.image.brokenFrontends[i].vip.contains(Vip(vip)) || i >= view.image.broken.size())
+      continue;
     return Failure{
         kExitBadData,
         "the tables of " + vip.toString() +
