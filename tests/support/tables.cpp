@@ -142,7 +142,7 @@ TableBuilder& TableBuilder::leftAlone(const std::string& vip, const std::string&
   group->cluster = clusterName;
   group->policy = SM_POLICY_LEAVE_ALONE;
   group->reason = reason;
-  cluster(clusterName, {});
+  if (!clusterName.empty()) cluster(clusterName, {});
   add(vip, group);
   return *this;
 }

@@ -18,6 +18,7 @@ class TableBuilder {
                         const std::vector<std::string>& endpoints);
   TableBuilder& random(const std::string& vip, const std::string& cluster,
                        const std::vector<std::string>& endpoints);
+  // `cluster`: "": none.
   TableBuilder& leftAlone(const std::string& vip, const std::string& cluster, sm_reason reason);
   // The cluster's outlier detection: `threshold` failures in a row eject, at most `limit`
   // endpoints.
