@@ -91,8 +91,8 @@ Outcome mapDump(const NodeView& view, const std::string& name) {
   }
   if (name == "asked") {
     return Failure{kExitFailure,
-                   "asked belongs to sockets: the kernel lists nothing of it. getpeername() of the "
-                   "socket shows what is in it"};
+                   "asked is kept by the sockets: the kernel does not list it. getpeername() of a socket "
+                   "shows it"};
   }
   const auto found = dumpers().find(name);
   if (found == dumpers().end()) {
