@@ -91,7 +91,7 @@ TEST_F(RangesOfServices, StayWhileTheAgentStartsAgain) {
   ASSERT_TRUE(mesh_->ready() && serves(1)) << mesh_->agent().log();
   const auto client = connectTo(at("127.16.9.9:9000"));
   ASSERT_TRUE(client);
-  mesh_->agent().kill(SIGKILL);
+  mesh_->killAgent();
   expectLeadsTo("127.16.9.8:9000", 0);
   mesh_->startAgent();
   ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();

@@ -48,7 +48,7 @@ VipKey tcp(const std::string& vip) {
 
 TEST(Compiler, WhatIsLeftOutInsideARangeIsLeftAlone) {
   SnapshotBuilder builder;
-  builder.put(cluster("c"), threeHosts()).listen("l", {"10.1.0.0/16:80"}, {{"c", 1}});
+  builder.put(cluster("c"), threeHosts()).listen("l", {"10.1.0.0/16:80"}, {{"c", 1, {}}});
   Snapshot snapshot = builder.snapshot();
   leaveOut(snapshot, "out", {"10.1.2.3:80", "10.1.4.0/24:80", "10.2.0.1:80", "10.1.2.3:81"});
   Compiler compiler({});
@@ -71,7 +71,7 @@ TEST(Compiler, AHoleComesAndGoesWithTheRange) {
   leaveOut(snapshot, "out", {"10.1.2.3:80"});
   Compiler compiler({});
   EXPECT_TRUE(compiler.compile(snapshot, {}, kNow)->services.empty());
-  const Snapshot range = builder.listen("l", {"10.1.0.0/16:80"}, {{"c", 1}}).snapshot();
+  const Snapshot range = builder.listen("l", {"10.1.0.0/16:80"}, {{"c", 1, {}}}).snapshot();
   Changes changed;
   changed.listeners = {"l"};
   snapshot.listeners = range.listeners;
@@ -86,8 +86,8 @@ TEST(Compiler, AHoleComesAndGoesWithTheRange) {
 TEST(Compiler, AServiceComesBeforeAHole) {
   SnapshotBuilder builder;
   builder.put(cluster("c"), threeHosts())
-      .listen("l", {"10.1.0.0/16:80"}, {{"c", 1}})
-      .listen("m", {"10.1.2.3:80"}, {{"c", 1}});
+      .listen("l", {"10.1.0.0/16:80"}, {{"c", 1, {}}})
+      .listen("m", {"10.1.2.3:80"}, {{"c", 1, {}}});
   Snapshot snapshot = builder.snapshot();
   leaveOut(snapshot, "out", {"10.1.2.3:80"});
   Compiler compiler({});
@@ -98,8 +98,8 @@ TEST(Compiler, AServiceComesBeforeAHole) {
 TEST(Compiler, OfTwoListenersWithOneRangeOneOwnsIt) {
   SnapshotBuilder builder;
   builder.put(cluster("c"), threeHosts())
-      .listen("l", {"10.1.0.0/16:80"}, {{"c", 1}})
-      .listen("m", {"10.1.0.0/16:80", "10.1.0.0/24:80"}, {{"c", 1}});
+      .listen("l", {"10.1.0.0/16:80"}, {{"c", 1, {}}})
+      .listen("m", {"10.1.0.0/16:80", "10.1.0.0/24:80"}, {{"c", 1, {}}});
   Compiler compiler({});
   const auto tables = compiler.compile(builder.snapshot(), {}, kNow);
   EXPECT_EQ(tables->services.find(tcp("10.1.0.0/16:80"))->second->name, "l");
