@@ -90,9 +90,10 @@ Outcome mapDump(const NodeView& view, const std::string& name) {
                    "from the agent"};
   }
   if (name == "asked") {
-    return Failure{kExitFailure,
-                   "asked is kept by the sockets: the kernel does not list it. getpeername() of a socket "
-                   "shows it"};
+    return Failure{
+        kExitFailure,
+        "asked is kept by the sockets: the kernel does not list it. getpeername() of a socket "
+        "shows it"};
   }
   const auto found = dumpers().find(name);
   if (found == dumpers().end()) {

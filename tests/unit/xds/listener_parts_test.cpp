@@ -179,9 +179,8 @@ TEST_F(Parts, PrefixesAreVips) {
           chainOf("prefix_ranges { address_prefix: '10.3.0.0' prefix_len { value: 16 } }",
                   proxyTo("d")) +
           chainOf("", proxyTo("e"))));
-  EXPECT_THAT(all(),
-              UnorderedElementsAre("10.0.0.1:90 -> a", "10.0.0.2:90 -> a", "[fd00::1]:90 -> b",
-                                   "10.3.0.0/16:90 -> d"));
+  EXPECT_THAT(all(), UnorderedElementsAre("10.0.0.1:90 -> a", "10.0.0.2:90 -> a",
+                                          "[fd00::1]:90 -> b", "10.3.0.0/16:90 -> d"));
   EXPECT_EQ(vips_.at("0.0.0.0_90/filter_chains[0]")->source, VipSource::kPrefix);
   EXPECT_THAT(leftAlone_["0.0.0.0_90"], HasSubstr("range 10.0.0.3/32: names no port"));
 }
@@ -189,8 +188,8 @@ TEST_F(Parts, PrefixesAreVips) {
 std::string prefixes(const std::vector<std::pair<std::string, int>>& all) {
   std::string text;
   for (const auto& [address, length] : all) {
-    text += "prefix_ranges { address_prefix: '" + address + "' prefix_len { value: " +
-            std::to_string(length) + " } } ";
+    text += "prefix_ranges { address_prefix: '" + address +
+            "' prefix_len { value: " + std::to_string(length) + " } } ";
   }
   return text;
 }
@@ -214,8 +213,8 @@ TEST_F(Parts, ARangeThatLeadsToNoServiceIsAHole) {
 }
 
 TEST_F(Parts, ARangeOfAllAddressesIsAWildcard) {
-  take(listenerOf("l", "0.0.0.0", 90,
-                  chainOf(prefixes({{"0.0.0.0", 0}, {"::", 0}}), proxyTo("a"))));
+  take(
+      listenerOf("l", "0.0.0.0", 90, chainOf(prefixes({{"0.0.0.0", 0}, {"::", 0}}), proxyTo("a"))));
   EXPECT_THAT(all(), IsEmpty());
   EXPECT_THAT(leftAlone_["l"], HasSubstr("range 0.0.0.0/0 port 90: a wildcard"));
   EXPECT_THAT(holes_["l"], IsEmpty());
