@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services whose VIP is a range of addresses, with real sockets.
+#include <sys/socket.h>
+
 #include <bit>
 #include <cerrno>
 #include <limits>
