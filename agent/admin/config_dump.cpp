@@ -120,7 +120,7 @@ AdminJson assignmentJson(const LoadAssignment& assignment) {
 
 AdminJson listenerJson(const Listener& listener) {
   AdminJson addresses = AdminJson::array();
-  for (const SocketAddress& address : listener.addresses) addresses.push_back(address.toString());
+  for (const Vip& address : listener.addresses) addresses.push_back(address.toString());
   AdminJson clusters = AdminJson::array();
   for (const WeightedCluster& leg : listener.route.clusters) {
     AdminJson json = {{"name", leg.name}, {"weight", leg.weight}};

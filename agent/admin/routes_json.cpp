@@ -38,7 +38,7 @@ AdminJson rowJson(const RouteRow& row) {
   for (const WeightedCluster& leg : part.route.clusters) {
     clusters.push_back({{"name", leg.name}, {"weight", leg.weight}});
   }
-  AdminJson json = {{"vip", row.vip.ip.toString()},
+  AdminJson json = {{"vip", row.vip.hostText()},
                     {"port", row.vip.port},
                     {"protocol", part.protocol == Protocol::kTcp ? "TCP" : "UDP"},
                     {"service", part.name},
@@ -52,10 +52,20 @@ AdminJson rowJson(const RouteRow& row) {
 
 AdminJson leftOutJson(const LeftAlone& left) {
   AdminJson vips = AdminJson::array();
-  for (const SocketAddress& vip : left.vips) vips.push_back(vip.toString());
+  for (const Vip& vip : left.vips) vips.push_back(vip.toString());
   AdminJson json = {{"name", left.name}, {"reason", left.reason}, {"vips", vips}};
   addOrigin(left.origin, json);
   return json;
+}
+
+// The row of the longest range that has the address; null: none.
+const RouteRow* rangeOf(const RouteList& list, const Vip& address) {
+  const RouteRow* longest = nullptr;
+  for (const RouteRow& row : list.rows) {
+    const bool has = row.part->protocol == Protocol::kTcp && row.vip.contains(address);
+    if (has && (longest == nullptr || row.vip.bits > longest->vip.bits)) longest = &row;
+  }
+  return longest;
 }
 
 }  // namespace
@@ -67,8 +77,11 @@ AdminJson routesJson(const Snapshot* snapshot, const std::optional<SocketAddress
   for (const RouteRow& row : list.rows) {
     if (!vip || row.vip == *vip) routes.push_back(rowJson(row));
   }
+  const RouteRow* range = vip && routes.empty() ? rangeOf(list, *vip) : nullptr;
+  if (range != nullptr) routes.push_back(rowJson(*range));
   for (const LeftAlone& left : list.leftOut) {
-    if (!vip || std::ranges::find(left.vips, *vip) != left.vips.end()) {
+    const auto has = [&](const Vip& one) { return one.contains(Vip(*vip)); };
+    if (!vip || std::ranges::any_of(left.vips, has)) {
       leftOut.push_back(leftOutJson(left));
     }
   }

@@ -45,6 +45,21 @@ sm_frontend6_key encodeFrontend6(const VipKey& key) {
   return out;
 }
 
+sm_range_key encodeRange(const VipKey& key) {
+  sm_range_key out{};
+  out.prefix_length = SM_RANGE_FIXED_BITS + key.vip.bits;
+  out.protocol = static_cast<__u8>(key.protocol);
+  out.port_be = encodePort(key.vip.port);
+  encodeAddress(key.vip.ip, out.addr_be);
+  return out;
+}
+
+VipKey decodeRange(const sm_range_key& key) {
+  const auto bits = static_cast<std::uint8_t>(key.prefix_length - SM_RANGE_FIXED_BITS);
+  return {Vip(decodeAddress(key.addr_be), decodePort(key.port_be), bits),
+          static_cast<Protocol>(key.protocol)};
+}
+
 VipKey decodeFrontend(const sm_frontend4_key& key) {
   std::array<std::uint8_t, 4> bytes{};
   std::memcpy(bytes.data(), &key.addr_be, bytes.size());

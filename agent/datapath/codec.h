@@ -20,8 +20,10 @@ std::uint16_t decodePort(__be16 port);
 
 sm_frontend4_key encodeFrontend4(const VipKey& key);  // key.vip.ip.isV4()
 sm_frontend6_key encodeFrontend6(const VipKey& key);
+sm_range_key encodeRange(const VipKey& key);  // key.vip.isRange()
 VipKey decodeFrontend(const sm_frontend4_key& key);
 VipKey decodeFrontend(const sm_frontend6_key& key);
+VipKey decodeRange(const sm_range_key& key);
 
 sm_consecutive_rule encodeConsecutiveRule(const ConsecutiveRule& rule);
 EjectionRules decodeEjectionRules(const sm_cluster_state& state);

@@ -11,10 +11,11 @@ namespace {
 // The maps that a store writes, in the order in which they are shown.
 constexpr std::array kWritten = {MapId::cells,          MapId::groups,        MapId::descriptors,
                                  MapId::endpoint_state, MapId::cluster_state, MapId::heads,
-                                 MapId::frontends4,     MapId::frontends6,    MapId::endpoints,
-                                 MapId::names};
+                                 MapId::frontends4,     MapId::frontends6,    MapId::ranges,
+                                 MapId::endpoints,      MapId::names};
 
 MapId frontendsOf(const VipKey& key) {
+  if (key.vip.isRange()) return MapId::ranges;
   return key.vip.ip.isV4() ? MapId::frontends4 : MapId::frontends6;
 }
 

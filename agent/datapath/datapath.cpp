@@ -194,6 +194,7 @@ void Datapath::Skeleton::setSizes(const DatapathOptions& options) const {
   const std::uint32_t records = std::bit_ceil(std::max(options.maxConnections, kMinConnections));
   bpf_map__set_max_entries(maps.frontends4, options.maxServices);
   bpf_map__set_max_entries(maps.frontends6, options.maxServices);
+  bpf_map__set_max_entries(maps.ranges, options.maxServices);
   bpf_map__set_max_entries(maps.heads, options.maxServices + 1);
   bpf_map__set_max_entries(maps.connections, records);
   bpf_map__set_max_entries(maps.conn_overflow, std::max(records * kOverflowFactor, kMinOverflow));

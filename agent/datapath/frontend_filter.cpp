@@ -50,18 +50,37 @@ Status FrontendFilter::adopt() {
   if (!four) return four.error().in("frontends4");
   const auto six = maps_.frontends6.entries();
   if (!six) return six.error().in("frontends6");
+  const auto ranges = maps_.ranges.entries();
+  if (!ranges) return ranges.error().in("ranges");
   std::ranges::fill(counts_, std::uint8_t{0});
+  ranges_.clear();
+  for (const auto& [key, id] : *ranges) ranges_.insert(decodeRange(key));
   for (const auto& [key, id] : *four) count(hashOf(key));
   for (const auto& [key, id] : *six) count(hashOf(key));
+  write();
+  return {};
+}
+
+// All bits as they should be.
+void FrontendFilter::write() {
   for (std::uint32_t at = 0; at < SM_FILTER_WORDS; ++at) {
-    std::uint64_t word = 0;
+    std::uint64_t word = ranges_.empty() ? 0 : ~std::uint64_t{0};
     for (std::uint32_t bit = 0; bit < kWordBits; ++bit) {
       if (counts_[at * kWordBits + bit] != 0) word |= 1ULL << bit;
     }
     std::atomic_ref<std::uint64_t> there(maps_.frontendFilter[at]);
     if (there.load(std::memory_order_relaxed) != word) there.store(word);
   }
-  return {};
+}
+
+void FrontendFilter::addRange(const VipKey& key) {
+  const bool first = ranges_.empty();
+  ranges_.insert(key);
+  if (first) write();
+}
+
+void FrontendFilter::removeRange(const VipKey& key) {
+  if (ranges_.erase(key) > 0 && ranges_.empty()) write();
 }
 
 void FrontendFilter::add(const VipKey& key) {
@@ -74,7 +93,7 @@ void FrontendFilter::add(const VipKey& key) {
 void FrontendFilter::remove(const VipKey& key) {
   const std::uint64_t hash = hashOf(key);
   std::uint8_t& count = counts_[bitOf(hash)];
-  if (count == kFull || count == 0 || --count > 0) return;
+  if (count == kFull || count == 0 || --count > 0 || !ranges_.empty()) return;
   std::atomic_ref<std::uint64_t>(maps_.frontendFilter[SM_FILTER_WORD(hash)])
       .fetch_and(~SM_FILTER_BIT(hash));
 }

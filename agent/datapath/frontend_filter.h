@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "base/result.h"
@@ -26,20 +27,25 @@ class FrontendFilter {
   explicit FrontendFilter(KernelMaps& maps);
 
   // Counts the frontends that the kernel has anew, sets their bits, and clears the bits that no
-  // frontend has. On an Error every bit that is set stays set.
+  // frontend has, unless there are ranges. On an Error every bit that is set stays set.
   Status adopt();
 
   // Before `key` is added to the frontends.
   void add(const VipKey& key);
+  // Before a range is added, and after it is gone. While there is one, every bit is set.
+  void addRange(const VipKey& key);
+  void removeRange(const VipKey& key);
   // After `key` is gone from the frontends.
   void remove(const VipKey& key);
 
  private:
   void count(std::uint64_t hash);
+  void write();
 
   KernelMaps& maps_;
   // By bit: its VIPs. A bit with as many VIPs as a count can hold is never cleared.
   std::vector<std::uint8_t> counts_;
+  std::set<VipKey> ranges_;
 };
 
 }  // namespace sockmesh

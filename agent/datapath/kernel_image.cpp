@@ -160,7 +160,8 @@ class Reader {
     }
     out.descriptor = *descriptor;
     if (decodeAddress(descriptor->addr_be) != key.vip.ip ||
-        decodePort(descriptor->port_be) != key.vip.port) {
+        decodePort(descriptor->port_be) != key.vip.port ||
+        descriptor->range_bits != (key.vip.isRange() ? key.vip.bits : 0U)) {
       return Error("descriptor " + std::to_string(out.descriptorIndex) + " is of another VIP");
     }
     auto service = std::make_shared<LbService>();
@@ -266,7 +267,10 @@ namespace {
 std::set<std::pair<SocketAddress, std::string>> ownHosts(const KernelImage& image) {
   std::set<std::pair<SocketAddress, std::string>> own;
   for (const auto& [key, service] : image.services) {
-    for (const auto& group : service.service->groups) own.emplace(key.vip, group->cluster);
+    if (key.vip.isRange()) continue;
+    for (const auto& group : service.service->groups) {
+      own.emplace(key.vip.address(), group->cluster);
+    }
   }
   return own;
 }
@@ -275,7 +279,9 @@ std::set<std::pair<SocketAddress, std::string>> ownHosts(const KernelImage& imag
 
 std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image) {
   VipNames vips;
-  for (const auto& [key, service] : image.services) vips.emplace(key.vip, service.service->name);
+  for (const auto& [key, service] : image.services) {
+    if (!key.vip.isRange()) vips.emplace(key.vip.address(), service.service->name);
+  }
   const auto own = ownHosts(image);
   std::map<std::pair<std::string, SocketAddress>, UnreachableEndpoint> found;
   for (const auto& [id, one] : image.endpoints) {
@@ -287,6 +293,20 @@ std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image) 
   out.reserve(found.size());
   for (auto& [key, one] : found) out.push_back(std::move(one));
   return out;
+}
+
+std::map<VipKey, ImageService>::const_iterator KernelImage::serviceAt(
+    const SocketAddress& address) const {
+  const Vip vip = address;
+  const auto own = services.find({vip, Protocol::kTcp});
+  if (own != services.end()) return own;
+  const unsigned least = vip.ip.isV4() ? Vip::kAddressBits - 32U : 0U;
+  for (unsigned bits = vip.bits; bits-- > least;) {
+    const Vip range(maskedTo(vip.ip, bits), vip.port, static_cast<std::uint8_t>(bits));
+    const auto found = services.find({range, Protocol::kTcp});
+    if (found != services.end()) return found;
+  }
+  return services.find({vip, Protocol::kUdp});
 }
 
 Result<KernelImage> KernelImage::read(const KernelMaps& maps, Tables tables) {
@@ -304,6 +324,9 @@ Result<KernelImage> KernelImage::read(const KernelMaps& maps, Tables tables) {
   auto six = maps.frontends6.entries();
   if (!six) return six.error().in("frontends6");
   for (const auto& [key, id] : *six) reader.service(decodeFrontend(key), id);
+  auto ranges = maps.ranges.entries();
+  if (!ranges) return ranges.error().in("ranges");
+  for (const auto& [key, id] : *ranges) reader.service(decodeRange(key), id);
   return image;
 }
 

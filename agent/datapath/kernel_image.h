@@ -42,6 +42,10 @@ struct KernelImage;
 std::vector<UnreachableEndpoint> unreachableEndpoints(const KernelImage& image);
 
 struct KernelImage {
+  // Which of `services` a connect() or a datagram to the address meets; end(): none. The TCP
+  // service comes first where both protocols have one.
+  std::map<VipKey, ImageService>::const_iterator serviceAt(const SocketAddress& address) const;
+
   std::map<VipKey, ImageService> services;
   std::map<std::uint32_t, ImageEndpoint> endpoints;         // by id
   std::size_t endpointCount = 0;                            // also where `endpoints` is left out

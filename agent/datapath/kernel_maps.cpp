@@ -114,6 +114,7 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   maps->frontends4 = BpfHash<sm_frontend4_key, std::uint32_t>(opener.fd(MapId::frontends4));
   maps->frontends6 = BpfHash<sm_frontend6_key, std::uint32_t>(opener.fd(MapId::frontends6));
   opener.array(maps->frontendFilter, MapId::frontend_filter);
+  maps->ranges = BpfHash<sm_range_key, std::uint32_t>(opener.fd(MapId::ranges));
   opener.array(maps->heads, MapId::heads);
   opener.paged(maps->descriptors, MapId::descriptors);
   opener.paged(maps->groups, MapId::groups);

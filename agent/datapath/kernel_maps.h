@@ -38,7 +38,8 @@ struct PageTypes {
 struct KernelMaps {
   BpfHash<sm_frontend4_key, std::uint32_t> frontends4;
   BpfHash<sm_frontend6_key, std::uint32_t> frontends6;
-  MappedArray<std::uint64_t> frontendFilter;  // SM_FILTER_WORDS
+  MappedArray<std::uint64_t> frontendFilter;    // SM_FILTER_WORDS
+  BpfHash<sm_range_key, std::uint32_t> ranges;  // find() gives the longest prefix
   MappedArray<std::uint32_t> heads;
   PagedTable<sm_descriptor, SM_DESCRIPTOR_PAGE_BITS> descriptors;
   PagedTable<sm_group, SM_GROUP_PAGE_BITS> groups;

@@ -152,6 +152,7 @@ Status KernelStore::publish(std::uint32_t serviceId, std::uint32_t descriptorInd
 }
 
 Status KernelStore::insertFrontend(const VipKey& key, std::uint32_t serviceId) {
+  if (key.vip.isRange()) return insertRange(key, serviceId);
   filter_.add(key);
   auto done = key.vip.ip.isV4() ? maps_.frontends4.insert(encodeFrontend4(key), serviceId)
                                 : maps_.frontends6.insert(encodeFrontend6(key), serviceId);
@@ -159,7 +160,20 @@ Status KernelStore::insertFrontend(const VipKey& key, std::uint32_t serviceId) {
   return done;
 }
 
+// The filter lets addresses pass before the first range is there.
+Status KernelStore::insertRange(const VipKey& key, std::uint32_t serviceId) {
+  filter_.addRange(key);
+  auto done = maps_.ranges.put(encodeRange(key), serviceId);
+  if (!done) filter_.removeRange(key);
+  return done;
+}
+
 Status KernelStore::eraseFrontend(const VipKey& key) {
+  if (key.vip.isRange()) {
+    auto done = maps_.ranges.erase(encodeRange(key));
+    if (done) filter_.removeRange(key);
+    return done;
+  }
   const bool v4 = key.vip.ip.isV4();
   const bool there = v4 ? maps_.frontends4.find(encodeFrontend4(key)).has_value()
                         : maps_.frontends6.find(encodeFrontend6(key)).has_value();

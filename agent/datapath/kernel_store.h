@@ -43,6 +43,8 @@ class KernelStore final : public TableStore {
   std::uint32_t activeConnections(std::uint32_t endpointId) const override;
 
  private:
+  Status insertRange(const VipKey& key, std::uint32_t serviceId);
+
   KernelMaps& maps_;
   EjectionControl ejections_;
   FrontendFilter filter_;

@@ -169,6 +169,7 @@ Status ServiceWriter::buildTables(std::uint32_t id, const LbService& service,
   descriptor.protocol = static_cast<__u8>(service.protocol);
   descriptor.family = service.vip.ip.isV4() ? SM_FAMILY_V4 : SM_FAMILY_V6;
   descriptor.service_id = id;
+  descriptor.range_bits = service.vip.isRange() ? service.vip.bits : 0;
   descriptor.group_first = built.groupFirst;
   descriptor.group_count = static_cast<__u32>(service.groups.size());
   descriptor.pick_cell = built.pickCell;

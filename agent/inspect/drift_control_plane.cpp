@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control plane's resources against the tables.
+#include <algorithm>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "inspect/drift.h"
 #include "inspect/drift_list.h"
@@ -19,12 +22,33 @@ Owners ownersOf(const Snapshot& snapshot) {
   for (const auto& [name, listener] : snapshot.listeners) {
     if (listener->route.clusters.empty()) continue;
     const std::pair claim(listener->source, name);
-    for (const SocketAddress& vip : listener->addresses) {
+    for (const Vip& vip : listener->addresses) {
       const auto known = owners.emplace(VipKey{vip, listener->protocol}, claim).first;
       if (claim < known->second) known->second = claim;
     }
   }
   return owners;
+}
+
+// Adds what listeners leave out inside the ranges of services. Of several parts the first owns it.
+void addHoles(const Snapshot& snapshot, Owners& owners) {
+  std::vector<Vip> ranges;
+  for (const auto& [key, owner] : owners) {
+    if (key.vip.isRange()) ranges.push_back(key.vip);
+  }
+  if (ranges.empty()) return;
+  std::map<VipKey, std::string> holes;
+  const auto add = [&](const std::string& name, const std::vector<Vip>& vips) {
+    for (const Vip& vip : vips) {
+      const auto has = [&](const Vip& range) { return range != vip && range.contains(vip); };
+      if (std::ranges::none_of(ranges, has)) continue;
+      const auto known = holes.emplace(VipKey{vip, Protocol::kTcp}, name).first;
+      known->second = std::min(known->second, name);
+    }
+  };
+  for (const auto& [name, listener] : snapshot.listeners) add(name, listener->holes);
+  for (const auto& [name, left] : snapshot.leftAlone) add(name, left->holes);
+  for (const auto& [key, name] : holes) owners.emplace(key, std::pair(VipSource::kAddress, name));
 }
 
 std::set<std::string> routedClusters(const Snapshot& snapshot) {
@@ -36,7 +60,8 @@ std::set<std::string> routedClusters(const Snapshot& snapshot) {
 }
 
 void compareServices(const Snapshot& snapshot, const LbTables& compiled, DriftList& list) {
-  const Owners owners = ownersOf(snapshot);
+  Owners owners = ownersOf(snapshot);
+  addHoles(snapshot, owners);
   for (const auto& [key, owner] : owners) {
     list.about("Service", driftName(key));
     const auto service = compiled.services.find(key);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tables against what the kernel holds.
+#include <algorithm>
 #include <map>
 
 #include "datapath/codec.h"
@@ -79,7 +80,12 @@ void compareServices(const std::string& prefix, const LbService& wanted, const L
   compareOnly(prefix + "ipv6Only", wanted.ipv6Only, found.ipv6Only, list);
 }
 
+// A range needs every bit.
 bool isInFilter(const VipKey& key, std::span<const std::uint64_t> filter) {
+  if (key.vip.isRange()) {
+    return std::ranges::all_of(filter,
+                               [](std::uint64_t word) { return word == ~std::uint64_t{0}; });
+  }
   const FilterPlace place = filterPlace(key);
   return place.word < filter.size() && ((filter[place.word] >> place.bit) & 1) != 0;
 }

@@ -38,6 +38,8 @@ std::string kindName(std::uint32_t type) {
       return "hash";
     case BPF_MAP_TYPE_LRU_HASH:
       return "lru_hash";
+    case BPF_MAP_TYPE_LPM_TRIE:
+      return "lpm_trie";
     case BPF_MAP_TYPE_ARRAY:
       return "array";
     case BPF_MAP_TYPE_PERCPU_ARRAY:
@@ -86,8 +88,15 @@ std::uint64_t usedEntries(const Map& map) {
 
 std::uint64_t usedFrontends(const KernelImage& image, bool v4) {
   return static_cast<std::uint64_t>(
-      std::count_if(image.services.begin(), image.services.end(),
-                    [v4](const auto& service) { return service.first.vip.ip.isV4() == v4; }));
+      std::count_if(image.services.begin(), image.services.end(), [v4](const auto& service) {
+        const Vip& vip = service.first.vip;
+        return !vip.isRange() && vip.ip.isV4() == v4;
+      }));
+}
+
+std::uint64_t usedRanges(const KernelImage& image) {
+  return static_cast<std::uint64_t>(std::ranges::count_if(
+      image.services, [](const auto& one) { return one.first.vip.isRange(); }));
 }
 
 std::uint64_t usedClients(const KernelMaps& maps) {
@@ -108,6 +117,7 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"frontends4", {0, [&] { return usedFrontends(image, true); }}},
       {"frontends6", {0, [&] { return usedFrontends(image, false); }}},
       {"frontend_filter", {0, nullptr}},  // bits: it is never full
+      {"ranges", {0, [&] { return usedRanges(image); }}},
       {"heads", {0, services}},
       {"descriptors", {maps.descriptors.kPageEntries, services}},
       {"groups", {maps.groups.kPageEntries, [&] { return usedGroups(image); }}},
@@ -124,6 +134,7 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"connections", {0, [&] { return usedRecords(maps); }}},
       {"conn_overflow", {0, [&]() -> std::uint64_t { return maps.globals[0].conn_overflow_live; }}},
       {"affinity", {0, [&] { return usedEntries(maps.affinity); }}},
+      {"asked", {0, nullptr}},  // it belongs to sockets, and nobody can list them
       {"flows", {0, [&] { return maps.flows.count(); }}},
       {"flow_sources", {0, [&] { return maps.flowSources.count(); }}},
       {"served", {0, [&] { return maps.served.count(); }}},

@@ -30,7 +30,7 @@ std::string_view policyName(std::uint32_t policy) {
 }
 
 Word reasonWord(std::uint32_t reason) {
-  constexpr std::array<Word, SM_REASON_NO_REACHABLE + 1> kWords = {{
+  constexpr std::array<Word, SM_REASON_LEFT_OUT + 1> kWords = {{
       {"None", "no reason given"},
       {"EndpointsUnknown", "the control plane has not sent the cluster's endpoints yet"},
       {"ClusterUnknown", "the control plane has not sent the cluster yet"},
@@ -46,6 +46,7 @@ Word reasonWord(std::uint32_t reason) {
       {"NoSubset", "no subset matches and there is no fallback"},
       {"ClusterAbsent", "the control plane has no such cluster, or none that is valid"},
       {"NoReachableEndpoints", "no endpoint has an address of the socket's family"},
+      {"LeftOut", "its listener makes no service of it, although the range of a service has it"},
   }};
   return at(kWords, reason);
 }

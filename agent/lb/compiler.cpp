@@ -40,7 +40,7 @@ class ByReach {
 
   // If a VIP's own family reaches every host, the VIP needs no other versions: a socket that cannot
   // reach that family cannot ask for the VIP, and the kernel refuses it.
-  LbService serviceOf(const SocketAddress& vip, std::uint32_t affinitySeconds) const {
+  LbService serviceOf(const Vip& vip, std::uint32_t affinitySeconds) const {
     LbService service = both_;
     const auto name = [&](LbService& one) {
       one.vip = vip;
@@ -79,6 +79,19 @@ bool put(SharedMap<std::shared_ptr<const T>, Key>& map, const Key& key,
   return true;
 }
 
+// The service of a VIP that is left out, where the range of a service has it.
+LbService leftOutService(const std::string& name, const VipKey& key) {
+  auto group = std::make_shared<LbGroup>();
+  group->policy = SM_POLICY_LEAVE_ALONE;
+  group->reason = SM_REASON_LEFT_OUT;
+  LbService service;
+  service.name = name;
+  service.vip = key.vip;
+  service.protocol = key.protocol;
+  service.groups.push_back(std::move(group));
+  return service;
+}
+
 }  // namespace
 
 struct Compiler::State {
@@ -99,6 +112,11 @@ struct Compiler::State {
   bool settleConflicts(LbTables& made);
   std::vector<LeftAlone> conflicts() const;
   std::shared_ptr<const LbService> ownerOf(const VipKey& key) const;
+  void setHoles(const std::string& name, const std::vector<Vip>* vips);
+  void updateHoles(const Snapshot& snapshot, const std::string& name);
+  void touch(const VipKey& key);
+  bool isInRange(const Vip& vip) const;
+  std::shared_ptr<const LbService> holeAt(const VipKey& key) const;
   std::shared_ptr<const LbCluster> factsOf(const std::string& cluster) const;
 
   CompilerOptions options;
@@ -108,6 +126,9 @@ struct Compiler::State {
   // By VIP: the listeners that have it, by source and then by name. The first one owns it.
   std::map<VipKey, std::vector<const ListenerState*>> claims;
   std::set<VipKey> contested;  // claimed more than once
+  // What the parts of listeners leave out, by part; and the parts, by VIP.
+  std::map<std::string, std::vector<Vip>> holes;
+  std::map<VipKey, std::set<std::string>> leftOut;
   std::shared_ptr<const LbTables> tables;
 
   // VIPs that came, went or have another service, in this run.
@@ -116,15 +137,77 @@ struct Compiler::State {
 
 // All listeners, and the listeners that are gone.
 void Compiler::State::updateListeners(const Snapshot& snapshot) {
-  std::vector<std::string> gone;
-  for (const auto& [name, state] : listeners) {
-    if (!snapshot.listeners.contains(name)) gone.push_back(name);
+  std::set<std::string> names;
+  for (const auto& [name, state] : listeners) names.insert(name);
+  for (const auto& [name, vips] : holes) names.insert(name);
+  for (const auto& [name, left] : snapshot.leftAlone) names.insert(name);
+  for (const auto& [name, listener] : snapshot.listeners) names.insert(name);
+  for (const std::string& name : names) updateListener(snapshot, name);
+}
+
+// The VIP may lead elsewhere. What is left out inside a range depends on the range.
+void Compiler::State::touch(const VipKey& key) {
+  touched.insert(key);
+  if (!key.vip.isRange()) return;
+  const VipKey first{Vip(key.vip.ip, 0, 0), Protocol::kTcp};
+  for (auto it = leftOut.lower_bound(first); it != leftOut.end(); ++it) {
+    if (!key.vip.contains(it->first.vip.ip)) break;
+    if (key.vip.contains(it->first.vip)) touched.insert(it->first);
   }
-  for (const std::string& name : gone) updateListener(snapshot, name);
-  for (const auto& [name, listener] : snapshot.listeners) updateListener(snapshot, name);
+}
+
+void Compiler::State::setHoles(const std::string& name, const std::vector<Vip>* vips) {
+  const auto known = holes.find(name);
+  const bool none = vips == nullptr || vips->empty();
+  if (known == holes.end() ? none : !none && known->second == *vips) return;
+  if (known != holes.end()) {
+    for (const Vip& vip : known->second) {
+      const VipKey key{vip, Protocol::kTcp};
+      touched.insert(key);
+      const auto parts = leftOut.find(key);
+      if (parts == leftOut.end()) continue;
+      parts->second.erase(name);
+      if (parts->second.empty()) leftOut.erase(parts);
+    }
+    holes.erase(known);
+  }
+  if (none) return;
+  for (const Vip& vip : *vips) {
+    touched.insert({vip, Protocol::kTcp});
+    leftOut[{vip, Protocol::kTcp}].insert(name);
+  }
+  holes[name] = *vips;
+}
+
+void Compiler::State::updateHoles(const Snapshot& snapshot, const std::string& name) {
+  const auto part = snapshot.listeners.find(name);
+  if (part != snapshot.listeners.end()) return setHoles(name, &part->second->holes);
+  const auto left = snapshot.leftAlone.find(name);
+  setHoles(name, left == snapshot.leftAlone.end() ? nullptr : &left->second->holes);
+}
+
+// Whether the range of a service has the VIP. The cost grows with the bits of an address.
+bool Compiler::State::isInRange(const Vip& vip) const {
+  for (unsigned bits = vip.bits; bits-- > 1;) {
+    const Vip range(maskedTo(vip.ip, bits), vip.port, static_cast<std::uint8_t>(bits));
+    if (range.contains(vip) && claims.contains({range, Protocol::kTcp})) return true;
+  }
+  return false;
+}
+
+// What an unclaimed VIP is: left out inside a range, or nothing. An equal service stays the object
+// that the tables have.
+std::shared_ptr<const LbService> Compiler::State::holeAt(const VipKey& key) const {
+  const auto parts = leftOut.find(key);
+  if (parts == leftOut.end() || !isInRange(key.vip)) return nullptr;
+  LbService service = leftOutService(*parts->second.begin(), key);
+  const auto there = tables->services.find(key);
+  if (there != tables->services.end() && *there->second == service) return there->second;
+  return std::make_shared<const LbService>(std::move(service));
 }
 
 void Compiler::State::updateListener(const Snapshot& snapshot, const std::string& name) {
+  updateHoles(snapshot, name);
   const auto found = snapshot.listeners.find(name);
   if (found == snapshot.listeners.end() || found->second->route.clusters.empty()) {
     return drop(name);
@@ -175,7 +258,7 @@ std::vector<std::shared_ptr<const LbService>> Compiler::State::makeServices(
     const ListenerState& state, const Listener& listener, const std::vector<ServiceLeg>& legs) {
   const ByReach byReach(listener, legs, pool);
   std::vector<std::shared_ptr<const LbService>> services;
-  for (const SocketAddress& vip : listener.addresses) {
+  for (const Vip& vip : listener.addresses) {
     const auto again = [&](const auto& made) { return made->vip == vip; };
     if (std::any_of(services.begin(), services.end(), again)) continue;
     LbService service = byReach.serviceOf(vip, options.affinity.secondsOf(listener.name, vip));
@@ -194,24 +277,24 @@ void Compiler::State::claim(ListenerState& state,
                             VipSource source) {
   if (services == state.services && source == state.source) return;
   for (const auto& service : state.services) {
-    touched.insert(keyOf(*service));
+    touch(keyOf(*service));
     const auto known = claims.find(keyOf(*service));
     std::erase(known->second, &state);
     if (known->second.empty()) claims.erase(known);
   }
   state.source = source;
   for (const auto& service : services) {
-    touched.insert(keyOf(*service));
+    touch(keyOf(*service));
     auto& known = claims[keyOf(*service)];
     known.insert(std::ranges::lower_bound(known, rankOf(&state), {}, rankOf), &state);
   }
   state.services = std::move(services);
 }
 
-// Null where no listener has the VIP.
+// Null where no listener has the VIP, and no service gets its connections.
 std::shared_ptr<const LbService> Compiler::State::ownerOf(const VipKey& key) const {
   const auto known = claims.find(key);
-  if (known == claims.end()) return nullptr;
+  if (known == claims.end()) return holeAt(key);
   const auto& services = known->second.front()->services;
   return *std::ranges::find(services, key, [](const auto& service) { return keyOf(*service); });
 }

@@ -3,9 +3,9 @@
 
 namespace sockmesh {
 
-std::uint32_t AffinityOptions::secondsOf(const std::string& service,
-                                         const SocketAddress& vip) const {
-  if (const auto found = byVip.find(vip); found != byVip.end()) return found->second;
+std::uint32_t AffinityOptions::secondsOf(const std::string& service, const Vip& vip) const {
+  const auto named = vip.isRange() ? byVip.end() : byVip.find(vip.address());
+  if (named != byVip.end()) return named->second;
   const auto found = byService.find(service);
   return found == byService.end() ? 0 : found->second;
 }

@@ -8,16 +8,17 @@
 
 #include "model/address.h"
 #include "model/assignment.h"
+#include "model/vip.h"
 
 namespace sockmesh {
 
-// Client-IP session affinity, which no xDS message carries. Seconds by VIP, or else by the
-// listener's name.
+// Client-IP session affinity, which no xDS message carries. Seconds by VIP (one
+// address), or else by the listener's name.
 struct AffinityOptions {
   std::map<SocketAddress, std::uint32_t> byVip;
   std::map<std::string, std::uint32_t> byService;
   // 0: none.
-  std::uint32_t secondsOf(const std::string& service, const SocketAddress& vip) const;
+  std::uint32_t secondsOf(const std::string& service, const Vip& vip) const;
 };
 
 struct CompilerOptions {

@@ -85,7 +85,7 @@ ServiceSummary summarize(const LbService& service) {
   for (std::size_t i = 0; i < service.groups.size(); ++i) {
     const LbGroup& group = *service.groups[i];
     if (shares[i] <= 0 || policyOf(group.policy).leadsToGroups()) continue;
-    clusters[group.cluster] += shares[i];
+    if (!group.cluster.empty()) clusters[group.cluster] += shares[i];
     hosts.insert(group.hosts.begin(), group.hosts.end());
     refused |= group.policy == SM_POLICY_REFUSE;
     leftAlone |= group.policy == SM_POLICY_LEAVE_ALONE;

@@ -19,6 +19,7 @@
 #include "model/cluster.h"
 #include "model/ejection.h"
 #include "model/listener.h"
+#include "model/vip.h"
 #include "sockmesh_abi.h"
 
 namespace sockmesh {
@@ -60,7 +61,7 @@ struct LbGroup {
 // One VIP.
 struct LbService {
   std::string name;  // the listener's
-  SocketAddress vip;
+  Vip vip;
   Protocol protocol = Protocol::kTcp;
   // Groups [0, pickSize) are picked by `pick` (alias cells whose here/other are group indices);
   // null when pickSize is 1. Other groups are reached through SM_POLICY_BY_HASH groups.
@@ -133,7 +134,7 @@ struct LbCluster {
 };
 
 struct VipKey {
-  SocketAddress vip;
+  Vip vip;
   Protocol protocol = Protocol::kTcp;
   auto operator<=>(const VipKey&) const = default;
 };

@@ -10,13 +10,14 @@
 #include "model/address.h"
 #include "model/cluster.h"
 #include "model/tcp_route.h"
+#include "model/vip.h"
 
 namespace sockmesh {
 
 // How a VIP is named. Where two parts name one VIP, the one that comes first here owns it.
 enum class VipSource : std::uint8_t {
   kAddress,    // the listener's address or an additional one
-  kPrefix,     // a prefix range of one address, in a filter chain of a wildcard listener
+  kPrefix,     // a prefix range, in a filter chain of a wildcard listener
   kDomain,     // a domain of a virtual host, behind a wildcard listener
   kNameTable,  // another address of that virtual host's name, in istiod's name table
   kResolved,   // an address that the name of a service without a VIP resolves to
@@ -38,7 +39,7 @@ struct Listener {
   // The resource's name for the part of its own addresses. Other parts: "LISTENER/VIRTUAL-HOST" or
   // "LISTENER/FILTER-CHAIN".
   std::string name;
-  std::vector<SocketAddress> addresses;  // no wildcard
+  std::vector<Vip> addresses;  // no wildcard
   Protocol protocol = Protocol::kTcp;
   TcpRoute route;
   // Valid fields that have no effect at connect() time, each "field: why"; listed for people.
@@ -48,6 +49,8 @@ struct Listener {
   std::vector<std::string> needsLayer7;
   VipSource source = VipSource::kAddress;
   Origin origin;
+  // See LeftAlone. Of the first part of a resource, for all of the resource.
+  std::vector<Vip> holes{};
 
   bool operator==(const Listener&) const = default;
 };
@@ -58,7 +61,10 @@ struct LeftAlone {
   std::string name;
   std::string reason;  // "wildcard address 0.0.0.0:80", "no tcp_proxy: ends with filter x"
   Origin origin{};
-  std::vector<SocketAddress> vips{};  // that it would have made, as far as they are known
+  std::vector<Vip> vips{};  // that it would have made, as far as they are known
+  // TCP addresses and ranges that Envoy leads here. The range of a service that holds one does not
+  // get its connections.
+  std::vector<Vip> holes{};
 
   bool operator==(const LeftAlone&) const = default;
 };

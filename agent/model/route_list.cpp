@@ -9,15 +9,15 @@ namespace sockmesh {
 
 RouteList routeList(const Snapshot& snapshot) {
   using Part = std::shared_ptr<const Listener>;
-  std::map<std::pair<SocketAddress, Protocol>, Part> owners;
+  std::map<std::pair<Vip, Protocol>, Part> owners;
   RouteList list;
   list.leftOut = snapshot.leftAloneList();
-  const auto leaveOut = [&](const SocketAddress& vip, const Part& part, const Part& owner) {
+  const auto leaveOut = [&](const Vip& vip, const Part& part, const Part& owner) {
     list.leftOut.push_back(
         {part->name, "VIP " + vip.toString() + " belongs to " + owner->name, part->origin, {vip}});
   };
   for (const auto& [name, part] : snapshot.listeners) {
-    for (const SocketAddress& vip : part->addresses) {
+    for (const Vip& vip : part->addresses) {
       const auto [owner, isNew] = owners.try_emplace({vip, part->protocol}, part);
       if (isNew || owner->second == part) continue;
       Part loser = part;

@@ -12,7 +12,7 @@
 namespace sockmesh {
 
 struct RouteRow {
-  SocketAddress vip;
+  Vip vip;
   std::shared_ptr<const Listener> part;  // never null
 };
 

@@ -30,7 +30,9 @@ VipNames vipsOf(const Snapshot& snapshot) {
   for (const auto& [name, listener] : snapshot.listeners) {
     // It is the address of a host, too: connections to it reach that host.
     if (listener->source == VipSource::kResolved) continue;
-    for (const SocketAddress& vip : listener->addresses) vips.emplace(vip, name);
+    for (const Vip& vip : listener->addresses) {
+      if (!vip.isRange()) vips.emplace(vip.address(), name);
+    }
   }
   return vips;
 }

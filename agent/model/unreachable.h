@@ -24,7 +24,8 @@ struct UnreachableEndpoint {
   std::string text() const;
 };
 
-// The names of services, by VIP.
+// The names of services, by VIP. A range may hold the addresses of its own endpoints, and is not in
+// here.
 using VipNames = std::map<SocketAddress, std::string>;
 
 // The first address of an endpoint that cannot be reached. A VIP is not a host: a connection to it

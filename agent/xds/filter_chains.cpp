@@ -42,14 +42,6 @@ bool intersect(const std::vector<T>& a, const std::vector<T>& b) {
   return false;
 }
 
-IpAddress masked(const IpAddress& ip, unsigned length) {
-  auto bytes = ip.bytes();
-  for (unsigned bit = length; bit < kAddressBits; ++bit) {
-    bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
-  }
-  return IpAddress::v6(bytes);
-}
-
 std::vector<std::string> decodeServerNames(const listener::FilterChainMatch& match,
                                            FieldErrors& errors) {
   std::vector<std::string> names;
@@ -88,10 +80,10 @@ std::string pathOf(std::size_t index) {
 
 }  // namespace
 
-bool FilterChains::Prefix::contains(const IpAddress& ip) const {
+bool FilterChains::Prefix::contains(const Vip& vip) const {
   if (any) return true;
-  if (address.isV4() != ip.isV4()) return false;
-  return masked(ip, length) == address;
+  if (address.isV4() != vip.ip.isV4() || length > vip.bits) return false;
+  return maskedTo(vip.ip, length) == address;
 }
 
 bool FilterChains::Match::overlaps(const Match& other) const {
@@ -124,7 +116,7 @@ std::vector<FilterChains::Prefix> FilterChains::decodePrefixes(
     if (!ip.ok() || given > kAddressBits) continue;
     // Envoy takes an IPv4 length of more than 32 as 32.
     const unsigned length = ip->isV4() ? kV4Offset + std::min(given, 32U) : given;
-    prefixes.push_back({false, masked(*ip, length), length});
+    prefixes.push_back({false, maskedTo(*ip, length), length});
   }
   if (prefixes.empty()) prefixes.emplace_back();
   sortUnique(prefixes);
@@ -217,6 +209,11 @@ std::string FilterChains::Range::toString() const {
   return address.toString() + "/" + std::to_string(length);
 }
 
+Vip FilterChains::Range::at(std::uint16_t atPort) const {
+  const unsigned shared = length + (address.isV4() ? kV4Offset : 0);
+  return {address, atPort, static_cast<std::uint8_t>(shared)};
+}
+
 std::vector<FilterChains::Range> FilterChains::ranges() const {
   std::vector<Range> all;
   for (const Match& match : matches_) {
@@ -253,14 +250,14 @@ void FilterChains::keepApplicationProtocol(Candidates& candidates, Speaks speaks
   std::erase_if(candidates, [&](const Match* match) { return !names(match, wanted); });
 }
 
-// Keeps the chains with the longest range that holds `ip`. Envoy does not come back to a shorter
+// Keeps the chains with the longest range that holds `vip`. Envoy does not come back to a shorter
 // range if later criteria match nothing.
-void FilterChains::keepLongestPrefix(Candidates& candidates, const IpAddress& ip) {
+void FilterChains::keepLongestPrefix(Candidates& candidates, const Vip& vip) {
   const auto longest = [&](const Match& match) {
     int best = -1;
     for (const Prefix& prefix : match.prefixes) {
-      if (!prefix.contains(ip)) continue;
-      const unsigned floor = ip.isV4() ? kV4Offset : 0;
+      if (!prefix.contains(vip)) continue;
+      const unsigned floor = vip.ip.isV4() ? kV4Offset : 0;
       // An explicit range of length 0 comes before a missing range.
       best = std::max(best, prefix.any ? 0 : static_cast<int>(prefix.length - floor) + 1);
     }
@@ -272,7 +269,7 @@ void FilterChains::keepLongestPrefix(Candidates& candidates, const IpAddress& ip
                 [&](const Match* match) { return best < 0 || longest(*match) != best; });
 }
 
-FilterChains::Choice FilterChains::choose(const SocketAddress& destination, Speaks speaks) const {
+FilterChains::Choice FilterChains::choose(const Vip& destination, Speaks speaks) const {
   Candidates candidates;
   const bool portIsNamed = std::any_of(matches_.begin(), matches_.end(), [&](const Match& match) {
     return match.destinationPort == destination.port;
@@ -280,7 +277,7 @@ FilterChains::Choice FilterChains::choose(const SocketAddress& destination, Spea
   for (const Match& match : matches_) {
     if (match.destinationPort == (portIsNamed ? destination.port : 0)) candidates.push_back(&match);
   }
-  keepLongestPrefix(candidates, destination.ip);
+  keepLongestPrefix(candidates, destination);
   // A connect() sends no SNI.
   std::erase_if(candidates, [](const Match* match) { return !match->serverNames.front().empty(); });
   const bool rawIsNamed = std::any_of(candidates.begin(), candidates.end(), [](const Match* match) {

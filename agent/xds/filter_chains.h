@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "envoy/config/listener/v3/listener.pb.h"
-#include "model/address.h"
+#include "model/vip.h"
 #include "xds/field_errors.h"
 
 namespace sockmesh {
@@ -29,15 +29,16 @@ class FilterChains {
     std::string path;  // "filter_chains[2]"; empty: none for sure
     std::string whyNone;
   };
-  Choice choose(const SocketAddress& destination, Speaks speaks = Speaks::kUnknown) const;
+  // Of a range: what the addresses meet that no longer range has.
+  Choice choose(const Vip& destination, Speaks speaks = Speaks::kUnknown) const;
 
   // A destination range that a chain names, with the chain's destination port (0: any).
   struct Range {
     IpAddress address;    // the first one
     unsigned length = 0;  // bits of the address, up to 32 or 128
     std::uint16_t port = 0;
-    bool isOneAddress() const { return length == (address.isV4() ? 32U : 128U); }
-    std::string toString() const;  // "10.0.0.0/16"
+    Vip at(std::uint16_t atPort) const;  // these addresses at that port
+    std::string toString() const;        // "10.0.0.0/16"
     auto operator<=>(const Range&) const = default;
   };
   // All of them, each once, in order.
@@ -51,7 +52,7 @@ class FilterChains {
     IpAddress address;
     unsigned length = 0;  // bits of the 128
     auto operator<=>(const Prefix&) const = default;
-    bool contains(const IpAddress& ip) const;
+    bool contains(const Vip& vip) const;
   };
 
   // A chain's criteria, each sorted. A criterion that is not set holds one empty value.
@@ -78,7 +79,7 @@ class FilterChains {
       const google::protobuf::RepeatedPtrField<envoy::config::core::v3::CidrRange>& ranges,
       std::string_view field, FieldErrors& errors);
   void refuseOverlaps(FieldErrors& errors) const;
-  static void keepLongestPrefix(Candidates& candidates, const IpAddress& ip);
+  static void keepLongestPrefix(Candidates& candidates, const Vip& vip);
   static void keepApplicationProtocol(Candidates& candidates, Speaks speaks);
   Choice fallBack(const std::string& whyNone) const;
 

@@ -50,13 +50,14 @@ struct HostChoice {
   std::string needsLayer7;
 };
 
-bool namesAddress(const VirtualHost& host, const SocketAddress& address) {
-  return std::ranges::any_of(host.addresses, [&](const SocketAddress& one) {
+// No domain is a range.
+bool namesAddress(const VirtualHost& host, const Vip& address) {
+  return !address.isRange() && std::ranges::any_of(host.addresses, [&](const SocketAddress& one) {
     return one.ip == address.ip && (one.port == 0 || one.port == address.port);
   });
 }
 
-HostChoice hostFor(const RouteConfig& config, const SocketAddress& address) {
+HostChoice hostFor(const RouteConfig& config, const Vip& address) {
   const VirtualHost* chosen = nullptr;
   for (const VirtualHost& host : config.virtualHosts) {
     if (namesAddress(host, address)) return {&host, "", ""};
@@ -85,7 +86,8 @@ class PartsMaker {
   std::vector<ListenerPart> all() {
     if (!listener_.leftAlone.empty()) {
       ListenerPart part = leftAlonePart(listener_.name, listener_.leftAlone);
-      part.leftAlone.vips = listener_.addresses;
+      part.leftAlone.vips.assign(listener_.addresses.begin(), listener_.addresses.end());
+      if (!listener_.udp) part.leftAlone.holes = holesAmong(part.leftAlone.vips);
       return {part};
     }
     for (const SocketAddress& address : listener_.addresses) {
@@ -128,15 +130,23 @@ class PartsMaker {
     return part;
   }
 
-  void leaveOut(const SocketAddress& address, const std::string& reason) {
+  void leaveOut(const Vip& address, const std::string& reason) {
     if (whyNone_.empty()) whyNone_ = reason;
-    leftOut_.push_back("address " + address.toString() + ": " + reason);
-    if (!address.ip.isUnspecified()) vipsLeftOut_.push_back(address);
+    const char* what = address.isRange() ? "range " : "address ";
+    leftOut_.push_back(what + address.toString() + ": " + reason);
+    if (address.isRange() || !address.ip.isUnspecified()) vipsLeftOut_.push_back(address);
+  }
+
+  static std::vector<Vip> holesAmong(std::vector<Vip> vips) {
+    std::erase_if(vips, [](const Vip& vip) {
+      return vip.port == 0 || (!vip.isRange() && vip.ip.isUnspecified());
+    });
+    return vips;
   }
 
   // ---- one address, known in full ----
 
-  void atAddress(const SocketAddress& vip, VipSource source) {
+  void atAddress(const Vip& vip, VipSource source) {
     if (listener_.udp) return addToProxy(vip, source, "", *listener_.udp);
     const FilterChains::Choice choice = listener_.chains.choose(vip);
     const FilterChains::Choice http = listener_.chains.choose(vip, Speaks::kHttp);
@@ -157,7 +167,7 @@ class PartsMaker {
     }
   }
 
-  void addToProxy(const SocketAddress& vip, VipSource source, const std::string& path,
+  void addToProxy(const Vip& vip, VipSource source, const std::string& path,
                   const ChainRoute& chain) {
     const bool byName = source == VipSource::kResolved;
     Listener& part = partOf({path, -1, source}, byName ? hostOf(chain.route) : path);
@@ -168,7 +178,7 @@ class PartsMaker {
 
   // The tcp_proxy is for connections whose protocol is not known. A proxy that sees HTTP may send
   // it elsewhere.
-  void noteHttp(const SocketAddress& vip, VipSource source, const std::string& path,
+  void noteHttp(const Vip& vip, VipSource source, const std::string& path,
                 const std::string& httpPath, const HttpChain& chain) {
     const Routes config = routesOf(chain);
     if (!config) return;
@@ -183,7 +193,7 @@ class PartsMaker {
     }
   }
 
-  void addToHost(const SocketAddress& vip, VipSource source, const std::string& path,
+  void addToHost(const Vip& vip, VipSource source, const std::string& path,
                  const HttpChain& chain) {
     const Routes config = routesOf(chain);
     if (!config) return leaveOut(vip, waitsFor(chain));
@@ -200,7 +210,7 @@ class PartsMaker {
     return "waits for route configuration " + chain.routeConfig;
   }
 
-  Listener& addHost(const SocketAddress& vip, VipSource source, const std::string& path,
+  Listener& addHost(const Vip& vip, VipSource source, const std::string& path,
                     const HttpChain& chain, const RouteConfig& config, const VirtualHost& host) {
     const int index = static_cast<int>(&host - config.virtualHosts.data());
     const bool known = parts_.contains({path, index, source});
@@ -232,11 +242,11 @@ class PartsMaker {
       const std::uint16_t port = portBehind(wildcard, range.port);
       if (port == 0) {
         rangesLeftOut_.insert("range " + range.toString() + ": names no port of this listener");
-      } else if (range.isOneAddress()) {
-        atAddress({range.address, port}, VipSource::kPrefix);
-      } else {
+      } else if (range.length == 0) {
         rangesLeftOut_.insert("range " + range.toString() + " port " + std::to_string(port) +
-                              ": ranges of addresses are not balanced");
+                              ": a wildcard");
+      } else {
+        atAddress(range.at(port), VipSource::kPrefix);
       }
     }
     for (const auto& [path, chain] : listener_.routes) {
@@ -326,7 +336,11 @@ class PartsMaker {
     LeftAlone& left = hostsLeftAlone_[{path, host.name}];
     left.reason = why;
     left.origin = {listener_.name, path, config.name, host.name, host.route};
-    for (const SocketAddress& domain : host.addresses) left.vips.push_back({domain.ip, port});
+    for (const SocketAddress& domain : host.addresses) {
+      const Vip& vip = left.vips.emplace_back(domain.ip, port);
+      const bool here = listener_.chains.choose(vip, Speaks::kHttp).path == path;
+      if (here && !domain.ip.isUnspecified()) left.holes.push_back(vip);
+    }
   }
 
   // Whether the host's name has an address that meets the chain.
@@ -345,7 +359,7 @@ class PartsMaker {
 
   // ---- the result ----
 
-  void addVip(Listener& part, const SocketAddress& vip) {
+  void addVip(Listener& part, const Vip& vip) {
     if (!vips_.insert(vip).second) return;
     part.addresses.push_back(vip);
   }
@@ -377,11 +391,13 @@ class PartsMaker {
     if (!named_) {
       all.push_back(leftAlonePart(unique(listener_.name), reasonOfAll()));
       all.back().leftAlone.vips = vipsLeftOut_;
+      all.back().leftAlone.holes = holes();
     }
     for (auto& [key, part] : parts_) {
       if (part.addresses.empty()) continue;
       if (part.name == listener_.name) {
         part.notHonoured.insert(part.notHonoured.end(), leftOut_.begin(), leftOut_.end());
+        part.holes = holes();
       }
       const std::string name = part.name;
       all.push_back({name, std::make_shared<const Listener>(std::move(part)), {}});
@@ -392,6 +408,10 @@ class PartsMaker {
       all.push_back({name, nullptr, std::move(left)});
     }
     return all;
+  }
+
+  std::vector<Vip> holes() const {
+    return listener_.udp ? std::vector<Vip>{} : holesAmong(vipsLeftOut_);
   }
 
   std::string reasonOfAll() const {
@@ -406,12 +426,12 @@ class PartsMaker {
   ServiceNames* services_;
   std::map<Key, Listener> parts_;
   std::map<std::pair<std::string, std::string>, LeftAlone> hostsLeftAlone_;  // chain, host
-  std::set<SocketAddress> vips_;
+  std::set<Vip> vips_;
   std::set<std::string> names_;
   bool named_ = false;  // a part has the listener's name
   std::string whyNone_;
   std::vector<std::string> leftOut_;
-  std::vector<SocketAddress> vipsLeftOut_;
+  std::vector<Vip> vipsLeftOut_;
   std::set<std::string> rangesLeftOut_;
 };
 

@@ -14,11 +14,10 @@ const Listener* vipsOf(const std::optional<ListenerPart>& version) {
 }
 
 // The addresses of `with` that `without` does not have; either may be null.
-std::vector<std::pair<SocketAddress, Protocol>> vipsBeyond(const Listener* with,
-                                                           const Listener* without) {
-  std::vector<std::pair<SocketAddress, Protocol>> vips;
+std::vector<std::pair<Vip, Protocol>> vipsBeyond(const Listener* with, const Listener* without) {
+  std::vector<std::pair<Vip, Protocol>> vips;
   if (with == nullptr) return vips;
-  for (const SocketAddress& address : with->addresses) {
+  for (const Vip& address : with->addresses) {
     const bool shared = without != nullptr && without->protocol == with->protocol &&
                         std::ranges::find(without->addresses, address) != without->addresses.end();
     if (!shared) vips.emplace_back(address, with->protocol);
@@ -252,7 +251,7 @@ Warming::Givers Warming::givers() const {
   Givers givers;
   for (const auto& [name, newest] : pendingListeners_) {
     if (!serves(name)) continue;
-    for (const Vip& vip : vipsBeyond(inForce(name), vipsOf(newest))) givers.emplace(vip, name);
+    for (const Taken& vip : vipsBeyond(inForce(name), vipsOf(newest))) givers.emplace(vip, name);
   }
   return givers;
 }
@@ -272,13 +271,13 @@ std::set<std::string> Warming::heldListeners() const {
   std::deque<std::string> open;
   for (const std::string& name : waiting) {
     const bool takesOver =
-        std::ranges::any_of(taken(name), [&](const Vip& vip) { return given.contains(vip); });
+        std::ranges::any_of(taken(name), [&](const Taken& vip) { return given.contains(vip); });
     if (serves(name) || takesOver) open.push_back(name);
   }
   // A listener that gives a VIP to a listener that is held is also held.
   for (; !open.empty(); open.pop_front()) {
     if (!held.insert(open.front()).second) continue;
-    for (const Vip& vip : taken(open.front())) {
+    for (const Taken& vip : taken(open.front())) {
       const auto [first, last] = given.equal_range(vip);
       for (auto giver = first; giver != last; ++giver) open.push_back(giver->second);
     }

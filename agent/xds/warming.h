@@ -117,8 +117,8 @@ class Warming {
   bool listenerWaitsFor(const std::string& routes) const;
 
  private:
-  using Vip = std::pair<SocketAddress, Protocol>;
-  using Givers = std::multimap<Vip, std::string>;
+  using Taken = std::pair<Vip, Protocol>;
+  using Givers = std::multimap<Taken, std::string>;
   template <typename T>
   using Pending = std::map<std::string, std::optional<T>>;
 

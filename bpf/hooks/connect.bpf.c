@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* connect(): a VIP becomes an endpoint before the first packet exists. */
+#include "conn/asked.h"
 #include "datagram.h"
 #include "redirect.h"
 
@@ -25,6 +26,8 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	sm_ip_copy(record->vip_be, d->addr_be);
 	record->vip_port_be = d->port_be;
 	record->flags = choice->conn_flags;
+	if (unlikely(d->range_bits))
+		record->flags |= SM_CONN_OF_RANGE;
 	record->endpoint_id = choice->endpoint_id;
 	record->gone_mark = 0;
 	record->connect_at_ns = 0;
@@ -71,6 +74,8 @@ static __always_inline int sm_connect_to(struct bpf_sock_addr *ctx, const struct
 	int verdict;
 
 	sm_conn_ask(bpf_get_socket_cookie(ctx), &home);
+	if (unlikely(d->range_bits))
+		sm_ask(ctx, sm_ip_high(&to->addr), sm_ip_low(&to->addr));
 	verdict = sm_redirect_to(ctx, to, d, &choice, &target);
 	if (likely(verdict == SM_REWRITTEN)) {
 		if (likely(to->protocol == IPPROTO_TCP))

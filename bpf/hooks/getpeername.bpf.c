@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* getpeername(): the application sees the VIP that it asked for. */
+#include "conn/asked.h"
 #include "conn/record.h"
 #include "select/reach.h"
 
@@ -41,6 +42,18 @@ static __always_inline struct sm_connection *sm_conn_of_peer(struct bpf_sock_add
 	return ref.record;
 }
 
+/* The address that the socket of the record asked for. */
+static __always_inline const __be32 *sm_asked_address(struct bpf_sock_addr *ctx,
+						      const struct sm_connection *record)
+{
+	const struct sm_asked *kept;
+
+	if (likely(!(record->flags & SM_CONN_OF_RANGE)))
+		return record->vip_be;
+	kept = sm_asked_of(ctx);
+	return kept ? kept->addr_be : record->vip_be;
+}
+
 SEC("cgroup/getpeername4")
 int sm_getpeername4(struct bpf_sock_addr *ctx)
 {
@@ -48,7 +61,7 @@ int sm_getpeername4(struct bpf_sock_addr *ctx)
 	struct sm_connection *record = sm_conn_of_peer(ctx, peer);
 
 	if (record) {
-		ctx->user_ip4 = record->vip_be[3];
+		ctx->user_ip4 = sm_asked_address(ctx, record)[3];
 		ctx->user_port = record->vip_port_be;
 	}
 	return SM_PROCEED;
@@ -62,7 +75,7 @@ int sm_getpeername6(struct bpf_sock_addr *ctx)
 	struct sm_connection *record = sm_conn_of_peer(ctx, peer);
 
 	if (record) {
-		sm_ip_copy(ctx->user_ip6, record->vip_be);
+		sm_ip_copy(ctx->user_ip6, sm_asked_address(ctx, record));
 		ctx->user_port = record->vip_port_be;
 	}
 	return SM_PROCEED;

@@ -85,6 +85,14 @@ static __always_inline void sm_bound_address(struct bpf_sock *sk, __u32 family, 
 		sm_ip_copy(ip->word, sk->src_ip6);
 }
 
+/* The hash of the client's address. Apart, because the address as text needs stack. */
+SM_VERIFIED_ONCE int sm_hash_client(struct sm_client *client, int v6)
+{
+	if (client)
+		client->hash = v6 ? sm_hash6(&client->ip) : sm_hash4(client->ip.word[3]);
+	return 0;
+}
+
 /* Who connects, for services that want to know. `client` is all zero before. */
 SM_VERIFIED_ONCE int sm_client_of(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
 				  __u32 socket_family, struct sm_client *client)
@@ -103,7 +111,7 @@ SM_VERIFIED_ONCE int sm_client_of(struct bpf_sock_addr *ctx, const struct sm_des
 	if (!sm_ip_is_set(&client->ip))
 		sm_client_of_netns(ctx, bpf_get_netns_cookie(ctx), v6, client);
 	else if (hashes)
-		client->hash = v6 ? sm_hash6(&client->ip) : sm_hash4(client->ip.word[3]);
+		sm_hash_client(client, v6);
 	return 0;
 }
 

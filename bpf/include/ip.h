@@ -23,6 +23,17 @@ static __always_inline void sm_ip_copy(__be32 to[4], const __be32 from[4])
 	to[3] = from[3];
 }
 
+/* The halves of an address, in network order. */
+static __always_inline __u64 sm_ip_high(const struct sm_ip *ip)
+{
+	return ip->word[0] | (__u64)ip->word[1] << 32;
+}
+
+static __always_inline __u64 sm_ip_low(const struct sm_ip *ip)
+{
+	return ip->word[2] | (__u64)ip->word[3] << 32;
+}
+
 static __always_inline int sm_ip_is_set(const struct sm_ip *ip)
 {
 	return ip->word[0] || ip->word[1] || ip->word[2] || ip->word[3];

@@ -35,6 +35,15 @@ struct {
 	__type(value, __u64);
 } frontend_filter SEC(".maps") __weak;
 
+/* See struct sm_range_key. An entry takes memory when it is there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
+	__type(key, struct sm_range_key);
+	__type(value, __u32); /* service id */
+} ranges SEC(".maps") __weak;
+
 /* By service id: the index of its current descriptor. One aligned word is the whole switch. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -139,6 +148,15 @@ struct {
 	__type(key, struct sm_affinity_key);
 	__type(value, struct sm_affinity);
 } affinity SEC(".maps") __weak;
+
+/* The address that a socket asked for, of a service whose VIP is a range. It goes with the socket.
+ * Only asked.h touches this map. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sm_asked);
+} asked SEC(".maps") __weak;
 
 /* Of sockets that name a VIP with each send: the endpoint of each VIP, and the VIP of each
  * endpoint. Only flow.h touches these two. */

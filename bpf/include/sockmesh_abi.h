@@ -47,6 +47,7 @@
 	X(frontends4)                                                                              \
 	X(frontends6)                                                                              \
 	X(frontend_filter)                                                                         \
+	X(ranges)                                                                                  \
 	X(heads)                                                                                   \
 	X(descriptors)                                                                             \
 	X(groups)                                                                                  \
@@ -61,6 +62,7 @@
 	X(connections)                                                                             \
 	X(conn_overflow)                                                                           \
 	X(affinity)                                                                                \
+	X(asked)                                                                                   \
 	X(flows)                                                                                   \
 	X(flow_sources)                                                                            \
 	X(served)                                                                                  \
@@ -129,6 +131,24 @@ static __inline__ __u64 sm_filter_hash6(const __be32 addr_be[4], __be16 port_be,
 	return (low ^ high ^ high >> 32) * SM_FILTER_MULTIPLIER;
 }
 
+/* ---- ranges: services whose VIP is a range of addresses -> service id ---- */
+
+/*
+ * The longest prefix that an address has wins. A frontend of the address comes before any range.
+ * `prefix_length` counts the bits of the rest of the key: SM_RANGE_FIXED_BITS and those of the
+ * address. While there is a range, all bits of the filter are 1.
+ */
+struct sm_range_key {
+	__u32 prefix_length;
+	__u8 protocol;
+	__u8 pad;
+	__be16 port_be;
+	__be32 addr_be[4]; /* IPv4 is v4-mapped; the bits beyond the prefix are 0 */
+};
+
+#define SM_RANGE_FIXED_BITS   32 /* protocol, pad and port: a range has one port */
+#define SM_RANGE_ADDRESS_BITS 128
+
 /* ---- descriptors: what a service is now. Immutable once heads[service_id] names it. ---- */
 
 #define SM_FAMILY_V4 4
@@ -144,7 +164,8 @@ static __inline__ __u64 sm_filter_hash6(const __be32 addr_be[4], __be16 port_be,
 
 struct sm_descriptor {
 	/* The frontend's key again. A lookup that met a recycled hash element finds another key
-	 * here, and starts over. IPv4 is v4-mapped, as in every 16-byte address. */
+	 * here, and starts over. IPv4 is v4-mapped, as in every 16-byte address. Of a range: its
+	 * first address. */
 	__be32 addr_be[4];
 	__be16 port_be;
 	__u8 protocol;
@@ -163,7 +184,8 @@ struct sm_descriptor {
 	 * that have an address of it. SM_NONE: these sockets use this descriptor. */
 	__u32 ipv4_only;
 	__u32 ipv6_only;
-	__u32 pad[2];
+	__u32 range_bits; /* a range: how many bits of addr_be it has; 0: one address */
+	__u32 pad;
 };
 
 /* ---- groups: hosts among which one policy chooses. ---- */
@@ -196,6 +218,9 @@ enum sm_reason {
 	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
 	SM_REASON_CLUSTER_ABSENT = 11,	 /* CDS came without it */
 	SM_REASON_NO_REACHABLE = 12, /* endpoints, none with an address of the socket's family */
+	/* A VIP that is left out, inside the range of a service. Without this entry the service
+	 * would get its connections. */
+	SM_REASON_LEFT_OUT = 13,
 };
 
 #define SM_GROUP_WEIGHTED                                                                          \

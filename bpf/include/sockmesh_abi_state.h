@@ -236,6 +236,8 @@ enum sm_conn_state {
 /* The connection never leaves its client's network namespace: it takes a route to an address of
  * the namespace's own. What the client serves itself says nothing about the endpoint. */
 #define SM_CONN_INWARD	   (1U << 2)
+/* The service's VIP is a range: vip_be is its first address, and `asked` has the socket's own. */
+#define SM_CONN_OF_RANGE   (1U << 3)
 
 /* One cache line, which begins with the tag: usually finding a record is one read. */
 struct sm_connection {
@@ -243,7 +245,7 @@ struct sm_connection {
 	__be32 vip_be[4];
 	__be16 vip_port_be;
 	__u8 state; /* enum sm_conn_state */
-	__u8 flags; /* SM_CONN_IN_CLUSTER, SM_CONN_HEARD, SM_CONN_INWARD */
+	__u8 flags; /* SM_CONN_* from SM_CONN_IN_CLUSTER on */
 	__u32 endpoint_id;
 	/* Of the set, not of the record, and used in way 0 alone: bit w is set while way w is
 	 * taken. While it is 0, nothing else of the set needs to be read. */
@@ -254,6 +256,11 @@ struct sm_connection {
 	__u32 client;	     /* its place in `clients`; 0: the attempt has not ended yet */
 	__u32 holder;	     /* in conn_overflow: the client whose share it takes; else 0 */
 	__u64 sk; /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
+};
+
+/* In `asked`, of a socket: the address in a range that its last connect() named. */
+struct sm_asked {
+	__be32 addr_be[4];
 };
 
 /* Four ways a set, in one array. The record of set s and way w is at w * sets + s. */
@@ -288,8 +295,8 @@ struct sm_affinity_key {
 	__be32 vip_be[4];
 	__be16 vip_port_be;
 	__u8 protocol;
-	__u8 pad;
-	__u32 pad2;
+	__u8 range_bits; /* as the descriptor's: a range begins with the address of another VIP */
+	__u32 pad;
 };
 
 struct sm_affinity {

@@ -98,8 +98,8 @@ static __always_inline void sm_affinity_key_of(const struct sm_descriptor *d,
 	sm_ip_copy(key->vip_be, d->addr_be);
 	key->vip_port_be = d->port_be;
 	key->protocol = d->protocol;
+	key->range_bits = (__u8)d->range_bits;
 	key->pad = 0;
-	key->pad2 = 0;
 }
 
 /* What is remembered of this client, or NULL. Apart, because its key needs stack. */

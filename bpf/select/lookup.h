@@ -3,10 +3,12 @@
  * The service behind a VIP.
  *
  *   filter -> frontends[key] -> service id -> heads[id] -> descriptor
+ *          \-> ranges[key]    -/
  *
  * One array read tells of most addresses that they are no VIP. For the others one hash lookup, then
- * array reads. The caller runs under RCU, as every cgroup program does: ids
- * that it reads here are not reused before it has returned.
+ * array reads. Only a TCP address that is no frontend is looked for among the ranges, and the
+ * filter lets it pass only while there are ranges. The caller runs under RCU, as every cgroup
+ * program does: ids that it reads here are not reused before it has returned.
  */
 #ifndef SOCKMESH_LOOKUP_H
 #define SOCKMESH_LOOKUP_H
@@ -102,6 +104,68 @@ static __always_inline int sm_descriptor_is_of(const struct sm_descriptor *d,
 	return sm_ip_equal(d->addr_be, to->addr.word);
 }
 
+/* Whether the range of `d` has the address. `low` and `high` are its halves, in network order. */
+static __always_inline int sm_range_has(const struct sm_descriptor *d, __u64 high, __u64 low)
+{
+	const __be64 *of = (const void *)d->addr_be;
+	__u32 bits = d->range_bits;
+	__u64 unlike_high = bpf_be64_to_cpu(of[0] ^ high),
+	      unlike_low = bpf_be64_to_cpu(of[1] ^ low);
+
+	if (bits == 0 || bits > SM_RANGE_ADDRESS_BITS)
+		return 0;
+	if (bits <= 64)
+		return unlike_high >> (64 - bits) == 0;
+	return !unlike_high && unlike_low >> (SM_RANGE_ADDRESS_BITS - bits) == 0;
+}
+
+/*
+ * The descriptor's index of the service with the longest range that has the TCP address; SM_NONE:
+ * there is none. `high` and `low` are the halves of the address. A node of the trie may be
+ * recycled like an element of the hash.
+ */
+SM_VERIFIED_ONCE __u32 sm_range_of(__u64 high, __u64 low, __be16 port_be)
+{
+	struct sm_range_key key = {
+		.prefix_length = SM_RANGE_FIXED_BITS + SM_RANGE_ADDRESS_BITS,
+		.protocol = IPPROTO_TCP,
+		.port_be = port_be,
+	};
+	__u32 family = !high && (__be32)low == bpf_htonl(0xffff) ? SM_FAMILY_V4 : SM_FAMILY_V6;
+	const struct sm_descriptor *d;
+	__u32 *value, *head, service_id, index;
+
+	__builtin_memcpy(&key.addr_be[0], &high, sizeof(high));
+	__builtin_memcpy(&key.addr_be[2], &low, sizeof(low));
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SM_LOOKUP_TRIES; i++) {
+		value = bpf_map_lookup_elem(&ranges, &key);
+		if (!value)
+			return SM_NONE;
+		service_id = READ_ONCE(*value);
+		head = bpf_map_lookup_elem(&heads, &service_id);
+		index = head ? READ_ONCE(*head) : SM_NONE;
+		d = descriptors_at(index);
+		/* A short range of IPv6 has the v4-mapped addresses in it. */
+		if (d && d->port_be == port_be && sm_range_has(d, high, low))
+			return d->family == family ? index : SM_NONE;
+		sm_count(SM_COUNTER_LOOKUP_RETRY);
+	}
+	sm_count(SM_COUNTER_LOOKUP_EXHAUSTED);
+	return SM_NONE;
+}
+
+/* The service with a range that has the address, or NULL. */
+static __always_inline struct sm_descriptor *sm_lookup_range(const struct sm_dest *to)
+{
+	__u32 index;
+
+	if (to->protocol != IPPROTO_TCP)
+		return NULL;
+	index = sm_range_of(sm_ip_high(&to->addr), sm_ip_low(&to->addr), to->port_be);
+	return index ? descriptors_at(index) : NULL;
+}
+
 /*
  * The service of a VIP, or NULL. A hash lookup gives a pointer into an element that may be recycled
  * for another key before it is read. The descriptor repeats its key, so the difference shows.
@@ -116,7 +180,7 @@ static __always_inline struct sm_descriptor *sm_lookup(const struct sm_dest *to)
 		struct sm_descriptor *d;
 
 		if (!value)
-			return NULL;
+			return sm_lookup_range(to);
 		d = sm_descriptor_of(value);
 		if (unlikely(!d)) {
 			sm_count(SM_COUNTER_TABLE_BROKEN);

@@ -66,7 +66,7 @@ Snapshot snapshotOf(LbPolicy policy, LocalityMode mode, bool weighted) {
     snapshot.assignments[name] = endpointsOf(i, weighted);
     auto listener = std::make_shared<Listener>();
     listener->name = "listener-" + std::to_string(i);
-    listener->addresses.push_back({address((1 << 23) + i), 80});
+    listener->addresses.emplace_back(address((1 << 23) + i), 80);
     listener->route.clusters.push_back({name, 1, {}});
     snapshot.listeners[listener->name] = listener;
   }

@@ -188,7 +188,7 @@ class Crash : public DatapathTest {
   void expectConnects(const Resolved& held, int n) {
     for (const auto& [key, groups] : held) {
       if (groups.size() != 1 || groups[0].empty()) continue;
-      const auto client = connectTo(key.vip);
+      const auto client = connectTo(key.vip.address());
       ASSERT_TRUE(client) << key.vip.toString() << " after death at write " << n;
       const auto reached = acceptedAt(listener_);
       EXPECT_NE(std::find(groups[0].begin(), groups[0].end(), reached), groups[0].end())

@@ -116,7 +116,7 @@ class Run {
     std::map<std::string, std::string> vips;
     for (const auto& [name, part] : latest_->listeners) {
       require(part->route.clusters.size() == 1, "a VIP leads to one cluster");
-      for (const SocketAddress& vip : part->addresses) {
+      for (const Vip& vip : part->addresses) {
         vips[vip.toString()] = part->route.clusters[0].name;
       }
     }

@@ -94,7 +94,7 @@ class Expectation {
       for (const InputPort& port : service.ports) {
         if (port.kind == PortKind::kUdp) continue;  // never reaches a sidecar
         const ExpectedVip vip = vipOf(service, port);
-        for (const SocketAddress& address : addressesOf(service, port)) vips_.emplace(address, vip);
+        for (const Vip& address : addressesOf(service, port)) vips_.emplace(address, vip);
       }
     }
     return std::move(vips_);
@@ -102,14 +102,19 @@ class Expectation {
 
  private:
   // Headless services have VIPs at their endpoints' addresses, except at the client's own address.
-  std::vector<SocketAddress> addressesOf(const InputService& service, const InputPort& port) const {
-    std::vector<SocketAddress> addresses;
+  std::vector<Vip> addressesOf(const InputService& service, const InputPort& port) const {
+    std::vector<Vip> addresses;
     const auto add = [&](const std::string& ip) {
       if (const auto parsed = IpAddress::parse(ip); parsed.ok()) {
-        addresses.push_back({*parsed, port.number});
+        addresses.emplace_back(*parsed, port.number);
       }
     };
     for (const std::string& vip : service.vips) add(vip);
+    // No virtual host has a range as its domain.
+    for (const std::string& range : service.ranges) {
+      if (port.kind == PortKind::kHttp) break;
+      addresses.push_back(Vip::parse(range + ":" + std::to_string(port.number)).value());
+    }
     if (!service.headless) return addresses;
     for (const InputEndpoint& one : port.endpoints) {
       if (one.address != inputs_.client.address) add(one.address);

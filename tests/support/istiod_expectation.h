@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "model/cluster.h"
+#include "model/vip.h"
 #include "support/istiod_inputs.h"
 
 namespace sockmesh {
@@ -60,7 +61,7 @@ struct ExpectedVip {
   std::string leftAlone;  // why there is no VIP at all: clusters are empty then
 };
 
-using ExpectedVips = std::map<SocketAddress, ExpectedVip>;
+using ExpectedVips = std::map<Vip, ExpectedVip>;
 
 // The VIPs that `inputs.client` gets of the services it can see.
 ExpectedVips expectVips(const IstiodInputs& inputs);

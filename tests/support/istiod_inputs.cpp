@@ -176,7 +176,7 @@ class Reader {
     read.resolution = kResolutions.at(textAt(spec, {"resolution"}, "NONE"));
     for (const YAML::Node& address : nodeAt(spec, {"addresses"})) {
       const auto text = address.as<std::string>();
-      if (text.find('/') == std::string::npos) read.vips.push_back(text);
+      (text.find('/') == std::string::npos ? read.vips : read.ranges).push_back(text);
     }
     read.copies = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(read.vips.size()));
     for (const YAML::Node& port : nodeAt(spec, {"ports"})) {

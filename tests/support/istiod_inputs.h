@@ -40,8 +40,9 @@ enum class Resolution : std::uint8_t { kStatic, kNone, kDns, kDnsRoundRobin };
 // A Service or a ServiceEntry.
 struct InputService {
   std::string host;
-  std::string space;              // namespace
-  std::vector<std::string> vips;  // single addresses only; empty where headless
+  std::string space;                // namespace
+  std::vector<std::string> vips;    // single addresses only; empty where headless
+  std::vector<std::string> ranges;  // "10.0.0.0/16"
   bool headless = false;
   Resolution resolution = Resolution::kStatic;
   bool nodeLocal = false;    // internalTrafficPolicy: Local

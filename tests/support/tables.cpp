@@ -20,7 +20,7 @@ std::vector<SocketAddress> parseAll(const std::vector<std::string>& texts) {
 void TableBuilder::add(const std::string& vip, std::shared_ptr<const LbGroup> group) {
   auto service = std::make_shared<LbService>();
   service->name = "listener-" + vip;
-  service->vip = at(vip);
+  service->vip = Vip::parse(vip).value();
   service->groups = {std::move(group)};
   tables_.services[{service->vip, Protocol::kTcp}] = service;
 }
@@ -129,7 +129,7 @@ TableBuilder& TableBuilder::udp(const std::string& vip) {
 }
 
 TableBuilder& TableBuilder::affine(const std::string& vip, std::uint32_t seconds) {
-  auto& service = tables_.services[{at(vip), Protocol::kTcp}];
+  auto& service = tables_.services[{Vip::parse(vip).value(), Protocol::kTcp}];
   auto made = std::make_shared<LbService>(*service);
   made->affinitySeconds = seconds;
   service = made;
@@ -142,7 +142,7 @@ TableBuilder& TableBuilder::leftAlone(const std::string& vip, const std::string&
   group->cluster = clusterName;
   group->policy = SM_POLICY_LEAVE_ALONE;
   group->reason = reason;
-  cluster(clusterName, {});
+  if (!clusterName.empty()) cluster(clusterName, {});
   add(vip, group);
   return *this;
 }

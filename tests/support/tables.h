@@ -12,11 +12,13 @@ namespace sockmesh::test {
 
 class TableBuilder {
  public:
-  // A round robin service over `endpoints`, in order; empty: it refuses.
+  // A round robin service over `endpoints`, in order; empty: it refuses. A VIP is an address or a
+  // range, as Vip::parse() takes them.
   TableBuilder& service(const std::string& vip, const std::string& cluster,
                         const std::vector<std::string>& endpoints);
   TableBuilder& random(const std::string& vip, const std::string& cluster,
                        const std::vector<std::string>& endpoints);
+  // `cluster`: "": none.
   TableBuilder& leftAlone(const std::string& vip, const std::string& cluster, sm_reason reason);
   // The cluster's outlier detection: `threshold` failures in a row eject, at most `limit`
   // endpoints.

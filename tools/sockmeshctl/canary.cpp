@@ -17,7 +17,7 @@ constexpr int kTries = 8;
 bool isCanary(const VipKey& key, const ImageService& service, bool v4) {
   return key.protocol == Protocol::kTcp && key.vip.ip.isV4() == v4 &&
          summarize(*service.service).state == ServiceState::kBalanced &&
-         !mayReach(*service.service, key.vip);
+         !mayReach(*service.service, key.vip.address());
 }
 
 Canary tryOne(const SocketAddress& vip, const LbService& service) {
@@ -47,12 +47,26 @@ Canary tryOne(const SocketAddress& vip, const LbService& service) {
   return canary;
 }
 
+// An address whose connections are of this service. Of a range: one of the first that no other VIP
+// has.
+std::optional<SocketAddress> addressOf(const KernelImage& image, const VipKey& key) {
+  auto bytes = key.vip.ip.bytes();
+  for (int i = 0; i < kTries; ++i, ++bytes.back()) {
+    const SocketAddress address{IpAddress::v6(bytes), key.vip.port};
+    const auto met = image.serviceAt(address);
+    if (met != image.services.end() && met->first == key) return address;
+    if (!key.vip.isRange()) break;
+  }
+  return std::nullopt;
+}
+
 std::optional<Canary> tryFamily(const KernelImage& image, bool v4) {
   std::optional<Canary> last;
   int tries = 0;
   for (const auto& [key, service] : image.services) {
-    if (!isCanary(key, service, v4)) continue;
-    last = tryOne(key.vip, *service.service);
+    const auto address = isCanary(key, service, v4) ? addressOf(image, key) : std::nullopt;
+    if (!address) continue;
+    last = tryOne(*address, *service.service);
     if (last->result != Canary::Result::kUnknown || ++tries == kTries) break;
   }
   return last;

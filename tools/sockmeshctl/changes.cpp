@@ -50,9 +50,11 @@ bool sameEndpoint(const ImageEndpoint& a, const ImageEndpoint& b) {
 
 // Whether a connection to the VIP may reach the endpoint.
 bool isOf(const NodeView& view, const SocketAddress& vip, const ImageEndpoint& endpoint) {
+  const auto met = view.image.serviceAt(vip);
+  if (met == view.image.services.end()) return false;
   return std::ranges::any_of(view.image.services, [&](const auto& entry) {
     const auto& [key, service] = entry;
-    if (key.vip != vip) return false;
+    if (key.vip.isRange() ? key != met->first : key.vip != Vip(vip)) return false;
     return std::ranges::any_of(service.service->groups, [&](const auto& group) {
       return group->cluster == endpoint.cluster &&
              std::ranges::find(group->hosts, endpoint.endpoint.address) != group->hosts.end();

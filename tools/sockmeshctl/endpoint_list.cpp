@@ -28,12 +28,19 @@ struct Row {
   EndpointStats stats;
 };
 
+// Whether connections to the address are of this service.
+bool meets(const NodeView& view, const VipKey& key, const SocketAddress& address) {
+  if (!key.vip.isRange()) return key.vip == Vip(address);
+  const auto found = view.image.serviceAt(address);
+  return found != view.image.services.end() && found->first == key;
+}
+
 // Each endpoint's share of each VIP that leads to it, or of `only`, in the order of VIPs.
 std::map<Identity, std::vector<Share>> sharesOf(const NodeView& view,
                                                 const std::optional<SocketAddress>& only) {
   std::map<Identity, std::vector<Share>> shares;
   for (const auto& [key, service] : view.image.services) {
-    if (only && key.vip != *only) continue;
+    if (only && !meets(view, key, *only)) continue;
     for (const auto& [host, share] : shareOf(*service.service).endpoints) {
       if (share > 0) shares[host].push_back({key, share * 100});
     }
@@ -43,7 +50,7 @@ std::map<Identity, std::vector<Share>> sharesOf(const NodeView& view,
 
 bool hasService(const NodeView& view, const SocketAddress& vip) {
   return std::any_of(view.image.services.begin(), view.image.services.end(),
-                     [&](const auto& service) { return service.first.vip == vip; });
+                     [&](const auto& service) { return meets(view, service.first, vip); });
 }
 
 std::vector<Row> rowsOf(const NodeView& view) {

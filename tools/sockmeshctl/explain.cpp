@@ -176,17 +176,10 @@ std::vector<std::string> warningsOf(const Explained& explained) {
 
 // ---- the service ----
 
-using Services = std::map<VipKey, ImageService>;
-
-Services::const_iterator findService(const Services& services, const SocketAddress& vip) {
-  const auto tcp = services.find({vip, Protocol::kTcp});
-  if (tcp != services.end()) return tcp;
-  return services.find({vip, Protocol::kUdp});
-}
-
 std::optional<Failure> brokenTables(const NodeView& view, const SocketAddress& vip) {
   for (std::size_t i = 0; i < view.image.brokenFrontends.size(); ++i) {
-    if (view.image.brokenFrontends[i].vip != vip || i >= view.image.broken.size()) continue;
+    if (!view.image.brokenFrontends[i].vip.contains(Vip(vip)) || i >= view.image.broken.size())
+      continue;
     return Failure{
         kExitBadData,
         "the tables of " + vip.toString() +
@@ -206,7 +199,7 @@ void addHead(const Explained& explained, const AgentReport& agent, Document& out
     const Word word = reasonWord(reason);
     reasons.push_back({{"name", word.name}, {"meaning", word.meaning}});
   }
-  out.data = {{"vip", explained.key.vip.ip.toString()},
+  out.data = {{"vip", explained.key.vip.hostText()},
               {"port", explained.key.vip.port},
               {"protocol", protocol},
               {"service", explained.service.name},
@@ -229,7 +222,7 @@ void addHead(const Explained& explained, const AgentReport& agent, Document& out
 
 Outcome explain(const NodeView& view, const AgentReport& agent, const AgentRoutes& routes,
                 const ExplainQuery& query) {
-  const auto found = findService(view.image.services, query.vip);
+  const auto found = view.image.serviceAt(query.vip);
   if (found == view.image.services.end()) {
     if (const auto broken = brokenTables(view, query.vip)) return *broken;
     Document out = explainNoService(view, query.vip);

@@ -20,7 +20,7 @@ std::string protocolOf(const VipKey& key) {
 std::vector<const Service*> servicesAt(const NodeView& view, const IpAddress& address) {
   std::vector<const Service*> found;
   for (const Service& service : view.image.services) {
-    if (service.first.vip.ip == address) found.push_back(&service);
+    if (service.first.vip.contains(address)) found.push_back(&service);
   }
   return found;
 }

@@ -17,6 +17,7 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"frontends4", [](const NodeView& v) { return dumpFrontends(v, true); }},
       {"frontends6", [](const NodeView& v) { return dumpFrontends(v, false); }},
       {"frontend_filter", dumpFrontendFilter},
+      {"ranges", dumpRanges},
       {"heads", dumpHeads},
       {"descriptors", dumpDescriptors},
       {"groups", dumpGroups},
@@ -87,6 +88,12 @@ Outcome mapDump(const NodeView& view, const std::string& name) {
     return Failure{kExitFailure,
                    "events is a ring that the agent drains: reading it here would take events away "
                    "from the agent"};
+  }
+  if (name == "asked") {
+    return Failure{
+        kExitFailure,
+        "asked is kept by the sockets: the kernel does not list it. getpeername() of a socket "
+        "shows it"};
   }
   const auto found = dumpers().find(name);
   if (found == dumpers().end()) {

@@ -11,6 +11,7 @@ namespace sockmesh::ctl {
 Json dumpFrontends(const NodeView& view, bool v4);
 // The bit of each service. A service whose bit is not set is not found.
 Json dumpFrontendFilter(const NodeView& view);
+Json dumpRanges(const NodeView& view);
 Json dumpHeads(const NodeView& view);
 Json dumpDescriptors(const NodeView& view);
 Json dumpGroups(const NodeView& view);

@@ -205,7 +205,8 @@ Json dumpAffinity(const NodeView& view) {
   using Whose = std::tuple<VipKey, IpAddress, std::uint64_t>;
   std::map<Whose, sm_affinity> sorted;
   for (const auto& [key, last] : view.affinity) {
-    const SocketAddress vip{decodeAddress(key.vip_be), decodePort(key.vip_port_be)};
+    const Vip vip(decodeAddress(key.vip_be), decodePort(key.vip_port_be),
+                  key.range_bits == 0 ? Vip::kAddressBits : key.range_bits);
     sorted[{{vip, static_cast<Protocol>(key.protocol)},
             decodeAddress(key.client_be),
             key.netns_cookie}] = last;

@@ -31,6 +31,11 @@ std::string protocolOf(const VipKey& key) {
   return std::string(protocolName(static_cast<std::uint32_t>(key.protocol)));
 }
 
+Vip vipOf(const sm_descriptor& d) {
+  const auto bits = d.range_bits == 0 ? Vip::kAddressBits : static_cast<std::uint8_t>(d.range_bits);
+  return {decodeAddress(d.addr_be), decodePort(d.port_be), bits};
+}
+
 class CellDump {
  public:
   void pick(const VipKey& key, const ImageService& service) {
@@ -75,8 +80,21 @@ class CellDump {
 Json dumpFrontends(const NodeView& view, bool v4) {
   Json rows = Json::array();
   for (const auto& [key, service] : view.image.services) {
-    if (key.vip.ip.isV4() != v4) continue;
+    if (key.vip.isRange() || key.vip.ip.isV4() != v4) continue;
     rows.push_back({{"address", key.vip.ip.toString()},
+                    {"port", key.vip.port},
+                    {"protocol", protocolOf(key)},
+                    {"serviceId", service.id},
+                    {"service", service.service->name}});
+  }
+  return rows;
+}
+
+Json dumpRanges(const NodeView& view) {
+  Json rows = Json::array();
+  for (const auto& [key, service] : view.image.services) {
+    if (!key.vip.isRange()) continue;
+    rows.push_back({{"range", key.vip.hostText()},
                     {"port", key.vip.port},
                     {"protocol", protocolOf(key)},
                     {"serviceId", service.id},
@@ -88,6 +106,7 @@ Json dumpFrontends(const NodeView& view, bool v4) {
 Json dumpFrontendFilter(const NodeView& view) {
   Json rows = Json::array();
   for (const auto& [key, service] : view.image.services) {
+    if (key.vip.isRange()) continue;
     const FilterPlace at = filterPlace(key);
     const bool set =
         at.word < view.frontendFilter.size() && (view.frontendFilter[at.word] >> at.bit & 1) != 0;
@@ -118,7 +137,7 @@ Json dumpDescriptors(const NodeView& view) {
   const auto add = [&rows](const ImageService& service) {
     const sm_descriptor& d = service.descriptor;
     rows.push_back({{"descriptor", service.descriptorIndex},
-                    {"address", decodeAddress(d.addr_be).toString()},
+                    {"address", vipOf(d).hostText()},
                     {"port", decodePort(d.port_be)},
                     {"protocol", std::string(protocolName(d.protocol))},
                     {"serviceId", d.service_id},

@@ -27,17 +27,23 @@ std::string clustersOf(const Json& route) {
   return join(parts, ", ");
 }
 
+// Whether the VIP, in text, has the address.
+bool hasAddress(const std::string& vip, const IpAddress& address) {
+  const auto parsed = Vip::parse(vip);
+  return parsed && parsed->contains(address);
+}
+
 bool passes(const Json& route, const RouteFilter& filter) {
-  if (filter.vip && text(route, "vip") != filter.vip->toString()) return false;
+  if (filter.vip && !hasAddress(vipOf(route), *filter.vip)) return false;
   if (filter.port && route.value("port", Json()) != *filter.port) return false;
   return text(route, "service").find(filter.name) != std::string::npos;
 }
 
 bool namesVip(const Json& left, const RouteFilter& filter) {
   for (const std::string& vip : strings(left, "vips")) {
-    const auto address = SocketAddress::parse(vip);
+    const auto address = Vip::parse(vip);
     if (!address) continue;
-    if (filter.vip && address->ip != *filter.vip) continue;
+    if (filter.vip && !address->contains(*filter.vip)) continue;
     if (!filter.port || address->port == *filter.port) return true;
   }
   return !filter.vip && !filter.port;

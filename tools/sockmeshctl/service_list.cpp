@@ -11,7 +11,7 @@ namespace sockmesh::ctl {
 namespace {
 
 bool passes(const VipKey& key, const LbService& service, const ServiceFilter& filter) {
-  if (filter.vip && key.vip.ip != *filter.vip) return false;
+  if (filter.vip && !key.vip.contains(*filter.vip)) return false;
   if (filter.port && key.vip.port != *filter.port) return false;
   return service.name.find(filter.name) != std::string::npos;
 }
@@ -91,7 +91,7 @@ Json toJson(const VipKey& key, const LbService& service, const ServiceSummary& s
   for (const Note& note : all) {
     notes.push_back({{"name", note.name}, {"meaning", note.meaning}});
   }
-  return {{"vip", key.vip.ip.toString()},
+  return {{"vip", key.vip.hostText()},
           {"port", key.vip.port},
           {"protocol", protocolName(static_cast<std::uint32_t>(key.protocol))},
           {"service", service.name},
@@ -119,9 +119,9 @@ std::vector<std::string> toRow(const VipKey& key, const LbService& service,
           join(notes, ",")};
 }
 
-}  // namespace
-
-Outcome serviceList(const NodeView& view, const ServiceFilter& filter) {
+// `only`: what a connection to that address meets.
+Outcome listOf(const NodeView& view, const ServiceFilter& filter,
+               const std::optional<SocketAddress>& only) {
   Table table;
   table.columns = {{"VIP"},
                    {"PROTOCOL"},
@@ -133,8 +133,11 @@ Outcome serviceList(const NodeView& view, const ServiceFilter& filter) {
                    {"NOTES", true}};
   Json items = Json::array();
   const auto unreachable = unreachableEndpoints(view.image);
+  const auto met = only ? view.image.serviceAt(*only) : view.image.services.end();
   for (const auto& [key, service] : view.image.services) {
     if (!passes(key, *service.service, filter)) continue;
+    // Other ranges have the address, too.
+    if (only && key.vip.isRange() && key != met->first) continue;
     const ServiceSummary summary = summarize(*service.service);
     const std::vector<Note> notes = notesOf(*service.service, summary, unreachable);
     table.rows.push_back(toRow(key, *service.service, summary, notes));
@@ -143,8 +146,14 @@ Outcome serviceList(const NodeView& view, const ServiceFilter& filter) {
   return Document{"ServiceList", {{"items", items}}, {{"", table}}};
 }
 
+}  // namespace
+
+Outcome serviceList(const NodeView& view, const ServiceFilter& filter) {
+  return listOf(view, filter, std::nullopt);
+}
+
 Outcome serviceGet(const NodeView& view, const SocketAddress& vip) {
-  Outcome found = serviceList(view, {vip.ip, vip.port, ""});
+  Outcome found = listOf(view, {vip.ip, vip.port, ""}, vip);
   auto& document = std::get<Document>(found);
   if (document.data["items"].empty()) {
     const std::string ports = portsOf(view, vip.ip);

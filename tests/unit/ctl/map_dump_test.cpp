@@ -22,6 +22,7 @@ fd00::1     80   TCP                 3   ratings
 10.96.0.11    443   TCP        6305    26   no
 fd00::1        80   TCP        1826    11   yes
 )"},
+    {"ranges", ""},  // there is none
     {"heads", R"(SERVICE-ID   SERVICE      DESCRIPTOR
          1   reviews:80           11
          2   vault                12

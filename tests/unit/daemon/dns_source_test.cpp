@@ -57,7 +57,7 @@ class DnsSourceTest : public ::testing::Test {
   std::vector<std::string> vips() const {
     std::vector<std::string> all;
     for (const auto& [name, listener] : store_.snapshot()->listeners) {
-      for (const SocketAddress& vip : listener->addresses) all.push_back(vip.toString());
+      for (const Vip& vip : listener->addresses) all.push_back(vip.toString());
     }
     return all;
   }

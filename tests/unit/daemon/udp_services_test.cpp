@@ -62,7 +62,7 @@ TEST(UdpServicesTest, AServiceTakesTheEndpointsAndReplacesThePort) {
   const auto made = add(services, snapshotWithDns());
   const Listener& listener = *made->listeners.at(kListener);
   EXPECT_EQ(listener.protocol, Protocol::kUdp);
-  EXPECT_EQ(listener.addresses, (std::vector<SocketAddress>{kDns.vip}));
+  EXPECT_EQ(listener.addresses, (std::vector<Vip>{kDns.vip}));
   EXPECT_EQ(listener.route.clusters.at(0).name, kCluster);
   EXPECT_EQ(hostsOf(*made), (Names{"10.1.0.1:53", "10.1.0.2:53"}));
   const auto& locality = made->assignments.at(kCluster)->localities.at(0);

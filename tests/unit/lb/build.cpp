@@ -50,7 +50,7 @@ SnapshotBuilder& SnapshotBuilder::listen(const std::string& name,
                                          std::vector<WeightedCluster> clusters, bool hashSourceIp) {
   auto listener = std::make_shared<Listener>();
   listener->name = name;
-  for (const std::string& vip : vips) listener->addresses.push_back(at(vip));
+  for (const std::string& vip : vips) listener->addresses.push_back(Vip::parse(vip).value());
   listener->route.clusters = std::move(clusters);
   listener->route.hashSourceIp = hashSourceIp;
   snapshot_.complete = true;

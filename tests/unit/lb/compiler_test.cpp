@@ -34,6 +34,80 @@ TEST(Compiler, EmptySnapshotGivesEmptyTables) {
   EXPECT_EQ(compiler.nextChange(), std::nullopt);
 }
 
+// A part of a listener that makes no VIP, and keeps `vips` out of ranges.
+void leaveOut(Snapshot& snapshot, const std::string& name, const std::vector<std::string>& vips) {
+  auto left = std::make_shared<LeftAlone>();
+  left->name = name;
+  for (const std::string& vip : vips) left->holes.push_back(Vip::parse(vip).value());
+  snapshot.leftAlone[name] = std::move(left);
+}
+
+VipKey tcp(const std::string& vip) {
+  return {Vip::parse(vip).value(), Protocol::kTcp};
+}
+
+TEST(Compiler, WhatIsLeftOutInsideARangeIsLeftAlone) {
+  SnapshotBuilder builder;
+  builder.put(cluster("c"), threeHosts()).listen("l", {"10.1.0.0/16:80"}, {{"c", 1, {}}});
+  Snapshot snapshot = builder.snapshot();
+  leaveOut(snapshot, "out", {"10.1.2.3:80", "10.1.4.0/24:80", "10.2.0.1:80", "10.1.2.3:81"});
+  Compiler compiler({});
+  const auto tables = compiler.compile(snapshot, {}, kNow);
+  ASSERT_EQ(tables->services.size(), 3U);
+  for (const char* vip : {"10.1.2.3:80", "10.1.4.0/24:80"}) {
+    const auto found = tables->services.find(tcp(vip));
+    ASSERT_NE(found, tables->services.end()) << vip;
+    EXPECT_EQ(found->second->name, "out");
+    EXPECT_EQ(found->second->groups[0]->policy, SM_POLICY_LEAVE_ALONE);
+    EXPECT_EQ(found->second->groups[0]->reason, SM_REASON_LEFT_OUT);
+  }
+  EXPECT_EQ(compiler.compile(snapshot, {}, kNow), tables) << "nothing changed";
+}
+
+TEST(Compiler, AHoleComesAndGoesWithTheRange) {
+  SnapshotBuilder builder;
+  builder.put(cluster("c"), threeHosts());
+  Snapshot snapshot = builder.snapshot();
+  leaveOut(snapshot, "out", {"10.1.2.3:80"});
+  Compiler compiler({});
+  EXPECT_TRUE(compiler.compile(snapshot, {}, kNow)->services.empty());
+  const Snapshot range = builder.listen("l", {"10.1.0.0/16:80"}, {{"c", 1, {}}}).snapshot();
+  Changes changed;
+  changed.listeners = {"l"};
+  snapshot.listeners = range.listeners;
+  auto tables = compiler.compile(snapshot, {}, changed, kNow);
+  EXPECT_TRUE(tables->services.contains(tcp("10.1.2.3:80")));
+  EXPECT_TRUE(tables->changed.services.contains(tcp("10.1.2.3:80")));
+  snapshot.listeners.erase("l");
+  tables = compiler.compile(snapshot, {}, changed, kNow);
+  EXPECT_TRUE(tables->services.empty());
+}
+
+TEST(Compiler, AServiceComesBeforeAHole) {
+  SnapshotBuilder builder;
+  builder.put(cluster("c"), threeHosts())
+      .listen("l", {"10.1.0.0/16:80"}, {{"c", 1, {}}})
+      .listen("m", {"10.1.2.3:80"}, {{"c", 1, {}}});
+  Snapshot snapshot = builder.snapshot();
+  leaveOut(snapshot, "out", {"10.1.2.3:80"});
+  Compiler compiler({});
+  EXPECT_EQ(compiler.compile(snapshot, {}, kNow)->services.find(tcp("10.1.2.3:80"))->second->name,
+            "m");
+}
+
+TEST(Compiler, OfTwoListenersWithOneRangeOneOwnsIt) {
+  SnapshotBuilder builder;
+  builder.put(cluster("c"), threeHosts())
+      .listen("l", {"10.1.0.0/16:80"}, {{"c", 1, {}}})
+      .listen("m", {"10.1.0.0/16:80", "10.1.0.0/24:80"}, {{"c", 1, {}}});
+  Compiler compiler({});
+  const auto tables = compiler.compile(builder.snapshot(), {}, kNow);
+  EXPECT_EQ(tables->services.find(tcp("10.1.0.0/16:80"))->second->name, "l");
+  EXPECT_EQ(tables->services.find(tcp("10.1.0.0/24:80"))->second->name, "m");
+  ASSERT_EQ(tables->conflicts->size(), 1U);
+  EXPECT_EQ(tables->conflicts->front().reason, "VIP 10.1.0.0/16:80/tcp belongs to listener l");
+}
+
 TEST(Compiler, RoundRobinGoesThroughTheHostsInOrder) {
   const auto service = serviceOf(cluster("c"), threeHosts());
   EXPECT_EQ(service->name, "l");

@@ -101,7 +101,7 @@ std::vector<std::string> clustersOf(const Listener& listener) {
 
 std::vector<std::string> addressesOf(const Listener& listener) {
   std::vector<std::string> texts;
-  for (const SocketAddress& address : listener.addresses) texts.push_back(address.toString());
+  for (const Vip& address : listener.addresses) texts.push_back(address.toString());
   return texts;
 }
 

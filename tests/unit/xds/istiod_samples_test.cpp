@@ -81,7 +81,7 @@ class IstiodSamples : public testing::Test {
         leftAlone_[part.name] = part.leftAlone.reason;
         continue;
       }
-      for (const SocketAddress& address : part.vips->addresses) {
+      for (const Vip& address : part.vips->addresses) {
         EXPECT_TRUE(vips_.emplace(address, part.vips).second) << address.toString();
       }
     }
@@ -138,7 +138,7 @@ class IstiodSamples : public testing::Test {
   std::map<std::string, std::shared_ptr<const LoadAssignment>> assignments_;
   std::map<std::string, std::shared_ptr<const RouteConfig>> routes_;
   std::shared_ptr<const NameTable> names_;
-  std::map<SocketAddress, std::shared_ptr<const Listener>> vips_;
+  std::map<Vip, std::shared_ptr<const Listener>> vips_;
   std::map<std::string, std::string> leftAlone_;
   ExpectedVips expected_;
 };

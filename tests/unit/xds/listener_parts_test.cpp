@@ -39,6 +39,7 @@ class Parts : public ::testing::Test {
         vips_[part.name] = part.vips;
       } else {
         leftAlone_[part.name] = part.leftAlone.reason;
+        for (const Vip& hole : part.leftAlone.holes) holes_[part.name].push_back(hole.toString());
       }
     }
   }
@@ -62,6 +63,7 @@ class Parts : public ::testing::Test {
   ServiceNames services_{resolved_};
   std::map<std::string, std::shared_ptr<const Listener>> vips_;
   std::map<std::string, std::string> leftAlone_;
+  std::map<std::string, std::vector<std::string>> holes_;
 };
 
 TEST_F(Parts, AServiceWithoutAVipHasTheAddressesOfItsName) {
@@ -163,7 +165,7 @@ TEST_F(Parts, InlineRoutesNeedNoOtherResource) {
   EXPECT_THAT(all(), ElementsAre("10.0.0.1:80 -> a"));
 }
 
-TEST_F(Parts, PrefixesOfOneAddressAreVips) {
+TEST_F(Parts, PrefixesAreVips) {
   take(listenerOf(
       "0.0.0.0_90", "0.0.0.0", 90,
       chainOf("prefix_ranges { address_prefix: '10.0.0.1' prefix_len { value: 32 } } "
@@ -177,11 +179,45 @@ TEST_F(Parts, PrefixesOfOneAddressAreVips) {
           chainOf("prefix_ranges { address_prefix: '10.3.0.0' prefix_len { value: 16 } }",
                   proxyTo("d")) +
           chainOf("", proxyTo("e"))));
-  EXPECT_THAT(all(),
-              UnorderedElementsAre("10.0.0.1:90 -> a", "10.0.0.2:90 -> a", "[fd00::1]:90 -> b"));
+  EXPECT_THAT(all(), UnorderedElementsAre("10.0.0.1:90 -> a", "10.0.0.2:90 -> a",
+                                          "[fd00::1]:90 -> b", "10.3.0.0/16:90 -> d"));
   EXPECT_EQ(vips_.at("0.0.0.0_90/filter_chains[0]")->source, VipSource::kPrefix);
-  EXPECT_THAT(leftAlone_["0.0.0.0_90"], HasSubstr("range 10.3.0.0/16 port 90"));
   EXPECT_THAT(leftAlone_["0.0.0.0_90"], HasSubstr("range 10.0.0.3/32: names no port"));
+}
+
+std::string prefixes(const std::vector<std::pair<std::string, int>>& all) {
+  std::string text;
+  for (const auto& [address, length] : all) {
+    text += "prefix_ranges { address_prefix: '" + address +
+            "' prefix_len { value: " + std::to_string(length) + " } } ";
+  }
+  return text;
+}
+
+TEST_F(Parts, EachRangeLeadsWhereEnvoysLongestPrefixLeads) {
+  take(listenerOf("l", "0.0.0.0", 90,
+                  chainOf(prefixes({{"10.1.0.0", 16}, {"fd00::", 32}}), proxyTo("wide")) +
+                      chainOf(prefixes({{"10.1.0.0", 24}}), proxyTo("narrow")) +
+                      chainOf(prefixes({{"10.1.0.0", 32}}), proxyTo("one"))));
+  EXPECT_THAT(all(), UnorderedElementsAre("10.1.0.0/16:90 -> wide", "[fd00::/32]:90 -> wide",
+                                          "10.1.0.0/24:90 -> narrow", "10.1.0.0:90 -> one"));
+}
+
+TEST_F(Parts, ARangeThatLeadsToNoServiceIsAHole) {
+  take(listenerOf("l", "0.0.0.0", 90,
+                  chainOf(prefixes({{"10.1.0.0", 16}}), proxyTo("a")) +
+                      chainOf(prefixes({{"10.1.2.0", 24}}), proxyTo("PassthroughCluster"))));
+  EXPECT_THAT(all(), ElementsAre("10.1.0.0/16:90 -> a"));
+  EXPECT_THAT(leftAlone_["l"], HasSubstr("leads to PassthroughCluster"));
+  EXPECT_THAT(holes_["l"], ElementsAre("10.1.2.0/24:90"));
+}
+
+TEST_F(Parts, ARangeOfAllAddressesIsAWildcard) {
+  take(
+      listenerOf("l", "0.0.0.0", 90, chainOf(prefixes({{"0.0.0.0", 0}, {"::", 0}}), proxyTo("a"))));
+  EXPECT_THAT(all(), IsEmpty());
+  EXPECT_THAT(leftAlone_["l"], HasSubstr("range 0.0.0.0/0 port 90: a wildcard"));
+  EXPECT_THAT(holes_["l"], IsEmpty());
 }
 
 TEST_F(Parts, WhereTheDestinationIsRestoredTheChainNamesThePort) {

@@ -38,7 +38,7 @@ class RouteWarming : public ::testing::Test {
   std::vector<std::string> served() {
     std::vector<std::string> lines;
     for (const auto& [name, part] : store_.snapshot()->listeners) {
-      for (const SocketAddress& vip : part->addresses) {
+      for (const Vip& vip : part->addresses) {
         std::string line = vip.toString() + " ->";
         for (const auto& leg : part->route.clusters) line += " " + leg.name;
         lines.push_back(line);

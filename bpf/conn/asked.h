@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The address that a socket asked for, where the VIP of its service is a range. The record of the
+ * connection says whether the socket's last connect() was to such a service: what is kept here of
+ * an earlier connect() does not count.
+ */
+#ifndef SOCKMESH_ASKED_H
+#define SOCKMESH_ASKED_H
+
+#include "maps.h"
+
+/* Keeps the address; `high` and `low` are its halves. Without memory, getpeername() shows the first
+ * address of the range. */
+SM_VERIFIED_ONCE int sm_ask(struct bpf_sock_addr *ctx, __u64 high, __u64 low)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct sm_asked *kept;
+
+	if (!sk)
+		return 0;
+	kept = bpf_sk_storage_get(&asked, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!kept)
+		return 0;
+	kept->addr_be[0] = (__be32)high;
+	kept->addr_be[1] = (__be32)(high >> 32);
+	kept->addr_be[2] = (__be32)low;
+	kept->addr_be[3] = (__be32)(low >> 32);
+	return 0;
+}
+
+/* What was kept; NULL: nothing. */
+static __always_inline const struct sm_asked *sm_asked_of(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk ? bpf_sk_storage_get(&asked, sk, 0, 0) : NULL;
+}
+
+#endif /* SOCKMESH_ASKED_H */
