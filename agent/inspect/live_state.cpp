@@ -9,6 +9,7 @@
 #include "datapath/codec.h"
 #include "datapath/pin_path.h"
 #include "inspect/map_usage.h"
+#include "inspect/verdict_reasons.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
 
@@ -90,6 +91,7 @@ EndpointStats endpointStats(std::uint32_t id, const std::string& cluster,
 struct Counts {
   std::uint64_t endpoints = 0;
   std::uint64_t active = 0;
+  std::uint64_t ejectedForOne = 0;  // by one client for itself alone
 };
 
 struct Endpoints {
@@ -109,6 +111,10 @@ Endpoints allEndpoints(const KernelImage& image, const LiveState& live) {
     counts.active += found->second.state.active;
     out.listed.push_back(
         endpointStats(id, endpoint.cluster, endpoint.endpoint.address, found->second, live.nowNs));
+  }
+  for (const ClientRun& run : live.runs) {
+    if (!isEjected(run.run, live.nowNs)) continue;
+    ++out.clusters[ids[image.endpoints.at(run.endpointId).cluster]].ejectedForOne;
   }
   return out;
 }
@@ -134,36 +140,71 @@ Endpoints usedEndpoints(const KernelMaps& maps, const KernelImage& image, std::u
       if (page[i].family != 0) look((number << SM_ENDPOINT_PAGE_BITS) | i, page[i]);
     }
   }
+  for (const ClientRun& run : clientRuns(maps)) {
+    const sm_endpoint* endpoint = maps.endpoints.at(run.endpointId);
+    if (endpoint == nullptr || !isEjected(run.run, nowNs)) continue;
+    ++out.clusters[endpoint->cluster_id].ejectedForOne;
+  }
   return out;
 }
 
-ClusterStats clusterStats(const std::string& name, const LiveCluster& live, const Counts& counts) {
+// All endpoints are ejected: a reason to refuse is one now.
+void settleEjected(VerdictReasons& reasons, const LiveCluster& live, const Counts& counts) {
+  if (reasons.onceEjected.empty() || live.state.ejected == 0) return;
+  if (live.state.ejected >= counts.endpoints) reasons.certain.push_back(reasons.onceEjected);
+}
+
+ClusterStats clusterStats(std::uint32_t id, const std::string& name, const LiveCluster& live,
+                          const Counts& counts) {
   ClusterStats out;
+  out.id = id;
   out.cluster = name;
   out.endpoints = counts.endpoints;
   out.active = counts.active;
   out.ejectedEndpoints = live.state.ejected;
-  out.refused = {{"no_endpoints", live.stats.refused_no_endpoints}};
-  out.leftAlone = live.stats.left_alone;
+  out.refused.count = live.stats.refused_no_endpoints;
+  out.leftAlone.count = live.stats.left_alone;
   out.reselected = live.stats.reselected;
   out.hashFallback = live.stats.hash_fallback;
   out.ejectionsDetected = named(live.stats.ejections_detected, detectorWord);
   out.ejectionsEnforced = named(live.stats.ejections_enforced, detectorWord);
   out.ejectionsOverflow = live.stats.ejections_overflow;
   out.ejectionsOwn = live.stats.ejections_own;
+  out.ejectedForOne = counts.ejectedForOne;
   return out;
 }
 
-NamedCounts serviceCounts(const KernelImage& image) {
-  NamedCounts counts = {{"balanced", 0},
-                        {"refused", 0},
-                        {"left_alone", 0},
-                        {"mixed", 0},
-                        {"broken", image.broken.size()}};
+void countServices(const KernelImage& image, DatapathStats& out) {
+  out.services = {{"balanced", 0},
+                  {"refused", 0},
+                  {"left_alone", 0},
+                  {"mixed", 0},
+                  {"broken", image.broken.size()}};
+  std::map<std::string_view, std::uint64_t> reasons;
   for (const auto& [key, service] : image.services) {
-    ++counts[static_cast<std::size_t>(summarize(*service.service).state)].second;
+    const ServiceSummary summary = summarize(*service.service);
+    ++out.services[static_cast<std::size_t>(summary.state)].second;
+    for (const sm_reason reason : summary.reasons) ++reasons[reasonLabel(reason)];
+    if ((service.service->flags & SM_DESCRIPTOR_NEEDS_L7) != 0) ++out.servicesNeedingLayer7;
   }
-  return counts;
+  out.servicesByReason.assign(reasons.begin(), reasons.end());
+}
+
+// By cluster's name.
+std::vector<ClusterStats> clusterStats(const KernelImage& image, const LiveState& live,
+                                       std::unordered_map<std::uint32_t, Counts>& counts) {
+  std::vector<ClusterStats> out;
+  auto reasons = verdictReasons(image);
+  for (const auto& [id, name] : image.clusterNames) {
+    const auto found = live.clusters.find(id);
+    if (found == live.clusters.end()) continue;
+    ClusterStats& stats = out.emplace_back(clusterStats(id, name, found->second, counts[id]));
+    stats.refused.reasons = std::move(reasons[id].refused);
+    stats.leftAlone.reasons = std::move(reasons[id].leftAlone);
+    settleEjected(stats.refused.reasons, found->second, counts[id]);
+  }
+  std::ranges::sort(out, {}, &ClusterStats::cluster);
+  return out;
 }
 
 }  // namespace
@@ -218,20 +259,7 @@ DatapathStats statsOf(const KernelImage& image, const LiveState& live, Endpoints
   std::sort(out.endpoints.begin(), out.endpoints.end(), [](const auto& a, const auto& b) {
     return std::tie(a.cluster, a.address, a.id) < std::tie(b.cluster, b.address, b.id);
   });
-  for (const auto& [id, name] : image.clusterNames) {
-    const auto found = live.clusters.find(id);
-    if (found == live.clusters.end()) continue;
-    out.clusters.push_back(clusterStats(name, found->second, endpoints.clusters[id]));
-  }
-  std::sort(out.clusters.begin(), out.clusters.end(),
-            [](const auto& a, const auto& b) { return a.cluster < b.cluster; });
-  for (const ClientRun& run : live.runs) {
-    if (!isEjected(run.run, live.nowNs)) continue;
-    const std::string& cluster = image.endpoints.at(run.endpointId).cluster;
-    for (ClusterStats& stats : out.clusters) {
-      if (stats.cluster == cluster) ++stats.ejectedForOne;
-    }
-  }
+  out.clusters = clusterStats(image, live, endpoints.clusters);
   for (std::uint32_t i = 0; i < SM_COUNTERS; ++i) {
     if (!isRoutine(i)) out.events.emplace_back(counterWord(i).name, live.counters[i]);
   }
@@ -239,11 +267,7 @@ DatapathStats statsOf(const KernelImage& image, const LiveState& live, Endpoints
   out.udpFlows = udpFlowStats(live);
   out.stale = isStale(live);
   out.unservedNamespaces = unservedNamespaces(live.unserved, live.nowNs);
-  out.services = serviceCounts(image);
-  out.servicesNeedingLayer7 = static_cast<std::uint64_t>(
-      std::count_if(image.services.begin(), image.services.end(), [](const auto& service) {
-        return (service.second.service->flags & SM_DESCRIPTOR_NEEDS_L7) != 0;
-      }));
+  countServices(image, out);
   return out;
 }
 

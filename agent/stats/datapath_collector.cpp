@@ -27,9 +27,10 @@ std::uint64_t sumOf(const NamedCounts& counts) {
 }
 
 bool isUsed(const ClusterStats& cluster) {
-  std::uint64_t sum = cluster.leftAlone + cluster.reselected + cluster.hashFallback +
-                      sumOf(cluster.ejectionsDetected) + cluster.ejectedEndpoints;
-  return sum + sumOf(cluster.refused) > 0;
+  const std::uint64_t verdicts = cluster.refused.count + cluster.leftAlone.count;
+  return verdicts + cluster.reselected + cluster.hashFallback + sumOf(cluster.ejectionsDetected) +
+             cluster.ejectedEndpoints >
+         0;
 }
 
 void addNamed(Family& family, const Labels& labels, const std::string& label,
@@ -146,11 +147,29 @@ void collectActive(const DatapathStats& stats, bool endpointLabel,
   if (endpointLabel) out.push_back(ejected.take());
 }
 
-void collectClusters(const DatapathStats& stats, Families& out) {
+void addVerdicts(Family& family, const std::string& cluster,
+                 const VerdictCounts::ByReason& counts) {
+  for (const auto& [reason, count] : counts) {
+    family.add({{"cluster", cluster}, {"reason", std::string(reason)}}, static_cast<double>(count));
+  }
+}
+
+void collectVerdicts(const VerdictCounts& verdicts, Families& out) {
   Family refused = counterFamily("sockmesh_connections_refused_total",
-                                 "Connections refused by sockmesh itself, by reason.");
+                                 "Connections refused by sockmesh itself, by reason. unknown: one "
+                                 "of several reasons.");
   Family leftAlone = counterFamily("sockmesh_connections_left_alone_total",
-                                   "Connections to a known VIP that were not rewritten.");
+                                   "Connections to a known VIP that were not rewritten, by reason. "
+                                   "unknown: one of several reasons.");
+  for (const auto& [cluster, counts] : verdicts.counts()) {
+    addVerdicts(refused, cluster, counts.refused);
+    addVerdicts(leftAlone, cluster, counts.leftAlone);
+  }
+  out.push_back(refused.take());
+  out.push_back(leftAlone.take());
+}
+
+void collectClusters(const DatapathStats& stats, Families& out) {
   Family reselected = counterFamily("sockmesh_connections_reselected_total",
                                     "Choices made again because the first was ejected.");
   Family fallback = counterFamily("sockmesh_hash_fallback_total",
@@ -158,14 +177,11 @@ void collectClusters(const DatapathStats& stats, Families& out) {
   for (const ClusterStats& cluster : stats.clusters) {
     if (!isUsed(cluster)) continue;
     const Labels labels = {{"cluster", cluster.cluster}};
-    ConnectionFamilies::addByReason(refused, labels, cluster.refused);
-    leftAlone.add(labels, static_cast<double>(cluster.leftAlone));
     reselected.add(labels, static_cast<double>(cluster.reselected));
     fallback.add(labels, static_cast<double>(cluster.hashFallback));
   }
-  for (Family* family : {&refused, &leftAlone, &reselected, &fallback}) {
-    out.push_back(family->take());
-  }
+  out.push_back(reselected.take());
+  out.push_back(fallback.take());
 }
 
 // Envoy's cluster.<name>.outlier_detection.*, with labels where Envoy has names.
@@ -246,6 +262,30 @@ void collectUdpFlows(const UdpFlowStats& flows, std::uint64_t evicted,
                out);
 }
 
+void collectServices(const DatapathStats& stats, Families& out) {
+  collectNamed(gaugeFamily("sockmesh_left_alone_pods",
+                           "Pods (network namespaces) that connected to a VIP within the last 10 "
+                           "minutes and are not served, by reason."),
+               "reason", stats.unservedNamespaces, out);
+  collectNamed(gaugeFamily("sockmesh_services", "Services (VIP, port, protocol), by state."),
+               "state", stats.services, out);
+  collectNamed(
+      gaugeFamily("sockmesh_services_not_balanced",
+                  "Services of which connections are refused or left alone, by reason. One "
+                  "with several reasons counts for each."),
+      "reason", stats.servicesByReason, out);
+  out.push_back(gaugeFamily("sockmesh_services_needing_layer7",
+                            "Services with a hash policy that needs a request (header, cookie): "
+                            "they are balanced without it.")
+                    .add({}, static_cast<double>(stats.servicesNeedingLayer7))
+                    .take());
+  out.push_back(gaugeFamily("sockmesh_services_stale",
+                            "1 while all services are left alone, because the control plane was "
+                            "not heard within ads.stale_after.")
+                    .add({}, stats.stale ? 1 : 0)
+                    .take());
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
@@ -258,6 +298,7 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   if (!read) return out;
   const DatapathStats& stats = *read;
   totals_.update(stats);
+  verdicts_.update(stats);
 
   ConnectionFamilies connections;
   if (options_.endpointLabel) {
@@ -277,6 +318,7 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   if (options_.istioNames) {
     std::ranges::move(istioFamilies(totals_.totals()), std::back_inserter(out));
   }
+  collectVerdicts(verdicts_, out);
   collectClusters(stats, out);
   collectEjections(stats, out);
   collectNamed(counterFamily("sockmesh_datapath_events_total",
@@ -285,22 +327,7 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   // A counter never goes back.
   evictedFlows_ = std::max(evictedFlows_, stats.udpFlows.evicted);
   collectUdpFlows(stats.udpFlows, evictedFlows_, out);
-  collectNamed(gaugeFamily("sockmesh_left_alone_pods",
-                           "Pods (network namespaces) that connected to a VIP within the last 10 "
-                           "minutes and are not served, by reason."),
-               "reason", stats.unservedNamespaces, out);
-  collectNamed(gaugeFamily("sockmesh_services", "Services (VIP, port, protocol), by state."),
-               "state", stats.services, out);
-  out.push_back(gaugeFamily("sockmesh_services_needing_layer7",
-                            "Services with a hash policy that needs a request (header, cookie): "
-                            "they are balanced without it.")
-                    .add({}, static_cast<double>(stats.servicesNeedingLayer7))
-                    .take());
-  out.push_back(gaugeFamily("sockmesh_services_stale",
-                            "1 while all services are left alone, because the control plane was "
-                            "not heard within ads.stale_after.")
-                    .add({}, stats.stale ? 1 : 0)
-                    .take());
+  collectServices(stats, out);
   collectMaps(stats, out);
   return out;
 }

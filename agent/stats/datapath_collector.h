@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "stats/cluster_totals.h"
 #include "stats/datapath_stats.h"
+#include "stats/verdict_counts.h"
 
 namespace sockmesh {
 
@@ -37,6 +38,7 @@ class DatapathCollector final : public prometheus::Collectable {
   DatapathMetricsOptions options_;
   mutable std::mutex mutex_;  // guards what follows
   mutable ClusterTotals totals_;
+  mutable VerdictCounts verdicts_;
   mutable std::uint64_t evictedFlows_ = 0;
 };
 

@@ -43,13 +43,27 @@ struct EndpointStats {
   ConnectionStats connections;
 };
 
+// Why a cluster's connections go to no endpoint, as the tables say it now, in the words of metrics:
+// "no_endpoints". The words live for ever.
+struct VerdictReasons {
+  std::vector<std::string_view> certain;  // some connection gets this verdict; each once
+  std::string_view onceEjected;           // of the time when all its endpoints are ejected; or ""
+};
+
+// Connections that went to no endpoint.
+struct Verdicts {
+  std::uint64_t count = 0;
+  VerdictReasons reasons;
+};
+
 struct ClusterStats {
+  std::uint32_t id = 0;  // told apart from a later cluster of the same name
   std::string cluster;
   std::uint64_t endpoints = 0;  // used or not
   std::uint64_t active = 0;     // connections to them
   std::uint64_t ejectedEndpoints = 0;
-  NamedCounts refused;  // by reason
-  std::uint64_t leftAlone = 0;
+  Verdicts refused;
+  Verdicts leftAlone;
   std::uint64_t reselected = 0;
   std::uint64_t hashFallback = 0;
   NamedCounts ejectionsDetected;  // by detector, as Envoy names them
@@ -87,6 +101,9 @@ struct DatapathStats {
   // Network namespaces that are left alone and connected to a VIP lately, by reason.
   NamedCounts unservedNamespaces;
   NamedCounts services;  // by state
+  // Services of which connections are refused or left alone, by reason. One with several reasons
+  // counts for each. A reason without a service is not there.
+  NamedCounts servicesByReason;
   std::uint64_t servicesNeedingLayer7 = 0;
   bool stale = false;  // services are left alone, because the control plane was not heard
 };

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -17,6 +18,7 @@
 #include "inspect/map_memory.h"
 #include "inspect/map_usage.h"
 #include "support/sandbox.h"
+#include "support/scrape.h"
 #include "support/size_mesh.h"
 
 namespace sockmesh::test {
@@ -67,6 +69,19 @@ void printMemory(const SizeMesh& mesh, const KernelMaps& maps, const std::string
   std::printf("    %-12s %8.1f MiB\n", "all maps", mebibytes(sum));
 }
 
+// The least of three scrapes, when every endpoint is in use.
+void printScrape(KernelMaps& maps, const std::string& bpffs) {
+  useAllEndpoints(maps);
+  double least = 1e9;
+  std::size_t bytes = 0;
+  for (int i = 0; i < 3; ++i) {
+    const double began = seconds();
+    bytes = scrape(bpffs).size();
+    least = std::min(least, seconds() - began);
+  }
+  std::printf("    scrape       %8.3f s    %.1f MiB of text\n", least, mebibytes(bytes));
+}
+
 // Whether the kernel holds the mesh whole.
 bool measure(const SizeMesh& mesh) {
   const auto sandbox = need(Sandbox::create());
@@ -90,6 +105,7 @@ bool measure(const SizeMesh& mesh) {
               seconds() - written, wrong.empty() ? "whole" : "WRONG");
   for (std::size_t i = 0; i < wrong.size() && i < 10; ++i) std::printf("  %s\n", wrong[i].c_str());
   printMemory(mesh, datapath->maps(), PinPath(options.bpffsRoot).maps());
+  printScrape(datapath->maps(), options.bpffsRoot);
   return wrong.empty();
 }
 

@@ -11,6 +11,7 @@
 #include "datapath/client_text.h"
 #include "datapath/endpoint_state_reader.h"
 #include "inspect/client_runs.h"
+#include "inspect/live_state.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/pod.h"
@@ -138,6 +139,9 @@ TEST_F(Clients, APodsTroubleEjectsForThatPodAlone) {
   EXPECT_FALSE(line(1).ejected);
   EXPECT_EQ(clusterStats().ejections_own, 1u);
   EXPECT_GT(clusterStats().reselected, 40u);
+  const auto stats = readDatapathStats(sandbox_->bpffs()).value();
+  EXPECT_EQ(stats.clusters.at(0).ejectionsOwn, 1U);
+  EXPECT_EQ(stats.clusters.at(0).ejectedForOne, 1U) << "in a scrape";
 
   const auto runs = clientRuns(datapath_->maps());
   ASSERT_EQ(runs.size(), 1u);

@@ -3,6 +3,7 @@
 // whole command lines over them, with no agent running.
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <linux/capability.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +21,8 @@
 #include "datapath/program_names.h"
 #include "inspect/attachment_info.h"
 #include "inspect/live_state.h"
+#include "stats/datapath_collector.h"
+#include "stats/exposition.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/process.h"
@@ -29,6 +32,9 @@ namespace sockmesh::test {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Inspect : public DatapathTest {
  protected:
@@ -74,8 +80,27 @@ TEST_F(Inspect, CountersAreReadWithoutTheWriter) {
   EXPECT_EQ(stats->endpoints[1].connections.established, 1U);
   EXPECT_EQ(stats->endpoints[1].active, 1U);
   for (const ClusterStats& cluster : stats->clusters) {
-    EXPECT_EQ(cluster.refused[0].second, cluster.cluster == "empty" ? 1U : 0U);
+    EXPECT_EQ(cluster.refused.count, cluster.cluster == "empty" ? 1U : 0U);
   }
+}
+
+// What a scrape says of connections that went to no endpoint.
+TEST_F(Inspect, RefusedAndLeftAloneConnectionsHaveTheirReason) {
+  makeTraffic();
+  EXPECT_FALSE(connectTo(at("10.96.0.3:443")));
+  const auto collector = std::make_shared<DatapathCollector>(
+      [this] { return readDatapathStats(sandbox_->bpffs()); }, DatapathMetricsOptions{});
+  const auto scraped = [&collector] { return expose({collector}); };
+  EXPECT_THAT(scraped(),
+              AllOf(HasSubstr(R"(refused_total{cluster="empty",reason="no_endpoints"} 1)"),
+                    HasSubstr(R"(left_alone_total{cluster="tls",reason="tls"} 1)"),
+                    HasSubstr(R"(not_balanced{reason="no_endpoints"} 1)"),
+                    HasSubstr(R"(not_balanced{reason="tls"} 1)")));
+  // The empty service gets an endpoint, and the other is gone.
+  apply(TableBuilder().service("[fd00::1]:80", "empty", {"[fd00::2]:80"}));
+  EXPECT_THAT(scraped(),
+              AllOf(HasSubstr(R"(refused_total{cluster="empty",reason="no_endpoints"} 1)"),
+                    Not(HasSubstr("reason=\"tls\"")), Not(HasSubstr("not_balanced{"))));
 }
 
 // Metrics cost what is used, however many endpoints there are.

@@ -12,6 +12,7 @@ packages=(
   prometheus-cpp-dev libseccomp-dev libcurl4-openssl-dev libssl-dev libc-ares-dev
   libgtest-dev libgmock-dev
   libclang-rt-dev clang-format clang-tidy python3 curl iproute2 nftables procps openssl
+  zsh fish
   "$@"
 )
 

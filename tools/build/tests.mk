@@ -16,7 +16,7 @@ SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT) $(API_SUPPORT),$(call test_objs,s
 # Tests may include each other's folders by path ("support/net.h", "unit/lb/build.h"), and the
 # BPF programs' text ("bpf/conn/outlier_rules.h"); the product can include neither.
 TEST_DIRS := unit bpf integration peers support bench
-MAY_tests/support := datapath lb model base
+MAY_tests/support := inspect datapath lb model stats base
 MAY_tests/unit/base := base
 MAY_tests/unit/model := model base
 MAY_tests/unit/stats := stats model base
@@ -28,6 +28,7 @@ MAY_tests/unit/kube := kube stats base tests/support
 MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
+MAY_tests/unit/inspect := inspect datapath lb model stats base
 MAY_tests/unit/daemon := daemon admin ejection kube xds dns protojson inspect datapath health lb stats model base tests/unit/lb
 MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include tests/support
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support

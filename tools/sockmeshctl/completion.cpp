@@ -108,6 +108,9 @@ std::string bashScript(const CliCommand& tree) {
   out << "# bash completion of sockmeshctl: source <(sockmeshctl completion bash)\n"
       << "_sockmeshctl() {\n"
       << "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n";
+  // bash takes --output=json for three words.
+  out << "  if [[ $cur == = ]]; then cur=''; "
+         "elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi\n";
   addPathLoop(places, "COMP_WORDS", "1", "COMP_CWORD", out);
   out << "  COMPREPLY=()\n  case $prev in\n";
   for (const auto& [names, choices] : valuesOf(places)) {
@@ -140,7 +143,10 @@ std::string zshScript(const CliCommand& tree) {
       << "# zsh completion of sockmeshctl: source <(sockmeshctl completion zsh)\n"
       << "_sockmeshctl() {\n  local -a found\n";
   addPathLoop(places, "words", "2", "CURRENT", out);
-  out << "  case ${words[CURRENT-1]} in\n";
+  out << "  local prev=${words[CURRENT-1]}\n"
+      << "  if [[ ${words[CURRENT]} == --*=* ]]; then "
+         "prev=${words[CURRENT]%%=*}; compset -P '*='; fi\n"
+      << "  case $prev in\n";
   for (const auto& [names, choices] : valuesOf(places)) {
     out << "    " << names << ") ";
     out << (choices.empty() ? std::string("_files") : "compadd -- " + joined(choices))

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The maps that the programs write, endpoints and names.
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <tuple>
@@ -48,11 +50,16 @@ Json extended(Json row, const Json& more) {
   return row;
 }
 
+// How long before the reading, to the millisecond; null for a time after it.
+Json secondsSince(std::uint64_t atNs, const NodeView& view) {
+  if (atNs > view.live.nowNs) return nullptr;
+  return std::round(static_cast<double>(view.live.nowNs - atNs) / 1e6) / 1e3;
+}
+
 Json connectionRow(const NodeView& view, const ConnectionRecord& record) {
   const sm_connection& connection = record.connection;
   const SocketAddress vip{decodeAddress(connection.vip_be), decodePort(connection.vip_port_be)};
-  const bool begun = connection.connect_at_ns > 0 && connection.connect_at_ns <= view.live.nowNs;
-  const double age = static_cast<double>(view.live.nowNs - connection.connect_at_ns) / 1e9;
+  const std::uint64_t beganNs = connection.connect_at_ns;
   const auto found = view.sockets.find(record.cookie);
   const TcpSocket socket = found == view.sockets.end() ? TcpSocket{} : found->second;
   Json row = {{"sk", skText(record.cookie)},
@@ -61,7 +68,7 @@ Json connectionRow(const NodeView& view, const ConnectionRecord& record) {
               {"state", connectionStateName(connection.state)}};
   row.update(endpointRow(view, connection.endpoint_id));
   return extended(std::move(row),
-                  {{"ageSeconds", begun ? Json(age) : Json(nullptr)},
+                  {{"ageSeconds", beganNs > 0 ? secondsSince(beganNs, view) : Json(nullptr)},
                    {"inode", socket.inode == 0 ? Json(nullptr) : Json(socket.inode)},
                    {"netns", socket.netns},
                    {"netnsPath", socket.netnsPath},
@@ -215,8 +222,6 @@ Json dumpAffinity(const NodeView& view) {
   for (const auto& [key, last] : sorted) {
     const auto& [vip, client, netnsCookie] = key;
     const SocketAddress endpoint{decodeAddress(last.addr_be), decodePort(last.port_be)};
-    const bool begun = last.used_ns <= view.live.nowNs;
-    const double idle = static_cast<double>(view.live.nowNs - last.used_ns) / 1e9;
     const auto service = view.image.services.find(vip);
     const bool affine = service != view.image.services.end();
     rows.push_back({{"vip", vip.vip.toString()},
@@ -225,7 +230,7 @@ Json dumpAffinity(const NodeView& view) {
                     {"netnsCookie", netnsCookie},
                     {"endpointId", last.endpoint_id},
                     {"endpoint", endpoint.toString()},
-                    {"idleSeconds", begun ? Json(idle) : Json(nullptr)},
+                    {"idleSeconds", secondsSince(last.used_ns, view)},
                     {"timeoutSeconds", affine ? service->second.service->affinitySeconds : 0}});
   }
   return rows;
@@ -240,14 +245,12 @@ Json dumpFlows(const NodeView& view) {
   Json rows = Json::array();
   for (const auto& [key, flow] : sorted) {
     const SocketAddress endpoint{decodeAddress(flow.last.addr_be), decodePort(flow.last.port_be)};
-    const bool begun = flow.last.used_ns <= view.live.nowNs;
-    const double idle = static_cast<double>(view.live.nowNs - flow.last.used_ns) / 1e9;
     rows.push_back({{"sk", skText(key.first)},
                     {"vip", key.second.toString()},
                     {"endpointId", flow.last.endpoint_id},
                     {"endpoint", endpoint.toString()},
                     {"shared", (flow.flags & SM_FLOW_SHARED) != 0},
-                    {"idleSeconds", begun ? Json(idle) : Json(nullptr)},
+                    {"idleSeconds", secondsSince(flow.last.used_ns, view)},
                     {"cookie", key.first}});
   }
   return rows;
@@ -326,10 +329,10 @@ Json dumpClients(const NodeView& view) {
     const sm_client_line& line = view.live.clients[place];
     const bool others = place == SM_CLIENT_OTHERS;
     if (line.id == 0 && !(others && line.used_ns != 0)) continue;
-    const double idle = static_cast<double>(view.live.nowNs - line.used_ns) / 1e9;
     rows.push_back({{"place", place},
                     {"client", clientText(line.id)},
-                    {"idleSeconds", line.used_ns <= view.live.nowNs ? idle : 0},
+                    {"idleSeconds",
+                     secondsSince(std::min<std::uint64_t>(line.used_ns, view.live.nowNs), view)},
                     {"overflowRecords", line.records},
                     {"affinities", line.affinities}});
   }

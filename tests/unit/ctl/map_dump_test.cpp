@@ -90,11 +90,11 @@ sk:1011   10.244.1.9:43210   10.96.0.10:80   established             1   10.0.0.
 )"},
     {"affinity",
      R"(VIP             PROTOCOL   CLIENT       NETNS-COOKIE   ENDPOINT-ID   ENDPOINT        IDLE-SECONDS   TIMEOUT-SECONDS
-10.96.0.10:80   TCP        10.244.1.9              0             2   10.0.0.2:9080           90.0                 0
+10.96.0.10:80   TCP        10.244.1.9              0             2   10.0.0.2:9080         90.123                 0
 )"},
     {"flows",
      R"(SK        VIP             ENDPOINT-ID   ENDPOINT        SHARED   IDLE-SECONDS   COOKIE
-sk:1011   10.96.0.10:80             2   10.0.0.2:9080   no               90.0     4113
+sk:1011   10.96.0.10:80             2   10.0.0.2:9080   no             90.123     4113
 )"},
     {"flow_sources",
      R"(SK        SOURCE          VIP             ENDPOINT-ID   ANSWERED   COOKIE

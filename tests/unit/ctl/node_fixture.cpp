@@ -176,7 +176,7 @@ void addAffinity(NodeView& node) {
   encodeAddress(at("10.0.0.2:9080").ip, last.addr_be);
   last.port_be = encodePort(9080);
   last.endpoint_id = 2;
-  last.used_ns = kNowNs - 90 * kSecondNs;
+  last.used_ns = kNowNs - 90'123'456'789;
   node.affinity.emplace_back(key, last);
   sm_flow_key flowKey{};
   flowKey.cookie = 4113;

@@ -25,7 +25,7 @@ DatapathStats stats(std::vector<EndpointStats> endpoints) {
   out.endpoints = std::move(endpoints);
   ClusterStats cluster;
   cluster.cluster = "reviews";
-  cluster.refused = {{"no_endpoints", 3}, {"overflow", 0}};
+  cluster.refused = {3, {{"no_endpoints"}, ""}};
   out.clusters = {cluster};
   out.services = {{"balanced", 5}};
   return out;
@@ -74,9 +74,25 @@ TEST(DatapathCollector, WhatNobodyConnectedToHasNoSeries) {
     idle.address = "10.0.0.1:80";
     idle.connections.connectDuration = {64e-6, {0, 0, 0}};
     scraped.now = stats({idle});
-    scraped.now.clusters[0].refused[0].second = 0;
+    scraped.now.clusters[0].refused.count = 0;
     EXPECT_EQ(scraped.text().find("reviews"), std::string::npos) << scraped.text();
   }
+}
+
+TEST(DatapathCollector, VerdictsHaveTheirReason) {
+  Scraped scraped(false);
+  scraped.now = stats({});
+  scraped.now.clusters[0].leftAlone = {4, {{"tls"}, ""}};
+  scraped.now.servicesByReason = {{"no_endpoints", 2}};
+  const std::string text = scraped.text();
+  for (const char* line :
+       {"sockmesh_connections_refused_total{cluster=\"reviews\",reason=\"no_endpoints\"} 3\n",
+        "sockmesh_connections_left_alone_total{cluster=\"reviews\",reason=\"tls\"} 4\n",
+        "sockmesh_services_not_balanced{reason=\"no_endpoints\"} 2\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << text;
+  }
+  scraped.now = {};
+  EXPECT_EQ(scraped.text().find("reason="), std::string::npos) << scraped.text();
 }
 
 TEST(DatapathCollector, IstiosNamesAreForThoseWhoAskForThem) {
