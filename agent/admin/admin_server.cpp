@@ -37,7 +37,16 @@ HttpResponse json(const AdminJson& body, int status = 200) {
 HttpResponse configDump(const AdminState& state) {
   const auto snapshot = state.snapshot.load();
   const auto conflicts = state.conflicts.load();
-  return json(configDumpJson(snapshot.get(), conflicts ? *conflicts : std::vector<LeftAlone>{}));
+  AdminJson dump =
+      configDumpJson(snapshot.get(), conflicts ? *conflicts : std::vector<LeftAlone>{});
+  const auto stats = state.stats.load();
+  dump["dns"] = dnsHostsJson(stats ? stats->dns : DnsStats());
+  return json(dump);
+}
+
+HttpResponse names(const AdminState& state) {
+  const auto stats = state.stats.load();
+  return json(namesJson(state.snapshot.load().get(), stats ? stats->dns : DnsStats()));
 }
 
 HttpResponse vipRoutes(const AdminState& state, const HttpRequest& request) {
@@ -106,6 +115,8 @@ std::vector<Route> adminRoutes(const AdminState& state, const Collectables& metr
                     [&state](const HttpRequest&) { return configDump(state); }});
   routes.push_back({"/routes", "how each VIP was made, what was left out; ?vip=IP:PORT", kSlow,
                     [&state](const HttpRequest& request) { return vipRoutes(state, request); }});
+  routes.push_back({"/names", "workloads by address, host names and what they resolve to", kSlow,
+                    [&state](const HttpRequest&) { return names(state); }});
   routes.push_back({"/logging", "log levels; POST ?level=LEVEL or ?SCOPE:LEVEL, on the Unix socket",
                     kChanges, handleLogging});
   addVerifyRoutes(options, routes);

@@ -23,6 +23,9 @@ AdminJson configDumpJson(const Snapshot* snapshot, const std::vector<LeftAlone>&
 // Which listener, filter chain, virtual host and route made each VIP, and what was left out. With
 // `vip`, of that address alone.
 AdminJson routesJson(const Snapshot* snapshot, const std::optional<SocketAddress>& vip);
+// The workloads by address, and the host names of DNS clusters.
+AdminJson namesJson(const Snapshot* snapshot, const DnsStats& dns);
+AdminJson dnsHostsJson(const DnsStats& dns);
 AdminJson clusterJson(const Cluster& cluster);
 AdminJson leftAloneJson(const std::vector<LeftAlone>& all);
 // Resources with fields that have no effect at connect(): how many, and which.

@@ -28,7 +28,8 @@ AdminJson typeJson(const XdsTypeStats& type) {
           {"held", type.held},
           {"lastUpdateAt", timeOrNull(type.lastUpdateAt)},
           {"rejectedResources", type.rejectedResources},
-          {"lastRejection", rejection}};
+          {"lastRejection", rejection},
+          {"note", type.note}};
 }
 
 AdminJson xdsJson(const XdsStats& xds) {
@@ -87,7 +88,9 @@ AdminJson dnsJson(const DnsStats& dns) {
           {"answered", dns.answered},
           {"failed", dns.failed},
           {"lastAnswerAt", timeOrNull(dns.lastAnswerAt)},
-          {"problems", textsJson(dns.problems)}};
+          {"problems", textsJson(dns.problems)},
+          {"stale", dns.stale},
+          {"refused", textsJson(dns.refused)}};
 }
 
 AdminJson attachmentsJson(const std::vector<AttachmentStats>& attachments) {

@@ -18,6 +18,7 @@
 #include "base/version.h"
 #include "daemon/node_identity.h"
 #include "daemon/system_call_filter.h"
+#include "daemon/workload_names.h"
 #include "datapath/ejection_count.h"
 #include "datapath/endpoint_state_reader.h"
 #include "dns/ares_resolver.h"
@@ -140,8 +141,11 @@ Status Agent::startAdmin() {
   const Collectables metrics = {
       std::make_shared<AgentCollector>([this] { return state_.stats.load(); }, loop_->turnTimes()),
       std::make_shared<DatapathCollector>(
-          [bpffs] { return readDatapathStats(bpffs); },
-          DatapathMetricsOptions{config_.endpointLabel, config_.istioNames}),
+          [this, bpffs] {
+            return withWorkloads(readDatapathStats(bpffs), state_.snapshot.load().get());
+          },
+          DatapathMetricsOptions{config_.endpointLabel, config_.istioNames,
+                                 config_.endpointLabel && config_.workloads}),
       std::make_shared<ProcessCollector>()};
   const AdminOptions options = {.allowedHosts = config_.adminAllowedHosts,
                                 .verify = [this] { return verify(); },
@@ -314,6 +318,7 @@ void Agent::openCache() {
   cache_ = std::make_unique<ResourceCache>(resources_, options, [this](const std::string& problem) {
     configuration_->loop().post([this, problem] { ads_->noteCacheProblem(problem); });
   });
+  dns_->remember(std::make_unique<DnsMemory>(*cache_));
   if (const auto writtenAt = cache_->restored().writtenAt) ads_->noteRestored(*writtenAt);
   ads_->noteCacheProblem(cache_->restored().problem);
 }
@@ -378,7 +383,10 @@ AdsClient::Callbacks Agent::clientCallbacks() {
     };
     callbacks.onExpired = [this](const ResourceType& type) { audit_->expired(type); };
   }
-  callbacks.onStats = [this](const XdsStats&) { tellNews(); };
+  callbacks.onStats = [this](const XdsStats& stats) {
+    if (stats.connected && !stats.staleSince) dns_->forgetUnused();
+    tellNews();
+  };
   return callbacks;
 }
 
@@ -393,6 +401,7 @@ Status Agent::startControlPlane() {
   options.node = config_.node;
   Status opened;
   configuration_->run([&] {
+    if (config_.workloads) resources_.useWorkloads();
     ads_ = std::make_unique<AdsClient>(configuration_->loop(), resources_, std::move(options));
     resources_.limit(config_.limits);
     openDns();

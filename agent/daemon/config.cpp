@@ -112,6 +112,11 @@ void takeLimits(const sockmesh::config::v1::Limits& proto, Config& out, FieldErr
        out.limits.resourceBytes);
   take(proto.has_max_response_bytes(), proto.max_response_bytes().value(), "max_response_bytes",
        out.ads.maxResponseBytes);
+  take(proto.has_max_nesting(), proto.max_nesting().value(), "max_nesting", out.limits.nesting);
+  if (out.limits.nesting > ResourceLimits::kMostNesting) {
+    errors.add("max_nesting",
+               "must be between 1 and " + std::to_string(ResourceLimits::kMostNesting));
+  }
 }
 
 std::uint32_t affinitySeconds(const sockmesh::config::v1::SessionAffinity& proto,
@@ -245,6 +250,7 @@ Result<Config> loadConfig(const Flags& flags) {
   config.udpServices = decodeUdpServices(proto, errors);
   config.served = decodeServed(proto, errors);
   config.dns = decodeDnsOptions(proto, errors);
+  config.workloads = proto.istio().workloads();
   config.podWatch = decodeKubernetes(proto, config.served.pods, readNodeFacts().nodeName, errors);
   config.ejectionLogPath = proto.outlier_detection().event_log_path();
   takeMetrics(proto.metrics(), config, errors);

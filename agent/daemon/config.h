@@ -60,6 +60,7 @@ struct Config {
   std::vector<UdpService> udpServices;
   ServedOptions served;
   DnsOptions dns;
+  bool workloads = false;                   // of istiod's workload API are asked for
   std::optional<PodWatchOptions> podWatch;  // nothing: no rule of `served` asks for it
   std::string ejectionLogPath;              // empty: no file
   bool endpointLabel = false;

@@ -55,6 +55,7 @@ DnsSource::~DnsSource() {
 // answer. So it goes on until nothing is new.
 bool DnsSource::sync() {
   bool changed = false;
+  due_.insert(refused_.begin(), refused_.end());
   do {
     for (auto& [name, discovery] : store_.takeDnsChanges()) {
       discovery ? want(name, std::move(discovery)) : unwant(name);
@@ -67,6 +68,7 @@ bool DnsSource::sync() {
     }
     for (const std::string& name : std::exchange(due_, {})) changed = publish(name) || changed;
   } while (!due_.empty() || !dueServices_.empty() || store_.dnsHasChanges());
+  dropReleased();
   ask();
   return changed;
 }
@@ -74,10 +76,11 @@ bool DnsSource::sync() {
 void DnsSource::want(const std::string& name, std::shared_ptr<const DnsDiscovery> discovery) {
   unwant(name);
   for (const DnsQuestion& question : questionsOf(*discovery)) {
-    names_.add(name, question, discovery->refresh, clock_.monotonic());
+    addName(name, question, discovery->refresh);
   }
   const std::string host = hostOf(discovery->cluster);
-  wanted_[name].discovery = std::move(discovery);
+  wanted_[name].discovery = discovery;
+  for (const DnsQuestion& question : questionsOf(*discovery)) note(question);
   if (!host.empty()) {
     updateService(host, [&](Service& service) { service.clusters.insert(name); });
   }
@@ -85,13 +88,22 @@ void DnsSource::want(const std::string& name, std::shared_ptr<const DnsDiscovery
   stats_.names = names_.names();
 }
 
+void DnsSource::addName(const std::string& user, const DnsQuestion& question,
+                        const DnsRefresh& refresh) {
+  names_.add(user, question, refresh, clock_.monotonic());
+  if (!memory_) return;
+  if (auto known = memory_->recall(question)) names_.recall(question, *std::move(known));
+}
+
 void DnsSource::unwant(const std::string& name) {
   const auto found = wanted_.find(name);
   if (found == wanted_.end()) return;
   for (const DnsQuestion& question : questionsOf(*found->second.discovery)) {
     names_.remove(name, question);
-    note(question);
+    released_.insert(question);
   }
+  refused_.erase(name);
+  refuse(found->second.discovery->cluster, "");
   const std::string host = hostOf(found->second.discovery->cluster);
   if (!host.empty()) updateService(host, [&](Service& service) { service.clusters.erase(name); });
   wanted_.erase(found);
@@ -113,9 +125,9 @@ void DnsSource::updateService(const std::string& host,
   if (like != nullptr) question = DnsQuestion{host, like->family, like->settings};
   if (question != service.asked) {
     if (service.asked) names_.remove(serviceUser(host), *service.asked);
-    if (question) names_.add(serviceUser(host), *question, like->refresh, clock_.monotonic());
+    if (question) addName(serviceUser(host), *question, like->refresh);
     const auto before = std::exchange(service.asked, std::move(question));
-    if (before) note(*before);
+    if (before) released_.insert(*before);
     dueServices_.insert(host);
   }
   stats_.names = names_.names();
@@ -150,8 +162,39 @@ bool DnsSource::publish(const std::string& name) {
     unknown_.erase(name);
   }
   if (wanted.endpoints && sameEndpoints(*wanted.endpoints, *endpoints)) return false;
-  wanted.endpoints = endpoints;
-  return store_.setResolved(name, std::move(endpoints));
+  const auto set = store_.setResolved(name, endpoints);
+  refuse(wanted.discovery->cluster, set ? "" : set.error().message());
+  if (!set) {
+    refused_.insert(name);
+    return false;
+  }
+  refused_.erase(name);
+  wanted.endpoints = std::move(endpoints);
+  return *set;
+}
+
+// Keeps the list of clusters whose answers are too large, and logs what is new.
+void DnsSource::refuse(const std::string& cluster, const std::string& why) {
+  if (why.empty()) {
+    stats_.refused.erase(cluster);
+    return;
+  }
+  const auto listed = stats_.refused.find(cluster);
+  if (listed != stats_.refused.end() && listed->second == why) return;
+  stats_.refused[cluster] = why;
+  logger("dns")->warn("cluster {}: the answer {}; its last endpoints stay", cluster, why);
+}
+
+// After everything that was newly wanted is known.
+void DnsSource::dropReleased() {
+  for (const DnsQuestion& question : std::exchange(released_, {})) {
+    note(question);
+    if (memory_ && names_.usersOf(question).empty()) memory_->forget(question);
+  }
+}
+
+void DnsSource::forgetUnused() {
+  if (memory_) memory_->dropUnused();
 }
 
 // Puts what is due, and comes back for the rest.
@@ -176,6 +219,8 @@ void DnsSource::onAnswer(const DnsQuestion& question, const DnsAnswer& answer) {
   stats_.failed = names_.counts().failed;
   if (answer) stats_.lastAnswerAt = clock_.wall();
   note(question);
+  const KnownName* known = names_.find(question);
+  if (memory_ && answer && known != nullptr && !users.empty()) memory_->keep(question, *known);
   ask();
   if (users.empty()) return events_.onStats();
   for (const std::string& user : users) {
@@ -188,10 +233,39 @@ void DnsSource::onAnswer(const DnsQuestion& question, const DnsAnswer& answer) {
   events_.onNews();
 }
 
-// Keeps the list of problems at what is known, and logs what is new.
+// Keeps the lists at what is known.
 void DnsSource::note(const DnsQuestion& question) {
-  const KnownName* known = names_.find(question);
+  const bool isWanted = !names_.usersOf(question).empty();
+  const KnownName* known = isWanted ? names_.find(question) : nullptr;
   const std::string text = textOf(question);
+  noteProblem(text, known);
+  noteHost(text, question, known);
+}
+
+void DnsSource::noteHost(const std::string& text, const DnsQuestion& question,
+                         const KnownName* known) {
+  const auto listed = stats_.hosts.find(text);
+  const bool wasStale = listed != stats_.hosts.end() && listed->second.stale;
+  stats_.stale += (known != nullptr && known->stale ? 1 : 0) - (wasStale ? 1 : 0);
+  if (known == nullptr) {
+    stats_.hosts.erase(text);
+    return;
+  }
+  DnsHost host{.clusters = {}, .addresses = {}, .problem = known->problem, .stale = known->stale};
+  std::set<std::string> clusters;
+  for (const std::string& user : names_.usersOf(question)) {
+    const auto found = wanted_.find(user);
+    if (found != wanted_.end()) clusters.insert(found->second.discovery->cluster);
+  }
+  host.clusters.assign(clusters.begin(), clusters.end());
+  for (const IpAddress& ip : known->addresses.empty() ? known->inOrder : known->addresses) {
+    host.addresses.push_back(ip.toString());
+  }
+  stats_.hosts[text] = std::move(host);
+}
+
+// Logs what is new.
+void DnsSource::noteProblem(const std::string& text, const KnownName* known) {
   const std::string problem = known == nullptr ? "" : known->problem;
   const auto listed = stats_.problems.find(text);
   const std::string before = listed == stats_.problems.end() ? "" : listed->second;

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/event_loop.h"
+#include "daemon/dns_memory.h"
 #include "datapath/holding.h"
 #include "dns/name_resolver.h"
 #include "dns/name_schedule.h"
@@ -34,6 +35,11 @@ class DnsSource {
   DnsSource(const DnsSource&) = delete;
   DnsSource& operator=(const DnsSource&) = delete;
 
+  // From now on, the last good answers are kept, and those that were kept count until there are
+  // others. Call before the first sync().
+  void remember(std::unique_ptr<DnsMemory> memory) { memory_ = std::move(memory); }
+  // It is known which names are wanted: what was kept of others goes.
+  void forgetUnused();
   // Takes up what is newly wanted of DNS, and puts what was resolved into the store. True where
   // that changed the snapshot.
   bool sync();
@@ -55,6 +61,7 @@ class DnsSource {
     std::optional<DnsQuestion> asked;
   };
 
+  void addName(const std::string& user, const DnsQuestion& question, const DnsRefresh& refresh);
   void updateService(const std::string& host, const std::function<void(Service&)>& change);
   bool publishService(const std::string& host);
   void want(const std::string& name, std::shared_ptr<const DnsDiscovery> discovery);
@@ -62,7 +69,11 @@ class DnsSource {
   bool publish(const std::string& name);
   void ask();
   void onAnswer(const DnsQuestion& question, const DnsAnswer& answer);
+  void refuse(const std::string& cluster, const std::string& why);
+  void dropReleased();
   void note(const DnsQuestion& question);
+  void noteProblem(const std::string& text, const KnownName* known);
+  void noteHost(const std::string& text, const DnsQuestion& question, const KnownName* known);
 
   EventLoop& loop_;
   ResourceStore& store_;
@@ -74,6 +85,9 @@ class DnsSource {
   std::map<std::string, Service> services_;  // by host
   std::set<std::string> dueServices_;
   std::map<std::string, std::string> unknown_;  // clusters, by the name of the endpoints
+  std::set<std::string> refused_;      // names of endpoints that exceed a limit, tried again
+  std::set<DnsQuestion> released_;     // that a user has given up since the last sync()
+  std::unique_ptr<DnsMemory> memory_;  // null: nothing is kept
   DnsStats stats_;
   EventLoop::TimerId timer_ = 0;
   std::unique_ptr<NameResolver> resolver_;  // last: it calls this

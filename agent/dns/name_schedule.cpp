@@ -43,6 +43,12 @@ void NameSchedule::add(const std::string& user, const DnsQuestion& question,
   queue(entry);
 }
 
+void NameSchedule::recall(const DnsQuestion& question, KnownName known) {
+  const auto entry = entries_.find(question);
+  if (entry == entries_.end() || entry->second.known.ended) return;
+  entry->second.known = std::move(known);
+}
+
 void NameSchedule::remove(const std::string& user, const DnsQuestion& question) {
   const auto entry = entries_.find(question);
   if (entry == entries_.end()) return;
@@ -111,6 +117,7 @@ bool NameSchedule::take(Entry& entry, const DnsAnswer& answer, Nanos now) {
   known.problem = answer ? (answer->empty() ? kNoAddress : "") : answer.error().message();
   if (answer) {
     known.answered = true;
+    known.stale = false;
     std::vector<IpAddress> inOrder;
     entry.ttlOfFirst = entry.ttlOfAll = answer->empty() ? Nanos(0) : Nanos(answer->front().ttl);
     for (const DnsAddress& address : *answer) {
@@ -146,6 +153,14 @@ std::vector<std::string> NameSchedule::answered(const DnsQuestion& question,
     if (changed) users.push_back(name);
   }
   queue(entry);
+  return users;
+}
+
+std::vector<std::string> NameSchedule::usersOf(const DnsQuestion& question) const {
+  const auto entry = entries_.find(question);
+  std::vector<std::string> users;
+  if (entry == entries_.end()) return users;
+  for (const auto& [name, user] : entry->second.users) users.push_back(name);
   return users;
 }
 

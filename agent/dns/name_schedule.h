@@ -30,6 +30,7 @@ struct KnownName {
   std::vector<IpAddress> inOrder;
   bool answered = false;  // there was a good answer
   bool ended = false;     // a question has ended, with an answer or without one
+  bool stale = false;     // of an earlier agent, and not answered since
   // Why the last question brought no address; "" where it brought one.
   std::string problem;
   bool operator==(const KnownName&) const = default;
@@ -51,6 +52,9 @@ class NameSchedule {
   // asked for again when this user would have done so.
   void add(const std::string& user, const DnsQuestion& question, const DnsRefresh& refresh,
            Nanos now);
+  // What an earlier agent knew of a name that was added and not answered yet. It counts until the
+  // first answer, and does not delay the question.
+  void recall(const DnsQuestion& question, KnownName known);
   // A name without a user is forgotten.
   void remove(const std::string& user, const DnsQuestion& question);
 
@@ -65,6 +69,7 @@ class NameSchedule {
 
   // Null: nobody wants to know.
   const KnownName* find(const DnsQuestion& question) const;
+  std::vector<std::string> usersOf(const DnsQuestion& question) const;
   std::size_t names() const { return entries_.size(); }
   const Counts& counts() const { return counts_; }
 

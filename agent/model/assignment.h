@@ -67,6 +67,12 @@ struct LoadAssignment {
   // Endpoints that no connection reaches, each "ADDRESS: why"; listed for people.
   std::vector<std::string> unreachable;
   std::uint64_t contentHash = 0;  // of the resource's bytes
+
+  std::size_t endpointCount() const {
+    std::size_t count = 0;
+    for (const LocalityEndpoints& locality : localities) count += locality.endpoints.size();
+    return count;
+  }
 };
 
 }  // namespace sockmesh

@@ -14,6 +14,7 @@
 #include "model/changes.h"
 #include "model/cluster.h"
 #include "model/listener.h"
+#include "model/workload.h"
 
 namespace sockmesh {
 
@@ -55,6 +56,9 @@ struct Snapshot {
   std::size_t listenerResources = 0;  // in use, with and without a VIP
   std::size_t routeResources = 0;
   std::size_t nameTables = 0;
+  // Who has which address, for people. Empty unless the agent asks for workloads.
+  SharedMap<std::shared_ptr<const Workload>, IpAddress> workloads;
+  std::size_t workloadResources = 0;         // services among them
   std::vector<MissingRoutes> missingRoutes;  // by route configuration, then listener
   ByName<LeftAlone> leftAlone;               // listeners, and parts, that make no VIP
   std::vector<HeldVersion> held;             // clusters, then listeners, each by name

@@ -96,6 +96,10 @@ void collectDns(const DnsStats& dns, Families& out) {
                   "Names of DNS clusters whose last question brought no address; see /status.")
           .add({}, static_cast<double>(dns.problems.size()))
           .take());
+  out.push_back(gaugeFamily("sockmesh_dns_stale_names",
+                            "Names whose addresses are those that an earlier agent knew.")
+                    .add({}, static_cast<double>(dns.stale))
+                    .take());
   if (!dns.lastAnswerAt) return;
   out.push_back(gaugeFamily("sockmesh_dns_last_answer_timestamp_seconds",
                             "When a question for a name was answered last (Unix time).")

@@ -22,7 +22,7 @@ struct XdsRejection {
 
 // One resource type's subscription.
 struct XdsTypeStats {
-  std::string type;                   // "CDS", "EDS", "LDS", "RDS", "NDS"
+  std::string type;                   // "CDS", "EDS", "LDS", "RDS", "NDS", "WDS"
   std::string version;                // as the server gave it, last accepted
   std::uint64_t resources = 0;        // held
   std::uint64_t accepted = 0;         // responses answered with ACK
@@ -36,6 +36,7 @@ struct XdsTypeStats {
   std::optional<XdsRejection> lastRejection;
   std::uint64_t expired = 0;     // resources removed because their TTL was over
   bool unnamedRejected = false;  // the last response had a bad resource of an unreadable name
+  std::string note;              // why the type is not asked for now; "" where it is
 };
 
 struct XdsStats {
@@ -116,6 +117,15 @@ struct NotHonouredStats {
   std::vector<std::pair<std::string, std::uint64_t>> byType;
 };
 
+// A host name that is asked for.
+struct DnsHost {
+  std::vector<std::string> clusters;   // whose endpoints have the name, sorted
+  std::vector<std::string> addresses;  // in use
+  std::string problem;                 // why it brings no address now; "" where it does
+  bool stale = false;                  // `addresses` are of an earlier agent, and not answered yet
+  bool operator==(const DnsHost&) const = default;
+};
+
 // The names of DNS clusters.
 struct DnsStats {
   std::uint64_t names = 0;            // that are asked for
@@ -123,6 +133,9 @@ struct DnsStats {
   std::uint64_t failed = 0;           // questions to which nobody knew the answer
   std::optional<Nanos> lastAnswerAt;  // CLOCK_REALTIME
   SharedMap<std::string> problems;    // names that bring no address now, and why
+  SharedMap<DnsHost> hosts;           // all names
+  std::uint64_t stale = 0;            // of them
+  SharedMap<std::string> refused;     // clusters whose last answer exceeds a limit, and which
 };
 
 // A pod that a rule of the configuration names by what the API server says of it.

@@ -8,6 +8,7 @@
 #include "stats/families.h"
 #include "stats/istio_metrics.h"
 #include "stats/log_histogram.h"
+#include "stats/workload_info.h"
 
 namespace sockmesh {
 namespace {
@@ -313,6 +314,7 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
     }
   }
   connections.take(out);
+  if (options_.workloads) out.push_back(workloadInfo(mergedByAddress(stats)));
   collectActive(stats, options_.endpointLabel, totals_.totals(), out);
   collectHistograms(totals_.totals(), out);
   if (options_.istioNames) {

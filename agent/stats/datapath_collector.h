@@ -21,6 +21,8 @@ struct DatapathMetricsOptions {
   bool endpointLabel = false;
   // Istio's names as well (see istio_metrics.h).
   bool istioNames = false;
+  // sockmesh_endpoint_info, where the source names workloads.
+  bool workloads = false;
 };
 
 class DatapathCollector final : public prometheus::Collectable {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +35,13 @@ struct ConnectionStats {
   LogHistogram rtt;  // smoothed, at close
 };
 
+// What runs at the address, as the control plane says it.
+struct EndpointWorkload {
+  std::string name;
+  std::string space;  // its namespace
+  std::string node;
+};
+
 struct EndpointStats {
   std::uint32_t id = 0;  // told apart from a later endpoint of the same address
   std::string cluster;
@@ -41,6 +49,7 @@ struct EndpointStats {
   std::uint64_t active = 0;
   bool ejected = false;
   ConnectionStats connections;
+  std::optional<EndpointWorkload> workload = std::nullopt;  // nothing: it is not known
 };
 
 // Why a cluster's connections go to no endpoint, as the tables say it now, in the words of metrics:

@@ -34,12 +34,17 @@ AdsClient::AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions opt
       store_(store),
       options_(std::move(options)),
       backoff_(options_.backoffBase, options_.backoffMax, std::random_device()()),
-      timers_(loop, store, options_.firstResponseWait, timerEvents()),
+      timers_(loop, store,
+              {.firstResponse = options_.firstResponseWait,
+               .rest = options_.unansweredRest,
+               .longestRest = options_.longestUnansweredRest},
+              timerEvents()),
       log_(logger("xds")) {
   addUserAgent(options_.node);
   failures_.resize(servers());
   stats_.address = options_.channel.target;
   for (const ResourceType& row : resourceTypes()) {
+    if (row.bySetting && !store.needs(row)) continue;
     Type& type = types_.emplace_back();
     type.row = &row;
     type.stats.type = row.shortName;
@@ -52,6 +57,7 @@ ResourceTimers::Events AdsClient::timerEvents() {
   return {.onFetchTimeout = [this](const ResourceKey& key,
                                    bool changed) { onFetchTimeout(key, changed); },
           .onExpired = [this](const std::vector<ResourceKey>& expired) { onExpired(expired); },
+          .onRest = [this](const ResourceType& row, Nanos length) { onRest(row, length); },
           .onMayAsk = [this] { sendDueRequest(); }};
 }
 
@@ -161,6 +167,7 @@ void AdsClient::openStream() {
     type.heard = false;
     type.rejection.clear();
     release(type);
+    if (type.row->deltaOnly && !protocol_->isDelta()) doWithout(type);
   }
   timers_.onStreamBegun();
   sendDueRequest();
@@ -371,34 +378,6 @@ void AdsClient::onExpired(const std::vector<ResourceKey>& expired) {
     snapshotChanged_ = true;
   }
   scheduleFlush();
-}
-
-void AdsClient::send(Subscription& subscription) {
-  const bool first = !std::exchange(nodeSent_, true);
-  stream_->send(subscription.nextRequest(first ? &options_.node : nullptr));
-}
-
-void AdsClient::sendDueRequest() {
-  if (!stream_ || stream_->sending()) return;
-  for (const Type& type : types_) {
-    if (!timers_.mayAsk(*type.row) || !store_.needs(*type.row)) continue;
-    if (type.rejectionTimer != 0) continue;
-    if (type.subscription->requestDue()) return send(*type.subscription);
-  }
-}
-
-void AdsClient::updateNames() {
-  for (Type& type : types_) {
-    if (!type.byName()) continue;
-    const std::uint64_t revision = store_.wantedRevision(*type.row);
-    if (std::exchange(type.namesRevision, revision) == revision) continue;
-    std::vector<std::string> wanted = store_.wanted(*type.row);
-    std::erase_if(type.stats.rejectedResources, [&](const std::string& name) {
-      return !std::ranges::binary_search(wanted, name);
-    });
-    type.subscription->setNames(std::move(wanted));
-    release(type);
-  }
 }
 
 void AdsClient::scheduleFlush() {

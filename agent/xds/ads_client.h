@@ -50,6 +50,10 @@ struct AdsClientOptions {
   // their endpoints behind them) waits no longer than this for a server that does not send the
   // other.
   Nanos firstResponseWait = std::chrono::seconds(15);
+  // A type that only adds to others, and that a stream left unanswered when it ended, is not asked
+  // for this long: the server may not know it. After each further such stream twice as long.
+  Nanos unansweredRest = std::chrono::minutes(1);
+  Nanos longestUnansweredRest = std::chrono::hours(1);
   // A server that has nothing new to say is silent. A stream that stays open for this long after
   // its first request counts as connected.
   Nanos quietConnection = std::chrono::seconds(2);
@@ -78,7 +82,7 @@ class AdsClient {
     std::function<void(const XdsStats&)> onStats;
   };
 
-  // `loop` and `store` outlive the client.
+  // `loop` and `store` outlive the client. What settings make the store want is known by now.
   AdsClient(EventLoop& loop, ResourceStore& store, AdsClientOptions options);
   // As stop().
   ~AdsClient();
@@ -147,6 +151,9 @@ class AdsClient {
   static void listRejected(Type& type, const Update& update, const ApplyResult& result);
   void pace(Type& type, const std::string& rejection);
   void release(Type& type);
+  void beginAsking(Type& type);
+  void doWithout(Type& type);
+  void onRest(const ResourceType& row, Nanos length);
   void onFetchTimeout(const ResourceKey& key, bool changed);
   void onExpired(const std::vector<ResourceKey>& expired);
   void send(Subscription& subscription);

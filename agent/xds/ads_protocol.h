@@ -17,6 +17,8 @@ class AdsProtocol {
  public:
   virtual ~AdsProtocol() = default;
   virtual std::string_view name() const = 0;  // for people
+  // Resources have versions of their own, and a response says what changed.
+  virtual bool isDelta() const = 0;
   // `held` says what is held of the type, whenever it is asked. It outlives the subscription.
   virtual std::unique_ptr<Subscription> subscribe(const ResourceType& type,
                                                   std::function<ResourceVersions()> held) const = 0;

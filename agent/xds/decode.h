@@ -14,10 +14,12 @@
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "istio/networking/nds/v1/nds.pb.h"
+#include "istio/workload/workload.pb.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
 #include "model/name_table.h"
 #include "model/route.h"
+#include "model/workload.h"
 #include "xds/decoded_listener.h"
 #include "xds/field_errors.h"
 
@@ -44,6 +46,9 @@ RouteConfig decodeRouteConfigInto(const envoy::config::route::v3::RouteConfigura
 
 Result<std::shared_ptr<const NameTable>> decodeNameTable(
     const istio::networking::nds::v1::NameTable& proto);
+
+// Of a service, a workload without addresses.
+Result<std::shared_ptr<const Workload>> decodeWorkload(const istio::workload::Address& proto);
 
 // lb_policy, its tuning, common_lb_config, lb_subset_config and load_balancing_policy.
 LoadBalancing decodeLoadBalancing(const envoy::config::cluster::v3::Cluster& proto,

@@ -18,6 +18,7 @@ struct DeltaCall {
 class DeltaProtocol final : public AdsProtocol {
  public:
   std::string_view name() const override { return "delta"; }
+  bool isDelta() const override { return true; }
   std::unique_ptr<Subscription> subscribe(const ResourceType& type,
                                           std::function<ResourceVersions()> held) const override {
     return std::make_unique<DeltaSubscription>(type, std::move(held));

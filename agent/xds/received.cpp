@@ -1,21 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "xds/received.h"
 
+#include <google/protobuf/io/coded_stream.h>
+
 #include <algorithm>
+#include <cstdint>
+
+#include "xds/resource_limits.h"
 
 namespace sockmesh {
 namespace {
+
+using google::protobuf::Message;
+
+constexpr int kUsualNesting = 100;
 
 // Of a resource of one of our types, whichever it is; "" for others.
 std::string nameOfAnyType(const Envelope& envelope) {
   if (!envelope.name.empty()) return envelope.name;
   const ResourceType* type = findResourceType(envelope.typeUrl);
   if (type == nullptr) return "";
-  const std::unique_ptr<google::protobuf::Message> proto(type->prototype->New());
+  if (type->nameOf == nullptr) return "";
+  const std::unique_ptr<Message> proto(type->prototype->New());
   return proto->ParseFromString(envelope.bytes) ? type->nameOf(*proto) : "";
 }
 
-void parseOne(const Envelope& envelope, const ResourceType& type, ReceivedUpdate& all) {
+bool parses(Message& proto, const std::string& bytes, int nesting) {
+  // protobuf's own limit, without a detour.
+  if (nesting == kUsualNesting) return proto.ParseFromString(bytes);
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  in.SetRecursionLimit(nesting);
+  return proto.ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
+}
+
+// Reads the payload into `one`. Not readable: the whole response is bad. Nested too deep: this
+// resource is.
+void parsePayload(const Envelope& envelope, const ResourceType& type, int nesting, Received& one,
+                  ReceivedUpdate& all) {
+  const auto make = [&](int limit) {
+    one.proto.reset(type.prototype->New());
+    if (!parses(*one.proto, envelope.bytes, limit)) return false;
+    if (type.nameOf != nullptr) one.name = type.nameOf(*one.proto);
+    return true;
+  };
+  if (make(nesting)) return;
+  if (make(ResourceLimits::kMostNesting)) {
+    all.rejected.push_back({one.name, envelope.position +
+                                          ": is nested deeper than limits.max_nesting, which is " +
+                                          std::to_string(nesting)});
+  } else {
+    all.unreadable.push_back(
+        {envelope.name, envelope.position + ": is not a valid " + type.prototype->GetTypeName()});
+  }
+  one.proto.reset();
+}
+
+void parseOne(const Envelope& envelope, const ResourceType& type, int nesting,
+              ReceivedUpdate& all) {
   if (envelope.unreadable) {
     all.unreadable.push_back(
         {"", envelope.position + ": is not a valid envoy.service.discovery.v3.Resource"});
@@ -30,13 +72,8 @@ void parseOne(const Envelope& envelope, const ResourceType& type, ReceivedUpdate
   Received one{envelope.name,    envelope.name,    nullptr,       envelope.ttl,
                envelope.version, envelope.aliases, envelope.bytes};
   if (!envelope.heartbeat) {
-    one.proto.reset(type.prototype->New());
-    if (!one.proto->ParseFromString(envelope.bytes)) {
-      all.unreadable.push_back(
-          {envelope.name, envelope.position + ": is not a valid " + type.prototype->GetTypeName()});
-      return;
-    }
-    one.name = type.nameOf(*one.proto);
+    parsePayload(envelope, type, nesting, one, all);
+    if (!one.proto) return;
   }
   if (!envelope.badTtl.empty()) {
     all.rejected.push_back({one.name, envelope.position + "." + envelope.badTtl});
@@ -52,9 +89,9 @@ bool ReceivedUpdate::onlyHeartbeats() const {
          std::ranges::all_of(resources, [](const auto& one) { return !one.proto && one.ttl; });
 }
 
-ReceivedUpdate parseResources(const Update& update, const ResourceType& type) {
+ReceivedUpdate parseResources(const Update& update, const ResourceType& type, int nesting) {
   ReceivedUpdate all;
-  for (const Envelope& envelope : update.resources) parseOne(envelope, type, all);
+  for (const Envelope& envelope : update.resources) parseOne(envelope, type, nesting, all);
   return all;
 }
 

@@ -41,13 +41,14 @@ struct Received {
 
 struct ReceivedUpdate {
   std::vector<Received> resources;           // in the order received
-  std::vector<RejectedResource> rejected;    // of another type, or with a bad ttl
+  std::vector<RejectedResource> rejected;    // of another type, with a bad ttl, or nested too deep
   std::vector<RejectedResource> unreadable;  // any here: the whole response is to be rejected
 
   // An update that only renews TTLs: it is no list of what there is.
   bool onlyHeartbeats() const;
 };
 
-ReceivedUpdate parseResources(const Update& update, const ResourceType& type);
+// A resource with messages nested deeper than `nesting` is rejected by name.
+ReceivedUpdate parseResources(const Update& update, const ResourceType& type, int nesting);
 
 }  // namespace sockmesh

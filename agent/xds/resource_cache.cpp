@@ -53,11 +53,20 @@ ResourceCache::~ResourceCache() {
   store_.unobserve(*this);
 }
 
-// In the order of the table: names are wanted before they come.
-void ResourceCache::restore(const Configuration& content) {
+// In the order of the table: names are wanted before they come. What a setting wants no more is
+// taken out of the file.
+void ResourceCache::restore(Configuration& content) {
+  for (const auto& cached : content.types()) {
+    if (findResourceType(cached.type_url()) != nullptr) continue;
+    for (const auto& one : cached.resources()) kept_[cached.type_url()][one.name()] = one.content();
+  }
   for (const ResourceType& type : resourceTypes()) {
-    for (const auto& cached : content.types()) {
+    for (auto& cached : *content.mutable_types()) {
       if (cached.type_url() != type.url) continue;
+      if (type.bySetting && !store_.needs(type)) {
+        cached.clear_resources();
+        continue;
+      }
       const ApplyResult result = store_.apply(updateOf(cached, clock_.wall()), clock_.monotonic());
       if (!result.ok()) {
         restored_.problem += (restored_.problem.empty() ? "" : "; ") + result.message();
@@ -65,6 +74,19 @@ void ResourceCache::restore(const Configuration& content) {
     }
   }
   restored_.writtenAt = Nanos(content.written_at_nanos());
+}
+
+std::map<std::string, std::string> ResourceCache::takeKept(std::string_view type) {
+  auto found = kept_.extract(std::string(type));
+  return found.empty() ? std::map<std::string, std::string>() : std::move(found.mapped());
+}
+
+void ResourceCache::keep(std::string_view type, const std::string& name, std::string content) {
+  writer_->held(type, name, "", std::move(content), std::nullopt);
+}
+
+void ResourceCache::drop(std::string_view type, const std::string& name) {
+  writer_->dropped(type, name);
 }
 
 void ResourceCache::held(const ResourceKey& key, const std::string& version,

@@ -3,9 +3,11 @@
 // holds goes into the store at start, and what the store holds goes into the file.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/event_loop.h"
 #include "xds/cache_writer.h"
@@ -29,15 +31,22 @@ class ResourceCache final : public ResourceObserver {
 
   const Restored& restored() const { return restored_; }
 
+  // What the agent keeps in the file beside resources, under a type that is none of theirs: the
+  // content by name as the file had it, once.
+  std::map<std::string, std::string> takeKept(std::string_view type);
+  void keep(std::string_view type, const std::string& name, std::string content);
+  void drop(std::string_view type, const std::string& name);
+
  private:
   void held(const ResourceKey& key, const std::string& version, std::string_view content,
             std::optional<Nanos> ttl) override;
   void dropped(const ResourceKey& key) override;
-  void restore(const sockmesh::cache::v1::Configuration& content);
+  void restore(sockmesh::cache::v1::Configuration& content);
 
   ResourceStore& store_;
   SystemClock clock_;
   Restored restored_;
+  std::map<std::string, std::map<std::string, std::string>> kept_;  // by type, of the file
   std::unique_ptr<CacheWriter> writer_;
 };
 

@@ -71,14 +71,18 @@ class ResourceStore {
   std::map<std::string, std::shared_ptr<const DnsDiscovery>> takeDnsChanges();
   // Whether one of the two take functions has something.
   bool dnsHasChanges() const;
+  // From now on, workloads are wanted, see WorkloadIndex. Call first.
+  void useWorkloads();
   // From now on, the addresses of the names of services without a VIP become VIPs. Call first.
   void resolveServices();
   // The names of such services: wanted since the call before (true), or wanted no more (false).
   std::map<std::string, bool> takeServiceNames();
   // What such a name resolves to. True where that changed the snapshot.
   bool setServiceAddresses(const std::string& name, const std::vector<IpAddress>& addresses);
-  // The endpoints of a DNS cluster. True where that changed the snapshot.
-  bool setResolved(const std::string& resolvedName, std::shared_ptr<const LoadAssignment> newest);
+  // The endpoints of a DNS cluster. True where that changed the snapshot. An Error names the limit
+  // that they exceed; what was there stays.
+  Result<bool> setResolved(const std::string& resolvedName,
+                           std::shared_ptr<const LoadAssignment> newest);
   // There is no control plane: what the other sources have said is all there is. True where that
   // changed the snapshot.
   bool closeLists();
@@ -110,6 +114,9 @@ class ResourceStore {
   // Removes what has expired at `now`, and says what; that changed the snapshot.
   std::vector<ResourceKey> expire(Nanos now);
 
+  // Drops all that the control plane has sent of a type that is subscribed to by wildcard. True
+  // where that changed the snapshot.
+  bool forget(const ResourceType& type);
   // What the server sent of this type and is held.
   ResourceVersions versions(const ResourceType& type) const;
   // Previous versions in force, because the newest one waits.

@@ -6,11 +6,10 @@
 
 namespace sockmesh {
 
-ResourceTimers::ResourceTimers(EventLoop& loop, ResourceStore& store, Nanos firstResponseWait,
-                               Events events)
+ResourceTimers::ResourceTimers(EventLoop& loop, ResourceStore& store, Waits waits, Events events)
     : loop_(loop),
       store_(store),
-      firstResponseWait_(firstResponseWait),
+      waits_(waits),
       events_(std::move(events)),
       fetches_(loop, [this](const ResourceKey& key) {
         events_.onFetchTimeout(key, store_.fetchTimedOut(key));
@@ -22,15 +21,14 @@ void ResourceTimers::start() {
 
 void ResourceTimers::stop() {
   loop_.cancel(std::exchange(firstResponseTimer_, 0));
+  loop_.cancel(std::exchange(restTimer_, 0));
   loop_.cancel(std::exchange(expiryTimer_, 0));
   fetches_.clear();
 }
 
 void ResourceTimers::onStreamBegun() {
-  if (std::ranges::all_of(resourceTypes(), [this](const auto& type) { return mayAsk(type); })) {
-    return;
-  }
-  firstResponseTimer_ = loop_.after(firstResponseWait_, [this] {
+  if (!anyHeldBack()) return;
+  firstResponseTimer_ = loop_.after(waits_.firstResponse, [this] {
     firstResponseTimer_ = 0;
     for (const ResourceType& type : resourceTypes()) answered_.insert(type.url);
     events_.onMayAsk();
@@ -40,10 +38,37 @@ void ResourceTimers::onStreamBegun() {
 void ResourceTimers::onStreamEnded() {
   fetches_.pause();
   loop_.cancel(std::exchange(firstResponseTimer_, 0));
+  for (auto& [type, rest] : rests_) {
+    if (!std::exchange(rest.asked, false)) continue;
+    rest.length = std::clamp(rest.length * 2, waits_.rest, waits_.longestRest);
+    rest.until = clock_.monotonic() + rest.length;
+    events_.onRest(*type, rest.length);
+  }
+  setRestTimer();
+}
+
+void ResourceTimers::onAsked(const ResourceType& type) {
+  if (type.needed != nullptr) rests_[&type].asked = true;
 }
 
 void ResourceTimers::onResponse(const ResourceType& type) {
   answered_.insert(type.url);
+  rests_.erase(&type);
+}
+
+void ResourceTimers::setRestTimer() {
+  loop_.cancel(std::exchange(restTimer_, 0));
+  const Nanos now = clock_.monotonic();
+  std::optional<Nanos> first;
+  for (const auto& [type, rest] : rests_) {
+    if (rest.until > now) first = std::min(first.value_or(rest.until), rest.until);
+  }
+  if (!first) return;
+  restTimer_ = loop_.after(*first - now, [this] {
+    restTimer_ = 0;
+    setRestTimer();
+    events_.onMayAsk();
+  });
 }
 
 // As Envoy: a rejection ends the wait for the first resource of a name, which counts as absent.
@@ -54,15 +79,23 @@ bool ResourceTimers::onRejected(const ResourceKey& key) {
 }
 
 void ResourceTimers::update() {
-  if (std::ranges::all_of(resourceTypes(), [this](const auto& type) { return mayAsk(type); })) {
-    loop_.cancel(std::exchange(firstResponseTimer_, 0));
-  }
+  if (!anyHeldBack()) loop_.cancel(std::exchange(firstResponseTimer_, 0));
   setExpiryTimer();
   fetches_.update(store_.missing());
 }
 
+bool ResourceTimers::heldBack(const ResourceType& type) const {
+  return !type.askedAfter.empty() && !answered_.contains(type.askedAfter);
+}
+
+bool ResourceTimers::anyHeldBack() const {
+  return std::ranges::any_of(resourceTypes(), [this](const auto& type) { return heldBack(type); });
+}
+
 bool ResourceTimers::mayAsk(const ResourceType& type) const {
-  return type.askedAfter.empty() || answered_.contains(type.askedAfter);
+  const auto rest = rests_.find(&type);
+  const bool rests = rest != rests_.end() && rest->second.until > clock_.monotonic();
+  return !heldBack(type) && !rests;
 }
 
 void ResourceTimers::setExpiryTimer() {

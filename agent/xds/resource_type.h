@@ -38,10 +38,15 @@ struct ResourceType {
   // Null: always needed. Otherwise the type only adds to what other types say: it is asked for once
   // this is true, and stays so, and a snapshot is complete without it.
   bool (*needed)(const Warming& warming) = nullptr;
+  // A setting alone says whether the type is needed: it is known before the client is made.
+  bool bySetting = false;
+  // Asked for in delta alone. In the state of the world its resources are unknown.
+  bool deltaOnly = false;
 
   // Reading. `prototype` is the empty message, and `nameOf` and `decode` take a message of its
   // kind.
   const google::protobuf::Message* prototype = nullptr;
+  // Null: the name is the wrapper's alone.
   std::string (*nameOf)(const google::protobuf::Message& message) = nullptr;
   std::string_view nameField;  // the field that nameOf() reads, for errors
   // An Error lists every violation with its field path; it becomes the NACK.

@@ -15,6 +15,7 @@ using AssignmentProto = envoy::config::endpoint::v3::ClusterLoadAssignment;
 using ListenerProto = envoy::config::listener::v3::Listener;
 using RouteProto = envoy::config::route::v3::RouteConfiguration;
 using NameTableProto = istio::networking::nds::v1::NameTable;
+using AddressProto = istio::workload::Address;
 using google::protobuf::Message;
 using Scope = ResourceType::Scope;
 
@@ -38,14 +39,6 @@ Result<DecodedResource> decode(const Message& message) {
   auto decoded = decodeProto(static_cast<const Proto&>(message));
   if (!decoded) return decoded.error();
   return shared(*std::move(decoded));
-}
-
-std::size_t endpointsIn(const LoadAssignment& assignment) {
-  std::size_t count = 0;
-  for (const LocalityEndpoints& locality : assignment.localities) {
-    count += locality.endpoints.size();
-  }
-  return count;
 }
 
 // The same came again: no news, except for an assignment that grows stale with time. The time
@@ -76,7 +69,7 @@ ResourceType clusters() {
       .endpoints =
           [](const DecodedResource& cluster) {
             const auto own = as<Cluster>(cluster)->inlineAssignment;
-            return own ? endpointsIn(*own) : 0;
+            return own ? own->endpointCount() : 0;
           },
       .set = [](Warming& warming, const std::string& name,
                 const DecodedResource& newest) { warming.setCluster(name, as<Cluster>(newest)); },
@@ -100,7 +93,7 @@ ResourceType assignments() {
       .decode = decode<AssignmentProto, decodeAssignment>,
       .endpoints =
           [](const DecodedResource& assignment) {
-            return endpointsIn(*as<LoadAssignment>(assignment));
+            return as<LoadAssignment>(assignment)->endpointCount();
           },
       .renewed = renewAssignment,
       .set =
@@ -183,11 +176,34 @@ ResourceType names() {
           .count = [](const Snapshot& snapshot) { return snapshot.nameTables; }};
 }
 
+// Asked for after the listeners, so that services do not wait behind all pods of a mesh. In the
+// state of the world each answer to istiod brings all of them again.
+ResourceType workloads() {
+  return {
+      .url = kWorkloadType,
+      .shortName = shortTypeName(kWorkloadType),
+      .scope = Scope::kAll,
+      .askedAfter = kListenerType,
+      .expires = false,
+      .needed = [](const Warming& warming) { return warming.workloads().used(); },
+      .bySetting = true,
+      .deltaOnly = true,
+      .prototype = &AddressProto::default_instance(),
+      .nameField = "name",
+      .decode = decode<AddressProto, decodeWorkload>,
+      .set =
+          [](Warming& warming, const std::string& name, const DecodedResource& newest) {
+            warming.workloads().set(name, as<Workload>(newest));
+          },
+      .remove = [](Warming& warming, const std::string& name) { warming.workloads().remove(name); },
+      .count = [](const Snapshot& snapshot) { return snapshot.workloadResources; }};
+}
+
 }  // namespace
 
 const std::vector<ResourceType>& resourceTypes() {
-  static const std::vector<ResourceType> types = {clusters(), assignments(), listeners(), routes(),
-                                                  names()};
+  static const std::vector<ResourceType> types = {clusters(), assignments(), listeners(),
+                                                  routes(),   names(),       workloads()};
   return types;
 }
 

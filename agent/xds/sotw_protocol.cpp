@@ -18,6 +18,7 @@ struct SotwCall {
 class SotwProtocol final : public AdsProtocol {
  public:
   std::string_view name() const override { return "state of the world"; }
+  bool isDelta() const override { return false; }
   std::unique_ptr<Subscription> subscribe(
       const ResourceType& type, std::function<ResourceVersions()> /*held*/) const override {
     return std::make_unique<SotwSubscription>(type);

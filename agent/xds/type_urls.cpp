@@ -9,6 +9,7 @@ std::string shortTypeName(std::string_view typeUrl) {
   if (typeUrl == kListenerType) return "LDS";
   if (typeUrl == kRouteType) return "RDS";
   if (typeUrl == kNameTableType) return "NDS";
+  if (typeUrl == kWorkloadType) return "WDS";
   return std::string(typeUrl);
 }
 

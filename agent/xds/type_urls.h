@@ -20,7 +20,10 @@ inline constexpr std::string_view kRouteType =
 inline constexpr std::string_view kNameTableType =
     "type.googleapis.com/istio.networking.nds.v1.NameTable";
 
-// "CDS", "EDS", "LDS", "RDS", "NDS"; the URL itself for any other.
+// istiod's workload API.
+inline constexpr std::string_view kWorkloadType = "type.googleapis.com/istio.workload.Address";
+
+// "CDS", "EDS", "LDS", "RDS", "NDS", "WDS"; the URL itself for any other.
 std::string shortTypeName(std::string_view typeUrl);
 
 }  // namespace sockmesh

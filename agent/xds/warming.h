@@ -58,6 +58,7 @@
 #include "model/snapshot.h"
 #include "xds/listener_set.h"
 #include "xds/wanted_names.h"
+#include "xds/workload_index.h"
 
 namespace sockmesh {
 
@@ -113,6 +114,9 @@ class Warming {
   bool replacementWaitsFor(const std::string& edsName) const;
   // Whether a name table may add VIPs, see ListenerSet.
   bool usesIstiodNames() const { return listeners_.usesIstiodNames(); }
+  // Nobody waits for workloads.
+  WorkloadIndex& workloads() { return workloads_; }
+  const WorkloadIndex& workloads() const { return workloads_; }
   // Whether a listener in use is to be replaced by a version that waits for these routes.
   bool listenerWaitsFor(const std::string& routes) const;
 
@@ -150,7 +154,7 @@ class Warming {
   Pending<ClusterPtr> pendingClusters_;
   Pending<ListenerPart> pendingListeners_;
   ListenerSet listeners_;
-  // Parts in force that make no VIP, and why.
+  WorkloadIndex workloads_{inForce_};
   // Legs of listeners in force, by the cluster that they point at.
   std::map<std::string, int> legs_;
   bool expired_ = false;  // something went out of force since settle()

@@ -145,6 +145,52 @@ TEST_F(Dns, ANewAgentWithoutADnsServerGoesOnAsTheKernelDoes) {
   EXPECT_TRUE(leadsTo({1})) << mesh_->agent().log();
 }
 
+// As after a reboot: nothing is pinned, and neither the control plane nor a DNS server answers.
+TEST_F(Dns, TheLastAnswersAreKeptWithTheCache) {
+  const auto start = [this] {
+    mesh_->startAgent(mesh_->agentConfig("ads: {cache_path: " + sandbox_->folder() +
+                                         "/cache/resources}
+dns: {
+    servers:
+      ["" + server_.address().toString() + ""]}
+"));
+    ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  };
+  server_.set("a.example", {ip(1), ip(2)});
+  mesh_->serve("a.yaml", service("STRICT_DNS", "a.example"));
+  mesh_->startControlPlane();
+  start();
+  EXPECT_TRUE(leadsTo({0, 1})) << mesh_->agent().log();
+  mesh_->agent().signal(SIGTERM);
+  EXPECT_EQ(mesh_->agent().wait(), 0);
+  const Ran ran = run({binary("sockmeshd"), "--cleanup", "--bpffs-root", sandbox_->bpffs()});
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  mesh_->stopControlPlane();
+  server_.failAll();
+
+  start();
+  EXPECT_TRUE(leadsTo({0, 1})) << mesh_->agent().log();
+  EXPECT_TRUE(mesh_->agent().awaitLog("a.example (IPv4): does not resolve"));
+  EXPECT_TRUE(eventually([&] {
+    return mesh_->get("/metrics").find("sockmesh_dns_stale_names 1") != std::string::npos;
+  }));
+  EXPECT_TRUE(askedAgain("a.example"));
+  EXPECT_EQ(reached(), (std::set<std::size_t>{0, 1})) << "a failure takes nothing away";
+  EXPECT_THAT(run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "service", "list",
+                   "-o", "json"})
+                  .output,
+              HasSubstr("; has 2 addresses that an earlier agent knew"));
+  EXPECT_THAT(mesh_->get("/config_dump"), HasSubstr("\"name\": \"a.example (IPv4)\""));
+
+  mesh_->startControlPlane();
+  server_.failAll(false);
+  server_.set("a.example", {ip(3)});
+  EXPECT_TRUE(leadsTo({2})) << mesh_->agent().log();
+  EXPECT_TRUE(eventually([&] {
+    return mesh_->get("/metrics").find("sockmesh_dns_stale_names 0") != std::string::npos;
+  }));
+}
+
 // As istiod sends a ServiceEntry without an address: the client resolves the name itself.
 TEST_F(Dns, AServiceWithoutAVipIsReachedByTheAddressesOfItsName) {
   const std::string port = std::to_string(at(hosts_[0]).port);

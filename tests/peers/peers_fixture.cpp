@@ -52,8 +52,9 @@ void Peers::startPeer(const std::vector<std::string>& moreFlags) {
       << peer_->log();
 }
 
-void Peers::startAgent() {
-  mesh_->startAgent(mesh_->agentConfig("ads: { protocol: " + std::get<1>(GetParam()) + " }"));
+void Peers::startAgent(const std::string& more) {
+  mesh_->startAgent(
+      mesh_->agentConfig("ads: { protocol: " + std::get<1>(GetParam()) + " }\n" + more));
 }
 
 void Peers::start(const Services& services) {

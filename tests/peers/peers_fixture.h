@@ -26,7 +26,8 @@ class Peers : public MeshTest, public ::testing::WithParamInterface<PeerKind> {
 
   void startPeer(const std::vector<std::string>& moreFlags = {});
   void stopPeer() { peer_.reset(); }
-  void startAgent();
+  // `more` is configuration.
+  void startAgent(const std::string& more = "");
   // The peer and the agent, which is ready.
   void start(const Services& services);
 

@@ -225,6 +225,72 @@ TEST_P(Peers, RoutesAreFollowed) {
   EXPECT_EQ(said("NACK"), 0U);
 }
 
+const char* const kAskForWorkloads = "istio: { workloads: true }\n";
+
+// The snapshot cache says nothing of a type that it does not know. The linear ones end the stream.
+TEST_P(Peers, ATypeThatTheyDoNotKnowDisturbsNothing) {
+  const bool endsTheStream = GetParam() == PeerKind{"linear", "DELTA"};
+  startPeer();
+  offer({{vip(1), {0}}});
+  startAgent(kAskForWorkloads);
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  if (endsTheStream) {
+    EXPECT_TRUE(mesh_->agent().awaitLog("WDS the last stream ended before it was answered"));
+  }
+  for (const Services& step : {Services{{vip(1), {1}}, {vip(2), {0}}}, Services{{vip(2), {2}}}}) {
+    offer(step);
+    expectServed(step);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_LE(said(": over"), endsTheStream ? 1U : 0U);
+  EXPECT_EQ(said("NACK"), 0U);
+}
+
+// The one cache of the library that can have resources of any type speaks delta.
+class PeersWithWorkloads : public Peers {
+ protected:
+  // A pod on the address of hosts_[0], 127.0.1.1.
+  static std::string pod(const std::string& name) {
+    return "- \"@type\": type.googleapis.com/istio.workload.Address\n  workload: { uid: "
+           "c//Pod/shop/" +
+           name + ", name: " + name + ", namespace: shop, node: n1, addresses: [fwABAQ==] }\n";
+  }
+  bool lists(const std::string& text) {
+    return eventually([&] {
+      return run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "endpoint", "list"})
+                 .output.find(text) != std::string::npos;
+    });
+  }
+};
+
+TEST_P(PeersWithWorkloads, EndpointsHaveTheirNames) {
+  startPeer({"--workloads"});
+  const Services services = {{vip(1), {0}}, {vip(2), {1}}};
+  offer(yamlOf(services, pod("cart-1")));
+  startAgent(kAskForWorkloads);
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  expectServed(services);
+  EXPECT_TRUE(lists("shop/cart-1   n1"));
+  offer(yamlOf(services, pod("cart-2")));
+  EXPECT_TRUE(lists("shop/cart-2   n1")) << "the one came and the other went";
+  mesh_->killAgent();
+  startAgent(kAskForWorkloads);
+  EXPECT_TRUE(lists("shop/cart-2   n1"));
+  offer(services);
+  EXPECT_TRUE(eventually([&] {
+    return run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(), "endpoint", "list"})
+               .output.find("shop/") == std::string::npos;
+  })) << "removed workloads vanish";
+  expectServed(services);
+  EXPECT_TRUE(peerSaid(": ACK WDS"));
+  EXPECT_EQ(said("NACK"), 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(GoControlPlane, PeersWithWorkloads,
+                         ::testing::Values(PeerKind{"linear", "DELTA"}), [](const auto& kind) {
+                           return std::get<0>(kind.param) + "_" + std::get<1>(kind.param);
+                         });
+
 INSTANTIATE_TEST_SUITE_P(GoControlPlane, Peers,
                          ::testing::Combine(::testing::Values("snapshot", "linear"),
                                             ::testing::Values("SOTW", "DELTA")),

@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -61,14 +62,28 @@ class AdsSession {
   // Sends what differs from what the client holds. `keepRemoved`: what is gone may stay for now.
   virtual void sendChanges(const std::string& typeUrl, TypeState& state, bool keepRemoved) = 0;
 
+  // What the requests of both protocols have in common: the answer in one is noted.
+  template <typename Request>
+  void noteAnswerIn(const Request& request, TypeState& state) {
+    noteAnswer(
+        request.type_url(), state,
+        {request.response_nonce(), request.has_error_detail(), request.error_detail().message()});
+  }
+  // And their responses: what a new one begins with.
+  template <typename Response>
+  Response newResponse(const std::string& typeUrl, TypeState& state, std::string version) {
+    beginResponse(state, std::move(version));
+    Response response;
+    response.set_type_url(typeUrl);
+    response.set_nonce(state.nonce);
+    response.mutable_control_plane()->set_identifier("sockmesh-xds");
+    return response;
+  }
   void noteNode(const envoy::config::core::v3::Node& node);
-  void noteAnswer(const std::string& typeUrl, TypeState& state, const Answer& answer);
   ResourcesByName subscribed(const std::string& typeUrl, const TypeState& state) const;
   // A client warms a changed cluster until it has received its endpoints again, also if they are
   // the same. Envoy waits for up to 15 seconds.
   void forgetAssignmentsOf(const ResourcesByName& held, const ResourcesByName& clusters);
-  // Begins a response: its version and nonce.
-  void beginResponse(TypeState& state, std::string version);
   // Takes the steps of a change that need no answer from the client. To be called after each
   // request.
   void advance();
@@ -77,6 +92,9 @@ class AdsSession {
   std::map<std::string, TypeState>& types() { return types_; }
 
  private:
+  void noteAnswer(const std::string& typeUrl, TypeState& state, const Answer& answer);
+  // Its version and nonce.
+  void beginResponse(TypeState& state, std::string version);
   enum class Step { kClusters, kAssignments, kListeners, kRoutes, kOthers, kUnusedClusters, kDone };
 
   void enterStep(Step step);

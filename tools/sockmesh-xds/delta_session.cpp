@@ -34,9 +34,7 @@ void DeltaSession::onRequest(const Request& request) {
   const auto [entry, first] = types().try_emplace(typeUrl);
   TypeState& state = entry->second;
   if (!request.response_nonce().empty()) {
-    noteAnswer(
-        typeUrl, state,
-        {request.response_nonce(), request.has_error_detail(), request.error_detail().message()});
+    noteAnswerIn(request, state);
   }
   if (first) begin(request, state);
   const bool changes =
@@ -104,7 +102,9 @@ void DeltaSession::sendChanges(const std::string& typeUrl, TypeState& state, boo
 void DeltaSession::send(const std::string& typeUrl, TypeState& state,
                         const ResourcesByName& changed, const std::vector<std::string>& removed) {
   if (typeUrl == kClusterType) forgetAssignmentsOf(state.sent, changed);
-  Response response;
+  auto response =
+      newResponse<Response>(typeUrl, state, sockmesh::versionOf(resources().ofType(typeUrl)));
+  response.set_system_version_info(state.version);
   for (const auto& [name, resource] : changed) {
     *response.add_resources() = wrapped(name, *resource);
     state.sent.insert_or_assign(name, resource);
@@ -113,11 +113,6 @@ void DeltaSession::send(const std::string& typeUrl, TypeState& state,
     response.add_removed_resources(name);
     state.sent.erase(name);
   }
-  beginResponse(state, sockmesh::versionOf(resources().ofType(typeUrl)));
-  response.set_type_url(typeUrl);
-  response.set_system_version_info(state.version);
-  response.set_nonce(state.nonce);
-  response.mutable_control_plane()->set_identifier("sockmesh-xds");
   send_(std::move(response));
 }
 

@@ -21,9 +21,7 @@ void SotwSession::onRequest(const Request& request) {
   noteNode(request.node());
   const auto [entry, first] = types().try_emplace(request.type_url());
   TypeState& state = entry->second;
-  noteAnswer(
-      request.type_url(), state,
-      {request.response_nonce(), request.has_error_detail(), request.error_detail().message()});
+  noteAnswerIn(request, state);
   // The request was sent before the latest response arrived. The answer to that response repeats
   // all names.
   const bool stale = !request.response_nonce().empty() && request.response_nonce() != state.nonce;
@@ -60,17 +58,14 @@ void SotwSession::send(const std::string& typeUrl, TypeState& state,
                        const ResourcesByName& resources) {
   if (typeUrl == kClusterType) forgetAssignmentsOf(state.sent, resources);
   if (isFullSetType(typeUrl)) state.sent = resources;
-  Response response;
+  const std::string version =
+      versionOf(isFullSetType(typeUrl) ? resources : this->resources().ofType(typeUrl));
+  auto response = newResponse<Response>(typeUrl, state, version);
+  response.set_version_info(state.version);
   for (const auto& [name, resource] : resources) {
     *response.add_resources() = resource->any;
     state.sent.insert_or_assign(name, resource);
   }
-  beginResponse(state,
-                versionOf(isFullSetType(typeUrl) ? resources : this->resources().ofType(typeUrl)));
-  response.set_type_url(typeUrl);
-  response.set_version_info(state.version);
-  response.set_nonce(state.nonce);
-  response.mutable_control_plane()->set_identifier("sockmesh-xds");
   send_(std::move(response));
 }
 

@@ -57,6 +57,11 @@ AgentRoutes askRoutes(const std::string& address, const std::string& vip) {
   return {address, *routes, ""};
 }
 
+AgentNames askNames(const std::string& address) {
+  const auto names = getJson(address, "/names");
+  return names ? namesOf(*names) : AgentNames{};
+}
+
 AgentAnswer askVerification(const std::string& address) {
   const auto server = SocketAddress::parse(address);  // checked when the line was parsed
   return answerOf(address, httpGet(server.value(), "/verify", kLongTimeout));

@@ -13,6 +13,8 @@ namespace sockmesh::ctl {
 AgentReport askAgent(const std::string& address);
 // `vip` is IP:PORT, or "" for all.
 AgentRoutes askRoutes(const std::string& address, const std::string& vip);
+// Empty where the agent does not answer.
+AgentNames askNames(const std::string& address);
 AgentAnswer readLogging(const std::string& address);
 // Waits for at most a minute: the agent reads all maps.
 AgentAnswer askVerification(const std::string& address);

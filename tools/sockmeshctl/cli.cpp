@@ -120,6 +120,14 @@ class CommandLine {
     app_.add_flag("--no-headers", global_.noHeaders, "tables without column titles");
   }
 
+  // The kernel's view with the names that the agent knows, if it answers.
+  Outcome withNames(const std::function<Outcome(const NodeView&)>& command) const {
+    return withNode(global_, [&](NodeView& view) {
+      view.names = askNames(global_.adminAddress);
+      return command(view);
+    });
+  }
+
   CLI::App* parentCommand(const std::string& name, const std::string& help) {
     CLI::App* app = app_.add_subcommand(name, help);
     app->require_subcommand(1);
@@ -161,7 +169,7 @@ class CommandLine {
       if (list->count("--port") > 0) filter.port = options_.port;
       filter.name = options_.name;
       command_ = [this, filter] {
-        return withNode(global_, [&](const NodeView& view) { return serviceList(view, filter); });
+        return withNames([&](const NodeView& view) { return serviceList(view, filter); });
       };
     });
   }
@@ -175,7 +183,7 @@ class CommandLine {
         ->check(CLI::Validator(checkAddress, "VIP:PORT"));
     get->callback([this] {
       command_ = [this, vip = SocketAddress::parse(options_.explained).value()] {
-        return withNode(global_, [&](const NodeView& view) { return serviceGet(view, vip); });
+        return withNames([&](const NodeView& view) { return serviceGet(view, vip); });
       };
     });
   }
@@ -218,7 +226,7 @@ class CommandLine {
         filter.service = SocketAddress::parse(options_.service).value();
       }
       command_ = [this, filter] {
-        return withNode(global_, [&](const NodeView& view) { return endpointList(view, filter); });
+        return withNames([&](const NodeView& view) { return endpointList(view, filter); });
       };
     });
   }
@@ -293,7 +301,7 @@ class CommandLine {
       const bool sampled = explain->count("--samples") > 0;
       command_ = [this, query, sampled]() mutable {
         if (sampled) query.samples = connectSilently(query.vip, options_.samples);
-        return withNode(global_, [&](const NodeView& view) {
+        return withNames([&](const NodeView& view) {
           const auto routes = askRoutes(global_.adminAddress, options_.explained);
           return ctl::explain(view, askAgent(global_.adminAddress), routes, query);
         });

@@ -222,6 +222,10 @@ Outcome endpointList(const NodeView& view, const EndpointFilter& filter) {
   const auto shares = sharesOf(view, filter.service);
   Table table;
   table.columns = columns();
+  if (!view.names.workloads.empty()) {
+    table.columns.push_back({"WORKLOAD"});
+    table.columns.push_back({"NODE"});
+  }
   Json items = Json::array();
   for (Row& row : rowsOf(view)) {
     const auto found = shares.find({row.image->cluster, row.image->endpoint.address});
@@ -229,8 +233,13 @@ Outcome endpointList(const NodeView& view, const EndpointFilter& filter) {
     if (!filter.cluster.empty() && row.image->cluster != filter.cluster) continue;
     if (filter.ejected && !row.ejected) continue;
     if (filter.service && row.shares.empty()) continue;
+    const WorkloadName* workload = view.names.at(row.image->endpoint.address.ip);
     table.rows.push_back(toRow(row));
     items.push_back(toJson(row, view.live.endpoints.at(row.image->id).state));
+    if (view.names.workloads.empty()) continue;
+    table.rows.back().push_back(workload ? workload->text() : "");
+    table.rows.back().push_back(workload ? workload->node : "");
+    items.back()["workload"] = workload ? toJson(*workload) : Json(nullptr);
   }
   return Document{"EndpointList", {{"items", items}}, {{"", table}}};
 }

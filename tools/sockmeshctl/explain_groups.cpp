@@ -205,9 +205,19 @@ void addEndpoints(const Explained& explained, Document& out) {
                    {"HEALTH"},
                    {"EJECTED"}};
   Json endpoints = Json::array();
+  const AgentNames& names = explained.view.names;
+  if (!names.workloads.empty()) {
+    table.columns.push_back({"WORKLOAD"});
+    table.columns.push_back({"NODE"});
+  }
   for (const Row& row : rowsOf(explained)) {
     table.rows.push_back(endpointRow(row));
     endpoints.push_back(endpointJson(row));
+    if (names.workloads.empty()) continue;
+    const WorkloadName* workload = names.at(row.image->endpoint.address.ip);
+    table.rows.back().push_back(workload ? workload->text() : "");
+    table.rows.back().push_back(workload ? workload->node : "");
+    endpoints.back()["workload"] = workload ? toJson(*workload) : Json(nullptr);
   }
   out.data["endpoints"] = endpoints;
   const bool none = table.rows.empty();

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent_names.h"
 #include "canary.h"
 #include "datapath/kernel_image.h"
 #include "document.h"
@@ -37,6 +38,7 @@ struct NodeView {
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known
   std::vector<Canary> canaries;    // of status
+  AgentNames names;                // of commands that show endpoints or notes of services
 };
 
 // How long services have been left alone, and why. Only where isStale(live).

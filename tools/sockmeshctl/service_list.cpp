@@ -5,6 +5,7 @@
 #include "explain.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
+#include "lb/share.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
@@ -46,8 +47,25 @@ bool leadsTo(const LbService& service, const std::string& cluster) {
                      [&](const auto& group) { return group->cluster == cluster; });
 }
 
+// Of the host names of its clusters.
+void addHosts(const LbService& service, const AgentNames& names, std::vector<Note>& notes) {
+  for (const auto& [cluster, hosts] : names.hosts) {
+    if (!leadsTo(service, cluster)) continue;
+    for (const HostProblem& host : hosts) {
+      const std::string count = std::to_string(host.addresses);
+      const std::string has =
+          host.stale ? "; has " + count + " addresses that an earlier agent knew"
+                     : (host.addresses > 0 ? "; its last " + count + " addresses stay" : "");
+      notes.push_back({(host.problem.empty() ? "StaleName(" : "UnresolvedName(") + host.name + ")",
+                       "cluster " + cluster + ": " +
+                           (host.problem.empty() ? "not answered yet" : host.problem) + has});
+    }
+  }
+}
+
 std::vector<Note> notesOf(const LbService& service, const ServiceSummary& summary,
-                          const std::vector<UnreachableEndpoint>& unreachable) {
+                          const std::vector<UnreachableEndpoint>& unreachable,
+                          const AgentNames& names) {
   std::vector<Note> notes;
   for (const Unreached& one : summary.unreached) {
     const bool v4 = one.sockets == "IPv4";
@@ -73,6 +91,7 @@ std::vector<Note> notesOf(const LbService& service, const ServiceSummary& summar
                                             std::to_string(service.affinitySeconds) +
                                             " s after its last connection"});
   }
+  addHosts(service, names, notes);
   return notes;
 }
 
@@ -119,6 +138,19 @@ std::vector<std::string> toRow(const VipKey& key, const LbService& service,
           join(notes, ",")};
 }
 
+// Of the endpoints that can be chosen, those that the agent has a name for.
+Json workloadsOf(const NodeView& view, const LbService& service) {
+  Json all = Json::array();
+  for (const auto& [host, share] : shareOf(service).endpoints) {
+    const WorkloadName* workload = view.names.at(host.second.ip);
+    if (workload == nullptr) continue;
+    Json one = {{"address", host.second.ip.toString()}, {"port", host.second.port}};
+    one.update(toJson(*workload));
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 // `only`: what a connection to that address meets.
 Outcome listOf(const NodeView& view, const ServiceFilter& filter,
                const std::optional<SocketAddress>& only) {
@@ -139,7 +171,7 @@ Outcome listOf(const NodeView& view, const ServiceFilter& filter,
     // Other ranges have the address, too.
     if (only && key.vip.isRange() && key != met->first) continue;
     const ServiceSummary summary = summarize(*service.service);
-    const std::vector<Note> notes = notesOf(*service.service, summary, unreachable);
+    const std::vector<Note> notes = notesOf(*service.service, summary, unreachable, view.names);
     table.rows.push_back(toRow(key, *service.service, summary, notes));
     items.push_back(toJson(key, *service.service, summary, notes));
   }
@@ -162,6 +194,12 @@ Outcome serviceGet(const NodeView& view, const SocketAddress& vip) {
                        (ports.empty() ? "" : "; this address has the ports " + ports)};
   }
   document.kind = "Service";
+  if (view.names.workloads.empty()) return found;
+  std::size_t item = 0;
+  for (const auto& [key, service] : view.image.services) {
+    if (key.vip == vip)
+      document.data["items"][item++]["workloads"] = workloadsOf(view, *service.service);
+  }
   return found;
 }
 

@@ -93,6 +93,15 @@ void addAgent(const sm_globals& globals, const AgentReport& agent, Document& out
   const Json dns = child(*agent.status, "dns", Json::value_t::object);
   addProblems("File", child(xds, "fileProblems", Json::value_t::object), out);
   addProblems("DNS name", child(dns, "problems", Json::value_t::object), out);
+  addProblems("DNS cluster", child(dns, "refused", Json::value_t::object), out);
+  if (const std::string stale = text(dns, "stale"); !stale.empty() && stale != "0") {
+    out.sections.push_back(
+        {"DNS: " + stale + " names have the addresses that an earlier agent knew", {}});
+  }
+  for (const Json& type : child(xds, "types", Json::value_t::array)) {
+    const std::string note = text(type, "note");
+    if (!note.empty()) out.sections.push_back({text(type, "type") + ": " + note, {}});
+  }
   const Table types = typesTable(child(xds, "types", Json::value_t::array));
   out.sections.push_back({controlPlaneLine(*agent.status), types.rows.empty() ? Table{} : types});
 }

@@ -17,7 +17,8 @@ import (
 )
 
 var shortNames = map[string]string{
-	resource.ClusterType: "CDS", resource.EndpointType: "EDS", resource.ListenerType: "LDS", resource.RouteType: "RDS"}
+	resource.ClusterType: "CDS", resource.EndpointType: "EDS", resource.ListenerType: "LDS", resource.RouteType: "RDS",
+	workloadType: "WDS"}
 
 // Prints "stream N: ACK CDS NONCE", "stream N: NACK CDS NONCE: why", "stream N: asks for CDS" and
 // "stream N: sent CDS VERSION".

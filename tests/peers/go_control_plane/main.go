@@ -23,10 +23,14 @@ func main() {
 	address := flag.String("listen", "127.0.0.1:18000", "where ADS is served")
 	control := flag.String("control", "127.0.0.1:18001", "where the test tells what to serve")
 	kind := flag.String("cache", "snapshot", "snapshot: all types have one version; linear: a cache for each type")
+	workloads := flag.Bool("workloads", false, "linear: serve workloads, too; without, a stream ends that asks for them")
 	requests := flag.Int("requests-per-stream", 0, "a stream is ended with the request after so many; 0: none is")
 	flag.Parse()
 	log.SetFlags(log.Lmicroseconds)
 
+	if *workloads {
+		typeURLs = append(typeURLs, workloadType)
+	}
 	caches := map[string]func() served{"snapshot": newSnapshots, "linear": newLinear}
 	open, known := caches[*kind]
 	if !known {

@@ -47,7 +47,11 @@ func parse(text []byte) (resourcesByType, error) {
 			ofType = map[string]types.Resource{}
 			all[packed.TypeUrl] = ofType
 		}
-		ofType[cache.GetResourceName(resource)] = resource
+		name := cache.GetResourceName(resource)
+		if packed.TypeUrl == workloadType {
+			name = workloadName(resource)
+		}
+		ofType[name] = resource
 	}
 	return all, nil
 }

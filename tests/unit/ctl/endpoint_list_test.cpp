@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include "agent_names.h"
 #include "node_fixture.h"
 
 namespace sockmesh::ctl::test {
@@ -104,6 +105,18 @@ TEST(EndpointList, JsonOfAnEjectedEndpoint) {
   EndpointFilter filter;
   filter.ejected = true;
   EXPECT_EQ(shown(endpointList(makeNode(), filter), Format::kJson), kEjectedJson);
+}
+
+TEST(EndpointList, NamesWorkloadsWhereTheAgentKnowsThem) {
+  NodeView node = makeNode();
+  node.names = namesOf(Json::parse(R"({"workloads": [
+      {"address": "10.0.0.1", "name": "reviews-1", "namespace": "shop", "node": "n1"}]})"));
+  const Outcome outcome = endpointList(node, {"reviews-v1", std::nullopt, false});
+  const std::string rows = shown(outcome, Format::kTable);
+  EXPECT_NE(rows.find("shop/reviews-1   n1"), std::string::npos) << rows;
+  const Json& items = std::get<Document>(outcome).data["items"];
+  EXPECT_EQ(items[0]["workload"]["node"], "n1");
+  EXPECT_EQ(items[1]["workload"], nullptr);
 }
 
 TEST(EndpointList, FiltersByClusterAndByService) {

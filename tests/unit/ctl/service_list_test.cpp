@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include "agent_names.h"
 #include "node_fixture.h"
 
 namespace sockmesh::ctl::test {
@@ -102,6 +103,37 @@ TEST(ServiceList, FiltersNarrowEachOther) {
 TEST(ServiceList, WithoutHeadersOnlyRowsAreLeft) {
   const std::string rows = shown(serviceList(makeNode(), {}), Format::kTable, false);
   EXPECT_TRUE(rows.starts_with("10.96.0.10:80 ")) << rows;
+}
+
+TEST(ServiceList, NotesOfHostNamesThatDoNotResolve) {
+  NodeView node = makeNode();
+  node.names = namesOf(Json::parse(R"({"hosts": [
+      {"name": "a.example", "clusters": ["reviews-v1"], "addresses": ["10.0.0.1"],
+       "problem": "no answer", "stale": false},
+      {"name": "b.example", "clusters": ["reviews-v2"], "addresses": ["10.0.0.3"], "problem": "",
+       "stale": true},
+      {"name": "c.example", "clusters": ["reviews-v2"], "addresses": ["10.0.0.3"], "problem": "",
+       "stale": false}]})"));
+  const Outcome outcome = serviceList(node, {std::nullopt, 80, ""});
+  const std::string notes = std::get<Document>(outcome).data["items"][0]["notes"].dump();
+  EXPECT_NE(notes.find("UnresolvedName(a.example)"), std::string::npos) << notes;
+  EXPECT_NE(notes.find("cluster reviews-v1: no answer; its last 1 addresses stay"),
+            std::string::npos)
+      << notes;
+  EXPECT_NE(notes.find("StaleName(b.example)"), std::string::npos) << notes;
+  EXPECT_EQ(notes.find("c.example"), std::string::npos) << notes;
+}
+
+TEST(ServiceGet, NamesTheWorkloadsOfItsEndpoints) {
+  NodeView node = makeNode();
+  node.names = namesOf(Json::parse(R"({"workloads": [
+      {"address": "10.0.0.1", "name": "reviews-1", "namespace": "shop", "node": "n1"}]})"));
+  const Outcome outcome = serviceGet(node, SocketAddress::parse("10.96.0.10:80").value());
+  const Json& workloads = std::get<Document>(outcome).data["items"][0]["workloads"];
+  ASSERT_EQ(workloads.size(), 1u);
+  EXPECT_EQ(workloads[0]["address"], "10.0.0.1");
+  EXPECT_EQ(workloads[0]["namespace"], "shop");
+  EXPECT_NE(shown(outcome, Format::kJson), "") << "and its schema knows them";
 }
 
 TEST(ServiceGet, IsOneServiceOrNamesThePortsThatThereAre) {

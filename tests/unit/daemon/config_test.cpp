@@ -140,6 +140,8 @@ TEST(Defaults, AreWhatThePageSays) {
   EXPECT_EQ(documented->limits.resources, byDefault.limits.resources);
   EXPECT_EQ(documented->limits.endpoints, byDefault.limits.endpoints);
   EXPECT_EQ(documented->limits.resourceBytes, byDefault.limits.resourceBytes);
+  EXPECT_EQ(documented->limits.nesting, byDefault.limits.nesting);
+  EXPECT_EQ(documented->workloads, byDefault.workloads);
   EXPECT_EQ(documented->ads.maxResponseBytes, byDefault.ads.maxResponseBytes);
   EXPECT_EQ(documented->auditLog.maxBytes, byDefault.auditLog.maxBytes);
   EXPECT_EQ(documented->auditLog.maxFiles, byDefault.auditLog.maxFiles);
@@ -175,16 +177,24 @@ TEST(AuditLog, IsOffWithoutAPathAndItsSizesAreChecked) {
 TEST(Limits, AreSettings) {
   const auto config = load(
       "limits: {max_resources: 7, max_endpoints: 8, max_resource_bytes: 9, "
-      "max_response_bytes: 10}");
+      "max_response_bytes: 10, max_nesting: 1000}");
   ASSERT_TRUE(config) << config.error().message();
   EXPECT_EQ(config->limits.resources, 7U);
   EXPECT_EQ(config->limits.endpoints, 8U);
   EXPECT_EQ(config->limits.resourceBytes, 9U);
   EXPECT_EQ(config->ads.maxResponseBytes, 10);
+  EXPECT_EQ(config->limits.nesting, 1000);
+  EXPECT_NE(errorOf("limits: {max_nesting: 1001}").find("limits.max_nesting: must be between 1"),
+            std::string::npos);
   EXPECT_NE(errorOf("limits: {max_endpoints: 0}").find("limits.max_endpoints: must be between 1"),
             std::string::npos);
   EXPECT_NE(errorOf("limits: {max_response_bytes: 2147483648}").find("limits.max_response_bytes: "),
             std::string::npos);
+}
+
+TEST(Istio, WorkloadsAreOffUnlessASettingAsksForThem) {
+  EXPECT_FALSE(load("").value().workloads);
+  EXPECT_TRUE(load("istio: {workloads: true}").value().workloads);
 }
 
 TEST(LocalResources, AreReadAndJudgedAtTheStart) {

@@ -229,5 +229,23 @@ TEST(ScheduleBound, OpenQuestionsAreBoundedAndEachIsPutInTheEnd) {
   EXPECT_EQ(asked, wanted);
 }
 
+TEST_F(Schedule, WhatAnEarlierAgentKnewCountsUntilTheFirstAnswer) {
+  add("a", {});
+  KnownName earlier;
+  earlier.addresses = earlier.inOrder = {ip("10.0.0.1")};
+  earlier.answered = earlier.ended = earlier.stale = true;
+  names_.recall(kName, earlier);
+  EXPECT_TRUE(names_.find(kName)->stale);
+  delayAfter(kFailure);
+  EXPECT_TRUE(names_.find(kName)->stale) << "a failure is no answer";
+  EXPECT_THAT(names_.find(kName)->addresses, ElementsAre(ip("10.0.0.1")));
+  now_ = *names_.next();
+  delayAfter(answer({"10.0.0.2"}));
+  EXPECT_FALSE(names_.find(kName)->stale);
+  EXPECT_THAT(names_.find(kName)->addresses, ElementsAre(ip("10.0.0.2")));
+  names_.recall(kName, earlier);
+  EXPECT_FALSE(names_.find(kName)->stale) << "an answer is better";
+}
+
 }  // namespace
 }  // namespace sockmesh

@@ -2,7 +2,7 @@
 // The client in the delta protocol, over a real stream on loopback.
 #include <gmock/gmock.h>
 
-#include "ads_client_fixture.h"
+#include "delta_responses.h"
 
 namespace sockmesh {
 namespace {
@@ -13,60 +13,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
-template <typename... Messages>
-DeltaResponse deltaResponse(std::string_view type, const std::string& nonce,
-                            const std::vector<std::string>& removed, const Messages&... messages) {
-  DeltaResponse made;
-  made.set_type_url(std::string(type));
-  made.set_nonce(nonce);
-  for (const std::string& name : removed) made.add_removed_resources(name);
-  [[maybe_unused]] const auto add = [&made]<typename Message>(const Message& message) {
-    auto* resource = made.add_resources();
-    if constexpr (std::is_same_v<Message, ClusterLoadAssignment>) {
-      resource->set_name(message.cluster_name());
-    } else {
-      resource->set_name(message.name());
-    }
-    resource->set_version("v" + made.nonce());
-    resource->mutable_resource()->PackFrom(message);
-  };
-  (add(messages), ...);
-  return made;
-}
-
-std::vector<std::string> addedNames(const DeltaRequest& request) {
-  return {request.resource_names_subscribe().begin(), request.resource_names_subscribe().end()};
-}
-std::vector<std::string> droppedNames(const DeltaRequest& request) {
-  return {request.resource_names_unsubscribe().begin(), request.resource_names_unsubscribe().end()};
-}
-
-class DeltaClient : public AdsClientTest {
- protected:
-  DeltaClient() {
-    options_.protocol = &deltaProtocol();
-    options_.fallback = &sotwProtocol();
-  }
-
-  // A stream where cluster "a" with its endpoints and no listener are accepted.
-  void bringUpDelta(ScriptedAdsServer::DeltaStream& stream) {
-    EXPECT_EQ(stream.request().type_url(), kClusterType);
-    stream.send(deltaResponse(kClusterType, "1", {}, edsCluster("a")));
-    EXPECT_EQ(stream.request().response_nonce(), "1");
-    EXPECT_THAT(addedNames(stream.request()), ElementsAre("a"));
-    EXPECT_EQ(stream.request().type_url(), kListenerType);
-    stream.send(deltaResponse(kAssignmentType, "2", {}, assignment("a", 80)));
-    EXPECT_EQ(stream.request().response_nonce(), "2");
-    stream.send(deltaResponse(kListenerType, "3", {}));
-    EXPECT_EQ(stream.request().response_nonce(), "3");
-  }
-};
+class DeltaClient : public DeltaClientTest {};
 
 TEST_F(DeltaClient, AsksForClustersThenTheirEndpointsThenListeners) {
-  ScriptedAdsServer server;
-  server.speakDelta(true);
-  startClient(server.address());
-  const auto stream = server.deltaStream();
+  const auto stream = connect();
   ASSERT_TRUE(stream);
   const DeltaRequest clusters = stream->request();
   EXPECT_EQ(clusters.type_url(), kClusterType);
@@ -85,10 +35,7 @@ TEST_F(DeltaClient, AsksForClustersThenTheirEndpointsThenListeners) {
 }
 
 TEST_F(DeltaClient, ChangesTravelAloneAndSubscriptionsFollow) {
-  ScriptedAdsServer server;
-  server.speakDelta(true);
-  startClient(server.address());
-  const auto stream = server.deltaStream();
+  const auto stream = connect();
   ASSERT_TRUE(stream);
   bringUpDelta(*stream);
   const auto complete = snapshot([](const Snapshot& s) { return s.complete; });
@@ -112,10 +59,7 @@ TEST_F(DeltaClient, ChangesTravelAloneAndSubscriptionsFollow) {
 }
 
 TEST_F(DeltaClient, ABadResourceIsNackedAndStaysListedUntilItIsMendedOrRemoved) {
-  ScriptedAdsServer server;
-  server.speakDelta(true);
-  startClient(server.address());
-  const auto stream = server.deltaStream();
+  const auto stream = connect();
   ASSERT_TRUE(stream);
   bringUpDelta(*stream);
   stream->send(deltaResponse(kClusterType, "4", {}, badCluster("a"), badCluster("b")));
@@ -132,15 +76,12 @@ TEST_F(DeltaClient, ABadResourceIsNackedAndStaysListedUntilItIsMendedOrRemoved) 
 }
 
 TEST_F(DeltaClient, AfterALossTheServerLearnsWhatIsHeldAndSaysWhatIsGone) {
-  ScriptedAdsServer server;
-  server.speakDelta(true);
-  startClient(server.address());
-  const auto first = server.deltaStream();
+  const auto first = connect();
   ASSERT_TRUE(first);
   bringUpDelta(*first);
   first->finish({grpc::StatusCode::UNAVAILABLE, "restart"});
 
-  const auto second = server.deltaStream();
+  const auto second = server_.deltaStream();
   ASSERT_TRUE(second);
   const DeltaRequest clusters = second->request();
   EXPECT_EQ(clusters.type_url(), kClusterType);
@@ -159,17 +100,14 @@ TEST_F(DeltaClient, AfterALossTheServerLearnsWhatIsHeldAndSaysWhatIsGone) {
 
 // The server does not know that the client ever heard of it, so it never says that it is gone.
 TEST_F(DeltaClient, ABadResourceThatANewStreamDoesNotHaveIsListedNoMore) {
-  ScriptedAdsServer server;
-  server.speakDelta(true);
-  startClient(server.address());
-  const auto first = server.deltaStream();
+  const auto first = connect();
   ASSERT_TRUE(first);
   bringUpDelta(*first);
   first->send(deltaResponse(kClusterType, "4", {}, badCluster("b")));
   EXPECT_TRUE(first->request().has_error_detail());
   first->finish({grpc::StatusCode::UNAVAILABLE, "restart"});
 
-  const auto second = server.deltaStream();
+  const auto second = server_.deltaStream();
   ASSERT_TRUE(second);
   EXPECT_EQ(second->request().type_url(), kClusterType);
   second->send(deltaResponse(kClusterType, "1", {}, edsCluster("c")));
@@ -179,10 +117,7 @@ TEST_F(DeltaClient, ABadResourceThatANewStreamDoesNotHaveIsListedNoMore) {
 
 TEST_F(DeltaClient, AServerWithNothingNewToSayIsConnected) {
   options_.quietConnection = std::chrono::milliseconds(5);
-  ScriptedAdsServer server;
-  server.speakDelta(true);
-  startClient(server.address());
-  const auto stream = server.deltaStream();
+  const auto stream = connect();
   ASSERT_TRUE(stream);
   EXPECT_EQ(stream->request().type_url(), kClusterType);
   EXPECT_EQ(stats([](const XdsStats& s) { return s.connected; }).connections, 1U);
@@ -190,10 +125,10 @@ TEST_F(DeltaClient, AServerWithNothingNewToSayIsConnected) {
 
 TEST_F(DeltaClient, AServerWithoutDeltaIsAskedForTheStateOfTheWorldAtOnce) {
   options_.backoffBase = options_.backoffMax = std::chrono::hours(1);
-  ScriptedAdsServer server;
-  options_.channel.target = server.address();
+  server_.speakDelta(false);
+  options_.channel.target = server_.address();
   startClient();
-  const auto stream = server.stream();
+  const auto stream = server_.stream();
   ASSERT_TRUE(stream) << "without waiting for a retry";
   bringUp(*stream);
   const XdsStats now = stats([](const XdsStats& s) { return s.types[2].accepted == 1; });
@@ -203,27 +138,27 @@ TEST_F(DeltaClient, AServerWithoutDeltaIsAskedForTheStateOfTheWorldAtOnce) {
 }
 
 TEST_F(DeltaClient, TheFallbackKnowsItsVersionsOnTheNextStream) {
-  ScriptedAdsServer server;
-  startClient(server.address());
-  const auto first = server.stream();
+  server_.speakDelta(false);
+  startClient(server_.address());
+  const auto first = server_.stream();
   ASSERT_TRUE(first);
   bringUp(*first);
   first->finish(grpc::Status::OK);
-  const auto second = server.stream();
+  const auto second = server_.stream();
   ASSERT_TRUE(second);
   EXPECT_EQ(second->request().version_info(), "c1");
   EXPECT_EQ(namesOf(second->request()), (std::vector<std::string>{"a"}));
 }
 
 TEST_F(DeltaClient, AServerThatLearnsDeltaMeanwhileIsToldWhatIsHeld) {
-  ScriptedAdsServer server;
-  startClient(server.address());
-  const auto first = server.stream();
+  server_.speakDelta(false);
+  startClient(server_.address());
+  const auto first = server_.stream();
   ASSERT_TRUE(first);
   bringUp(*first);
-  server.speakDelta(true);
+  server_.speakDelta(true);
   first->finish(grpc::Status::OK);
-  const auto second = server.deltaStream();
+  const auto second = server_.deltaStream();
   ASSERT_TRUE(second);
   EXPECT_THAT(second->request().initial_resource_versions(), ElementsAre(Pair("a", "")));
   second->send(deltaResponse(kClusterType, "1", {"a"}));
@@ -233,8 +168,8 @@ TEST_F(DeltaClient, AServerThatLearnsDeltaMeanwhileIsToldWhatIsHeld) {
 
 TEST_F(DeltaClient, WithoutAFallbackARefusalIsAFailure) {
   options_.fallback = nullptr;
-  ScriptedAdsServer server;
-  startClient(server.address());
+  server_.speakDelta(false);
+  startClient(server_.address());
   EXPECT_THAT(stats([](const XdsStats& s) { return !s.lastError.empty(); }).lastError,
               HasSubstr("UNIMPLEMENTED"));
 }

@@ -74,5 +74,76 @@ TEST_F(Limits, OfEndpointsInClusters) {
   EXPECT_THAT(clusters(), ElementsAre("a"));
 }
 
+// A cluster whose metadata is a struct in a struct, `depth` times.
+ClusterProto nested(const std::string& name, int depth) {
+  ClusterProto cluster = edsCluster(name);
+  auto* fields = (*cluster.mutable_metadata()->mutable_filter_metadata())["x"].mutable_fields();
+  for (int i = 0; i < depth; ++i) fields = (*fields)["x"].mutable_struct_value()->mutable_fields();
+  (*fields)["x"].set_bool_value(true);
+  return cluster;
+}
+
+TEST_F(Limits, OfNesting) {
+  store_.limit({.nesting = 20});
+  EXPECT_EQ(apply(cds(nested("a", 20), nested("b", 1))).message(),
+            "a: resources[0]: is nested deeper than limits.max_nesting, which is 20");
+  EXPECT_THAT(clusters(), ElementsAre("b"));
+  store_.limit({.nesting = 200});
+  EXPECT_TRUE(apply(cds(nested("a", 40))).ok()) << "deeper than by default";
+}
+
+TEST_F(Limits, OfNestingByDefault) {
+  EXPECT_TRUE(apply(cds(nested("a", 20))).ok());
+  EXPECT_EQ(apply(cds(nested("a", 40))).message(),
+            "a: resources[0]: is nested deeper than limits.max_nesting, which is 100");
+  EXPECT_THAT(clusters(), ElementsAre("a")) << "the last good version stays";
+}
+
+class DnsLimits : public Limits {
+ protected:
+  static ClusterProto dnsCluster(const std::string& name) {
+    ClusterProto cluster;
+    cluster.set_name(name);
+    cluster.set_type(ClusterProto::STRICT_DNS);
+    *cluster.mutable_load_assignment() = endpoints(name, 1);
+    cluster.mutable_load_assignment()
+        ->mutable_endpoints(0)
+        ->mutable_lb_endpoints(0)
+        ->mutable_endpoint()
+        ->mutable_address()
+        ->mutable_socket_address()
+        ->set_address(name + ".example");
+    return cluster;
+  }
+  // What the names of the cluster bring; why not, or "".
+  std::string resolve(const std::string& cluster, std::size_t addresses) {
+    for (const auto& [name, discovery] : store_.takeDnsChanges()) {
+      if (discovery) names_[discovery->cluster] = name;
+    }
+    auto found = std::make_shared<LoadAssignment>();
+    found->localities.emplace_back().endpoints.resize(addresses);
+    const auto set = store_.setResolved(names_.at(cluster), std::move(found));
+    return set ? "" : set.error().message();
+  }
+  std::size_t endpointsOf(const std::string& cluster) {
+    const auto snapshot = store_.snapshot();
+    return snapshot->assignmentOf(*snapshot->clusters.at(cluster))->endpointCount();
+  }
+  std::map<std::string, std::string> names_;  // of the endpoints, by cluster
+};
+
+TEST_F(DnsLimits, CountWhatNamesBring) {
+  store_.limit({.endpoints = 5});
+  apply(cds(dnsCluster("a"), dnsCluster("b")));
+  EXPECT_EQ(resolve("a", 2), "");
+  EXPECT_EQ(resolve("b", 3), "");
+  EXPECT_EQ(resolve("a", 3), "would make 6 endpoints, and limits.max_endpoints is 5");
+  EXPECT_EQ(endpointsOf("a"), 2U) << "the last good answer stays";
+  EXPECT_EQ(resolve("b", 1), "");
+  EXPECT_EQ(resolve("a", 4), "");
+  apply(cds(dnsCluster("b")));
+  EXPECT_EQ(resolve("b", 5), "") << "those of a went with their cluster";
+}
+
 }  // namespace
 }  // namespace sockmesh
