@@ -6,6 +6,9 @@
 namespace sockmesh {
 namespace {
 
+// Blocks of this size come from the system and go back to it when they are freed.
+constexpr std::size_t kArenaBlock = std::size_t{1} << 20U;
+
 // Of a resource of one of our types, whichever it is; "" for others.
 std::string nameOfAnyType(const Envelope& envelope) {
   if (!envelope.name.empty()) return envelope.name;
@@ -30,8 +33,9 @@ void parseOne(const Envelope& envelope, const ResourceType& type, ReceivedUpdate
   Received one{envelope.name,    envelope.name,    nullptr,       envelope.ttl,
                envelope.version, envelope.aliases, envelope.bytes};
   if (!envelope.heartbeat) {
-    one.proto.reset(type.prototype->New());
-    if (!one.proto->ParseFromString(envelope.bytes)) {
+    google::protobuf::Message* proto = type.prototype->New(all.messages.get());
+    one.proto = proto;
+    if (!proto->ParseFromString(envelope.bytes)) {
       all.unreadable.push_back(
           {envelope.name, envelope.position + ": is not a valid " + type.prototype->GetTypeName()});
       return;
@@ -54,6 +58,9 @@ bool ReceivedUpdate::onlyHeartbeats() const {
 
 ReceivedUpdate parseResources(const Update& update, const ResourceType& type) {
   ReceivedUpdate all;
+  google::protobuf::ArenaOptions options;
+  options.max_block_size = kArenaBlock;
+  all.messages = std::make_unique<google::protobuf::Arena>(options);
   for (const Envelope& envelope : update.resources) parseOne(envelope, type, all);
   return all;
 }
