@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/free_memory.h"
 #include "base/log.h"
 
 namespace sockmesh {
@@ -138,9 +139,12 @@ void HttpConnections::onHead(Id id, Connection& connection, std::size_t end) {
   enter(id, connection, State::kWorking, {});
   const bool taken = workers_.run([this, id, withBody, request = std::move(request), self = self_] {
     auto response = std::make_shared<const HttpResponse>(handlers_.handle(request));
-    loop_.post([id, withBody, response, self] {
+    const bool large = response->body.size() >= kLeavesMuchFree;
+    loop_.post([id, withBody, response = std::move(response), self] {
       if (*self != nullptr) (*self)->answer(id, *response, withBody);
     });
+    // What the answer was made of.
+    if (large) returnFreeMemory();
   });
   if (!taken) answer(id, textResponse(503, "too many requests at once\n"), withBody);
 }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/capabilities.h"
+#include "base/free_memory.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "daemon/node_identity.h"
@@ -32,6 +33,7 @@ namespace sockmesh {
 namespace {
 
 constexpr Nanos kDatapathCheck = std::chrono::seconds(1);
+constexpr Nanos kMemoryDelay = std::chrono::seconds(3);
 constexpr Nanos kVerifyPatience = std::chrono::seconds(20);
 
 // Sanitizers make system calls of their own, ptrace() among them.
@@ -376,11 +378,12 @@ AdsClient::Callbacks Agent::clientCallbacks() {
     notHonouredStats_ = notHonoured_.update(snapshot);
     tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
   };
+  callbacks.onAnswer = [this](const ResourceType& type, const Update& update,
+                              const ApplyResult& result, const std::string& server) {
+    if (audit_) audit_->answered(type, update, result, server);
+    if (update.bytes >= kLeavesMuchFree) returnMemorySoon();
+  };
   if (audit_) {
-    callbacks.onAnswer = [this](const ResourceType& type, const Update& update,
-                                const ApplyResult& result, const std::string& server) {
-      audit_->answered(type, update, result, server);
-    };
     callbacks.onExpired = [this](const ResourceType& type) { audit_->expired(type); };
   }
   callbacks.onStats = [this](const XdsStats& stats) {
@@ -388,6 +391,16 @@ AdsClient::Callbacks Agent::clientCallbacks() {
     tellNews();
   };
   return callbacks;
+}
+
+// Once the tables that the message leads to are made. On the configuration thread, whose turns may
+// be long.
+void Agent::returnMemorySoon() {
+  if (std::exchange(returnsMemory_, true)) return;
+  configuration_->loop().after(kMemoryDelay, [this] {
+    returnsMemory_ = false;
+    returnFreeMemory();
+  });
 }
 
 Status Agent::startControlPlane() {

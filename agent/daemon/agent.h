@@ -77,6 +77,7 @@ class Agent {
   void tellNews();
   void openAuditLog();
   AdsClient::Callbacks clientCallbacks();
+  void returnMemorySoon();
   Status startControlPlane();
   Status startPodWatch();
   void watchDatapath();
@@ -126,6 +127,7 @@ class Agent {
   std::optional<NotHonouredStats> notHonouredStats_;
   UnknownsFinder unknowns_;
   UdpServices udpServices_{config_.udpServices};
+  bool returnsMemory_ = false;  // a timer is set
   std::unique_ptr<AdsClient> ads_;
 
   // Last: their handlers read state_. There is a metrics server only if it has an address.

@@ -6,6 +6,7 @@
 
 #include "base/defaults.h"
 #include "base/exit_code.h"
+#include "base/free_memory.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/usage_problem.h"
@@ -74,6 +75,7 @@ int run(const Flags& flags) {
     return 0;
   }
   blockSignals();
+  returnLargeBlocks();
   routeGrpcLog();
   auto agent = Agent::create(*config);
   if (!agent) return fail(kExitFailure, agent.error());

@@ -31,9 +31,14 @@ sm_endpoint encodeEndpoint(const LbEndpoint& endpoint, std::uint32_t clusterId,
   return out;
 }
 
-bool sameInKernel(const LbEndpoint& a, const LbEndpoint& b) {
+// The kernel has localities as text.
+bool sameLocality(const Locality& a, const Locality& b) {
+  return a == b || a.toString() == b.toString();
+}
+
+bool sameInKernel(const IdRegistry::Endpoint& a, const LbEndpoint& b) {
   return a.weight == b.weight && a.health == b.health && a.priority == b.priority &&
-         a.locality.toString() == b.locality.toString();
+         sameLocality(a.locality, b.locality);
 }
 
 }  // namespace
@@ -90,10 +95,10 @@ Status EndpointWriter::ensureEndpoint(IdRegistry::Cluster& cluster, const LbEndp
   endpoint.listed = true;
   endpoint.seenIn = updates_;
   ids_.endLinger(endpoint.id);
-  if (sameInKernel(endpoint.inKernel, wanted)) return {};
+  if (sameInKernel(endpoint, wanted)) return {};
   auto done = store_.writeEndpoint(endpoint.id, encodeEndpoint(wanted, cluster.id, *locality));
   if (!done) return done.error();
-  endpoint.inKernel = wanted;
+  endpoint.note(wanted);
   return {};
 }
 

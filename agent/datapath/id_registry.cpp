@@ -85,12 +85,16 @@ void IdRegistry::adoptEndpoint(const ImageEndpoint& adopted) {
   if (twin != cluster->second.endpoints.end()) {
     // Services lead to the one that is listed.
     if (adopted.withdrawn || twin->second.listed) return addOrphan(adopted.id);
-    endpointOfId_.erase(twin->second.id);
     addOrphan(twin->second.id);
+    leave(twin->second.id);
+    cluster->second.endpoints.erase(twin);
   }
-  Endpoint& known = cluster->second.endpoints[addresses];
-  known = {adopted.id, adopted.endpoint, !adopted.withdrawn, 0, 0};
-  endpointOfId_[adopted.id] = {&cluster->first, addresses};
+  const auto entry = cluster->second.endpoints.try_emplace(addresses).first;
+  Endpoint& known = entry->second;
+  known.id = adopted.id;
+  known.note(adopted.endpoint);
+  known.listed = !adopted.withdrawn;
+  enter(cluster->second, entry);
   // The endpoint was withdrawn under an earlier agent, and may still have connections.
   if (adopted.withdrawn) unlist(known);
 }
@@ -163,9 +167,9 @@ std::uint32_t IdRegistry::localityId(const Locality& locality) const {
 
 std::optional<std::pair<std::string, SocketAddress>> IdRegistry::endpointOf(
     std::uint32_t id) const {
-  const auto found = endpointOfId_.find(id);
-  if (found == endpointOfId_.end()) return std::nullopt;
-  return std::pair(*found->second.first, found->second.second.address);
+  const Place* place = placeOf(id);
+  if (place == nullptr) return std::nullopt;
+  return std::pair(*place->cluster->name, place->endpoint->first.address);
 }
 
 std::vector<std::uint32_t> IdRegistry::endpointsOf(const std::string& cluster) const {
@@ -207,8 +211,10 @@ std::optional<LbCluster> IdRegistry::listed(const std::string& cluster, Breather
   if (found == nullptr || !found->listed) return std::nullopt;
   const ClusterLimits limits = found->limits.value_or(ClusterLimits{});
   LbCluster out{cluster, {}, limits.connectTimeout, limits.ejection};
-  eachEntry(found->endpoints, breathe, [&out](const Addresses&, const Endpoint& known) {
-    if (known.listed) out.endpoints.push_back(known.inKernel);
+  eachEntry(found->endpoints, breathe, [&out](const Addresses& at, const Endpoint& known) {
+    if (!known.listed) return;
+    out.endpoints.push_back(
+        {at.address, known.locality, known.priority, known.weight, known.health, at.otherAddress});
   });
   return out;
 }
@@ -241,9 +247,28 @@ IdRegistry::Cluster* IdRegistry::findCluster(std::uint32_t id) {
 }
 
 const IdRegistry::Endpoint* IdRegistry::findEndpoint(std::uint32_t id) const {
-  const auto owner = endpointOfId_.find(id);
-  if (owner == endpointOfId_.end()) return nullptr;
-  return &clusters_.at(*owner->second.first).endpoints.at(owner->second.second);
+  const Place* place = placeOf(id);
+  return place == nullptr ? nullptr : &place->endpoint->second;
+}
+
+const IdRegistry::Place* IdRegistry::placeOf(std::uint32_t id) const {
+  const std::size_t page = id / kPageSize;
+  if (page >= endpointOfId_.size() || !endpointOfId_[page]) return nullptr;
+  const Place& place = (*endpointOfId_[page])[id % kPageSize];
+  return place.cluster == nullptr ? nullptr : &place;
+}
+
+void IdRegistry::enter(Cluster& cluster, std::map<Addresses, Endpoint>::iterator endpoint) {
+  const std::uint32_t id = endpoint->second.id;
+  const std::size_t page = id / kPageSize;
+  if (page >= endpointOfId_.size()) endpointOfId_.resize(page + 1);
+  if (!endpointOfId_[page]) endpointOfId_[page] = std::make_unique<Page>();
+  (*endpointOfId_[page])[id % kPageSize] = {&cluster, endpoint};
+}
+
+// The id is nobody's from now on.
+void IdRegistry::leave(std::uint32_t id) {
+  if (placeOf(id) != nullptr) (*endpointOfId_[id / kPageSize])[id % kPageSize] = {};
 }
 
 IdRegistry::Endpoint* IdRegistry::findEndpoint(std::uint32_t id) {
@@ -265,11 +290,11 @@ Result<IdRegistry::Endpoint*> IdRegistry::addEndpoint(Cluster& cluster,
   const auto id = endpointIds_.allocate();
   if (!id) return Error::fromErrno("endpoint ids", ENOSPC);
   const Addresses addresses = addressesOf(endpoint);
-  Endpoint& known = cluster.endpoints[addresses];
-  known.id = *id;
-  known.inKernel = endpoint;
-  endpointOfId_[*id] = {cluster.name, addresses};
-  return &known;
+  const auto entry = cluster.endpoints.try_emplace(addresses).first;
+  entry->second.id = *id;
+  entry->second.note(endpoint);
+  enter(cluster, entry);
+  return &entry->second;
 }
 
 Result<std::uint32_t> IdRegistry::addLocality(const std::string& name) {
@@ -319,9 +344,9 @@ bool IdRegistry::isClusterStillRetired(const RetiredId& cluster) const {
 }
 
 void IdRegistry::removeEndpoint(std::uint32_t id) {
-  if (const auto owner = endpointOfId_.find(id); owner != endpointOfId_.end()) {
-    clusters_.at(*owner->second.first).endpoints.erase(owner->second.second);
-    endpointOfId_.erase(owner);
+  if (const Place* place = placeOf(id)) {
+    place->cluster->endpoints.erase(place->endpoint);
+    leave(id);
   }
   orphans_.erase(id);
   lingering_.erase(id);

@@ -5,20 +5,32 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/breather.h"
+#include "base/interned.h"
 #include "base/result.h"
 #include "datapath/allocators.h"
 #include "datapath/kernel_image.h"
 #include "lb/tables.h"
+
+template <>
+struct std::hash<sockmesh::Locality> {
+  std::size_t operator()(const sockmesh::Locality& locality) const noexcept {
+    const std::hash<std::string> of;
+    return (of(locality.region) * 31 + of(locality.zone)) * 31 + of(locality.subZone);
+  }
+};
 
 namespace sockmesh {
 
@@ -46,10 +58,22 @@ class IdRegistry {
   };
   struct Endpoint {
     std::uint32_t id = 0;
-    LbEndpoint inKernel;  // as last written
+    // As last written.
+    std::uint32_t weight = 1;
+    std::uint32_t priority = 0;
+    EdsHealth health = EdsHealth::kUnknown;
     bool listed = false;
+    Interned<Locality> locality;   // as last written
     std::uint64_t retirement = 0;  // the last one
     std::uint64_t seenIn = 0;      // the last update that listed it
+
+    // Takes note of what was written.
+    void note(const LbEndpoint& written) {
+      weight = written.weight;
+      priority = written.priority;
+      health = written.health;
+      locality = written.locality;
+    }
   };
   struct Cluster {
     std::uint32_t id = 0;
@@ -155,16 +179,27 @@ class IdRegistry {
  private:
   void adoptClusters(const KernelImage& image);
   void adoptEndpoint(const ImageEndpoint& adopted);
+  void enter(Cluster& cluster, std::map<Addresses, Endpoint>::iterator endpoint);
+  void leave(std::uint32_t id);
   void addOrphan(std::uint32_t endpointId);
   const Endpoint* findEndpoint(std::uint32_t id) const;
+
+  // Where an endpoint is. Entries of std::map stay where they are.
+  struct Place {
+    Cluster* cluster = nullptr;  // null: the id is nobody's
+    std::map<Addresses, Endpoint>::iterator endpoint;
+  };
+  const Place* placeOf(std::uint32_t id) const;
 
   IdAllocator endpointIds_;
   IdAllocator clusterIds_;
   IdAllocator localityIds_;
   std::map<std::string, Cluster> clusters_;
   std::map<std::uint32_t, std::string> clusterOfId_;
-  // The name is the key in clusters_, where it stays as long as the cluster has endpoints.
-  std::unordered_map<std::uint32_t, std::pair<const std::string*, Addresses>> endpointOfId_;
+  // By id, which is dense, in pages. Null: none of the page's ids was ever in use.
+  static constexpr std::size_t kPageSize = 1024;
+  using Page = std::array<Place, kPageSize>;
+  std::vector<std::unique_ptr<Page>> endpointOfId_;
   std::map<std::string, std::uint32_t> localities_;
   std::set<std::uint32_t> orphans_;
   Retired retired_;

@@ -2,6 +2,7 @@
 #include "health/outlier_detector.h"
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -35,17 +36,49 @@ std::optional<std::string> limitWarning(const OutlierDetection& settings, std::s
   return of + " ejects one endpoint at most (always_eject_one_host)";
 }
 
+bool hasOutcomes(const EndpointState& state) {
+  return state.successes != 0 || state.failures != 0 ||
+         std::ranges::any_of(state.outcomes, [](const EndpointState::Outcomes& of) {
+           return of.successes != 0 || of.failures != 0;
+         });
+}
+
 }  // namespace
 
+// Most hosts of a node are never connected to, so what was counted takes memory only once something
+// happened.
 struct OutlierDetector::Host {
-  Nanos since{0};  // watched since; ejections before that are an earlier agent's
-  bool seen = false;
+  struct Past {
+    EjectionHistory history;
+    // As counted up to the last sweep.
+    decltype(EndpointState::outcomes) outcomes{};
+    std::uint64_t successes = 0;
+    std::uint64_t failures = 0;
+  };
+
+  Nanos since{0};              // watched since; ejections before that are an earlier agent's
   std::uint64_t listedIn = 0;  // Watched::lists of the last assignment with this endpoint
-  EjectionHistory history;
-  // As counted up to the last sweep.
-  decltype(EndpointState::outcomes) outcomes{};
-  std::uint64_t successes = 0;
-  std::uint64_t failures = 0;
+  std::unique_ptr<Past> past;  // null: nothing has happened
+  bool seen = false;
+
+  const Past& known() const {
+    static const Past kNothing;
+    return past ? *past : kNothing;
+  }
+  Past& edit() {
+    if (!past) past = std::make_unique<Past>();
+    return *past;
+  }
+  void count(const EndpointState& state) {
+    if (!past && !hasOutcomes(state)) return;
+    edit().outcomes = state.outcomes;
+    past->successes = state.successes;
+    past->failures = state.failures;
+  }
+  std::vector<EjectionEvent> update(const EndpointState& state) {
+    if (!past && state.ejections == 0) return {};
+    return edit().history.update(state);
+  }
 };
 
 struct OutlierDetector::Watched {
@@ -200,17 +233,16 @@ std::optional<EndpointState> OutlierDetector::observe(
     return state;
   }
   // Counters only grow, unless the id belongs to another endpoint now.
-  const bool another = state->successes < host.successes || state->failures < host.failures ||
-                       state->ejections < host.history.ejections();
+  const Host::Past& past = host.known();
+  const bool another = state->successes < past.successes || state->failures < past.failures ||
+                       state->ejections < past.history.ejections();
   if (!host.seen || another) {
     host.seen = true;
-    host.outcomes = state->outcomes;
-    host.successes = state->successes;
-    host.failures = state->failures;
-    host.history = {};
-    if (state->ejectedAt <= host.since) host.history.adopt(*state);
+    host.past.reset();
+    host.count(*state);
+    if (state->ejections != 0 && state->ejectedAt <= host.since) host.edit().history.adopt(*state);
   }
-  for (auto& event : host.history.update(*state)) {
+  for (auto& event : host.update(*state)) {
     event.cluster = watched.name;
     event.address = address;
     if (event.action == EjectionEvent::Action::kEject) event.rates = rates;
@@ -258,9 +290,9 @@ void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddres
   event.address = address;
   event.at = now;
   // From what was told so far: the state may already show an ejection that came after this event.
-  if (const Nanos returned = host.history.unejectedAt(); returned.count() > 0)
+  if (const Nanos returned = host.known().history.unejectedAt(); returned.count() > 0)
     event.sinceLastAction = now - returned;
-  event.ejections = host.history.ejections();
+  event.ejections = host.known().history.ejections();
   event.enforced = false;
   event.rates = rates;
   onEvent_(event);
@@ -364,16 +396,14 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now, Breather& breathe) {
     if (!state || !host.seen) continue;
     for (std::size_t client = 0; client < outcomes.size() && !state->ejected; ++client) {
       const auto& [successes, failures] = state->outcomes[client];
-      const auto& before = host.outcomes[client];
+      const auto& before = host.known().outcomes[client];
       const HostOutcomes interval{successes - before.successes, failures - before.failures};
       if (interval.successes + interval.failures == 0) continue;
       outcomes[client].push_back(interval);
       judged[client].emplace_back(&address, &host);
     }
     // Also for ejected endpoints: what they did meanwhile does not count later.
-    host.outcomes = state->outcomes;
-    host.successes = state->successes;
-    host.failures = state->failures;
+    host.count(*state);
   }
   for (std::size_t client = 0; client < outcomes.size(); ++client) {
     for (const auto& outlier :

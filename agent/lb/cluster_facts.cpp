@@ -49,6 +49,9 @@ LbCluster clusterFacts(const std::string& name, const Cluster* cluster,
   if (cluster == nullptr) return facts;
   facts.connectTimeout = cluster->connectTimeout;
   if (assignment != nullptr) {
+    std::size_t count = 0;
+    for (const LocalityEndpoints& group : assignment->localities) count += group.endpoints.size();
+    facts.endpoints.reserve(count);
     for (const LocalityEndpoints& group : assignment->localities) {
       for (const Endpoint& endpoint : group.endpoints) {
         facts.endpoints.push_back({endpoint.address, group.locality, group.priority,

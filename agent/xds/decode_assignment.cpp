@@ -224,11 +224,14 @@ LoadAssignment decodeAssignmentInto(const endpoint::ClusterLoadAssignment& proto
   decoded.contentHash = contentHash(proto);
   checkNotEmpty(proto.cluster_name(), "cluster_name", errors);
   AssignmentBuilder builder(decoded);
+  decoded.localities.reserve(static_cast<std::size_t>(proto.endpoints_size()));
   for (int i = 0; i < proto.endpoints_size(); ++i) {
     const auto& group = proto.endpoints(i);
     const FieldErrors::Scope scope(errors, "endpoints", i);
     checkLocality(group, errors);
     LocalityEndpoints& into = builder.locality(group);
+    into.endpoints.reserve(into.endpoints.size() +
+                           static_cast<std::size_t>(group.lb_endpoints_size()));
     for (int j = 0; j < group.lb_endpoints_size(); ++j) {
       const FieldErrors::Scope inner(errors, "lb_endpoints", j);
       if (auto one = decodeEndpoint(group.lb_endpoints(j), errors)) {

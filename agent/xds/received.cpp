@@ -15,6 +15,9 @@ using google::protobuf::Message;
 
 constexpr int kUsualNesting = 100;
 
+// Blocks of this size come from the system and go back to it when they are freed.
+constexpr std::size_t kArenaBlock = std::size_t{1} << 20U;
+
 // Of a resource of one of our types, whichever it is; "" for others.
 std::string nameOfAnyType(const Envelope& envelope) {
   if (!envelope.name.empty()) return envelope.name;
@@ -39,9 +42,10 @@ bool parses(Message& proto, const std::string& bytes, int nesting) {
 void parsePayload(const Envelope& envelope, const ResourceType& type, int nesting, Received& one,
                   ReceivedUpdate& all) {
   const auto make = [&](int limit) {
-    one.proto.reset(type.prototype->New());
-    if (!parses(*one.proto, envelope.bytes, limit)) return false;
-    if (type.nameOf != nullptr) one.name = type.nameOf(*one.proto);
+    Message* proto = type.prototype->New(all.messages.get());
+    if (!parses(*proto, envelope.bytes, limit)) return false;
+    one.proto = proto;
+    if (type.nameOf != nullptr) one.name = type.nameOf(*proto);
     return true;
   };
   if (make(nesting)) return;
@@ -53,7 +57,7 @@ void parsePayload(const Envelope& envelope, const ResourceType& type, int nestin
     all.unreadable.push_back(
         {envelope.name, envelope.position + ": is not a valid " + type.prototype->GetTypeName()});
   }
-  one.proto.reset();
+  one.proto = nullptr;
 }
 
 void parseOne(const Envelope& envelope, const ResourceType& type, int nesting,
@@ -91,6 +95,9 @@ bool ReceivedUpdate::onlyHeartbeats() const {
 
 ReceivedUpdate parseResources(const Update& update, const ResourceType& type, int nesting) {
   ReceivedUpdate all;
+  google::protobuf::ArenaOptions options;
+  options.max_block_size = kArenaBlock;
+  all.messages = std::make_unique<google::protobuf::Arena>(options);
   for (const Envelope& envelope : update.resources) parseOne(envelope, type, nesting, all);
   return all;
 }

@@ -3,6 +3,7 @@
 // its form.
 #pragma once
 
+#include <google/protobuf/arena.h>
 #include <google/protobuf/message.h>
 
 #include <memory>
@@ -18,11 +19,11 @@
 
 namespace sockmesh {
 
-// Points into the update.
+// Points into the update, and into the ReceivedUpdate.
 struct Received {
   std::string name;
   std::string wrapperName;                           // "" without a wrapper
-  std::unique_ptr<google::protobuf::Message> proto;  // null for a heartbeat
+  const google::protobuf::Message* proto = nullptr;  // null for a heartbeat
   std::optional<Nanos> ttl;          // from when it was received; nothing: it does not expire
   std::string version;               // the wrapper's; "" without one
   std::vector<std::string> aliases;  // other names of it
@@ -40,6 +41,8 @@ struct Received {
 };
 
 struct ReceivedUpdate {
+  // The messages. One piece of memory for all: it is made fast, and given back as a whole.
+  std::unique_ptr<google::protobuf::Arena> messages;
   std::vector<Received> resources;           // in the order received
   std::vector<RejectedResource> rejected;    // of another type, with a bad ttl, or nested too deep
   std::vector<RejectedResource> unreadable;  // any here: the whole response is to be rejected

