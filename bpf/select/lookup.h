@@ -124,6 +124,7 @@ static __always_inline int sm_range_has(const struct sm_descriptor *d, __u64 hig
  * there is none. `high` and `low` are the halves of the address. A node of the trie may be
  * recycled like an element of the hash.
  */
+#ifndef SM_WITHOUT_RANGES
 SM_VERIFIED_ONCE __u32 sm_range_of(__u64 high, __u64 low, __be16 port_be)
 {
 	struct sm_range_key key = {
@@ -154,16 +155,22 @@ SM_VERIFIED_ONCE __u32 sm_range_of(__u64 high, __u64 low, __be16 port_be)
 	sm_count(SM_COUNTER_LOOKUP_EXHAUSTED);
 	return SM_NONE;
 }
+#endif
 
-/* The service with a range that has the address, or NULL. */
+/* The service with a range that has the address, or NULL. Sleepable programs may not look into a
+ * trie. An object with such a program defines SM_WITHOUT_RANGES. */
 static __always_inline struct sm_descriptor *sm_lookup_range(const struct sm_dest *to)
 {
+#ifdef SM_WITHOUT_RANGES
+	return NULL;
+#else
 	__u32 index;
 
 	if (to->protocol != IPPROTO_TCP)
 		return NULL;
 	index = sm_range_of(sm_ip_high(&to->addr), sm_ip_low(&to->addr), to->port_be);
 	return index ? descriptors_at(index) : NULL;
+#endif
 }
 
 /*

@@ -3,6 +3,7 @@
  * Many selections of the service 10.96.0.1:80, counted by endpoint. See select.bpf.c for why it is
  * a syscall program that takes the RCU read lock.
  */
+#define SM_WITHOUT_RANGES /* a syscall program is sleepable */
 #include "select/choice.h"
 #include "select/lookup.h"
 #include "distribute_args.h"

@@ -4,6 +4,7 @@
  * run sock_addr programs. A syscall program is sleepable, so it takes the RCU read lock that every
  * cgroup program runs under.
  */
+#define SM_WITHOUT_RANGES /* a syscall program is sleepable */
 #include "select/choice.h"
 #include "select/lookup.h"
 #include "select_args.h"
