@@ -93,9 +93,8 @@ class Interned {
     void release(Node* node) {
       std::uint32_t references = node->references.load(std::memory_order_relaxed);
       while (references > 1) {
-        if (node->references.compare_exchange_weak(references, references - 1,
-                                                   std::memory_order_release,
-                                                   std::memory_order_relaxed)) {
+        if (node->references.compare_exchange_weak(
+                references, references - 1, std::memory_order_release, std::memory_order_relaxed)) {
           return;
         }
       }

@@ -5,9 +5,11 @@
 #include <sys/socket.h>
 
 #include <cstdlib>
+#include <filesystem>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "datapath/pin_path.h"
 #include "support/datapath_test.h"
 
 namespace sockmesh::test {
@@ -102,7 +104,10 @@ TEST_F(SourceHash, WithoutAnyAddressChanceChoosesAndIsCounted) {
   };
   EXPECT_EQ(reached(tcpSocket(), "10.96.0.1:80"), at(host(2)));
   EXPECT_EQ(fallbacks(), 0u);
-  open();  // and with it an empty cache of namespaces' addresses
+  // Programs that are loaded anew have an empty cache of namespaces' addresses.
+  std::filesystem::remove_all(PinPath(sandbox_->bpffs()).programs());
+  open();
+  EXPECT_FALSE(datapath_->programsAdopted());
   run("ip link set lo down");
   for (int i = 0; i < 3; ++i) {
     const UniqueFd client = tcpSocket(false, true);

@@ -86,6 +86,7 @@ class FuzzProtocol final : public AdsProtocol {
       : real_(real), server_(server) {}
 
   std::string_view name() const override { return real_.name(); }
+  bool isDelta() const override { return real_.isDelta(); }
   std::unique_ptr<Subscription> subscribe(const ResourceType& type,
                                           std::function<ResourceVersions()> held) const override {
     return real_.subscribe(type, std::move(held));

@@ -149,11 +149,8 @@ TEST_F(Dns, ANewAgentWithoutADnsServerGoesOnAsTheKernelDoes) {
 TEST_F(Dns, TheLastAnswersAreKeptWithTheCache) {
   const auto start = [this] {
     mesh_->startAgent(mesh_->agentConfig("ads: {cache_path: " + sandbox_->folder() +
-                                         "/cache/resources}
-dns: {
-    servers:
-      ["" + server_.address().toString() + ""]}
-"));
+                                         "/cache/resources}\ndns: {servers: [\"" +
+                                         server_.address().toString() + "\"]}\n"));
     ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
   };
   server_.set("a.example", {ip(1), ip(2)});

@@ -16,6 +16,7 @@
 #include "lb/policy/maglev.h"
 #include "lb/policy/ring_hash.h"
 #include "xds/received.h"
+#include "xds/resource_limits.h"
 #include "xds/update.h"
 
 namespace sockmesh {
@@ -24,10 +25,10 @@ namespace {
 using envoy::service::discovery::v3::DiscoveryResponse;
 
 SocketAddress address(std::uint8_t first, std::size_t number, std::uint16_t port) {
-  return {IpAddress::v4({first, static_cast<std::uint8_t>(number >> 16U),
-                         static_cast<std::uint8_t>(number >> 8U),
-                         static_cast<std::uint8_t>(number)}),
-          port};
+  return {
+      IpAddress::v4({first, static_cast<std::uint8_t>(number >> 16U),
+                     static_cast<std::uint8_t>(number >> 8U), static_cast<std::uint8_t>(number)}),
+      port};
 }
 
 std::string nameOf(std::size_t service) {
@@ -129,7 +130,7 @@ void decode(benchmark::State& state, const char* file) {
     DiscoveryResponse received;
     received.ParseFromString(bytes);
     const Update update = updateOf(std::move(received));
-    const ReceivedUpdate all = parseResources(update, type);
+    const ReceivedUpdate all = parseResources(update, type, ResourceLimits().nesting);
     for (const Received& one : all.resources) benchmark::DoNotOptimize(type.decode(*one.proto));
   }
   state.SetItemsProcessed(state.iterations() * count);
