@@ -83,7 +83,7 @@ class Explain : public DatapathTest {
   // that they reach.
   std::size_t expectSourcesAsExplained() {
     std::set<SocketAddress> reached;
-    for (int i = 0; i < 40; ++i) {
+    for (int i = 0; i < 80; ++i) {
       const std::string source = "127." + std::to_string(i) + ".7." + std::to_string(200 - i);
       const json choices = explain({kVip, "--source", source})["source"]["choices"];
       EXPECT_EQ(choices.size(), 1U) << choices;
