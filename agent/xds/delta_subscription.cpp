@@ -62,6 +62,7 @@ void DeltaSubscription::addFirst(Request& request) {
   requested_ = true;
   subscribe_ = {names_.begin(), names_.end()};
   addNames(request);
+  if (!type_.isNamed) return;
   ResourceVersions held = held_();
   auto& versions = *request.mutable_initial_resource_versions();
   if (type_.scope == ResourceType::Scope::kAll) {

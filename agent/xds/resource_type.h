@@ -49,6 +49,9 @@ struct ResourceType {
   // Null: the name is the wrapper's alone.
   std::string (*nameOf)(const google::protobuf::Message& message) = nullptr;
   std::string_view nameField;  // the field that nameOf() reads, for errors
+  // False: nameOf() makes the name up, for people. The control plane is never told it, because it
+  // would count as the name of a resource that is gone.
+  bool isNamed = true;
   // An Error lists every violation with its field path; it becomes the NACK.
   Result<DecodedResource> (*decode)(const google::protobuf::Message& message) = nullptr;
   // How many endpoints are in it; null: none.

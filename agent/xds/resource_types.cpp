@@ -169,6 +169,7 @@ ResourceType names() {
           .prototype = &NameTableProto::default_instance(),
           .nameOf = [](const Message&) { return std::string("name table"); },
           .nameField = "name",
+          .isNamed = false,
           .decode = decode<NameTableProto, decodeNameTable>,
           .set = [](Warming& warming, const std::string&,
                     const DecodedResource& newest) { warming.setNames(as<NameTable>(newest)); },

@@ -60,6 +60,14 @@ TEST_F(DeltaSubscriptionTest, AWildcardNamesNothingAndSaysWhatIsHeld) {
               UnorderedElementsAre(Pair("a", "7"), Pair("b", "")));
 }
 
+// istiod would remove it in the response that brings it.
+TEST_F(DeltaSubscriptionTest, TheServerIsNotToldANameThatIsMadeUp) {
+  held_ = {{"name table", "3"}};
+  DeltaSubscription names(*findResourceType(kNameTableType), [this] { return held_; });
+  names.onStreamUp();
+  EXPECT_THAT(names.takeRequest().initial_resource_versions(), IsEmpty());
+}
+
 TEST_F(DeltaSubscriptionTest, ByNameItIsSilentUntilThereIsAName) {
   endpoints_.onStreamUp();
   EXPECT_FALSE(endpoints_.requestDue());
