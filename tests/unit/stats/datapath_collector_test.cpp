@@ -56,6 +56,29 @@ TEST(DatapathCollector, CountersByEndpointVanishWithIt) {
   EXPECT_EQ(scraped.text().find("10.0.0.2:80"), std::string::npos);
 }
 
+TEST(DatapathCollector, AnEndpointInUseNamesItsWorkload) {
+  DatapathStats now = stats({endpoint(1, "10.0.0.1:80", 7), endpoint(2, "10.0.0.2:80", 0)});
+  for (EndpointStats& one : now.endpoints) {
+    one.workload.emplace();
+    one.workload->name = "web-1";
+    one.workload->space = "shop";
+    one.workload->node = "node1";
+  }
+  const auto text = [&](bool workloads) {
+    return expose({std::make_shared<DatapathCollector>(
+        [&]() -> Result<DatapathStats> { return now; },
+        DatapathMetricsOptions{.endpointLabel = true, .workloads = workloads})});
+  };
+  EXPECT_NE(text(true).find("sockmesh_endpoint_info{cluster=\"reviews\",endpoint=\"10.0.0.1:80\","
+                            "workload=\"web-1\",workload_namespace=\"shop\",node=\"node1\"} 1\n"),
+            std::string::npos)
+      << text(true);
+  EXPECT_EQ(text(true).find("sockmesh_endpoint_info{cluster=\"reviews\",endpoint=\"10.0.0.2:80\""),
+            std::string::npos)
+      << "nobody uses it";
+  EXPECT_EQ(text(false).find("sockmesh_endpoint_info"), std::string::npos);
+}
+
 TEST(DatapathCollector, CountersByClusterNeverFall) {
   Scraped scraped(false);
   const std::string series = "sockmesh_connections_selected_total{cluster=\"reviews\"} ";
