@@ -162,7 +162,9 @@ TEST_F(Routes, AfterARestartServicesGoOnUntilTheirRoutesHaveCome) {
   start();
   ASSERT_TRUE(leadsTo({"a"})) << mesh_->agent().log();
   mesh_->killAgent();
+  mesh_->stopControlPlane();
   serve("");  // the listener without its routes
+  mesh_->startControlPlane();
   mesh_->startAgent();
   ASSERT_TRUE(eventually(
       [&] {
