@@ -14,15 +14,13 @@
 #include <utility>
 
 #include "base/capabilities.h"
-#include "base/free_memory.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "daemon/node_identity.h"
+#include "config/node_identity.h"
 #include "daemon/system_call_filter.h"
 #include "daemon/workload_names.h"
 #include "datapath/ejection_count.h"
 #include "datapath/endpoint_state_reader.h"
-#include "dns/ares_resolver.h"
 #include "inspect/attachment_info.h"
 #include "inspect/live_state.h"
 #include "stats/agent_collector.h"
@@ -33,7 +31,6 @@ namespace sockmesh {
 namespace {
 
 constexpr Nanos kDatapathCheck = std::chrono::seconds(1);
-constexpr Nanos kMemoryDelay = std::chrono::seconds(3);
 constexpr Nanos kVerifyPatience = std::chrono::seconds(20);
 
 // Sanitizers make system calls of their own, ptrace() among them.
@@ -88,12 +85,8 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
 
 Agent::~Agent() {
   stopping_.request_stop();
-  // The client stops first: nothing may be posted to parts that are destroyed.
-  if (!configuration_) return;
-  configuration_->run([this] {
-    if (ads_) ads_->stop();
-  });
-  configuration_->stop();
+  // First: nothing may be posted to parts that are destroyed.
+  configuration_.reset();
 }
 
 // First of all: the helper shares what this process has when it forks.
@@ -217,45 +210,47 @@ Status Agent::buildControlLoop() {
   return {};
 }
 
-// The thread on which responses become tables. Nothing comes in before startControlPlane(), and
-// nothing that it posts to the control loop runs before run(). It has from the beginning only what
-// giveUpPrivileges() leaves, and so have the threads that are made on it.
+// Nothing comes in before startControlPlane(), and nothing that the thread posts to the control
+// loop runs before run(). The thread has from the beginning only what giveUpPrivileges() leaves,
+// and so have the threads that are made on it.
 Status Agent::startConfiguration() {
-  auto thread = LoopThread::create();
-  if (!thread) return thread.error();
-  configuration_ = std::move(thread).value();
-  configuration_->run([] {
+  news_ = std::make_unique<Latest<ConfigurationThread::News>>(
+      *loop_, [this](ConfigurationThread::News news) { takeNews(std::move(news)); });
+  ConfigurationThread::Events events;
+  events.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
+    state_.snapshot.store(std::move(snapshot));
+  };
+  events.onTables = [this](MadeTables made) {
+    loop_->post(
+        [this, made = std::move(made)]() mutable { reconciler_->setTables(std::move(made)); });
+  };
+  events.onNews = [this](ConfigurationThread::News news) { news_->put(std::move(news)); };
+  const auto onThread = [] {
     limitOrEnd({mapCapability(), CAP_NET_ADMIN});
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  });
-  CompilerOptions options{.nodeLocality = config_.locality(),
-                          .localCluster = config_.localCluster,
-                          .affinity = config_.affinity,
-                          .weightedRandom = config_.weightedRandom};
-  tables_ = std::make_unique<TableMaker>(
-      configuration_->loop(), std::move(options), [this](MadeTables made) {
-        loop_->post(
-            [this, made = std::move(made)]() mutable { reconciler_->setTables(std::move(made)); });
-      });
-  news_ = std::make_unique<Latest<News>>(*loop_, [this](News news) {
-    stats_.xds = std::move(news.xds);
-    stats_.dns = std::move(news.dns);
-    stats_.notHonoured = std::move(news.notHonoured);
-    staleLimit_->setConnected(stats_.xds.connected || config_.localResources.alone);
-    publishStats();
-  });
+  };
+  auto thread = ConfigurationThread::create(config_, onThread, std::move(events));
+  if (!thread) return thread.error();
+  configuration_ = std::move(thread).value();
   return {};
+}
+
+void Agent::takeNews(ConfigurationThread::News news) {
+  stats_.xds = std::move(news.xds);
+  stats_.dns = std::move(news.dns);
+  stats_.notHonoured = std::move(news.notHonoured);
+  staleLimit_->setConnected(stats_.xds.connected || config_.localResources.alone);
+  publishStats();
 }
 
 // Tables go to the detector, and the detector's ejections come back into the tables.
 void Agent::connectControlLoop() {
-  outliers_->onOverlay(
-      [this](const std::shared_ptr<const HealthOverlay>& overlay) { setOverlay(overlay); });
+  outliers_->onOverlay([this](std::shared_ptr<const HealthOverlay> overlay) {
+    configuration_->setOverlay(std::move(overlay));
+  });
   reconciler_->onInForce(
       [this](std::shared_ptr<const InForce> inForce) { inForce_.store(std::move(inForce)); });
-  reconciler_->onTaken([this](MadeTables replaced) {
-    configuration_->loop().post([this, freed = std::move(replaced)] { tables_->taken(); });
-  });
+  reconciler_->onTaken([this](MadeTables replaced) { configuration_->taken(std::move(replaced)); });
   outliers_->onWarnings([this](const OutlierLoop::Warnings& warnings) {
     stats_.outlierWarnings = warnings;
     publishStats();
@@ -272,10 +267,6 @@ void Agent::connectControlLoop() {
   });
 }
 
-void Agent::setOverlay(const std::shared_ptr<const HealthOverlay>& overlay) {
-  configuration_->loop().post([this, overlay] { tables_->setOverlay(overlay); });
-}
-
 // Takes over what an earlier agent left.
 Status Agent::adoptRunningDatapath() {
   if (!datapath_->adopted()) return {};
@@ -290,7 +281,8 @@ Status Agent::adoptRunningDatapath() {
     logCorrected(cluster, lost);
   }
   // Set before the first tables, so that ejected endpoints stay out of them.
-  setOverlay(std::make_shared<const HealthOverlay>(readEjections(datapath_->maps(), *image)));
+  configuration_->setOverlay(
+      std::make_shared<const HealthOverlay>(readEjections(datapath_->maps(), *image)));
   return {};
 }
 
@@ -313,120 +305,11 @@ void Agent::introduce() const {
   }
 }
 
-// On the configuration thread, before the client starts.
-void Agent::openCache() {
-  if (config_.cachePath.empty()) return;
-  CacheWriter::Options options{.path = config_.cachePath, .view = viewOf(config_.node)};
-  cache_ = std::make_unique<ResourceCache>(resources_, options, [this](const std::string& problem) {
-    configuration_->loop().post([this, problem] { ads_->noteCacheProblem(problem); });
-  });
-  dns_->remember(std::make_unique<DnsMemory>(*cache_));
-  if (const auto writtenAt = cache_->restored().writtenAt) ads_->noteRestored(*writtenAt);
-  ads_->noteCacheProblem(cache_->restored().problem);
-}
-
-// Before the cache is opened, so that what it holds is known.
-void Agent::openAuditLog() {
-  if (config_.auditLog.path.empty()) return;
-  ads_->noteAuditLog(config_.auditLog.path);
-  audit_ =
-      std::make_unique<AuditLog>(resources_, config_.auditLog, [this](const std::string& problem) {
-        configuration_->loop().post([this, problem] { ads_->noteAuditProblem(problem); });
-      });
-}
-
-// Before the cache is opened, so that names are theirs.
-Status Agent::openFiles() {
-  auto files = FileSource::create(configuration_->loop(), resources_, config_.localResources,
-                                  [this] { ads_->noteOtherSources(); });
-  if (!files) return files.error().in("local_resources");
-  files_ = std::move(files).value();
-  files_->begin();
-  return {};
-}
-
-void Agent::openDns() {
-  DnsSource::Events events{.onNews = [this] { ads_->noteOtherSources(); },
-                           .onStats = [this] { tellNews(); }};
-  if (config_.dns.frontends) resources_.resolveServices();
-  dns_ = std::make_unique<DnsSource>(
-      configuration_->loop(), resources_,
-      std::make_unique<AresResolver>(configuration_->loop(), config_.dns.servers),
-      std::move(events));
-}
-
-// From the configuration thread to the control thread.
-void Agent::tellNews() {
-  news_->put({ads_->stats(), dns_->stats(), notHonouredStats_});
-}
-
-AdsClient::Callbacks Agent::clientCallbacks() {
-  AdsClient::Callbacks callbacks;
-  callbacks.onOtherSources = [this] {
-    const bool files = files_->sync();
-    ads_->noteFileProblems(files_->problems());
-    // Last: it resolves what the others want.
-    return dns_->sync() || files;
-  };
-  callbacks.onSnapshot = [this](std::shared_ptr<const Snapshot> snapshot) {
-    XdsStats stats = ads_->stats();
-    files_->addUnknown(stats);
-    auto unknowns = unknowns_.of(*snapshot, stats);
-    dns_->addUnknown(unknowns);
-    snapshot = udpServices_.addTo(std::move(snapshot), unknowns);
-    state_.snapshot.store(snapshot);
-    notHonouredStats_ = notHonoured_.update(snapshot);
-    tables_->setSnapshot(std::move(snapshot), std::move(unknowns));
-  };
-  callbacks.onAnswer = [this](const ResourceType& type, const Update& update,
-                              const ApplyResult& result, const std::string& server) {
-    if (audit_) audit_->answered(type, update, result, server);
-    if (update.bytes >= kLeavesMuchFree) returnMemorySoon();
-  };
-  if (audit_) {
-    callbacks.onExpired = [this](const ResourceType& type) { audit_->expired(type); };
-  }
-  callbacks.onStats = [this](const XdsStats& stats) {
-    if (stats.connected && !stats.staleSince) dns_->forgetUnused();
-    tellNews();
-  };
-  return callbacks;
-}
-
-// Once the tables that the message leads to are made. On the configuration thread, whose turns may
-// be long.
-void Agent::returnMemorySoon() {
-  if (std::exchange(returnsMemory_, true)) return;
-  configuration_->loop().after(kMemoryDelay, [this] {
-    returnsMemory_ = false;
-    returnFreeMemory();
-  });
-}
-
 Status Agent::startControlPlane() {
-  AdsClientOptions options;
-  options.channel = config_.ads;
-  options.fallbackTargets = config_.fallbackAddresses;
-  const bool delta = config_.adsProtocol != sockmesh::config::v1::Ads::SOTW;
-  options.protocol = delta ? &deltaProtocol() : &sotwProtocol();
-  const bool either = config_.adsProtocol == sockmesh::config::v1::Ads::AUTO;
-  options.fallback = either ? &sotwProtocol() : nullptr;
-  options.node = config_.node;
-  Status opened;
-  configuration_->run([&] {
-    if (config_.workloads) resources_.useWorkloads();
-    ads_ = std::make_unique<AdsClient>(configuration_->loop(), resources_, std::move(options));
-    resources_.limit(config_.limits);
-    openDns();
-    opened = openFiles();
-    if (!opened) return;
-    openAuditLog();
-    openCache();
-    if (audit_) audit_->begun(cache_ && cache_->restored().writtenAt.has_value());
-    stats_.xds = ads_->stats();
-    ads_->start(clientCallbacks());
-  });
-  return opened;
+  auto known = configuration_->start();
+  if (!known) return known.error();
+  stats_.xds = std::move(known).value();
+  return {};
 }
 
 // The watch's thread needs no capability. Its sockets bypass the programs, as all of the agent's

@@ -17,19 +17,12 @@
 #include "admin/admin_state.h"
 #include "base/event_loop.h"
 #include "base/latest.h"
-#include "base/loop_thread.h"
-#include "daemon/config.h"
+#include "config/config.h"
+#include "daemon/configuration_thread.h"
 #include "daemon/connection_sweep.h"
-#include "daemon/dns_source.h"
-#include "daemon/file_source.h"
-#include "daemon/not_honoured_stats.h"
 #include "daemon/privileged_helper.h"
 #include "daemon/reconciler.h"
-#include "daemon/served_pods.h"
 #include "daemon/stale_limit.h"
-#include "daemon/table_maker.h"
-#include "daemon/udp_services.h"
-#include "daemon/unknowns.h"
 #include "daemon/verifier.h"
 #include "datapath/datapath.h"
 #include "datapath/grace_period.h"
@@ -37,10 +30,7 @@
 #include "datapath/kernel_store.h"
 #include "ejection/outlier_loop.h"
 #include "kube/pod_watch.h"
-#include "xds/ads_client.h"
-#include "xds/audit_log.h"
-#include "xds/resource_cache.h"
-#include "xds/resource_store.h"
+#include "served/served_pods.h"
 
 namespace sockmesh {
 
@@ -67,17 +57,10 @@ class Agent {
   Status giveUpPrivileges() const;
   Status buildControlLoop();
   Status startConfiguration();
+  void takeNews(ConfigurationThread::News news);
   void connectControlLoop();
-  void setOverlay(const std::shared_ptr<const HealthOverlay>& overlay);
   void introduce() const;
   Status adoptRunningDatapath();
-  Status openFiles();
-  void openCache();
-  void openDns();
-  void tellNews();
-  void openAuditLog();
-  AdsClient::Callbacks clientCallbacks();
-  void returnMemorySoon();
   Status startControlPlane();
   Status startPodWatch();
   void watchDatapath();
@@ -86,13 +69,6 @@ class Agent {
   void repairNow(std::function<void(Status)> done) const;
   void publishReadiness();
   void publishStats();
-
-  // What the configuration thread tells the control thread besides tables.
-  struct News {
-    XdsStats xds;
-    DnsStats dns;
-    std::optional<NotHonouredStats> notHonoured;  // nothing before the first snapshot
-  };
 
   std::stop_source stopping_;  // for what waits on the admin server's threads
   Config config_;
@@ -113,22 +89,8 @@ class Agent {
   std::unique_ptr<Latest<PodNews>> podNews_;
   std::unique_ptr<PodWatch> podWatch_;  // null: no rule asks for it
   std::unique_ptr<StaleLimit> staleLimit_;
-  std::unique_ptr<Latest<News>> news_;
-
-  // The configuration thread, and what is on it.
-  std::unique_ptr<LoopThread> configuration_;
-  std::unique_ptr<TableMaker> tables_;
-  ResourceStore resources_;
-  std::unique_ptr<FileSource> files_;
-  std::unique_ptr<DnsSource> dns_;
-  std::unique_ptr<AuditLog> audit_;       // null: there is none
-  std::unique_ptr<ResourceCache> cache_;  // null: there is none
-  NotHonouredCounter notHonoured_;
-  std::optional<NotHonouredStats> notHonouredStats_;
-  UnknownsFinder unknowns_;
-  UdpServices udpServices_{config_.udpServices};
-  bool returnsMemory_ = false;  // a timer is set
-  std::unique_ptr<AdsClient> ads_;
+  std::unique_ptr<Latest<ConfigurationThread::News>> news_;
+  std::unique_ptr<ConfigurationThread> configuration_;
 
   // Last: their handlers read state_. There is a metrics server only if it has an address.
   std::unique_ptr<AdminServer> admin_;

@@ -11,8 +11,8 @@
 #include "base/printable.h"
 #include "base/usage_problem.h"
 #include "base/version.h"
+#include "config/config.h"
 #include "daemon/agent.h"
-#include "daemon/config.h"
 #include "xds/grpc_log.h"
 
 namespace sockmesh {

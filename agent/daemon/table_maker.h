@@ -13,11 +13,11 @@
 
 #include "base/clock.h"
 #include "base/event_loop.h"
-#include "datapath/holding.h"
 #include "lb/compiler.h"
 #include "model/changes.h"
 #include "model/health_overlay.h"
 #include "model/snapshot.h"
+#include "model/unknowns.h"
 
 namespace sockmesh {
 

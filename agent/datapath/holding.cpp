@@ -12,16 +12,6 @@ bool isUnknown(sm_reason reason) {
 
 }  // namespace
 
-// A part's name is the listener's, a slash and more. Both names may have slashes.
-bool Unknowns::mayHave(const std::string& service) const {
-  if (anyListener || listeners.contains(service)) return true;
-  if (listeners.empty()) return false;
-  for (auto at = service.find('/'); at != std::string::npos; at = service.find('/', at + 1)) {
-    if (listeners.contains(service.substr(0, at))) return true;
-  }
-  return false;
-}
-
 std::set<std::string> clustersToWaitFor(const LbService& wanted, const Unknowns& unknowns) {
   std::set<std::string> clusters;
   for (const auto& group : wanted.groups) {

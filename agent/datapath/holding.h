@@ -5,22 +5,11 @@
 
 #include <set>
 #include <string>
-#include <vector>
 
 #include "lb/tables.h"
+#include "model/unknowns.h"
 
 namespace sockmesh {
-
-// Resources that the control plane has and of which no version could be used so far. The kernel
-// holds their last good state. By name.
-struct Unknowns {
-  std::set<std::string> listeners;  // with all their parts
-  std::set<std::string> clusters;
-  bool anyListener = false;  // one whose name could not be read: it may be any
-  // Whether the service of this name may be one of an unknown listener.
-  bool mayHave(const std::string& service) const;
-  bool operator==(const Unknowns&) const = default;
-};
 
 // A service that is not brought to what was compiled.
 struct HeldService {

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/printable.h"
-#include "daemon/config.h"
+#include "config/config.h"
 #include "fuzz_input.h"
 #include "protojson/document.h"
 #include "resource_folder.h"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The rooms of agent/, one static library each. A room stands before the rooms that it includes: this
 # is the order in which a linker wants them.
-ROOMS := daemon admin ejection kube xds dns protojson inspect datapath health lb stats model base
+ROOMS := daemon config served sources admin ejection kube xds dns protojson inspect datapath health lb stats model base
 
 # MAY_X: the rooms and programs whose headers X may include. This is the one copy of the graph:
 # tools/checks/include-rules.py checks #include lines against it, and link lines follow from it.
@@ -18,7 +18,10 @@ MAY_admin := model stats base
 MAY_datapath := lb model stats base
 MAY_inspect := datapath lb model stats base
 MAY_ejection := datapath health lb model stats base
-MAY_daemon := admin ejection kube xds dns protojson inspect datapath health lb stats model base
+MAY_sources := xds dns protojson stats model base
+MAY_served := kube datapath base
+MAY_config := sources served kube xds protojson datapath lb model base
+MAY_daemon := config served sources admin ejection kube xds dns inspect datapath health lb stats model base
 MAY_sockmeshctl := inspect datapath lb stats model base
 MAY_sockmesh-xds := xds protojson model base
 
@@ -49,7 +52,7 @@ room_sources = $(shell find agent/$(1) -name '*.cpp' ! -name main.cpp 2>/dev/nul
 room_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(call room_sources,$(1)))
 
 # Generated headers that a room's sources need before they compile.
-$(call room_objs,xds) $(call room_objs,protojson) $(call room_objs,daemon): | $(PROTO_HEADERS)
+$(foreach room,xds protojson sources config daemon,$(call room_objs,$(room))): | $(PROTO_HEADERS)
 $(call room_objs,datapath): | $(SKELETON)
 
 # -MD, not -MMD: generated headers are system headers to the compiler, and must count.

@@ -28,8 +28,11 @@ MAY_tests/unit/kube := kube stats base tests/support
 MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
 MAY_tests/unit/datapath := datapath lb model stats base
-MAY_tests/unit/inspect := inspect datapath lb model stats base
-MAY_tests/unit/daemon := daemon admin ejection kube xds dns protojson inspect datapath health lb stats model base tests/unit/lb
+MAY_tests/unit/inspect := inspect datapath lb model stats base tests/unit/lb
+MAY_tests/unit/sources := sources xds dns protojson stats model base
+MAY_tests/unit/served := served base
+MAY_tests/unit/config := config sources served kube xds protojson datapath lb model base
+MAY_tests/unit/daemon := daemon datapath lb stats model base tests/unit/lb
 MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include tests/support
 MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
 MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
@@ -55,6 +58,7 @@ TEST_PARTS_ctl := $(call program_parts,sockmeshctl) $(BUILD)/obj/tests/support/s
 TESTED_sockmesh_xds := sockmesh-xds
 TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
 TEST_PARTS_daemon := $(LB_MODEL_OBJS)
+TEST_PARTS_inspect := $(LB_MODEL_OBJS)
 TEST_PARTS_dns := $(BUILD)/obj/tests/support/dns_server.o
 TEST_PARTS_xds := $(ISTIOD_SUPPORT) $(BUILD)/obj/tests/support/certificates.o
 TEST_LIBS_xds := -lyaml-cpp
@@ -72,8 +76,7 @@ $(BUILD)/tests/unit_$(1): $(call test_objs,unit/$(1)) $(TEST_PARTS_$(1)) $(call 
 endef
 $(foreach room,$(UNIT_ROOMS),$(eval $(call unit_rule,$(room))))
 
-$(call test_objs,unit/xds) $(call test_objs,unit/protojson) $(call test_objs,unit/sockmesh_xds) \
-	$(call test_objs,unit/daemon): | $(PROTO_HEADERS)
+$(foreach room,xds protojson sources config sockmesh_xds daemon,$(call test_objs,unit/$(room))): | $(PROTO_HEADERS)
 $(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
 $(call test_objs,bpf) $(call test_objs,integration) $(call test_objs,peers) $(SUPPORT_OBJS): \
 	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)

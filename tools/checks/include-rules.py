@@ -18,7 +18,7 @@ ABI = {"lb", "datapath", "inspect", "sockmeshctl"}  # may include it
 # Libraries that only some rooms and programs include. A header is recognised by the start of its name.
 LIBRARIES = {
     "protobuf": (("google/", "envoy/", "istio/", "sockmesh/", "udpa/", "xds/core", "xds/type"),
-                 {"xds", "protojson", "daemon", "sockmesh-xds"}),
+                 {"xds", "protojson", "sources", "config", "sockmesh-xds"}),
     "gRPC": (("grpc", "grpcpp/"), {"xds", "sockmesh-xds"}),
     "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath", "inspect"}),
     "c-ares": (("ares.h",), {"dns"}),

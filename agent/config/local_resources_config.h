@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of the configuration that has resources itself, or names files that have them.
+#pragma once
+
+#include "sockmesh/config/v1/config.pb.h"
+#include "sources/file_source.h"
+#include "xds/field_errors.h"
+
+namespace sockmesh {
+
+// Mistakes in resources go to `errors`, below "local_resources", with the paths of their fields.
+FileSource::Options takeLocalResources(const sockmesh::config::v1::LocalResources& proto,
+                                       FieldErrors& errors);
+
+}  // namespace sockmesh
