@@ -62,29 +62,26 @@ Result<std::unique_ptr<Agent>> Agent::create(const Config& config) {
   if (auto ok = agent->watchSignals(); !ok) return ok.error();
   if (auto ok = agent->startAdmin(); !ok) return ok.error();
   if (auto ok = agent->startConfiguration(); !ok) return ok.error();
-  // The kernel takes its time to verify new programs. The configuration thread receives and
-  // compiles meanwhile. Programs that are attached already would rewrite the agent's own
-  // connections until it is registered.
-  const bool early = !Datapath::isPinned(config.datapath.bpffsRoot);
-  if (early) {
-    if (auto ok = agent->startControlPlane(); !ok) return ok.error();
-  }
-  if (auto ok = agent->openDatapath(); !ok) return ok.error();
+  // Programs that are attached already would rewrite the agent's own connections until it is
+  // registered.
+  const bool first = !Datapath::isPinned(config.datapath.bpffsRoot);
+  if (auto ok = agent->openMaps(); !ok) return ok.error();
+  Result<Programs> programs = first ? agent->loadBeside() : agent->datapath_->load();
+  if (!programs) return programs.error();
   if (auto ok = agent->giveUpPrivileges(); !ok) return ok.error();
   if (auto ok = agent->buildControlLoop(); !ok) return ok.error();
   agent->connectControlLoop();
-  if (auto ok = agent->adoptRunningDatapath(); !ok) return ok.error();
-  if (auto ok = agent->startPodWatch(); !ok) return ok.error();
-  if (!early) {
-    if (auto ok = agent->startControlPlane(); !ok) return ok.error();
+  if (!first) {
+    if (auto ok = agent->takeOver(std::move(programs).value()); !ok) return ok.error();
   }
-  agent->watchDatapath();
+  if (auto ok = agent->startControlPlane(); !ok) return ok.error();
   agent->publishStats();
   return agent;
 }
 
 Agent::~Agent() {
   stopping_.request_stop();
+  if (loading_.joinable()) loading_.join();
   // First: nothing may be posted to parts that are destroyed.
   configuration_.reset();
 }
@@ -172,13 +169,48 @@ Status Agent::addAdminSocket(HttpListeners& listeners) const {
   return {};
 }
 
-Status Agent::openDatapath() {
+Status Agent::openMaps() {
   config_.datapath.calls = helper_;
-  auto datapath = Datapath::open(config_.datapath);
+  auto datapath = Datapath::openMaps(config_.datapath);
   if (!datapath) return datapath.error();
   datapath_ = std::move(datapath).value();
-  if (auto ok = datapath_->registerAgent(); !ok) return ok.error();
+  return {};
+}
+
+// The first agent of a node: the maps are filled while the kernel takes its time to verify the
+// programs. Call before the privileges are given up: the thread keeps them until it ends. Returns
+// no programs, because there are none yet.
+Programs Agent::loadBeside() {
+  loading_ = std::thread([this] {
+    auto loaded = std::make_shared<Result<Programs>>(datapath_->load());
+    loop_->post([this, loaded] {
+      loading_.join();
+      failure_ = *loaded ? begin(std::move(*loaded).value()) : Status(loaded->error());
+      if (!failure_) loop_->stop();
+    });
+  });
+  return {};
+}
+
+// An agent was here before, and its programs are attached.
+Status Agent::takeOver(Programs programs) {
+  if (auto ok = begin(std::move(programs)); !ok) return ok;
+  return adoptRunningDatapath();
+}
+
+// From now on connections are balanced.
+Status Agent::begin(Programs programs) {
+  if (auto ok = datapath_->attach(std::move(programs)); !ok) return ok;
+  if (auto ok = datapath_->registerAgent(); !ok) return ok;
   introduce();
+  sweep_ = std::make_unique<ConnectionSweep>(*loop_, *datapath_, *grace_, [this] {
+    constexpr const char* kLink = "sm_sock_ops";
+    return helper_ ? helper_->programsBehindOurs(kLink)
+                   : programsBehindOurs(config_.datapath.bpffsRoot, kLink);
+  });
+  if (auto ok = startPodWatch(); !ok) return ok;
+  watchDatapath();
+  publishStats();
   return {};
 }
 
@@ -200,11 +232,6 @@ Status Agent::buildControlLoop() {
   auto outliers = OutlierLoop::create(*loop_, *datapath_, ids_, *grace_, config_.ejectionLogPath);
   if (!outliers) return outliers.error();
   outliers_ = std::move(outliers).value();
-  sweep_ = std::make_unique<ConnectionSweep>(*loop_, *datapath_, *grace_, [this] {
-    constexpr const char* kLink = "sm_sock_ops";
-    return helper_ ? helper_->programsBehindOurs(kLink)
-                   : programsBehindOurs(config_.datapath.bpffsRoot, kLink);
-  });
   staleLimit_ = std::make_unique<StaleLimit>(*loop_, datapath_->staleTime(), config_.staleAfter,
                                              [this] { publishReadiness(); });
   return {};
@@ -223,6 +250,9 @@ Status Agent::startConfiguration() {
   events.onTables = [this](MadeTables made) {
     loop_->post(
         [this, made = std::move(made)]() mutable { reconciler_->setTables(std::move(made)); });
+  };
+  events.onExpected = [this](const ExpectedSize& size) {
+    loop_->post([this, size] { reconciler_->expect(size); });
   };
   events.onNews = [this](ConfigurationThread::News news) { news_->put(std::move(news)); };
   const auto onThread = [] {
@@ -390,6 +420,7 @@ void Agent::publishReadiness() {
     readiness->reasons.emplace_back(
         "services are left alone: no word of the control plane within ads.stale_after");
   }
+  if (!datapath_->attached()) readiness->reasons.emplace_back("the programs are being loaded");
   readiness->ready = serving && readiness->reasons.empty();
   if (!serving) {
     readiness->reasons.push_back(stats_.xds.connected || config_.localResources.alone
@@ -403,8 +434,9 @@ void Agent::publishReadiness() {
   state_.readiness.store(std::move(readiness));
 }
 
-void Agent::run() {
+Status Agent::run() {
   loop_->run();
+  return failure_;
 }
 
 }  // namespace sockmesh

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <thread>
 
 #include "admin/admin_server.h"
 #include "admin/admin_state.h"
@@ -36,16 +37,17 @@ namespace sockmesh {
 
 class Agent {
  public:
-  // Binds the admin port, then loads and attaches the datapath. So a failure outside the kernel
-  // comes before anything is attached. Where no agent has been before, the control plane is asked
-  // meanwhile. Then this thread gives up what a running agent does not need. Threads that are made
-  // later have no more. SIGTERM and SIGINT must be blocked already, and
-  // there must be no other thread.
+  // Binds the admin port, then opens the datapath's maps, so a failure outside the kernel comes
+  // before anything is attached. Then this thread gives up what a running agent does not need, and
+  // threads that are made later have no more. Where an agent has been before, it takes over from
+  // that. SIGTERM and SIGINT must be blocked already, and there must be no other thread.
   static Result<std::unique_ptr<Agent>> create(const Config& config);
   ~Agent();
 
-  // Until SIGTERM or SIGINT. The datapath stays.
-  void run();
+  // Until SIGTERM or SIGINT. The datapath stays. Where no agent has been before, the programs are
+  // attached here, beside all else; if that is impossible, this ends with the Error and the maps
+  // are removed.
+  Status run();
 
  private:
   explicit Agent(const Config& config) : config_(config) {}
@@ -53,7 +55,10 @@ class Agent {
   Status startAdmin();
   Status addAdminSocket(HttpListeners& listeners) const;
   Status startHelper();
-  Status openDatapath();
+  Status openMaps();
+  Programs loadBeside();
+  Status takeOver(Programs programs);
+  Status begin(Programs programs);
   Status giveUpPrivileges() const;
   Status buildControlLoop();
   Status startConfiguration();
@@ -91,10 +96,12 @@ class Agent {
   std::unique_ptr<StaleLimit> staleLimit_;
   std::unique_ptr<Latest<ConfigurationThread::News>> news_;
   std::unique_ptr<ConfigurationThread> configuration_;
+  Status failure_;  // of run()
 
   // Last: their handlers read state_. There is a metrics server only if it has an address.
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<AdminServer> metrics_;
+  std::thread loading_;  // of the programs, at a first start
 };
 
 }  // namespace sockmesh

@@ -36,8 +36,8 @@ ConfigurationThread::ConfigurationThread(const Config& config, std::unique_ptr<L
     : config_(config),
       events_(std::move(events)),
       thread_(std::move(thread)),
-      tables_(
-          std::make_unique<TableMaker>(thread_->loop(), compilerOptions(config), events_.onTables)),
+      tables_(std::make_unique<TableMaker>(thread_->loop(), compilerOptions(config),
+                                           events_.onTables, events_.onExpected)),
       udpServices_(config.udpServices) {}
 
 // The client stops first: it calls the other parts.

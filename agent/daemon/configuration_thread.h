@@ -35,6 +35,7 @@ class ConfigurationThread {
   struct Events {
     std::function<void(std::shared_ptr<const Snapshot>)> onSnapshot;
     std::function<void(MadeTables)> onTables;
+    std::function<void(const ExpectedSize&)> onExpected;
     std::function<void(News)> onNews;
   };
 

@@ -79,7 +79,7 @@ int run(const Flags& flags) {
   routeGrpcLog();
   auto agent = Agent::create(*config);
   if (!agent) return fail(kExitFailure, agent.error());
-  (*agent)->run();
+  if (auto ended = (*agent)->run(); !ended) return fail(kExitFailure, ended.error());
   return 0;
 }
 

@@ -21,7 +21,7 @@
 namespace sockmesh {
 namespace {
 
-enum class Call : std::uint32_t { kMountBpffs, kOpenInner, kProgramsBehindOurs };
+enum class Call : std::uint32_t { kMountBpffs, kUnmountBpffs, kOpenInner, kProgramsBehindOurs };
 
 // One message each way, over a socket pair of the same program: no format to agree on.
 struct Request {
@@ -100,6 +100,9 @@ Answer answerTo(const Request& request, int received, const std::string& bpffsRo
       if (auto mounted = direct.mountBpffs(bpffsRoot); !mounted)
         setFailure(answer, mounted.error());
       break;
+    case Call::kUnmountBpffs:
+      answer.failed = !direct.unmountBpffs(bpffsRoot);
+      break;
     case Call::kOpenInner: {
       auto inner = direct.openInner(received, request.index);
       if (inner) fd = std::move(inner).value();
@@ -170,6 +173,11 @@ Status PrivilegedHelper::mountBpffs(const std::string&) {
   const std::lock_guard lock(mutex_);
   const auto answer = ask(channel_.get(), {.call = Call::kMountBpffs}, -1);
   return answer ? Status() : Status(answer.error());
+}
+
+bool PrivilegedHelper::unmountBpffs(const std::string&) {
+  const std::lock_guard lock(mutex_);
+  return ask(channel_.get(), {.call = Call::kUnmountBpffs}, -1).ok();
 }
 
 Result<UniqueFd> PrivilegedHelper::openInner(int outer, std::uint32_t index) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A second process, made at the start, that keeps CAP_SYS_ADMIN when the agent gives it up. It
-// knows three calls and ends with the agent. It opens no connection and reads nothing except the
+// knows four calls and ends with the agent. It opens no connection and reads nothing except the
 // requests of the agent that made it.
 #pragma once
 
@@ -26,6 +26,7 @@ class PrivilegedHelper final : public PrivilegedCalls {
 
   // Any thread; each call waits for its answer. If the helper was killed, a call is an Error.
   Status mountBpffs(const std::string& root) override;
+  bool unmountBpffs(const std::string& root) override;
   Result<UniqueFd> openInner(int outer, std::uint32_t index) override;
   // See inspect/attachment_info.h. "" also if nothing is known.
   std::string programsBehindOurs(const std::string& link);

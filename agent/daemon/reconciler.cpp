@@ -61,6 +61,19 @@ void Reconciler::adopt(const KernelImage& image) {
   publish();
 }
 
+// Ids are given without gaps, from 1. A cluster has about one service with one group, and an
+// endpoint one cell.
+void Reconciler::expect(const ExpectedSize& size) {
+  const auto clusters = static_cast<std::uint32_t>(size.clusters + 1);
+  const auto endpoints = static_cast<std::uint32_t>(size.endpoints + 1);
+  store_.makeRoom({.descriptors = clusters,
+                   .groups = clusters,
+                   .cells = endpoints,
+                   .endpoints = endpoints,
+                   .clusters = clusters},
+                  [] {});
+}
+
 void Reconciler::setTables(MadeTables made) {
   taking_ = true;
   if (state_ != State::kIdle) {

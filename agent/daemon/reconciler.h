@@ -62,6 +62,9 @@ class Reconciler {
   // Takes over what an earlier agent left. Call first, a grace period after that agent has ended.
   void adopt(const KernelImage& image);
 
+  // About as much as this comes soon. Makes room for it in the background, beside other work.
+  void expect(const ExpectedSize& size);
+
   // Brings the kernel to these tables. The next ones may come after onTaken().
   void setTables(MadeTables made);
 

@@ -6,9 +6,11 @@
 
 namespace sockmesh {
 
-TableMaker::TableMaker(EventLoop& loop, CompilerOptions options, OnTables onTables)
+TableMaker::TableMaker(EventLoop& loop, CompilerOptions options, OnTables onTables,
+                       OnExpected onExpected)
     : loop_(loop),
       onTables_(std::move(onTables)),
+      onExpected_(std::move(onExpected)),
       compiler_(std::move(options)),
       self_(std::make_shared<TableMaker*>(this)) {}
 
@@ -21,7 +23,21 @@ void TableMaker::setSnapshot(std::shared_ptr<const Snapshot> snapshot, Unknowns 
   snapshot_ = std::move(snapshot);
   changes_.merge(snapshot_->changed);
   unknowns_ = std::move(unknowns);
-  if (snapshot_->complete) schedule(true);
+  snapshot_->complete ? schedule(true) : expect();
+}
+
+// Listeners come last. Endpoints, whose tables are the large ones, are known by then. Those of an
+// assignment that changes meanwhile count twice: this is no more than a guess.
+void TableMaker::expect() {
+  const std::size_t before = expectedEndpoints_;
+  for (const std::string& name : snapshot_->changed.assignments) {
+    const auto found = snapshot_->assignments.find(name);
+    if (found != snapshot_->assignments.end()) {
+      expectedEndpoints_ += found->second->endpointCount();
+    }
+  }
+  if (!onExpected_ || expectedEndpoints_ == before) return;
+  onExpected_({snapshot_->clusters.size(), expectedEndpoints_});
 }
 
 void TableMaker::setOverlay(std::shared_ptr<const HealthOverlay> overlay) {

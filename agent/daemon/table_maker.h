@@ -5,6 +5,7 @@
 // changes meanwhile is in the next one.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,12 +33,21 @@ struct MadeTables {
   std::optional<Nanos> changedAt;
 };
 
+// How much the first tables will hold, as far as it is known before they are made.
+struct ExpectedSize {
+  std::size_t clusters = 0;
+  std::size_t endpoints = 0;
+};
+
 class TableMaker {
  public:
   using OnTables = std::function<void(MadeTables)>;
+  using OnExpected = std::function<void(const ExpectedSize&)>;
 
-  // `loop` outlives this; everything here is for its thread, `onTables` too.
-  TableMaker(EventLoop& loop, CompilerOptions options, OnTables onTables);
+  // `loop` outlives this; everything here is for its thread, the calls too. `onExpected` is called
+  // before the first tables, whenever more is known; it may be empty.
+  TableMaker(EventLoop& loop, CompilerOptions options, OnTables onTables,
+             OnExpected onExpected = {});
   ~TableMaker();
   TableMaker(const TableMaker&) = delete;
   TableMaker& operator=(const TableMaker&) = delete;
@@ -51,12 +61,15 @@ class TableMaker {
   void taken();
 
  private:
+  void expect();
   void schedule(bool changed);
   void make();
 
   EventLoop& loop_;
   SystemClock clock_;
   OnTables onTables_;
+  OnExpected onExpected_;
+  std::size_t expectedEndpoints_ = 0;
   Compiler compiler_;
   std::shared_ptr<const Snapshot> snapshot_;
   Unknowns unknowns_;

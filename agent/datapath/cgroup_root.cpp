@@ -3,13 +3,10 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <vector>
@@ -76,23 +73,6 @@ Result<CgroupRoot> openCgroupRoot(const std::string& declared, const std::string
   }
   return Error(
       "no cgroup v2 is mounted; mount it (mount -t cgroup2 none DIR) or give --cgroup-root");
-}
-
-Status ensureBpffs(const std::string& root) {
-  std::error_code failed;
-  std::filesystem::create_directories(root, failed);
-  if (failed) return Error(root + ": " + failed.message());
-  struct statfs fs {};
-  if (statfs(root.c_str(), &fs) != 0) return Error::fromErrno(root, errno);
-  if (fs.f_type == BPF_FS_MAGIC) return {};
-  if (mount(kBpffsSource, root.c_str(), "bpf", 0, "mode=0700") != 0) {
-    const int reason = errno;
-    const std::string hint =
-        reason == EPERM ? " (mount one there first: mount -t bpf bpf " + root + ")" : "";
-    return Error("no bpffs is mounted at " + root +
-                 ", and mounting one failed: " + std::strerror(reason) + hint);
-  }
-  return {};
 }
 
 }  // namespace sockmesh

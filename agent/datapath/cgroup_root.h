@@ -24,11 +24,4 @@ struct CgroupRoot {
 Result<CgroupRoot> openCgroupRoot(const std::string& declared,
                                   const std::string& mountinfo = "/proc/self/mountinfo");
 
-// The source that /proc/self/mounts shows for a bpffs that the agent mounted. --cleanup unmounts
-// such a bpffs.
-inline constexpr const char* kBpffsSource = "sockmesh";
-
-// Makes sure that `root` is a bpf filesystem. Mounts one if it is not.
-Status ensureBpffs(const std::string& root);
-
 }  // namespace sockmesh

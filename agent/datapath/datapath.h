@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "datapath/ejection_control.h"
 #include "datapath/kernel_maps.h"
 #include "datapath/link_keeper.h"
+#include "datapath/map_object.h"
 #include "datapath/pin_path.h"
 #include "datapath/privileged_calls.h"
 #include "datapath/programs.h"
@@ -42,11 +44,18 @@ struct DatapathOptions {
 
 class Datapath {
  public:
-  // Adopts pinned maps if there are any, loads the programs, or adopts them if they are the very
-  // same, and attaches them. After a
-  // failure nothing is half attached that was not there before. One process at a time on a bpffs.
-  // Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and CAP_SYS_ADMIN if no bpffs is mounted.
+  // The maps, those that an earlier agent has pinned if there are any, and its programs if they are
+  // the very same as ours. What is attached stays as it is. One process at a time on a bpffs. Needs
+  // CAP_BPF, and CAP_SYS_ADMIN if no bpffs is mounted.
+  static Result<std::unique_ptr<Datapath>> openMaps(const DatapathOptions& options);
+  // The programs for the maps, loaded unless they were adopted. Loading takes the kernel its time.
+  // Any thread, while others use the maps. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+  Result<Programs> load();
+  // Attaches the result of load(). After a failure nothing is attached that was not there before.
+  Status attach(Programs programs);
+  // All three, one after the other.
   static Result<std::unique_ptr<Datapath>> open(const DatapathOptions& options);
+  // What is attached stays. Maps that no program was attached to are removed.
   ~Datapath();
   Datapath(const Datapath&) = delete;
   Datapath& operator=(const Datapath&) = delete;
@@ -62,7 +71,8 @@ class Datapath {
   // Checks that programs and pins are in place, restores what is missing if that is possible, and
   // logs it. Costs a few system calls.
   void check();
-  // As of the last check().
+  bool attached() const { return attached_; }
+  // As of the last check(). Empty before attach().
   const std::vector<AttachmentStats>& attachments() const { return links_->states(); }
 
   // From now on the sockets of this process are not rewritten, until another process registers.
@@ -73,8 +83,8 @@ class Datapath {
   Status recountAffinity();
 
   // For as long as this lives.
-  EjectionControl ejections() const;
-  ConnectionSweeper sweeper() const;
+  EjectionControl ejections() const { return EjectionControl(programs_); }
+  ConnectionSweeper sweeper() const;  // once programs are attached
   StaleTime staleTime() { return StaleTime(maps_->globals[0]); }
 
   // Whether an agent of any version has left pins here, so that its programs may be attached.
@@ -86,26 +96,25 @@ class Datapath {
   static Result<CleanupReport> cleanup(const std::string& bpffsRoot);
 
  private:
-  static Result<std::unique_ptr<Datapath>> tryOpen(const DatapathOptions& options);
-  struct Skeleton;
-  Datapath();
-  Status load(const DatapathOptions& options, const PinPath& pins);
+  static Result<std::unique_ptr<Datapath>> tryOpenMaps(const DatapathOptions& options);
+  Datapath() = default;
+  Status findMaps(const PinPath& pins);
   static Result<bool> mapsToAdopt(const PinPath& pins);
-  bool adoptPrograms(const PinPath& pins);
-  Status loadPrograms(const PinPath& pins);
   void keepPrograms(const PinPath& pins) const;
   Status restorePins(const PinPath& pins);
   void findPods();
 
   DatapathOptions options_;
   UniqueFd lock_;  // see pin_lock.h; let go of last
-  std::unique_ptr<Skeleton> skeleton_;
+  std::optional<MapObject> object_;
   std::unique_ptr<KernelMaps> maps_;
-  std::unique_ptr<Programs> programs_;
+  Programs programs_;  // empty before attach()
+  std::optional<Programs> adoptable_;
   std::unique_ptr<LinkKeeper> links_;
-  std::string recipe_;  // of programs_
+  std::string recipe_;  // of the programs
   bool adopted_ = false;
   bool programsAdopted_ = false;
+  bool attached_ = false;
   std::string pinProblem_;  // as last logged
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/result.h"
+#include "datapath/programs.h"
 #include "model/ejection.h"
 #include "sockmesh_abi.h"
 
@@ -13,9 +14,8 @@ namespace sockmesh {
 
 class EjectionControl {
  public:
-  // Descriptors of the loaded programs sm_agent_detect and sm_agent_uneject, which outlive this.
-  EjectionControl(int detectProgram, int unejectProgram)
-      : detectProgram_(detectProgram), unejectProgram_(unejectProgram) {}
+  // `programs` outlive this. Before there are any, no endpoint is ejected, and none can be.
+  explicit EjectionControl(const Programs& programs) : programs_(programs) {}
 
   // A detector fired for this endpoint: ejects it, or says why not. `client`: whose outcomes say
   // so, by place in `clients`; SM_CLIENT_NONE: those of all.
@@ -26,10 +26,9 @@ class EjectionControl {
   Result<bool> uneject(std::uint32_t endpointId) const;
 
  private:
-  static Result<std::uint32_t> run(int program, sm_agent_request request);
+  Result<std::uint32_t> run(const char* program, sm_agent_request request) const;
 
-  int detectProgram_;
-  int unejectProgram_;
+  const Programs& programs_;
 };
 
 }  // namespace sockmesh

@@ -32,8 +32,7 @@ std::string LinkKeeper::pathOf(const Kept& kept) const {
   return folder_ + "/" + kept.program->name;
 }
 
-Status LinkKeeper::attach(CgroupRoot cgroup) {
-  cgroup_ = std::move(cgroup);
+Status LinkKeeper::attach() {
   for (const std::string& name : programNames()) {
     Kept kept;
     kept.program = programs_.find(name);

@@ -17,19 +17,23 @@ namespace sockmesh {
 class LinkKeeper {
  public:
   // `programs` outlive this. `folder` is where the links are pinned; `declaredRoot` is
-  // the operator's cgroup, "" for the true root.
-  LinkKeeper(const Programs& programs, std::string folder, std::string declaredRoot)
-      : programs_(programs), folder_(std::move(folder)), declaredRoot_(std::move(declaredRoot)) {}
+  // the operator's cgroup, "" for the true root, and `cgroup` is that.
+  LinkKeeper(const Programs& programs, std::string folder, std::string declaredRoot,
+             CgroupRoot cgroup)
+      : programs_(programs),
+        folder_(std::move(folder)),
+        declaredRoot_(std::move(declaredRoot)),
+        cgroup_(std::move(cgroup)) {}
 
-  // Attaches each of programNames() to `cgroup`, behind its pinned link if that is usable, in one
-  // step. After an Error, what was attached before is as it was, or replaced.
-  Status attach(CgroupRoot cgroup);
+  // Attaches each of programNames(), behind its pinned link if that is usable, in one step. After
+  // an Error, what was attached before is as it was, or replaced.
+  Status attach();
 
   // Checks all links and pins, repairs them if possible, and logs each loss.
   void check();
 
   const CgroupRoot& cgroup() const { return cgroup_; }
-  // One for each program, in the order of attaching.
+  // One for each program, in the order of attaching. Empty before attach().
   const std::vector<AttachmentStats>& states() const { return states_; }
 
  private:

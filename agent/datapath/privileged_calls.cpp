@@ -5,12 +5,16 @@
 
 #include <cerrno>
 
-#include "datapath/cgroup_root.h"
+#include "datapath/bpffs.h"
 
 namespace sockmesh {
 
 Status DirectCalls::mountBpffs(const std::string& root) {
   return ensureBpffs(root);
+}
+
+bool DirectCalls::unmountBpffs(const std::string& root) {
+  return unmountOwnBpffs(root);
 }
 
 Result<UniqueFd> DirectCalls::openInner(int outer, std::uint32_t index) {

@@ -12,12 +12,20 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <utility>
 
+#include "datapath/map_names.h"
+#include "datapath/map_object.h"
 #include "datapath/private_folder.h"
+#include "sockmesh.skel.h"
 
 namespace sockmesh {
 namespace {
+
+using Skeleton =
+    std::unique_ptr<sockmesh_bpf,
+                    decltype([](sockmesh_bpf* skeleton) { sockmesh_bpf::destroy(skeleton); })>;
 
 bpf_prog_info infoOf(int fd) {
   bpf_prog_info info{};
@@ -66,7 +74,24 @@ std::string Programs::recipeOf(std::string_view object, const sm_settings& setti
   return fmt::format("{:016x}{:016x}", hash(object), hash(rest));
 }
 
-Result<Programs> Programs::loaded(const bpf_object* object) {
+Result<Programs> Programs::load(const MapObject& maps) {
+  const Skeleton skeleton(sockmesh_bpf::open());
+  if (skeleton == nullptr) return Error::fromErrno("opening the BPF object", errno);
+  for (const std::string& name : kMapNames) {
+    bpf_map* map = bpf_object__find_map_by_name(skeleton->obj, name.c_str());
+    if (map == nullptr || bpf_map__reuse_fd(map, maps.fd(name)) != 0) {
+      return Error::fromErrno("map " + name, errno);
+    }
+  }
+  skeleton->rodata->settings = maps.settings();
+  if (sockmesh_bpf::load(skeleton.get()) != 0) {
+    return Error::fromErrno("loading the BPF programs (the verifier's log is at --log-level debug)",
+                            errno);
+  }
+  return of(skeleton->obj);
+}
+
+Result<Programs> Programs::of(const bpf_object* object) {
   Programs programs;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object) {

@@ -21,6 +21,8 @@ struct bpf_object;
 
 namespace sockmesh {
 
+class MapObject;
+
 struct Program {
   std::string name;
   UniqueFd fd;
@@ -37,13 +39,16 @@ class Programs {
   static std::string recipeOf(std::string_view object, const sm_settings& settings,
                               const std::vector<std::uint32_t>& mapIds);
 
-  // Of a loaded object, which this does not need afterwards.
-  static Result<Programs> loaded(const bpf_object* object);
+  // Loads them onto these maps. Takes as long as the kernel needs to verify them. `maps` may be in
+  // use meanwhile; the programs do not need it afterwards.
+  static Result<Programs> load(const MapObject& maps);
   // Those of an earlier agent with this recipe. Nothing: one of them is missing, or is not what the
   // opened `object` calls by its name.
   static std::optional<Programs> adopt(const bpf_object* object, const PinPath& pins,
                                        const std::string& recipe);
 
+  // Nothing is loaded or adopted.
+  bool empty() const { return all_.empty(); }
   // Null: there is no such program.
   const Program* find(std::string_view name) const;
   int fd(std::string_view name) const;  // -1: there is no such program
@@ -52,6 +57,8 @@ class Programs {
   Status pin(const PinPath& pins, const std::string& recipe) const;
 
  private:
+  static Result<Programs> of(const bpf_object* loaded);
+
   std::vector<Program> all_;
 };
 

@@ -2,7 +2,6 @@
 #include "bench/ads_generator.h"
 
 #include <atomic>
-#include <map>
 #include <mutex>
 #include <unordered_set>
 #include <utility>
@@ -42,6 +41,10 @@ void setAddress(envoy::config::core::v3::Address* address, const std::string& ip
   address->mutable_socket_address()->set_port_value(static_cast<std::uint32_t>(port));
 }
 
+std::string listenerOf(int number) {
+  return "listener-" + std::to_string(number);
+}
+
 Cluster clusterProto(int number, int connectTimeoutMillis) {
   Cluster cluster;
   cluster.set_name(clusterOf(number));
@@ -56,7 +59,7 @@ Cluster clusterProto(int number, int connectTimeoutMillis) {
 
 Listener listenerProto(int number) {
   Listener listener;
-  listener.set_name("listener-" + std::to_string(number));
+  listener.set_name(listenerOf(number));
   setAddress(listener.mutable_address(), text(172, static_cast<std::uint32_t>(number)),
              kServicePort);
   auto* filter = listener.add_filter_chains()->add_filters();
@@ -85,15 +88,19 @@ ClusterLoadAssignment assignmentProto(int number, int endpoints, std::uint32_t v
   return assignment;
 }
 
+google::protobuf::Any packed(const google::protobuf::Message& resource) {
+  google::protobuf::Any any;
+  any.PackFrom(resource);
+  return any;
+}
+
 // Resources of one type.
 class Batch {
  public:
   explicit Batch(std::string type) : type_(std::move(type)) {}
 
-  void add(const std::string& name, const google::protobuf::Message& resource) {
-    auto& one = resources_.emplace_back();
-    one.first = name;
-    one.second.PackFrom(resource);
+  void add(const std::string& name, const google::protobuf::Any& resource) {
+    resources_.emplace_back(name, resource);
   }
   bool empty() const { return resources_.empty(); }
 
@@ -147,8 +154,15 @@ std::string clusterOf(int number) {
 class AdsGenerator::Service final
     : public envoy::service::discovery::v3::AggregatedDiscoveryService::Service {
  public:
-  explicit Service(MeshShape shape)
-      : shape_(shape), versions_(static_cast<std::size_t>(shape.services)) {}
+  // Makes all resources once, so that answers cost the measured agent's CPUs little.
+  explicit Service(MeshShape shape) : shape_(shape) {
+    for (int i = 0; i < shape.services; ++i) {
+      clusters_.push_back(packed(clusterProto(i, 10'000)));
+      assignments_.push_back(packed(assignmentProto(i, shape.endpoints, 0)));
+      listeners_.push_back(packed(listenerProto(i)));
+    }
+    versions_.resize(clusters_.size());
+  }
 
   grpc::Status StreamAggregatedResources(grpc::ServerContext* /*context*/,
                                          SotwStream* stream) override {
@@ -173,18 +187,20 @@ class AdsGenerator::Service final
   }
 
   void changeEndpoint(int number) {
-    ++versions_[static_cast<std::size_t>(number)];
-    Batch batch(kAssignments);
-    addAssignment(number, batch);
+    const auto index = static_cast<std::size_t>(number);
     const std::lock_guard lock(mutex_);
+    assignments_[index] = packed(assignmentProto(number, shape_.endpoints, ++versions_[index]));
+    Batch batch(kAssignments);
+    batch.add(clusterOf(number), assignments_[index]);
     send(batch);
   }
   void changeCluster(int number, int milliseconds) {
     const std::lock_guard lock(mutex_);
-    timeouts_[number] = milliseconds;
+    const auto index = static_cast<std::size_t>(number);
+    clusters_[index] = packed(clusterProto(number, milliseconds));
     if (sotw_ != nullptr) return sendClusters();
     Batch batch(kClusters);
-    addCluster(number, batch);
+    batch.add(clusterOf(number), clusters_[index]);
     send(batch);
   }
   std::uint64_t sentBytes() const { return sentBytes_; }
@@ -208,8 +224,7 @@ class AdsGenerator::Service final
     if (type != kListeners) return;
     Batch batch(kListeners);
     for (int i = 0; i < shape_.services; ++i) {
-      const Listener listener = listenerProto(i);
-      batch.add(listener.name(), listener);
+      batch.add(listenerOf(i), listeners_[static_cast<std::size_t>(i)]);
     }
     send(batch);
   }
@@ -218,24 +233,17 @@ class AdsGenerator::Service final
     Batch batch(kAssignments);
     for (const std::string& name : names) {
       if (!known_.insert(name).second) continue;
-      addAssignment(std::stoi(name.substr(name.find("service-") + 8)), batch);
+      const int number = std::stoi(name.substr(name.find("service-") + 8));
+      batch.add(name, assignments_[static_cast<std::size_t>(number)]);
     }
     if (!batch.empty()) send(batch);
   }
 
-  void addAssignment(int number, Batch& batch) const {
-    const std::uint32_t version = versions_[static_cast<std::size_t>(number)];
-    batch.add(clusterOf(number), assignmentProto(number, shape_.endpoints, version));
-  }
-  void addCluster(int number, Batch& batch) const {
-    const auto changed = timeouts_.find(number);
-    batch.add(clusterOf(number),
-              clusterProto(number, changed == timeouts_.end() ? 10'000 : changed->second));
-  }
-
   void sendClusters() {
     Batch batch(kClusters);
-    for (int i = 0; i < shape_.services; ++i) addCluster(i, batch);
+    for (int i = 0; i < shape_.services; ++i) {
+      batch.add(clusterOf(i), clusters_[static_cast<std::size_t>(i)]);
+    }
     send(batch);
   }
 
@@ -246,13 +254,16 @@ class AdsGenerator::Service final
   }
 
   const MeshShape shape_;
-  std::vector<std::atomic<std::uint32_t>> versions_;  // by service
   std::atomic<std::uint64_t> sentBytes_{0};
 
   std::mutex mutex_;  // guards what follows: one write at a time
   SotwStream* sotw_ = nullptr;
   DeltaStream* delta_ = nullptr;
-  std::map<int, int> timeouts_;            // changed ones, by service
+  // By service, as they are now.
+  std::vector<google::protobuf::Any> clusters_;
+  std::vector<google::protobuf::Any> assignments_;
+  std::vector<google::protobuf::Any> listeners_;
+  std::vector<std::uint32_t> versions_;    // of assignments
   std::unordered_set<std::string> known_;  // assignments that the client has asked for
   std::uint64_t nonce_ = 0;
 };

@@ -112,6 +112,7 @@ TEST_F(Agent, RandomGoesByWeightsWhereTheConfigurationSaysSo) {
     mesh_->startAgent({"--config", config});
     ASSERT_TRUE(mesh_->agent().awaitLog(weighted ? "0 services added, 1 changed"
                                                  : "1 services added, 0 changed"));
+    ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
     // Six standard deviations and more.
     EXPECT_NEAR(spread(kVip, 400)[0], weighted ? 360 : 200, weighted ? 40 : 65) << weighted;
     mesh_->killAgent();
@@ -296,6 +297,30 @@ TEST_F(Agent, AStaleControlPlaneAddressInTheMapsDoesNotStopTheAgent) {
   mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
   mesh_->startAgent();
   EXPECT_TRUE(serves(kVip)) << mesh_->agent().log();
+}
+
+// The maps of a first agent are filled while its programs are loaded. They go with an agent that
+// ends before anything is attached, or that cannot attach.
+TEST_F(Agent, AFirstAgentThatEndsWhileItsProgramsAreLoadedLeavesNothing) {
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  mesh_->startControlPlane();
+  const std::string pins = PinPath(sandbox_->bpffs()).maps();
+  mesh_->startAgent();
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(pins + "/names"); }));
+  mesh_->agent().signal(SIGTERM);
+  EXPECT_EQ(mesh_->agent().wait(), 0);
+  const bool attached = mesh_->agent().log().find(" attached to ") != std::string::npos;
+  EXPECT_EQ(std::filesystem::exists(pins), attached) << mesh_->agent().log();
+  EXPECT_EQ(attachedPrograms(sandbox_->cgroup()) > 0, attached);
+}
+
+TEST_F(Agent, TheFirstConnectionAfterAttachingIsBalanced) {
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  mesh_->startControlPlane();
+  mesh_->startAgent();
+  ASSERT_TRUE(mesh_->agent().awaitLog("1 services added")) << mesh_->agent().log();
+  ASSERT_TRUE(mesh_->agent().awaitLog(" attached to ")) << mesh_->agent().log();
+  EXPECT_TRUE(connectTo(at(kVip)));
 }
 
 // An older version's pins are elsewhere: an agent names them, and --cleanup also removes them.

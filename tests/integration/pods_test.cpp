@@ -152,6 +152,7 @@ TEST_F(PodsMesh, APodThatTheApiServerForgotKeepsItsRuleUntilItsCgroupIsGone) {
 TEST_F(PodsMesh, AnApiServerThatTheMapsLeadAstrayIsReachedAllTheSame) {
   mesh_->serve("trap.yaml", serviceYaml(api_->address(), "trap", {"127.0.0.1:1"}));
   mesh_->startAgent(mesh_->agentConfig("served: {}\n"));
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
   ASSERT_TRUE(mesh_->awaitImage([&](const KernelImage& image) {
     return image.services.contains({at(api_->address()), Protocol::kTcp});
   }));

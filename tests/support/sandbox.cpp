@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "datapath/bpffs.h"
 #include "datapath/cgroup_root.h"
 #include "support/eventually.h"
 

@@ -102,6 +102,31 @@ TEST(TableMaker, NothingThatIsSkippedIsLost) {
   }
 }
 
+TEST(TableMaker, SaysWhatToExpectBeforeTheFirstTables) {
+  auto loop = std::move(EventLoop::create()).value();
+  std::vector<std::pair<std::size_t, std::size_t>> expected;
+  TableMaker maker(
+      *loop, {}, [](const MadeTables&) {},
+      [&](const ExpectedSize& size) { expected.emplace_back(size.clusters, size.endpoints); });
+  auto assignment = std::make_shared<LoadAssignment>();
+  assignment->localities.emplace_back().endpoints.resize(3);
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->clusters["a"] = std::make_shared<const Cluster>();
+  snapshot->clusters["b"] = std::make_shared<const Cluster>();
+  maker.setSnapshot(snapshot);
+  EXPECT_TRUE(expected.empty()) << "the number of endpoints is not known";
+  auto more = std::make_shared<Snapshot>(*snapshot);
+  more->assignments["a"] = assignment;
+  more->changed.assignments = {"a"};
+  maker.setSnapshot(more);
+  ASSERT_EQ(expected.size(), 1u);
+  EXPECT_EQ(expected[0], std::pair(std::size_t{2}, std::size_t{3}));
+  auto complete = std::make_shared<Snapshot>(*more);
+  complete->complete = true;
+  maker.setSnapshot(complete);
+  EXPECT_EQ(expected.size(), 1u) << "the tables say it";
+}
+
 TEST(TableMaker, WaitsForACompleteSnapshot) {
   auto loop = std::move(EventLoop::create()).value();
   int made = 0;
