@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "served/path_glob.h"
 
+#include <fmt/format.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -60,7 +61,7 @@ Result<PathGlob> PathGlob::parse(const std::string& pattern) {
     if (name != kAnyNames && name.find(kAnyNames) != std::string::npos) {
       return Error("\"" + pattern + "\": ** stands alone between slashes");
     }
-    if (name == "." || name == "..") return Error("\"" + pattern + "\" has " + name);
+    if (name == "." || name == "..") return Error(fmt::format("\"{}\" has {}", pattern, name));
   }
   return PathGlob(std::move(names));
 }

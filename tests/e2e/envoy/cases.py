@@ -14,6 +14,7 @@ import messages
 from distribution_cases import DISTRIBUTION_CASES
 from hash_cases import HASH_CASES
 from health_cases import HEALTH_CASES
+from range_cases import RANGE_CASES
 from subset_cases import SUBSET_CASES
 from timed_cases import TIMED_CASES
 from zone_cases import ZONE_CASES
@@ -49,11 +50,14 @@ def _scoped(case):
     for leg in legs:
         leg["cluster"]["name"] = scope + leg["cluster"]["name"]
         leg["assignment"]["cluster_name"] = scope + leg["assignment"]["cluster_name"]
-    route = case.setdefault("listener", {})
-    for leg in route.get("weighted_clusters", {}).get("clusters", []):
-        leg["name"] = scope + leg["name"]
-    if "weighted_clusters" not in route:
-        route["cluster"] = scope + route.get("cluster", "c")
+    routes = [proxy for _, proxy in case.get("chains", [])] or [case.setdefault("listener", {})]
+    for route in routes:
+        for leg in route.get("weighted_clusters", {}).get("clusters", []):
+            leg["name"] = scope + leg["name"]
+        if "weighted_clusters" not in route:
+            route["cluster"] = scope + route.get("cluster", "c")
+    if case.get("one"):
+        case["one"][1] = scope + case["one"][1]
     return case
 
 
@@ -65,7 +69,7 @@ def number(case, index):
     made = _scoped(json.loads(text.replace(messages.NET, net)))
     made["predict"] = predict
     made["vip"] = vip(index)
-    made["vip_port"] = VIP_PORT
+    made.setdefault("vip_port", VIP_PORT)
     made.setdefault("connections", _usual_connections(made))
     return made
 
@@ -79,7 +83,7 @@ def _usual_connections(case):
 def generated():
     """The cases that run on both sides, Envoy and sockmesh."""
     cases = [*DISTRIBUTION_CASES, *SUBSET_CASES, *HEALTH_CASES, *HASH_CASES, *ZONE_CASES,
-             *TIMED_CASES, *ejection_cases.EJECTION_CASES]
+             *RANGE_CASES, *TIMED_CASES, *ejection_cases.EJECTION_CASES]
     names = [case["name"] for case in cases]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
@@ -106,9 +110,20 @@ def recorded(directory, first_index):
     return cases
 
 
+def _listeners(case):
+    name, port = case["name"], case["vip_port"]
+    if "chains" not in case:
+        return [messages.listener(name, case["vip"], port, case["listener"])]
+    made = [messages.wildcard_listener(name, port, case["chains"])]
+    if case["one"]:
+        address, to = case["one"]
+        made.append(messages.listener(name + ".one", address, port, {"cluster": to}))
+    return made
+
+
 def resources(case):
     """The xDS resources of one case."""
-    made = [messages.listener(case["name"], case["vip"], case["vip_port"], case["listener"])]
+    made = _listeners(case)
     for leg in [case, *case.get("clusters", [])]:
         made.append({"@type": messages.TYPE + "envoy.config.cluster.v3.Cluster", **leg["cluster"]})
         made.append(

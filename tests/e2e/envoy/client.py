@@ -12,6 +12,7 @@ what went wrong. Further fields of an order:
   for_seconds  how long to connect, instead of how often
   pause        seconds to wait after each connection
   patience     seconds after which a connect that hangs counts as "none"
+  vips         addresses to connect to in turn, in place of vip
   moments      whether to tell when each connection began, by the clock that all processes share
 
 A refusal looks different on the two sides: Envoy accepts and closes without a byte, sockmesh
@@ -19,6 +20,7 @@ refuses the connect(). Envoy listens where the VIP is, so Envoy would balance a 
 sockmesh did not rewrite. Each answer is therefore checked for the peer that the endpoint saw.
 """
 import errno
+import itertools
 import json
 import os
 import resource
@@ -112,14 +114,14 @@ class Client:
             yield None
 
     def run(self, order):
-        vip = (order["vip"], order["port"])
+        vips = itertools.cycle(order.get("vips") or [order["vip"]])
         self.patience = order.get("patience")
         pause = order.get("pause", 0)
         started = time.monotonic()
         picks, moments = [], []
         for source in self.sources(order, started):
             moments.append(time.monotonic())
-            picks.append(self.one(vip, source, order.get("hold")))
+            picks.append(self.one((next(vips), order["port"]), source, order.get("hold")))
             if pause:
                 time.sleep(pause)
         for connection in self.held:

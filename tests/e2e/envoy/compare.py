@@ -75,9 +75,11 @@ class Verdict:
         self.figures.append(f"{name} {len(left) - len(differing)}/{len(left)}")
         if differing:
             i = differing[0]
+            vips = self.case.get("vips")
+            which = vips[i % len(vips)] if vips else source(i)
             self.wrong.append(
-                f"{name}: {len(differing)} of {len(left)} sources differ, the first: "
-                f"{source(i)} -> {left[i]} and {right[i]}")
+                f"{name}: {len(differing)} of {len(left)} connections differ, the first: "
+                f"{which} -> {left[i]} and {right[i]}")
 
     def known_difference(self):
         """Judges a case with "differs": sockmesh follows the rule, and Envoy is away from it."""

@@ -110,13 +110,34 @@ def split(**weights):
     }
 
 
-def listener(name, address, port, tcp_proxy):
-    """A Listener whose only filter is a tcp_proxy with these fields."""
+def _chain(name, tcp_proxy, **fields):
     config = {"@type": TCP_PROXY, "stat_prefix": name, **tcp_proxy}
-    chain = {"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": config}]}
+    return {"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": config}],
+            **fields}
+
+
+def _listener(name, address, port, chains):
     return {
         "@type": TYPE + "envoy.config.listener.v3.Listener",
         "name": name,
         "address": {"socket_address": {"address": address, "port_value": port}},
-        "filter_chains": [chain],
+        "filter_chains": chains,
     }
+
+
+def listener(name, address, port, tcp_proxy):
+    """A Listener whose only filter is a tcp_proxy with these fields."""
+    return _listener(name, address, port, [_chain(name, tcp_proxy)])
+
+
+def _range(prefix):
+    address, bits = prefix.split("/")
+    return {"address_prefix": address, "prefix_len": int(bits)}
+
+
+def wildcard_listener(name, port, chains):
+    """A Listener on all addresses. `chains`: prefixes ("10.0.0.0/8") and the fields of a tcp_proxy."""
+    return _listener(name, "0.0.0.0", port, [
+        _chain(name, proxy, filter_chain_match={
+            "prefix_ranges": [_range(one) for one in prefixes]})
+        for prefixes, proxy in chains])

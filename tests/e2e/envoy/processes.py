@@ -162,10 +162,10 @@ class Mesh:
                 {one["name"] for one in listeners.get("listener_statuses", [])})
 
     def agent_has(self):
-        """The same for sockmeshd."""
+        """The same for sockmeshd, which names a part of a listener "LISTENER/PART"."""
         dump = json.loads(get(AGENT_ADMIN, "/config_dump") or "{}")
         return ({one["name"] for one in dump.get("clusters", [])},
-                {one["name"] for one in dump.get("listeners", [])})
+                {one["name"].split("/")[0] for one in dump.get("listeners", [])})
 
     def envoy_endpoints(self):
         """The addresses that Envoy serves, by cluster."""

@@ -84,8 +84,8 @@ def ports_of(resources):
 
 def order_of(case):
     order = {"vip": case["vip"], "port": case["vip_port"], "connections": case["connections"],
-             "hold": bool(case.get("hold"))}
-    if case["mode"] == "exact":
+             "hold": bool(case.get("hold")), "vips": case.get("vips")}
+    if case["mode"] == "exact" and "vips" not in case:
         order["sources"] = [compare.source(n) for n in range(1000)]
     return json.dumps(order) + "\n"
 
