@@ -82,6 +82,41 @@ TEST_F(Mptcp, ItsConnectionsAreRewrittenCountedAndShowTheVip) {
   EXPECT_EQ(statsOf("here6", backend6_.toString()).established, 1u);
 }
 
+// The application's socket keeps what it asked for, and the socket that connects has the record.
+TEST_F(Mptcp, IntoARangeOfAddresses) {
+  apply(TableBuilder()
+            .service("10.97.0.0/16:80", "here", {backend_.toString()})
+            .service("[fd01::/32]:80", "here6", {backend6_.toString()}));
+  const auto expectShown = [&](const std::string& vip, bool v6, bool mapped) {
+    UniqueFd client = socketOf(v6 || mapped);
+    ASSERT_EQ(connectErrno(client.get(), at(vip), mapped), 0) << vip;
+    const UniqueFd server = acceptOn(v6 ? listener6_ : listener_);
+    EXPECT_EQ(peerOf(client.get()), at(vip)) << peerOf(client.get()).toString();
+    EXPECT_EQ(records(), 1u);
+    EXPECT_EQ(activeOf("here", backend_.toString()) + activeOf("here6", backend6_.toString()), 1u);
+    client.reset();
+    ::shutdown(server.get(), SHUT_RDWR);
+    EXPECT_TRUE(eventually([&] { return records() == 0; }));
+  };
+  expectShown("10.97.2.3:80", false, false);
+  expectShown("10.97.255.255:80", false, true);
+  expectShown("[fd01::7]:80", true, false);
+  EXPECT_EQ(statsOf("here", backend_.toString()).established, 2u);
+  EXPECT_EQ(statsOf("here6", backend6_.toString()).established, 1u);
+}
+
+TEST_F(Mptcp, IntoARangeAgainShowsWhatWasAskedForLast) {
+  apply(TableBuilder().service("10.97.0.0/16:80", "here", {backend_.toString()}));
+  const UniqueFd client = socketOf(false);
+  ASSERT_EQ(connectErrno(client.get(), at("10.97.1.1:80")), 0);
+  acceptOn(listener_);
+  const sockaddr none{.sa_family = AF_UNSPEC, .sa_data = {}};
+  ASSERT_EQ(connect(client.get(), &none, sizeof(none)), 0);
+  ASSERT_EQ(connectErrno(client.get(), at("10.97.1.2:80")), 0);
+  const UniqueFd server = acceptOn(listener_);
+  EXPECT_EQ(peerOf(client.get()), at("10.97.1.2:80"));
+}
+
 TEST_F(Mptcp, BothEndsOfMptcp) {
   SocketAddress address = at("127.0.0.5:0");
   UniqueFd listener = socketOf(false);

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A ServiceEntry with a range of addresses, as istiod sends it: from the control plane to the
 // sockets and to what the CLI says.
+#include <algorithm>
+#include <functional>
+#include <sstream>
+
+#include "datapath/codec.h"
+#include "datapath/kernel_maps.h"
+#include "datapath/pin_path.h"
 #include "integration/mesh_test.h"
 
 namespace sockmesh::test {
@@ -97,6 +104,87 @@ TEST_F(RangesOfServices, StayWhileTheAgentStartsAgain) {
   ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
   EXPECT_EQ(peerOf(client->get()), at("127.16.9.9:9000"));
   EXPECT_EQ(ctl({"verify"}).code, 0);
+}
+
+VipKey rangeKey(const std::string& range) {
+  return {Vip::parse(range).value(), Protocol::kTcp};
+}
+
+// What another process may do to the ranges, and what the output then has in one line.
+struct Damage {
+  std::string name;
+  std::function<void(KernelMaps& maps, const KernelImage& before)> inflict;
+  std::vector<std::string> named;
+};
+
+constexpr const char* kWide = "127.16.0.0/16:9000";
+constexpr const char* kNarrow = "127.16.2.0/24:9000";
+
+// An entry for `range` that leads to the service of `to`.
+std::function<void(KernelMaps&, const KernelImage&)> put(const std::string& range,
+                                                         const std::string& to) {
+  return [=](KernelMaps& maps, const KernelImage& before) {
+    const std::uint32_t id = before.services.at(rangeKey(to)).id;
+    ASSERT_TRUE(maps.ranges.put(encodeRange(rangeKey(range)), id));
+  };
+}
+
+std::function<void(KernelMaps&, const KernelImage&)> erase(const std::string& range) {
+  return [=](KernelMaps& maps, const KernelImage&) {
+    ASSERT_TRUE(maps.ranges.erase(encodeRange(rangeKey(range))));
+  };
+}
+
+std::vector<Damage> damages() {
+  return {
+      {"ARangeIsGone", erase(kWide), {"Service", "127.16.0.0/16:9000/TCP", "not there"}},
+      {"ALongerRangeIsGone", erase(kNarrow), {"Service", "127.16.2.0/24:9000/TCP", "not there"}},
+      {"ARangeLeadsToAnotherService",
+       put(kWide, kNarrow),
+       {"Service", "127.16.0.0/16:9000/TCP", "broken: "}},
+      {"ARangeThatNobodyWants",
+       put("127.17.0.0/16:9000", kWide),
+       {"Service", "127.17.0.0/16:9000/TCP", "broken: "}},
+      {"ALongerOneThatNobodyWants",
+       put("127.16.9.0/24:9000", kNarrow),
+       {"Service", "127.16.9.0/24:9000/TCP", "broken: "}},
+      {"OneWordOfTheFilter",
+       [](KernelMaps& maps, const KernelImage&) { maps.frontendFilter[7] = 0; },
+       {"Service", "127.16.0.0/16:9000/TCP", "filter", "the VIP is not found"}},
+  };
+}
+
+bool lineHas(const std::string& output, const std::vector<std::string>& parts) {
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);) {
+    if (std::ranges::all_of(
+            parts, [&](const auto& part) { return line.find(part) != std::string::npos; })) {
+      return true;
+    }
+  }
+  return false;
+}
+
+TEST_F(RangesOfServices, EachDamageIsNamedAndRepaired) {
+  serve(chainYaml("127.16.0.0", 16, "a") + chainYaml("127.16.2.0", 24, "b"));
+  mesh_->startControlPlane();
+  mesh_->startAgent();
+  ASSERT_TRUE(mesh_->ready() && serves(2)) << mesh_->agent().log();
+  for (const Damage& damage : damages()) {
+    SCOPED_TRACE(damage.name);
+    auto maps = KernelMaps::open(PinPath(sandbox_->bpffs()).maps(), MapAccess::kReadWrite);
+    ASSERT_TRUE(maps) << maps.error().message();
+    damage.inflict(**maps, mesh_->image());
+    const Ran found = ctl({"verify", "-o", "wide"});
+    EXPECT_EQ(found.code, 79) << found.output;
+    EXPECT_TRUE(lineHas(found.output, damage.named)) << found.output;
+    const Ran repaired = ctl({"verify", "--repair"});
+    EXPECT_EQ(repaired.code, 0) << repaired.output << mesh_->agent().log();
+    EXPECT_TRUE(lineHas(repaired.output, {"In step", "2 services"})) << repaired.output;
+    expectLeadsTo("127.16.9.9:9000", 0);
+    expectLeadsTo("127.16.2.9:9000", 1);
+    EXPECT_FALSE(connectTo(at("127.17.0.1:9000"))) << "nobody listens there";
+  }
 }
 
 }  // namespace
