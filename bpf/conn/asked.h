@@ -7,18 +7,32 @@
 #ifndef SOCKMESH_ASKED_H
 #define SOCKMESH_ASKED_H
 
+#include "kernel.h"
 #include "maps.h"
+
+/* The socket that the application holds, where `sk` is one that the kernel made for MPTCP; else
+ * NULL. Linux 5.18 does not know the way, and shows the first address of the range. */
+static __always_inline struct mptcp_sock *sm_mptcp_of(struct bpf_sock *sk)
+{
+	if (!bpf_core_type_exists(struct mptcp_sock) ||
+	    !bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_mptcp_sock))
+		return NULL;
+	return bpf_skc_to_mptcp_sock(sk);
+}
 
 /* Keeps the address; `high` and `low` are its halves. Without memory, getpeername() shows the first
  * address of the range. */
 SM_VERIFIED_ONCE int sm_ask(struct bpf_sock_addr *ctx, __u64 high, __u64 low)
 {
 	struct bpf_sock *sk = ctx->sk;
+	struct mptcp_sock *parent;
 	struct sm_asked *kept;
 
 	if (!sk)
 		return 0;
-	kept = bpf_sk_storage_get(&asked, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	parent = sm_mptcp_of(sk);
+	kept = bpf_sk_storage_get(&asked, parent ? (void *)parent : sk, 0,
+				  BPF_SK_STORAGE_GET_F_CREATE);
 	if (!kept)
 		return 0;
 	kept->addr_be[0] = (__be32)high;

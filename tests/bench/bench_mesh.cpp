@@ -58,7 +58,9 @@ void addService(Snapshot& snapshot, const std::string& vip, const std::vector<So
   }
   auto listener = std::make_shared<Listener>();
   listener->name = vip;
-  listener->addresses = {at(vip)};
+  auto address = Vip::parse(vip);
+  if (!address) die(address.error());
+  listener->addresses = {*address};
   listener->protocol = service.protocol;
   listener->route.clusters = {WeightedCluster{name, 1, {}}};
   listener->route.hashSourceIp = true;

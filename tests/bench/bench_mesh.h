@@ -28,6 +28,7 @@ struct BenchService {
   Protocol protocol = Protocol::kTcp;
 };
 
+// `vip` is an address or a range, with the port.
 void addService(Snapshot& snapshot, const std::string& vip, const std::vector<SocketAddress>& hosts,
                 const BenchService& service = {});
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The price of the hooks: connect() of a fresh non-blocking socket to a VIP under every policy, to
 // an address that is no service, and without a hook; the same where no packet leaves, which is the
-// hook alone; a server's accept(); and close() on both sides. usage: connect_bench [ROUNDS
-// [OTHER_SERVICES [CPUS]]] With CPUS above 1 a process on each CPU does the same at the same time.
+// hook alone; a server's accept(); and close() on both sides. Then connect() again on a node that
+// has a service of an address range. usage: connect_bench [ROUNDS [OTHER_SERVICES [CPUS]]] With
+// CPUS above 1 a process on each CPU does the same at the same time.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -148,10 +149,11 @@ struct Servers {
   SocketAddress plain, hooked, six;
 };
 
+SocketAddress on2(const SocketAddress& server) {
+  return at("127.0.0.2:" + std::to_string(server.port));
+}
+
 std::vector<Kind> makeKinds(const Servers& servers) {
-  const auto on2 = [](const SocketAddress& server) {
-    return at("127.0.0.2:" + std::to_string(server.port));
-  };
   std::vector<Kind> kinds;
   const auto add = [&](const char* name, bool hooked, const SocketAddress& target) {
     kinds.push_back({name, hooked, Server::kPlain, 0, target, {}, {}});
@@ -182,6 +184,28 @@ std::vector<Kind> makeKinds(const Servers& servers) {
   addBeside("no route, no hook", false, Server::kNone, none, at("192.0.2.2:80"));
   addBeside("no route, no service", true, Server::kNone, none, at("192.0.2.2:80"));
   addBeside("no route, VIP, RANDOM", true, Server::kNone, none, at("10.96.0.9:80"));
+  return kinds;
+}
+
+// Of a node that has a service of an address range: what is no VIP is looked for among the ranges.
+constexpr const char* kRange = "10.97.0.0/16:80";
+constexpr const char* kRangeNowhere = "10.98.0.0/16:80";  // no route to its endpoints
+
+std::vector<Kind> makeRangeKinds(const Servers& servers) {
+  std::vector<Kind> kinds;
+  const auto add = [&](const char* name, bool hooked, Server server, std::size_t base,
+                       const SocketAddress& target) {
+    kinds.push_back({name, hooked, server, base, target, {}, {}});
+  };
+  add("no hook", false, Server::kPlain, 0, on2(servers.plain));
+  add("no service", true, Server::kPlain, 0, on2(servers.plain));
+  add("VIP, RANDOM", true, Server::kPlain, 0, at("10.96.0.1:80"));
+  add("VIP in a range, RANDOM", true, Server::kPlain, 0, at("10.97.3.4:80"));
+  const std::size_t none = kinds.size();
+  add("no route, no hook", false, Server::kNone, none, at("192.0.2.2:80"));
+  add("no route, no service", true, Server::kNone, none, at("192.0.2.2:80"));
+  add("no route, VIP, RANDOM", true, Server::kNone, none, at("10.96.0.9:80"));
+  add("no route, VIP in a range, RANDOM", true, Server::kNone, none, at("10.98.3.4:80"));
   return kinds;
 }
 
@@ -279,28 +303,34 @@ UniqueFd listenAt(SocketAddress& address) {
   return std::move(listener).value();
 }
 
-int run(int rounds, int others, int cpus) {
-  BenchMesh mesh;
-  const Sandbox& sandbox = mesh.sandbox();
-  Servers servers{at("0.0.0.0:0"), at("0.0.0.0:0"), at("[::1]:0")};
+Listeners listenOnAll(Servers& servers, const Sandbox& sandbox) {
   Listeners listeners;
   if (auto moved = sandbox.enter(); !moved) die(moved.error());
   listeners.hooked = listenAt(servers.hooked);
   if (auto moved = sandbox.leave(); !moved) die(moved.error());
   listeners.plain = listenAt(servers.plain);
   listeners.six = listenAt(servers.six);
+  return listeners;
+}
+
+int run(int rounds, int others, int cpus) {
+  BenchMesh mesh;
+  const Sandbox& sandbox = mesh.sandbox();
+  Servers servers{at("0.0.0.0:0"), at("0.0.0.0:0"), at("[::1]:0")};
+  const Listeners listeners = listenOnAll(servers, sandbox);
   CompilerOptions rules;
   rules.affinity.byVip[at("10.96.0.7:80")] = 3600;
-  mesh.apply(makeServices(servers, others), std::move(rules));
+  Snapshot snapshot = makeServices(servers, others);
+  mesh.apply(snapshot, rules);
 
-  std::vector<Kind> kinds = makeKinds(servers);
-  const auto once = [&] { runRounds(kinds, sandbox, listeners, rounds); };
-  if (cpus > 1) {
-    runOnCpus(kinds, cpus, once);
-  } else {
+  const auto measure = [&](std::vector<Kind>& kinds) {
+    const auto once = [&] { runRounds(kinds, sandbox, listeners, rounds); };
+    if (cpus > 1) return runOnCpus(kinds, cpus, once);
     pinTo(sched_getcpu());
     once();
-  }
+  };
+  std::vector<Kind> kinds = makeKinds(servers);
+  measure(kinds);
   std::printf("%d rounds of %d sockets of each kind, %d CPU(s) at once, loopback, %zu services\n",
               rounds, kSockets, cpus, mesh.services());
   print("connect()", kinds, &Kind::medians, kConnect);
@@ -308,6 +338,14 @@ int run(int rounds, int others, int cpus) {
   print("accept()", kinds, &Kind::medians, kAccept);
   print("close()", kinds, &Kind::medians, kClose);
   print("close() at the server", kinds, &Kind::medians, kServerClose);
+
+  addService(snapshot, kRange, hostsAt("127.0.0.", servers.plain.port));
+  addService(snapshot, kRangeNowhere, hostsAt("192.0.2.", 80));
+  mesh.apply(snapshot, rules);
+  std::vector<Kind> rangeKinds = makeRangeKinds(servers);
+  measure(rangeKinds);
+  print("connect(), node with ranges", rangeKinds, &Kind::medians, kConnect);
+  print("connect(), p99, node with ranges", rangeKinds, &Kind::tails, kConnect);
   return 0;
 }
 
