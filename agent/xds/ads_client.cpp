@@ -13,6 +13,7 @@ namespace {
 
 // The same failure is logged again after this long.
 constexpr Nanos kRepeatLogInterval = std::chrono::minutes(1);
+constexpr Nanos kTellInterval = std::chrono::milliseconds(2);
 
 void addUserAgent(envoy::config::core::v3::Node& node) {
   node.set_user_agent_name("sockmesh");
@@ -129,6 +130,7 @@ void AdsClient::stop() {
   flushScheduled_ = false;
   loop_.cancel(std::exchange(retryTimer_, 0));
   loop_.cancel(std::exchange(quietTimer_, 0));
+  loop_.cancel(std::exchange(tellTimer_, 0));
   timers_.stop();
   for (Type& type : types_) release(type);
   stream_.reset();
@@ -393,11 +395,28 @@ void AdsClient::flush() {
   updateNames();
   sendDueRequest();
   timers_.update();
+  tellInTurn();
+  readNextAfterPosted();
+}
+
+// A change after a pause is told at once. In a storm of changes each snapshot holds those of
+// several responses, because each costs its readers and the threads that they wake.
+void AdsClient::tellInTurn() {
+  if (tellTimer_ != 0) return;
+  const Nanos wait = toldAt_ + kTellInterval - clock_.monotonic();
+  if (wait <= Nanos(0)) return tell();
+  tellTimer_ = loop_.after(wait, [this] {
+    tellTimer_ = 0;
+    tell();
+  });
+}
+
+void AdsClient::tell() {
+  toldAt_ = clock_.monotonic();
   // Before the snapshot is told: its reader looks at the numbers, too.
   updateStats();
   if (std::exchange(snapshotChanged_, false)) publishSnapshot();
   if (callbacks_.onStats) callbacks_.onStats(stats_);
-  readNextAfterPosted();
 }
 
 void AdsClient::publishSnapshot() {
@@ -430,8 +449,8 @@ void AdsClient::logHeld(const std::vector<HeldVersion>& held) {
   heldLogged_ = std::move(lines);
 }
 
-// The task that writes the snapshot into the kernel is posted by now, and the next response waits
-// behind it.
+// If a snapshot was told, the task that makes tables of it is posted by now, and the next response
+// waits behind it.
 void AdsClient::readNextAfterPosted() {
   if (!readDue_) return;
   loop_.post([this, alive = std::weak_ptr<int>(alive_)] {

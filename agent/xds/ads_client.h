@@ -161,6 +161,8 @@ class AdsClient {
   void updateNames();
   void scheduleFlush();
   void flush();
+  void tellInTurn();
+  void tell();
   void publishSnapshot();
   void updateStats();
   void logHeld(const std::vector<HeldVersion>& held);
@@ -184,8 +186,10 @@ class AdsClient {
   std::unique_ptr<AdsStream> stream_;
   EventLoop::TimerId retryTimer_ = 0;
   EventLoop::TimerId quietTimer_ = 0;
-  bool nodeSent_ = false;  // on this stream
-  bool readDue_ = false;   // a response was taken and the next one not asked for yet
+  EventLoop::TimerId tellTimer_ = 0;  // something is to be told then
+  Nanos toldAt_{0};                   // CLOCK_MONOTONIC
+  bool nodeSent_ = false;             // on this stream
+  bool readDue_ = false;              // a response was taken and the next one not asked for yet
   bool flushScheduled_ = false;
   bool snapshotChanged_ = false;
   // What was last logged of a server that cannot be reached.

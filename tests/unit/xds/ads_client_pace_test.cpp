@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nothing queues up in the client: a server that is faster than the loop, and a server that does
 // not read.
+#include <atomic>
+#include <chrono>
+
 #include "ads_client_fixture.h"
 
 namespace sockmesh::testing {
@@ -57,7 +60,8 @@ TEST_F(AdsClientPace, AServerThatIsFasterThanTheLoopIsReadNoFasterThanTheLoopApp
   EXPECT_EQ(last->clusters.at("a")->connectTimeout, std::chrono::seconds(sent));
 }
 
-TEST_F(AdsClientPace, TheNextResponseIsReadAfterWhatTheSnapshotMadeTheLoopDo) {
+// A snapshot may hold several responses.
+TEST_F(AdsClientPace, TheNextSnapshotIsToldAfterWhatTheLastOneMadeTheLoopDo) {
   whenTold_ = [this](const Snapshot& snapshot) {
     const std::string version = snapshot.versions.at("CDS");
     order_.put("told " + version);
@@ -72,10 +76,34 @@ TEST_F(AdsClientPace, TheNextResponseIsReadAfterWhatTheSnapshotMadeTheLoopDo) {
     cluster.mutable_connect_timeout()->set_seconds(i + 1);
     stream->send(response(kClusterType, std::to_string(i), std::to_string(i), cluster));
   }
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(order_.take(), "told " + std::to_string(i));
-    EXPECT_EQ(order_.take(), "applied " + std::to_string(i));
+  for (int last = -1; last < 19;) {
+    const auto told = order_.take();
+    ASSERT_TRUE(told && told->starts_with("told ")) << told.value_or("nothing");
+    const std::string version = told->substr(5);
+    EXPECT_EQ(order_.take(), "applied " + version);
+    EXPECT_GT(std::stoi(version), last);
+    last = std::stoi(version);
   }
+}
+
+// Each snapshot costs its readers, so a storm of changes makes fewer of them than responses. A
+// change after a pause is told at once.
+TEST_F(AdsClientPace, AStormIsToldInFewerSnapshots) {
+  std::atomic<int> told = 0;
+  whenTold_ = [&told](const Snapshot&) { ++told; };
+  ScriptedAdsServer server;
+  startClient(server.address());
+  const auto stream = server.stream();
+  ASSERT_TRUE(stream);
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < 500; ++i) {
+    Cluster cluster = edsCluster("a");
+    cluster.mutable_connect_timeout()->set_seconds(i + 1);
+    stream->send(response(kClusterType, std::to_string(i), std::to_string(i), cluster));
+  }
+  ASSERT_TRUE(snapshot([](const Snapshot& s) { return s.versions.at("CDS") == "499"; }));
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun;
+  EXPECT_LE(told, 2 + took.count() / 2);
 }
 
 // gRPC tells the end of a stream after the messages before it. A client that gave up reading when

@@ -63,6 +63,7 @@ TEST_F(Workloads, AreAskedForAfterTheListenersAndNamedByAddress) {
   const auto stream = connect();
   const DeltaRequest request = asked(*stream);
   EXPECT_THAT(addedNames(request), IsEmpty()) << "a wildcard";
+  ASSERT_TRUE(snapshot([](const Snapshot& s) { return s.complete; }));
   DeltaResponse all = deltaResponse(kWorkloadType, "4", {});
   add(all, "c//Pod/shop/cart-1", pod("cart-1", {kFour, kSix}));
   istio::workload::Address service;
