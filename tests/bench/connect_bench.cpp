@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The price of the hooks: connect() of a fresh non-blocking socket to a VIP under every policy, to
 // an address that is no service, and without a hook; the same where no packet leaves, which is the
-// hook alone; a server's accept(); and close() on both sides. Then connect() again on a node that
-// has a service of an address range. usage: connect_bench [ROUNDS [OTHER_SERVICES [CPUS]]] With
-// CPUS above 1 a process on each CPU does the same at the same time.
+// hook alone; a server's accept(); and close() on both sides. A row is of a sock_ops program that
+// does nothing. Then connect() again on a node that has a service of an address range.
+// usage: connect_bench [ROUNDS [OTHER_SERVICES [CPUS]]]
+// With CPUS above 1 a process on each CPU does the same at the same time.
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -43,9 +45,13 @@ enum Step : std::size_t { kConnect, kAccept, kClose, kServerClose, kSteps };
 // fails before a SYN.
 enum class Server { kPlain, kHooked, kSix, kNone };
 
+// kHooked: the hooks see the client's socket. kEmpty: a sock_ops program that does nothing sees it,
+// which costs what the kernel takes for its calls of any such program.
+enum class Client { kPlain, kHooked, kEmpty };
+
 struct Kind {
   const char* name;
-  bool hooked;  // the client
+  Client client;
   Server server;
   std::size_t base;  // the kind that it is compared with
   SocketAddress target;
@@ -53,9 +59,33 @@ struct Kind {
   std::array<std::vector<double>, kSteps> medians, tails;
 };
 
+struct Cgroups {
+  const Sandbox& hooked;
+  const Sandbox& empty;
+
+  Status moveTo(Client client) const {
+    if (client == Client::kPlain) return hooked.leave();
+    return client == Client::kHooked ? hooked.enter() : empty.enter();
+  }
+};
+
+// Until this process ends.
+UniqueFd attachEmptySockOps(const Sandbox& sandbox) {
+  const std::array<bpf_insn, 2> nothing = {{
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  }};
+  const UniqueFd program(bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "empty", "GPL", nothing.data(),
+                                       nothing.size(), nullptr));
+  const UniqueFd cgroup(open(sandbox.cgroup().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd link(bpf_link_create(program.get(), cgroup.get(), BPF_CGROUP_SOCK_OPS, nullptr));
+  if (!link.valid()) die(Error::fromErrno("an empty sock_ops program", errno));
+  return link;
+}
+
 // A socket belongs to the cgroup that it was made in.
-UniqueFd makeSocket(const Kind& kind, const Sandbox& sandbox) {
-  if (auto moved = kind.hooked ? sandbox.enter() : sandbox.leave(); !moved) die(moved.error());
+UniqueFd makeSocket(const Kind& kind, const Cgroups& cgroups) {
+  if (auto moved = cgroups.moveTo(kind.client); !moved) die(moved.error());
   UniqueFd made = tcpSocket(!kind.target.ip.isV4(), true);
   const linger reset{1, 0};  // no TIME_WAIT to eat up the ports
   setsockopt(made.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
@@ -75,11 +105,11 @@ struct Listeners {
 // an order of its own, so that no kind finds warmer code or memory.
 class Round {
  public:
-  Round(std::vector<Kind>& kinds, const Sandbox& sandbox, const Listeners& listeners)
+  Round(std::vector<Kind>& kinds, const Cgroups& cgroups, const Listeners& listeners)
       : kinds_(kinds), listeners_(listeners), clients_(kinds.size()), servers_(kinds.size()) {
     for (auto& times : times_) times.resize(kinds.size());
     each(
-        [&](std::size_t k, std::size_t) { clients_[k].push_back(makeSocket(kinds_[k], sandbox)); });
+        [&](std::size_t k, std::size_t) { clients_[k].push_back(makeSocket(kinds_[k], cgroups)); });
     each([&](std::size_t k, std::size_t i) { connectAndAccept(k, i); });
     each([&](std::size_t k, std::size_t i) { timed(kClose, k, [&] { clients_[k][i].reset(); }); });
     each([&](std::size_t k, std::size_t i) {
@@ -155,35 +185,42 @@ SocketAddress on2(const SocketAddress& server) {
 
 std::vector<Kind> makeKinds(const Servers& servers) {
   std::vector<Kind> kinds;
-  const auto add = [&](const char* name, bool hooked, const SocketAddress& target) {
-    kinds.push_back({name, hooked, Server::kPlain, 0, target, {}, {}});
+  const auto add = [&](const char* name, Client client, const SocketAddress& target) {
+    kinds.push_back({name, client, Server::kPlain, 0, target, {}, {}});
   };
-  add("no hook", false, on2(servers.plain));
-  add("no service", true, on2(servers.plain));
-  add("VIP, RANDOM", true, at("10.96.0.1:80"));
-  add("VIP, ROUND_ROBIN", true, at("10.96.0.2:80"));
-  add("VIP, LEAST_REQUEST", true, at("10.96.0.3:80"));
-  add("VIP, LEAST_REQUEST with weights", true, at("10.96.0.4:80"));
-  add("VIP, MAGLEV by source", true, at("10.96.0.5:80"));
-  add("VIP, RING_HASH by source", true, at("10.96.0.6:80"));
-  add("VIP, RANDOM with affinity", true, at("10.96.0.7:80"));
+  add("no hook", Client::kPlain, on2(servers.plain));
+  add("no service", Client::kHooked, on2(servers.plain));
+  add("VIP, RANDOM", Client::kHooked, at("10.96.0.1:80"));
+  add("VIP, ROUND_ROBIN", Client::kHooked, at("10.96.0.2:80"));
+  add("VIP, LEAST_REQUEST", Client::kHooked, at("10.96.0.3:80"));
+  add("VIP, LEAST_REQUEST with weights", Client::kHooked, at("10.96.0.4:80"));
+  add("VIP, MAGLEV by source", Client::kHooked, at("10.96.0.5:80"));
+  add("VIP, RING_HASH by source", Client::kHooked, at("10.96.0.6:80"));
+  add("VIP, RANDOM with affinity", Client::kHooked, at("10.96.0.7:80"));
   // One client, so that most of its connections are passed on.
-  add("VIP, MAGLEV, balance factor 150", true, at("10.96.0.8:80"));
+  add("VIP, MAGLEV, balance factor 150", Client::kHooked, at("10.96.0.8:80"));
   // The same connection as "no hook", to a server whose sockets the hooks see.
-  kinds.push_back(
-      {"no hook, but at the server", false, Server::kHooked, 0, on2(servers.hooked), {}, {}});
-  const auto addBeside = [&](const char* name, bool hooked, Server server, std::size_t base,
+  kinds.push_back({"no hook, but at the server",
+                   Client::kPlain,
+                   Server::kHooked,
+                   0,
+                   on2(servers.hooked),
+                   {},
+                   {}});
+  const auto addBeside = [&](const char* name, Client client, Server server, std::size_t base,
                              const SocketAddress& target) {
-    kinds.push_back({name, hooked, server, base, target, {}, {}});
+    kinds.push_back({name, client, server, base, target, {}, {}});
   };
+  kinds.push_back(
+      {"an empty sock_ops alone", Client::kEmpty, Server::kPlain, 0, on2(servers.plain), {}, {}});
   const std::size_t six = kinds.size();
-  addBeside("IPv6, no hook", false, Server::kSix, six, servers.six);
-  addBeside("IPv6, no service", true, Server::kSix, six, servers.six);
-  addBeside("IPv6, VIP, RANDOM", true, Server::kSix, six, at("[fd00::1]:80"));
+  addBeside("IPv6, no hook", Client::kPlain, Server::kSix, six, servers.six);
+  addBeside("IPv6, no service", Client::kHooked, Server::kSix, six, servers.six);
+  addBeside("IPv6, VIP, RANDOM", Client::kHooked, Server::kSix, six, at("[fd00::1]:80"));
   const std::size_t none = kinds.size();
-  addBeside("no route, no hook", false, Server::kNone, none, at("192.0.2.2:80"));
-  addBeside("no route, no service", true, Server::kNone, none, at("192.0.2.2:80"));
-  addBeside("no route, VIP, RANDOM", true, Server::kNone, none, at("10.96.0.9:80"));
+  addBeside("no route, no hook", Client::kPlain, Server::kNone, none, at("192.0.2.2:80"));
+  addBeside("no route, no service", Client::kHooked, Server::kNone, none, at("192.0.2.2:80"));
+  addBeside("no route, VIP, RANDOM", Client::kHooked, Server::kNone, none, at("10.96.0.9:80"));
   return kinds;
 }
 
@@ -193,19 +230,19 @@ constexpr const char* kRangeNowhere = "10.98.0.0/16:80";  // no route to its end
 
 std::vector<Kind> makeRangeKinds(const Servers& servers) {
   std::vector<Kind> kinds;
-  const auto add = [&](const char* name, bool hooked, Server server, std::size_t base,
+  const auto add = [&](const char* name, Client client, Server server, std::size_t base,
                        const SocketAddress& target) {
-    kinds.push_back({name, hooked, server, base, target, {}, {}});
+    kinds.push_back({name, client, server, base, target, {}, {}});
   };
-  add("no hook", false, Server::kPlain, 0, on2(servers.plain));
-  add("no service", true, Server::kPlain, 0, on2(servers.plain));
-  add("VIP, RANDOM", true, Server::kPlain, 0, at("10.96.0.1:80"));
-  add("VIP in a range, RANDOM", true, Server::kPlain, 0, at("10.97.3.4:80"));
+  add("no hook", Client::kPlain, Server::kPlain, 0, on2(servers.plain));
+  add("no service", Client::kHooked, Server::kPlain, 0, on2(servers.plain));
+  add("VIP, RANDOM", Client::kHooked, Server::kPlain, 0, at("10.96.0.1:80"));
+  add("VIP in a range, RANDOM", Client::kHooked, Server::kPlain, 0, at("10.97.3.4:80"));
   const std::size_t none = kinds.size();
-  add("no route, no hook", false, Server::kNone, none, at("192.0.2.2:80"));
-  add("no route, no service", true, Server::kNone, none, at("192.0.2.2:80"));
-  add("no route, VIP, RANDOM", true, Server::kNone, none, at("10.96.0.9:80"));
-  add("no route, VIP in a range, RANDOM", true, Server::kNone, none, at("10.98.3.4:80"));
+  add("no route, no hook", Client::kPlain, Server::kNone, none, at("192.0.2.2:80"));
+  add("no route, no service", Client::kHooked, Server::kNone, none, at("192.0.2.2:80"));
+  add("no route, VIP, RANDOM", Client::kHooked, Server::kNone, none, at("10.96.0.9:80"));
+  add("no route, VIP in a range, RANDOM", Client::kHooked, Server::kNone, none, at("10.98.3.4:80"));
   return kinds;
 }
 
@@ -236,11 +273,11 @@ Snapshot makeServices(const Servers& servers, int others) {
   return snapshot;
 }
 
-void runRounds(std::vector<Kind>& kinds, const Sandbox& sandbox, const Listeners& listeners,
+void runRounds(std::vector<Kind>& kinds, const Cgroups& cgroups, const Listeners& listeners,
                int rounds) {
   constexpr int kWarmUp = 2;
   for (int i = 0; i < rounds + kWarmUp; ++i) {
-    Round round(kinds, sandbox, listeners);
+    Round round(kinds, cgroups, listeners);
     if (i >= kWarmUp) round.keep();
   }
 }
@@ -318,13 +355,17 @@ int run(int rounds, int others, int cpus) {
   const Sandbox& sandbox = mesh.sandbox();
   Servers servers{at("0.0.0.0:0"), at("0.0.0.0:0"), at("[::1]:0")};
   const Listeners listeners = listenOnAll(servers, sandbox);
+  auto other = Sandbox::create();
+  if (!other) die(other.error());
+  const UniqueFd link = attachEmptySockOps(**other);
+  const Cgroups cgroups{sandbox, **other};
   CompilerOptions rules;
   rules.affinity.byVip[at("10.96.0.7:80")] = 3600;
   Snapshot snapshot = makeServices(servers, others);
   mesh.apply(snapshot, rules);
 
   const auto measure = [&](std::vector<Kind>& kinds) {
-    const auto once = [&] { runRounds(kinds, sandbox, listeners, rounds); };
+    const auto once = [&] { runRounds(kinds, cgroups, listeners, rounds); };
     if (cpus > 1) return runOnCpus(kinds, cpus, once);
     pinTo(sched_getcpu());
     once();
