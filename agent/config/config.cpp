@@ -170,6 +170,9 @@ void takeMetrics(const sockmesh::config::v1::Metrics& proto, Config& out, FieldE
   const FieldErrors::Scope scope(errors, "metrics");
   if (proto.has_endpoint_label()) out.endpointLabel = proto.endpoint_label().value();
   out.istioNames = proto.istio_names();
+  if (proto.has_time_one_selection_in()) {
+    out.datapath.timeOneSelectionIn = proto.time_one_selection_in().value();
+  }
   if (proto.address().empty()) return;
   if (auto address = SocketAddress::parse(proto.address())) {
     out.metricsAddress = *address;

@@ -22,6 +22,7 @@
 #include "datapath/pod_cgroups.h"
 #include "datapath/private_folder.h"
 #include "datapath/privileges.h"
+#include "datapath/selection_sampling.h"
 
 namespace sockmesh {
 namespace {
@@ -211,6 +212,7 @@ Status Datapath::attach(Programs programs) {
   attached_ = true;
   keepPrograms(PinPath(options_.bpffsRoot));
   findPods();
+  timeSelections(maps_->globals[0], options_.timeOneSelectionIn);
   return {};
 }
 

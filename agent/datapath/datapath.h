@@ -38,6 +38,8 @@ struct DatapathOptions {
   // UDP flows of sockets that name the address with each send; the oldest goes first.
   std::uint32_t maxUdpFlows = SM_DEFAULT_MAX_UDP_FLOWS;
   std::uint32_t maxNames = SM_DEFAULT_MAX_NAMES;  // parts of names
+  // Of so many selections one is timed; 1: each, 0: none.
+  std::uint32_t timeOneSelectionIn = kDefaultTimeOneSelectionIn;
   // Makes repairs after open(). Null: made in this process.
   std::shared_ptr<PrivilegedCalls> calls = nullptr;
 };

@@ -137,6 +137,8 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   opener.array(maps->globals, MapId::globals);
   maps->counters = opener.fd(MapId::counters);
   maps->events = opener.fd(MapId::events);
+  opener.array(maps->selections, MapId::selections);
+  maps->selectionTimes = opener.fd(MapId::selection_times);
   maps->maxServices = opener.entriesOf(maps->frontends4.fd());
   if (opener.error()) return *opener.error();
   return maps;
@@ -174,6 +176,22 @@ Result<std::uint64_t> readCounter(const KernelMaps& maps, sm_counter counter) {
   }
   std::uint64_t sum = 0;
   for (const std::uint64_t value : values) sum += value;
+  return sum;
+}
+
+Result<sm_selection_times> sumSelectionTimes(const KernelMaps& maps) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return Error::fromErrno("number of CPUs", -cpus);
+  std::vector<sm_selection_times> parts(static_cast<std::size_t>(cpus));
+  const std::uint32_t key = 0;
+  if (bpf_map_lookup_elem(maps.selectionTimes.get(), &key, parts.data()) != 0) {
+    return Error::fromErrno("selection_times", errno);
+  }
+  sm_selection_times sum{};
+  for (const sm_selection_times& part : parts) {
+    for (std::size_t i = 0; i < SM_HISTOGRAM_BUCKETS; ++i) sum.count[i] += part.count[i];
+    sum.sum_ns += part.sum_ns;
+  }
   return sum;
 }
 

@@ -62,6 +62,8 @@ struct KernelMaps {
   MappedArray<sm_globals> globals;
   UniqueFd counters;
   UniqueFd events;
+  MappedArray<sm_selection> selections;  // SM_SELECTIONS
+  UniqueFd selectionTimes;
   std::uint32_t maxServices = 0;  // capacity of each of frontends4, frontends6 and of heads - 1
 
   template <typename Visit>
@@ -97,5 +99,7 @@ sm_endpoint_stats sumEndpointStats(const KernelMaps& maps, std::uint32_t endpoin
 sm_cluster_stats sumClusterStats(const KernelMaps& maps, std::uint32_t clusterId);
 // Sum over CPUs of one of enum sm_counter.
 Result<std::uint64_t> readCounter(const KernelMaps& maps, sm_counter counter);
+// Sum over CPUs.
+Result<sm_selection_times> sumSelectionTimes(const KernelMaps& maps);
 
 }  // namespace sockmesh

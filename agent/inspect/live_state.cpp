@@ -44,6 +44,11 @@ LogHistogram histogram(const __u32 (&buckets)[SM_HISTOGRAM_BUCKETS]) {
   return {kFirstBoundSeconds, {std::begin(buckets), std::end(buckets)}};
 }
 
+SelectionTimes selectionTimes(const sm_selection_times& from) {
+  return {.duration = {SM_SELECTION_FIRST_NS / 1e9, {std::begin(from.count), std::end(from.count)}},
+          .sumSeconds = static_cast<double>(from.sum_ns) / 1e9};
+}
+
 std::string_view detectorWord(std::uint32_t detector) {
   return detectorName(static_cast<Detector>(detector));
 }
@@ -224,6 +229,9 @@ Result<LiveState> LiveState::read(const KernelMaps& maps, const KernelImage& ima
     if (!value) return value.error();
     live.counters[i] = *value;
   }
+  const auto times = sumSelectionTimes(maps);
+  if (!times) return times.error();
+  live.selectionTimes = *times;
   live.clients = clientLines(maps);
   live.runs = clientRuns(maps);
   std::erase_if(live.runs,
@@ -266,6 +274,7 @@ DatapathStats statsOf(const KernelImage& image, const LiveState& live, Endpoints
   out.maps = live.maps;
   out.udpFlows = udpFlowStats(live);
   out.stale = isStale(live);
+  out.selectionTimes = selectionTimes(live.selectionTimes);
   out.unservedNamespaces = unservedNamespaces(live.unserved, live.nowNs);
   countServices(image, out);
   return out;

@@ -35,6 +35,7 @@ struct LiveState {
   std::map<std::uint32_t, LiveEndpoint> endpoints;  // by id, of the image's endpoints
   std::map<std::uint32_t, LiveCluster> clusters;    // by id, of the image's clusters
   std::array<std::uint64_t, SM_COUNTERS> counters{};
+  sm_selection_times selectionTimes{};  // of sampled selections
   std::vector<sm_client_line> clients;  // by place; see clientLines()
   std::vector<ClientRun> runs;          // of the image's endpoints
   std::vector<MapUsage> maps;           // in the order of kMapNames

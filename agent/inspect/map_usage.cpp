@@ -109,6 +109,10 @@ std::uint64_t usedRuns(const KernelMaps& maps) {
   return clientRuns(maps).size();
 }
 
+std::uint64_t usedSelections(const KernelMaps& maps) {
+  return std::min<std::uint64_t>(maps.globals[0].selections, SM_SELECTIONS);
+}
+
 std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImage& image) {
   const auto services = [&image] { return image.services.size(); };
   const auto endpoints = [&image] { return image.endpointCount; };
@@ -141,6 +145,8 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"unserved", {0, [&] { return maps.unserved.count(); }}},
       {"names", {0, [&] { return usedEntries(maps.names); }}},
       {"events", {0, nullptr}},
+      {"selections", {0, [&] { return usedSelections(maps); }}},
+      {"selection_times", {0, []() -> std::uint64_t { return 1; }}},
       {"counters", {0, []() -> std::uint64_t { return SM_COUNTERS; }}},
       {"globals", {0, []() -> std::uint64_t { return 1; }}},
   };

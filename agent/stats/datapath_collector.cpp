@@ -100,13 +100,25 @@ double estimatedSum(const LogHistogram& histogram) {
   return sum;
 }
 
-void addHistogram(Family& family, const std::string& cluster, const LogHistogram& histogram) {
+void addHistogram(Family& family, const Labels& labels, const LogHistogram& histogram, double sum) {
   if (sampleCount(histogram) == 0) return;
   std::vector<double> bounds;
   for (std::size_t i = 0; i + 1 < histogram.buckets.size(); ++i) {
     bounds.push_back(upperBoundSeconds(histogram, i));
   }
-  family.add({{"cluster", cluster}}, bounds, histogram.buckets, estimatedSum(histogram));
+  family.add(labels, bounds, histogram.buckets, sum);
+}
+
+void addHistogram(Family& family, const std::string& cluster, const LogHistogram& histogram) {
+  addHistogram(family, {{"cluster", cluster}}, histogram, estimatedSum(histogram));
+}
+
+void collectSelectionTimes(const SelectionTimes& times, Families& out) {
+  Family family = histogramFamily("sockmesh_selection_duration_seconds",
+                                  "Time that a program took to choose an endpoint and to note it, "
+                                  "of the sampled selections (metrics.time_one_selection_in).");
+  addHistogram(family, {}, times.duration, times.sumSeconds);
+  out.push_back(family.take());
 }
 
 void collectHistograms(const std::map<std::string, ConnectionStats>& totals, Families& out) {
@@ -317,6 +329,7 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   if (options_.workloads) out.push_back(workloadInfo(mergedByAddress(stats)));
   collectActive(stats, options_.endpointLabel, totals_.totals(), out);
   collectHistograms(totals_.totals(), out);
+  collectSelectionTimes(stats.selectionTimes, out);
   if (options_.istioNames) {
     std::ranges::move(istioFamilies(totals_.totals()), std::back_inserter(out));
   }

@@ -15,7 +15,7 @@ namespace sockmesh {
 using NamedCounts = std::vector<std::pair<std::string_view, std::uint64_t>>;
 
 // A log2 histogram as the kernel keeps it: bucket i counts values up to firstBoundSeconds * 2^i,
-// and the last bucket counts larger values. Each bucket is a 32-bit word that wraps after
+// and the last bucket counts larger values. Buckets of connections are 32-bit words that wrap after
 // 4,294,967,296 values.
 struct LogHistogram {
   double firstBoundSeconds = 0;
@@ -101,12 +101,19 @@ struct UdpFlowStats {
   std::uint64_t evicted = 0;  // forgotten, because the map was full; exact while no flow begins
 };
 
+// How long the programs took for an endpoint, of the selections that are timed.
+struct SelectionTimes {
+  LogHistogram duration;
+  double sumSeconds = 0;
+};
+
 struct DatapathStats {
   std::vector<EndpointStats> endpoints;  // all, or those that count; by cluster, then address
   std::vector<ClusterStats> clusters;    // by name
   NamedCounts events;                    // the datapath's own counters
   std::vector<MapUsage> maps;
   UdpFlowStats udpFlows;
+  SelectionTimes selectionTimes;
   // Network namespaces that are left alone and connected to a VIP lately, by reason.
   NamedCounts unservedNamespaces;
   NamedCounts services;  // by state

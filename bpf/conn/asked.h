@@ -20,19 +20,25 @@ static __always_inline struct mptcp_sock *sm_mptcp_of(struct bpf_sock *sk)
 	return bpf_skc_to_mptcp_sock(sk);
 }
 
+/* What is kept for the socket of a connect hook, which of MPTCP is a subflow. `flags` are those of
+ * bpf_sk_storage_get(). */
+static __always_inline struct sm_asked *sm_asked_in_connect(struct bpf_sock_addr *ctx, __u64 flags)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct mptcp_sock *parent;
+
+	if (!sk)
+		return NULL;
+	parent = sm_mptcp_of(sk);
+	return bpf_sk_storage_get(&asked, parent ? (void *)parent : sk, 0, flags);
+}
+
 /* Keeps the address; `high` and `low` are its halves. Without memory, getpeername() shows the first
  * address of the range. */
 SM_VERIFIED_ONCE int sm_ask(struct bpf_sock_addr *ctx, __u64 high, __u64 low)
 {
-	struct bpf_sock *sk = ctx->sk;
-	struct mptcp_sock *parent;
-	struct sm_asked *kept;
+	struct sm_asked *kept = sm_asked_in_connect(ctx, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (!sk)
-		return 0;
-	parent = sm_mptcp_of(sk);
-	kept = bpf_sk_storage_get(&asked, parent ? (void *)parent : sk, 0,
-				  BPF_SK_STORAGE_GET_F_CREATE);
 	if (!kept)
 		return 0;
 	kept->addr_be[0] = (__be32)high;

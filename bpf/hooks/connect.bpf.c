@@ -71,9 +71,11 @@ static __always_inline int sm_connect_to(struct bpf_sock_addr *ctx, const struct
 	struct sm_conn_home home;
 	struct sm_target target;
 	struct sm_choice choice;
+	__u64 sampled_at;
 	int verdict;
 
 	sm_conn_ask(bpf_get_socket_cookie(ctx), &home);
+	sampled_at = sm_sample_begins(home.cookie);
 	if (unlikely(d->range_bits))
 		sm_ask(ctx, sm_ip_high(&to->addr), sm_ip_low(&to->addr));
 	verdict = sm_redirect_to(ctx, to, d, &choice, &target);
@@ -82,9 +84,15 @@ static __always_inline int sm_connect_to(struct bpf_sock_addr *ctx, const struct
 			sm_record(ctx, d, &home, &choice, &target);
 		else
 			sm_datagram_connected(ctx, d, choice.endpoint_id, choice.conn_flags);
+		if (unlikely(sampled_at))
+			sm_sampled(ctx, d, sampled_at, choice.endpoint_id,
+				   sm_sample_how(choice.policy, 0, SM_SELECTION_CONNECT));
 		return SM_PROCEED;
 	}
 	sm_conn_forget(home.cookie);
+	if (unlikely(sampled_at))
+		sm_sampled(ctx, d, sampled_at, sm_sample_of_none(choice.cluster_id),
+			   sm_sample_how(choice.policy, choice.reason, SM_SELECTION_CONNECT));
 	return verdict;
 }
 

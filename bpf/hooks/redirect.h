@@ -12,6 +12,7 @@
 #include "select/choice.h"
 #include "select/lookup.h"
 #include "select/reach.h"
+#include "select/sample.h"
 #include "select/served.h"
 
 /* A verdict like SM_PROCEED and SM_DENY: proceed to the endpoint, whose address the context has.
@@ -264,7 +265,7 @@ static __always_inline int sm_choose_target(struct bpf_sock_addr *ctx, const str
 
 /*
  * Sends the socket to an endpoint of the service `d`, or refuses, or leaves the socket alone.
- * SM_DENY, SM_PROCEED, or SM_REWRITTEN: then `choice` and `target` say whereto.
+ * SM_DENY, SM_PROCEED, or SM_REWRITTEN: then `target` says whereto. `choice` says why.
  */
 static __always_inline int sm_redirect_to(struct bpf_sock_addr *ctx, const struct sm_dest *to,
 					  const struct sm_descriptor *d, struct sm_choice *choice,
@@ -273,13 +274,16 @@ static __always_inline int sm_redirect_to(struct bpf_sock_addr *ctx, const struc
 	struct sm_reach reach = {.descriptor = d, .family = to->family};
 
 	d = sm_reach_of(ctx, to, &reach);
-	if (unlikely(!d))
+	if (unlikely(!d)) {
+		sm_choice_set_none(choice, SM_NONE, SM_POLICY_LEAVE_ALONE, SM_REASON_NONE);
 		return SM_PROCEED;
+	}
 	if (unlikely(!sm_choose_target(ctx, to, d, choice, target)))
 		return sm_without_target(choice);
 	if (unlikely(!sm_rewrite(ctx, to, target->endpoint, reach.family))) {
-		sm_refuse(choice->cluster_id, SM_REASON_NO_REACHABLE);
-		return SM_DENY;
+		sm_choice_set_none(choice, choice->cluster_id, SM_POLICY_REFUSE,
+				   SM_REASON_NO_REACHABLE);
+		return sm_without_target(choice);
 	}
 	return SM_REWRITTEN;
 }

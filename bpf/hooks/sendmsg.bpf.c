@@ -154,13 +154,21 @@ static __always_inline int sm_begin_flow(struct bpf_sock_addr *ctx, const struct
 					 __u64 cookie)
 {
 	struct sm_target target;
+	__u64 sampled_at = sm_sample_begins(cookie);
 	struct sm_choice choice;
 	int verdict = sm_redirect_to(ctx, to, d, &choice, &target);
 
-	if (verdict != SM_REWRITTEN)
-		return verdict;
-	sm_remember_flow(asked, cookie, choice.endpoint_id);
-	return SM_PROCEED;
+	if (likely(verdict == SM_REWRITTEN)) {
+		sm_remember_flow(asked, cookie, choice.endpoint_id);
+		if (unlikely(sampled_at))
+			sm_sampled(ctx, d, sampled_at, choice.endpoint_id,
+				   sm_sample_how(choice.policy, 0, SM_SELECTION_FLOW));
+		return SM_PROCEED;
+	}
+	if (unlikely(sampled_at))
+		sm_sampled(ctx, d, sampled_at, sm_sample_of_none(choice.cluster_id),
+			   sm_sample_how(choice.policy, choice.reason, SM_SELECTION_FLOW));
+	return verdict;
 }
 
 static __always_inline int sm_send(struct bpf_sock_addr *ctx, const struct sm_dest *to)

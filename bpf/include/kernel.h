@@ -177,6 +177,7 @@ struct task_struct {
 	__u64 start_boottime;
 	struct css_set *cgroups;
 	struct nsproxy *nsproxy;
+	char comm[16];
 } SM_KERNEL_STRUCT;
 
 /* enum sock_flags of include/net/sock.h: the peer's FIN has been received. */

@@ -69,6 +69,8 @@
 	X(unserved)                                                                                \
 	X(names)                                                                                   \
 	X(events)                                                                                  \
+	X(selections)                                                                              \
+	X(selection_times)                                                                         \
 	X(counters)                                                                                \
 	X(globals)
 
@@ -455,11 +457,16 @@ struct sm_globals {
 	__u32 served_epoch; /* the agent raises it after each change of `served` or the flags */
 	__u32 clients;	    /* places given to clients ever */
 	__u32 pods_epoch;   /* the agent raises it when pod_parents changes */
-	__u32 pad;
+	__u32 sample_below; /* a selection with a lower hash is sampled; see struct sm_watcher */
 	/* From this time on connections to services are left alone (setting stale_after). The agent
 	 * moves it on while it hears the control plane. 0: never. */
 	__u64 stale_from_ns;
 	__u64 pod_parents[SM_POD_PARENTS]; /* ids of cgroups; 0: none */
+	__u64 pad[2];
+	__u64 selections;      /* given a number in `selections` ever */
+	__u32 histogram_below; /* the agent: of selections whose time is counted; 0: of none */
+	__u32 pad2;
+	struct sm_watcher watchers[SM_WATCHERS];
 };
 
 /*

@@ -353,4 +353,67 @@ struct sm_flow_source {
 	__u64 answered_ns; /* when an answer last counted as served, exact to a second; 0: never */
 };
 
+/* ---- sampled selections; see select/sample.h ---- */
+
+/*
+ * Somebody who watches selections: those whose hash is below `below` are shown. Whoever claims a
+ * place in sm_globals.watchers swaps `until_ns`, and moves it on while he watches. A place whose
+ * time is over is free. After a claim he raises sm_globals.sample_below to `below`, which the
+ * programs lower again when no watcher needs it.
+ */
+struct sm_watcher {
+	__u64 until_ns; /* 0: free */
+	__u32 below;
+	__u32 pad;
+};
+
+#define SM_WATCHERS 16
+
+/* The hash of a selection is evenly spread over 32 bits. The bound for one in `one_in`; 0: none. */
+static __inline__ __u32 sm_sample_bound(__u32 one_in)
+{
+	if (one_in <= 1)
+		return one_in ? 0xffffffff : 0;
+	return 0xffffffff / one_in + 1;
+}
+
+/* What was selected for whom. Number n is in `selections` at n mod SM_SELECTIONS, until number
+ * n + SM_SELECTIONS takes its place: a reader compares the number before and after. */
+struct sm_selection {
+	__u64 number;	       /* from 1 on; 0: never used; SM_SELECTION_BUSY: being written */
+	__u64 at_ns;	       /* when the selection began */
+	__u64 client;	       /* who asked; see SM_CLIENT_IS_POD */
+	__be32 vip_be[4];      /* as the socket asked */
+	__be32 endpoint_be[4]; /* the endpoint's first address */
+	__be16 vip_port_be;
+	__be16 endpoint_port_be;
+	__u32 endpoint_id; /* SM_NONE: of none; the policy is LEAVE_ALONE or REFUSE */
+	__u32 cluster_id;
+	__u32 took_ns; /* from the service to the verdict, with its record */
+	__u32 hash;
+	__u32 tgid;	 /* of the process, in the initial PID namespace */
+	__u8 protocol;	 /* IPPROTO_* */
+	__u8 policy;	 /* enum sm_policy */
+	__u8 reason;	 /* enum sm_reason */
+	__u8 kind;	 /* enum sm_selection_kind */
+	char thread[16]; /* its name, which it may have chosen; ends at a 0 */
+	__u32 pad;
+};
+
+#define SM_SELECTIONS	  2048 /* a power of two */
+#define SM_SELECTION_BUSY (~0ULL)
+
+enum sm_selection_kind {
+	SM_SELECTION_CONNECT = 1, /* connect() of TCP or UDP */
+	SM_SELECTION_FLOW = 2,	  /* the first send of a UDP flow, or the first after it moved */
+};
+
+/* How long sampled selections of an endpoint took, per CPU. Buckets as of SM_HISTOGRAM_BUCKETS. */
+#define SM_SELECTION_FIRST_NS SM_HISTOGRAM_FIRST_US
+
+struct sm_selection_times {
+	__u64 count[SM_HISTOGRAM_BUCKETS];
+	__u64 sum_ns;
+};
+
 #endif /* SOCKMESH_ABI_STATE_H */

@@ -349,8 +349,8 @@ TEST_F(Inspect, ExplainOfAnotherPortSpeaksJson) {
 
 TEST_F(Inspect, EveryMapCanBeDumped) {
   makeTraffic();
-  const std::set<std::string> unused{"affinity", "conn_overflow", "flows",   "flow_sources",
-                                     "ranges",   "served",        "unserved"};
+  const std::set<std::string> unused{"affinity", "conn_overflow", "flows",      "flow_sources",
+                                     "ranges",   "served",        "selections", "unserved"};
   for (const std::string& name : kMapNames) {
     if (name == "events" || name == "asked") continue;
     const json dump = ctl({"map", "dump", name});

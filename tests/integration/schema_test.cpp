@@ -86,6 +86,7 @@ TEST_F(Schemas, EachCommandAndMap) {
       {{"verify"}, "Verification"},
       {{"ejection", "list", "--returned"}, "EjectionList"},
       {{"monitor", "--interval", "10ms", "--times", "1"}, "Events"},
+      {{"monitor", "--selections", "--interval", "10ms", "--times", "1"}, "Events"},
       {{"top", "--interval", "10ms", "--times", "1"}, "Top"},
       {{"map", "list"}, "MapList"},
       {{"log", "list"}, "LogLevels"},

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "changes.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
 #include <tuple>
 
 #include "base/number_text.h"
+#include "datapath/client_text.h"
 #include "lb/abi_names.h"
 #include "text.h"
 
@@ -77,30 +80,106 @@ Json addressJson(const EndpointChange& change) {
           {"port", change.address.port}};
 }
 
+bool tellsOf(const ChangeFilter& filter, const std::string& event) {
+  return filter.events.empty() || std::ranges::find(filter.events, event) != filter.events.end();
+}
+
+// systemd writes a pod's UID with '_' into the name of its cgroup.
+std::string withoutDashes(std::string text) {
+  std::ranges::replace(text, '-', '_');
+  return text;
+}
+
+// Whether the service at `vip` is the one that the filter asks for.
+bool isForService(const NodeView& view, const SocketAddress& wanted, const SocketAddress& vip) {
+  if (wanted == vip) return true;
+  const auto of = view.image.serviceAt(wanted);
+  return of != view.image.services.end() && of->first.vip.isRange() &&
+         of == view.image.serviceAt(vip);
+}
+
+bool passes(const NodeView& view, const ChangeFilter& filter, const sm_selection& one) {
+  if (!tellsOf(filter, eventOf(one))) return false;
+  if (!filter.cluster.empty() && filter.cluster != clusterOf(view, one)) return false;
+  if (!filter.client.empty() && filter.client != clientText(one.client)) return false;
+  if (!filter.pod.empty() &&
+      withoutDashes(podCgroupOf(view, one)).find(withoutDashes(filter.pod)) == std::string::npos) {
+    return false;
+  }
+  return !filter.service || isForService(view, *filter.service, vipOf(one));
+}
+
 // Rows of the monitor.
 class Events {
  public:
-  explicit Events(std::string time) : time_(std::move(time)) {
+  Events(std::string time, const ChangeFilter& filter, const WatchedSelections* watched)
+      : time_(std::move(time)), filter_(filter), watched_(watched) {
     table_.columns = {{"TIME"}, {"CLUSTER"}, {"ENDPOINT"}, {"EVENT"}, {"COUNT", false, true}};
+    if (watched == nullptr) return;
+    for (const char* title : {"VIP", "CLIENT", "THREAD"}) table_.columns.push_back({title});
+    table_.columns.push_back({"TOOK", false, true});
+    for (const char* title : {"POLICY", "BY", "PID", "CGROUP"}) {
+      table_.columns.push_back({title, true});
+    }
   }
   void add(const EndpointChange& change, const std::string& event, const std::string& reason,
            std::uint64_t count) {
-    if (count == 0) return;
-    table_.rows.push_back({time_, change.cluster, change.address.toString(),
-                           reason.empty() ? event : event + " (" + reason + ")",
-                           std::to_string(count)});
+    if (count == 0 || !tellsOf(filter_, event)) return;
+    addRow({time_, change.cluster, change.address.toString(), words(event, reason),
+            std::to_string(count)});
     Json json = addressJson(change);
     json["event"] = event;
     json["reason"] = reason;
     json["count"] = count;
     items_.push_back(std::move(json));
   }
-  Document document() { return {"Events", {{"at", time_}, {"items", items_}}, {{"", table_}}}; }
+  void add(const NodeView& view, const sm_selection& one) {
+    const std::string time = timeOf(one);
+    addRow({time, clusterOf(view, one),
+            one.endpoint_id == SM_NONE ? "" : endpointOf(one).toString(),
+            words(eventOf(one), reasonOf(one)), "1",
+            vipOf(one).toString() + (one.protocol == IPPROTO_UDP ? "/UDP" : ""),
+            clientText(one.client), threadOf(one), secondsText(one.took_ns / 1e9),
+            std::string(policyName(one.policy)), kindOf(one), std::to_string(one.tgid),
+            podCgroupOf(view, one)});
+    Json json = {{"at", time}};
+    json.update(selectionJson(view, one));
+    selections_.push_back(std::move(json));
+  }
+  Document document() {
+    Json data = {{"at", time_}, {"items", items_}};
+    std::vector<Section> sections = {{"", table_}};
+    if (watched_ != nullptr) {
+      data["selections"] = selections_;
+      data["sampledOneIn"] = watched_->oneIn;
+      data["selectionsLost"] = watched_->lost;
+      if (watched_->lost > 0) sections.push_back({lostText(), {}});
+    }
+    return {"Events", data, sections};
+  }
 
  private:
+  static std::string words(const std::string& event, const std::string& reason) {
+    return reason.empty() ? event : event + " (" + reason + ")";
+  }
+  void addRow(std::vector<std::string> row) {
+    row.resize(table_.columns.size());
+    table_.rows.push_back(std::move(row));
+  }
+  std::string timeOf(const sm_selection& one) const {
+    return utcText(static_cast<std::int64_t>(one.at_ns) + watched_->realMinusMonotonicNs);
+  }
+  std::string lostText() const {
+    return time_ + "   " + std::to_string(watched_->lost) +
+           " selections were not shown: they came too fast, --sample shows fewer";
+  }
+
   std::string time_;
+  const ChangeFilter& filter_;
+  const WatchedSelections* watched_;
   Table table_;
   Json items_ = Json::array();
+  Json selections_ = Json::array();
 };
 
 // What an endpoint counted, by the second.
@@ -173,9 +252,17 @@ std::vector<EndpointChange> changesBetween(const NodeView& before, const NodeVie
 }
 
 Outcome monitor(const NodeView& before, const NodeView& after, const ChangeFilter& filter,
-                const std::string& time) {
-  Events events(time);
-  for (const EndpointChange& change : changesBetween(before, after, filter)) {
+                const std::string& time, const WatchedSelections* watched) {
+  Events events(time, filter, watched);
+  if (watched != nullptr) {
+    for (const sm_selection& one : watched->selections) {
+      if (passes(after, filter, one)) events.add(after, one);
+    }
+  }
+  const bool counted = filter.client.empty() && filter.pod.empty();
+  const auto changes =
+      counted ? changesBetween(before, after, filter) : std::vector<EndpointChange>();
+  for (const EndpointChange& change : changes) {
     events.add(change, "selected", "", change.selected);
     events.add(change, "established", "", change.established);
     for (const auto& [reason, count] : change.failed) {

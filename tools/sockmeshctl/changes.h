@@ -10,13 +10,24 @@
 
 #include "commands.h"
 #include "node_view.h"
+#include "selection_list.h"
 #include "stats/datapath_stats.h"
 
 namespace sockmesh::ctl {
 
+// What `monitor` tells of: counted events, then single selections and what became of others.
+inline const std::vector<std::string> kMonitorEvents = {"selected", "established", "failed",
+                                                        "ejected",  "returned",    "selection",
+                                                        "refused",  "left_alone"};
+
 struct ChangeFilter {
   std::string cluster;                   // empty: all
   std::optional<SocketAddress> service;  // endpoints that connections to this VIP may reach
+  std::vector<std::string> events{};     // of kMonitorEvents; empty: all
+  // Of single selections. The counters do not know who asked: nothing of them passes a filter of
+  // these two.
+  std::string client{};  // as `ejection list` names it; empty: all
+  std::string pod{};     // in the path of the pod's cgroup; '-' is the same as '_'; empty: all
 };
 
 // What one endpoint counted in between.
@@ -40,9 +51,9 @@ std::vector<EndpointChange> changesBetween(const NodeView& before, const NodeVie
                                            const ChangeFilter& filter);
 
 // A row for each thing that happened: selections, connections, failures by reason, ejections.
-// `time` is that of the second reading, as text.
+// `time` is that of the second reading, as text. With `watched` also a row for each selection.
 Outcome monitor(const NodeView& before, const NodeView& after, const ChangeFilter& filter,
-                const std::string& time);
+                const std::string& time, const WatchedSelections* watched = nullptr);
 
 // The endpoints with the most selections a second.
 Outcome top(const NodeView& before, const NodeView& after, const ChangeFilter& filter);

@@ -9,7 +9,6 @@
 #include <optional>
 #include <ostream>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "agent_client.h"
@@ -18,7 +17,7 @@
 #include "base/usage_problem.h"
 #include "base/version.h"
 #include "canary.h"
-#include "changes.h"
+#include "cli_changes.h"
 #include "cli_history.h"
 #include "cli_tree.h"
 #include "cli_words.h"
@@ -82,7 +81,9 @@ class CommandLine {
     addExplain();
     addConnect();
     addVerify();
-    addChanges();
+    addChangeCommands(
+        app_, global_.bpffsRoot, repetition_, [this](CLI::App* command) { addInterval(command); },
+        [this](std::function<Outcome()> command) { command_ = std::move(command); });
     addNodeCommands();
     addHistoryCommands(app_, global_.adminAddress,
                        [this](std::function<Outcome()> command) { command_ = std::move(command); });
@@ -335,64 +336,6 @@ class CommandLine {
     return connectReport(*report, options_.target, options_.rewritten);
   }
 
-  void addChanges() {
-    CLI::App* monitor = app_.add_subcommand(
-        "monitor", "selections, failures and ejections as they happen, read from the counters");
-    addChangeOptions(monitor);
-    monitor->callback([this] {
-      repetition_.appends = true;
-      command_ = [this, filter = changeFilter()] {
-        return withChanges([&](const NodeView& before, const NodeView& after) {
-          return ctl::monitor(before, after, filter, utcNow());
-        });
-      };
-    });
-    CLI::App* top = app_.add_subcommand("top", "the endpoints with the most selections a second");
-    addChangeOptions(top);
-    top->callback([this] {
-      command_ = [this, filter = changeFilter()] {
-        return withChanges([&](const NodeView& before, const NodeView& after) {
-          return ctl::top(before, after, filter);
-        });
-      };
-    });
-  }
-
-  void addChangeOptions(CLI::App* command) {
-    command->fallthrough();
-    command->add_option("--cluster", options_.cluster, "only endpoints of this cluster");
-    command
-        ->add_option("--service", options_.service,
-                     "only endpoints that a connection to VIP:PORT may reach")
-        ->check(CLI::Validator(checkAddress, "VIP:PORT"));
-    addInterval(command);
-  }
-
-  ChangeFilter changeFilter() {
-    repetition_.on = true;
-    repetition_.waits = false;
-    ChangeFilter filter{options_.cluster, std::nullopt};
-    if (!options_.service.empty()) filter.service = SocketAddress::parse(options_.service).value();
-    return filter;
-  }
-
-  // Two looks, `--interval` apart. The second one is the first one of the next call.
-  Outcome withChanges(const std::function<Outcome(const NodeView&, const NodeView&)>& command) {
-    if (!before_) {
-      const Outcome read = withNode(global_, [this](NodeView& view) {
-        before_ = std::move(view);
-        return Document();
-      });
-      if (std::holds_alternative<Failure>(read)) return read;
-    }
-    std::this_thread::sleep_for(std::chrono::duration<double>(repetition_.seconds));
-    return withNode(global_, [&](NodeView& view) {
-      Outcome outcome = command(*before_, view);
-      before_ = std::move(view);
-      return outcome;
-    });
-  }
-
   void addVerify() {
     CLI::App* verify = app_.add_subcommand(
         "verify", "whether the kernel holds what the control plane said; exit code 79 if not");
@@ -470,7 +413,6 @@ class CommandLine {
   GlobalOptions global_;
   CommandOptions options_;
   Repetition repetition_;
-  std::optional<NodeView> before_;  // of top and monitor
   std::function<Outcome()> command_;
 };
 

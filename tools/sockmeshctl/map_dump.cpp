@@ -37,6 +37,8 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"served", dumpServed},
       {"unserved", dumpUnserved},
       {"names", dumpNames},
+      {"selections", dumpSelections},
+      {"selection_times", dumpSelectionTimes},
       {"counters", dumpCounters},
       {"globals", dumpGlobals},
   };

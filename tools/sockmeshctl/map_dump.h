@@ -37,5 +37,7 @@ Json dumpClients(const NodeView& view);
 Json dumpClientRuns(const NodeView& view);
 Json dumpCounters(const NodeView& view);  // sums over CPUs
 Json dumpGlobals(const NodeView& view);
+Json dumpSelections(const NodeView& view);
+Json dumpSelectionTimes(const NodeView& view);
 
 }  // namespace sockmesh::ctl

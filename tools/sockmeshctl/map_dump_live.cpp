@@ -12,6 +12,7 @@
 #include "ejection_summary.h"
 #include "lb/abi_names.h"
 #include "map_dump.h"
+#include "selection_list.h"
 
 namespace sockmesh::ctl {
 namespace {
@@ -364,6 +365,17 @@ Json dumpCounters(const NodeView& view) {
   return rows;
 }
 
+namespace {
+
+// How many watch now.
+std::size_t watchers(const NodeView& view) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(view.globals.watchers,
+                            [&](const sm_watcher& one) { return one.until_ns > view.live.nowNs; }));
+}
+
+}  // namespace
+
 Json dumpGlobals(const NodeView& view) {
   Json podParents = Json::array();
   for (const std::uint64_t cgroup : view.globals.pod_parents) {
@@ -379,7 +391,29 @@ Json dumpGlobals(const NodeView& view) {
                   {"servedEpoch", view.globals.served_epoch},
                   {"clients", view.globals.clients},
                   {"podsEpoch", view.globals.pods_epoch},
-                  {"podParents", std::move(podParents)}});
+                  {"podParents", std::move(podParents)},
+                  {"sampleBelow", view.globals.sample_below},
+                  {"histogramBelow", view.globals.histogram_below},
+                  {"selections", view.globals.selections},
+                  {"watchers", watchers(view)}});
+  return rows;
+}
+
+Json dumpSelections(const NodeView& view) {
+  Json rows = Json::array();
+  for (const sm_selection& one : view.selections) {
+    Json row = {{"number", one.number}};
+    row.update(selectionJson(view, one));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+Json dumpSelectionTimes(const NodeView& view) {
+  Json rows = Json::array();
+  rows.push_back({{"firstNs", SM_SELECTION_FIRST_NS},
+                  {"buckets", view.live.selectionTimes.count},
+                  {"sumNs", view.live.selectionTimes.sum_ns}});
   return rows;
 }
 

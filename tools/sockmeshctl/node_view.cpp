@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "datapath/pin_path.h"
+#include "inspect/selection_watch.h"
 #include "lb/table_check.h"
 #include "text.h"
 
@@ -110,6 +111,7 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
     }
   }
   view.globals = (*maps)->globals[0];
+  view.selections = shownSelections((*maps)->selections);
   auto attachments = readAttachments(bpffsRoot);
   if (attachments) {
     view.attachments = std::move(attachments).value();

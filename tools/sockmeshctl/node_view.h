@@ -35,6 +35,7 @@ struct NodeView {
   std::vector<std::pair<sm_served_key, sm_served_rule>> served;
   std::map<std::uint64_t, std::string> cgroupPaths;  // by id, of cgroups that are left alone
   sm_globals globals{};
+  std::vector<sm_selection> selections;  // the last that were shown to a watcher, by number
   std::vector<Attachment> attachments;
   std::string attachmentsProblem;  // why they are not known
   std::vector<Canary> canaries;    // of status

@@ -45,13 +45,27 @@ std::string countText(std::size_t count, const std::string& one) {
   return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
 }
 
-std::string utcNow() {
-  const std::time_t now = std::time(nullptr);
+namespace {
+
+// "2026-01-02T03:04:05"
+std::string utcSeconds(std::time_t time) {
   std::tm parts{};
-  gmtime_r(&now, &parts);
+  gmtime_r(&time, &parts);
   std::array<char, 32> text{};
-  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
   return {text.data(), length};
+}
+
+}  // namespace
+
+std::string utcNow() {
+  return utcSeconds(std::time(nullptr)) + "Z";
+}
+
+std::string utcText(std::int64_t sinceEpochNs) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  const std::string millis = std::to_string(1000 + sinceEpochNs % kSecond / 1'000'000).substr(1);
+  return utcSeconds(sinceEpochNs / kSecond) + "." + millis + "Z";
 }
 
 std::string withoutNewline(std::string text) {

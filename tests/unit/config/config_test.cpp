@@ -127,6 +127,7 @@ TEST(Defaults, AreWhatThePageSays) {
   EXPECT_EQ(documented->datapath.maxServices, byDefault.datapath.maxServices);
   EXPECT_EQ(documented->datapath.maxConnections, byDefault.datapath.maxConnections);
   EXPECT_EQ(documented->datapath.maxAffinityClients, byDefault.datapath.maxAffinityClients);
+  EXPECT_EQ(documented->datapath.timeOneSelectionIn, byDefault.datapath.timeOneSelectionIn);
   EXPECT_EQ(documented->adminAddress, byDefault.adminAddress);
   EXPECT_EQ(documented->adminSocket, byDefault.adminSocket);
   EXPECT_EQ(documented->adminAllowedHosts, byDefault.adminAllowedHosts);
@@ -298,6 +299,17 @@ TEST(Served, WhatIsWrongIsNamed) {
   wrong("leave_out: [{netns: a}]", "leave_out[0].netns: \"a\" does not begin with /");
   wrong("sidecars: [{ports: []}]", "sidecars[0].ports: must be 1 to 4 ports");
   wrong("sidecars: [{ports: [1, 70000]}]", "sidecars[0].ports: must be between 1 and 65535");
+}
+
+TEST(ConfigFile, OneSelectionInSoManyIsTimedAndZeroIsNone) {
+  const auto timed = [](const std::string& text) {
+    return load(text).value().datapath.timeOneSelectionIn;
+  };
+  EXPECT_EQ(timed("metrics: {time_one_selection_in: 7}"), 7U);
+  EXPECT_EQ(timed("metrics: {time_one_selection_in: 0}"), 0U);
+  EXPECT_EQ(timed(""), kDefaultTimeOneSelectionIn);
+  EXPECT_NE(errorOf("metrics: {time_one_selection_in: -1}").find("time_one_selection_in"),
+            std::string::npos);
 }
 
 TEST(ConfigFile, UdpServicesNameAVipAClusterAndAPort) {

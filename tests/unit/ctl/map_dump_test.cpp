@@ -126,6 +126,13 @@ flows_ended            0   UDP flows that ended with their socket
 flows_lost             0   no memory for a UDP flow; answers may show the endpoint and not the VIP
 left_stale             0   connects to VIPs that were left alone: older than ads.stale_after
 )"},
+    {"selections",
+     R"(NUMBER   EVENT       REASON   BY        PROTOCOL   VIP          VIP-PORT   SERVICE      CLUSTER      ADDRESS    PORT   POLICY        CLIENT     CGROUP    PID   THREAD   TOOK-NS
+     7   selection   -        connect   TCP        10.96.0.10         80   reviews:80   reviews-v1   10.0.0.1   9080   ROUND_ROBIN   pod:7003   -        4300   curl         310
+)"},
+    {"selection_times", R"(FIRST-NS   BUCKETS                           SUM-NS
+      64   0,0,3,0,0,0,0,0,0,0,0,0,0,0,0,0      600
+)"},
     {"served", R"(KIND              ID   RULE        PORTS         NETNS-COOKIE
 cgroup          7001   leave out   -                        0
 netns     4026532011   let in      -                       12
@@ -133,8 +140,8 @@ sidecar            0   leave out   15001,15006              0
 )"},
     {"unserved", ""},
     {"globals",
-     R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED   STALE-FROM-NS   SERVED-FLAGS   SERVED-EPOCH   CLIENTS   PODS-EPOCH   POD-PARENTS
-      4242                0                    0   no                     0              0              0         0            0   -
+     R"(AGENT-TGID   AGENT-START-NS   CONN-OVERFLOW-LIVE   UDP-USED   STALE-FROM-NS   SERVED-FLAGS   SERVED-EPOCH   CLIENTS   PODS-EPOCH   POD-PARENTS   SAMPLE-BELOW   HISTOGRAM-BELOW   SELECTIONS   WATCHERS
+      4242                0                    0   no                     0              0              0         0            0   -                 33554432          33554432            7          1
 )"},
 };
 

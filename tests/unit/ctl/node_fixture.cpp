@@ -2,6 +2,7 @@
 #include "node_fixture.h"
 
 #include <gmock/gmock.h>
+#include <netinet/in.h>
 
 #include <cstring>
 
@@ -240,6 +241,26 @@ void addPodWithSidecar(NodeView& node) {
   node.cgroupPaths[7002] = "/sys/fs/cgroup/kubepods/pod1";
 }
 
+sm_selection makeSelection() {
+  sm_selection one{};
+  one.number = 7;
+  one.at_ns = kNowNs - 3 * kSecondNs / 2;
+  one.client = SM_CLIENT_IS_POD | 7003;
+  encodeAddress(at("10.96.0.10:80").ip, one.vip_be);
+  one.vip_port_be = encodePort(80);
+  encodeAddress(at("10.0.0.1:9080").ip, one.endpoint_be);
+  one.endpoint_port_be = encodePort(9080);
+  one.endpoint_id = 1;
+  one.cluster_id = 1;
+  one.took_ns = 310;
+  one.tgid = 4300;
+  one.protocol = IPPROTO_TCP;
+  one.policy = SM_POLICY_ROUND_ROBIN;
+  one.kind = SM_SELECTION_CONNECT;
+  std::strcpy(one.thread, "curl");
+  return one;
+}
+
 NodeView makeNode() {
   NodeView node;
   node.pinFolder = "/sys/fs/bpf/sockmesh-v1";
@@ -269,6 +290,13 @@ NodeView makeNode() {
                            .before = {}});
   node.attachments = {attached("sm_connect4", "connect4", 11)};
   node.globals.agent_tgid = 4242;
+  node.globals.sample_below = 1U << 25;
+  node.globals.histogram_below = 1U << 25;
+  node.globals.selections = 7;
+  node.globals.watchers[0].until_ns = kNowNs + kSecondNs;
+  node.selections = {makeSelection()};
+  node.live.selectionTimes.count[2] = 3;
+  node.live.selectionTimes.sum_ns = 600;
   node.frontendFilter.resize(SM_FILTER_WORDS);
   node.frontendFilter[297] = 1ULL << 52;
   node.frontendFilter[1826] = 1ULL << 11;

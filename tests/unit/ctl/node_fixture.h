@@ -12,6 +12,8 @@
 namespace sockmesh::ctl::test {
 
 NodeView makeNode();
+// What was selected 1.5 s ago at 10.96.0.10:80, for a pod.
+sm_selection makeSelection();
 // A pod of that node connected to a VIP 30 s ago and was left alone.
 void addPodWithSidecar(NodeView& node);
 

@@ -148,6 +148,19 @@ TEST(DatapathCollector, HistogramsAreCumulative) {
   EXPECT_NE(text.find(name + "_count{cluster=\"reviews\"} 7\n"), std::string::npos);
 }
 
+TEST(DatapathCollector, SelectionTimesAreOneHistogramOfTheNode) {
+  Scraped scraped(false);
+  const std::string name = "sockmesh_selection_duration_seconds";
+  EXPECT_EQ(scraped.text().find(name), std::string::npos) << "none was timed";
+  scraped.now.selectionTimes = {{64e-9, {4, 1, 2}}, 9e-7};
+  const std::string text = scraped.text();
+  EXPECT_NE(text.find(name + "_bucket{le=\"6.4"), std::string::npos) << text;
+  EXPECT_NE(text.find(name + "_bucket{le=\"1.28"), std::string::npos) << text;
+  EXPECT_NE(text.find(name + "_bucket{le=\"+Inf\"} 7\n"), std::string::npos) << text;
+  EXPECT_NE(text.find(name + "_count 7\n"), std::string::npos) << text;
+  EXPECT_NE(text.find(name + "_sum 9e-07\n"), std::string::npos) << text;
+}
+
 TEST(DatapathCollector, UnreadableMapsAreOneGauge) {
   const auto collector = std::make_shared<DatapathCollector>(
       []() -> Result<DatapathStats> { return Error("gone"); }, DatapathMetricsOptions{});
