@@ -193,6 +193,8 @@ void countServices(const KernelImage& image, DatapathStats& out) {
     if ((service.service->flags & SM_DESCRIPTOR_NEEDS_L7) != 0) ++out.servicesNeedingLayer7;
   }
   out.servicesByReason.assign(reasons.begin(), reasons.end());
+  out.suddenRefusals = {reasonLabel(SM_REASON_NO_ENDPOINTS), reasonLabel(SM_REASON_NO_HEALTHY),
+                        reasonLabel(SM_REASON_CLUSTER_ABSENT)};
 }
 
 // By cluster's name.

@@ -38,7 +38,6 @@ Word reasonWord(std::uint32_t reason) {
        "the cluster asks for TLS, which a connect() cannot originate"},
       {leftAloneName(LeftAloneReason::kOriginalDst), "the destination is the endpoint"},
       {leftAloneName(LeftAloneReason::kBlackHole), "a cluster without discovery and endpoints"},
-      {"Dns", "the cluster's endpoints are DNS names, which an earlier agent did not resolve"},
       {leftAloneName(LeftAloneReason::kUnsupportedDiscovery),
        "a discovery type or endpoint addresses that a connect() cannot use"},
       {"NoEndpoints", "the cluster has no endpoints"},

@@ -311,7 +311,10 @@ std::vector<prometheus::MetricFamily> DatapathCollector::Collect() const {
   if (!read) return out;
   const DatapathStats& stats = *read;
   totals_.update(stats);
-  verdicts_.update(stats);
+  verdicts_.update(stats, [this](const std::string& cluster) {
+    const auto total = totals_.totals().find(cluster);
+    return total != totals_.totals().end() && isUsed(total->second);
+  });
 
   ConnectionFamilies connections;
   if (options_.endpointLabel) {

@@ -120,6 +120,9 @@ struct DatapathStats {
   // Services of which connections are refused or left alone, by reason. One with several reasons
   // counts for each. A reason without a service is not there.
   NamedCounts servicesByReason;
+  // Reasons for which a cluster that has endpoints may begin to refuse, although nobody changes its
+  // configuration. In the words of metrics, which live for ever.
+  std::vector<std::string_view> suddenRefusals;
   std::uint64_t servicesNeedingLayer7 = 0;
   bool stale = false;  // services are left alone, because the control plane was not heard
 };

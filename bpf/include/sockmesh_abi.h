@@ -213,16 +213,15 @@ enum sm_reason {
 	SM_REASON_TLS = 3,		 /* transport_socket: a connect() cannot originate TLS */
 	SM_REASON_ORIGINAL_DST = 4,	 /* the destination is the endpoint */
 	SM_REASON_BLACK_HOLE = 5,	 /* a cluster without discovery and endpoints */
-	SM_REASON_DNS = 6,		 /* STRICT_DNS, LOGICAL_DNS */
-	SM_REASON_UNSUPPORTED = 7,	 /* discovery type or endpoint addresses we cannot use */
-	SM_REASON_NO_ENDPOINTS = 8,	 /* known and empty */
-	SM_REASON_NO_HEALTHY = 9,	 /* endpoints, none eligible under the policy */
-	SM_REASON_NO_SUBSET = 10,	 /* no subset matches and there is no fallback */
-	SM_REASON_CLUSTER_ABSENT = 11,	 /* CDS came without it */
-	SM_REASON_NO_REACHABLE = 12, /* endpoints, none with an address of the socket's family */
+	SM_REASON_UNSUPPORTED = 6,	 /* discovery type or endpoint addresses we cannot use */
+	SM_REASON_NO_ENDPOINTS = 7,	 /* known and empty */
+	SM_REASON_NO_HEALTHY = 8,	 /* endpoints, none eligible under the policy */
+	SM_REASON_NO_SUBSET = 9,	 /* no subset matches and there is no fallback */
+	SM_REASON_CLUSTER_ABSENT = 10,	 /* CDS came without it */
+	SM_REASON_NO_REACHABLE = 11, /* endpoints, none with an address of the socket's family */
 	/* A VIP that is left out, inside the range of a service. Without this entry the service
 	 * would get its connections. */
-	SM_REASON_LEFT_OUT = 13,
+	SM_REASON_LEFT_OUT = 12,
 };
 
 #define SM_GROUP_WEIGHTED                                                                          \

@@ -121,7 +121,7 @@ class Crash : public DatapathTest {
         .service("10.96.0.3:80", "removed", {host(6)})
         .random("[fd00::4]:80", "six", {host(7), host(8)})
         .service("10.96.0.5:80", "emptied", {host(9)})
-        .leftAlone("10.96.0.6:80", "arriving", SM_REASON_DNS);
+        .leftAlone("10.96.0.6:80", "arriving", SM_REASON_UNSUPPORTED);
   }
   TableBuilder after() const {
     return TableBuilder()

@@ -412,5 +412,23 @@ TEST_F(Agent, MetricsCountWhatHappened) {
   has("sockmesh_xds_connected 1");
 }
 
+// The series is there before it counts, so that rate() sees the first refusal.
+TEST_F(Agent, MetricsHaveRefusalsBeforeTheFirst) {
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {hosts_[0]}));
+  start();
+  ASSERT_TRUE(connectTo(at(kVip)));
+  const auto refusals = [&] {
+    const std::string metrics = mesh_->get("/metrics");
+    const std::string series =
+        "sockmesh_connections_refused_total{cluster=\"a\",reason=\"no_endpoints\"} ";
+    const auto found = metrics.find(series);
+    return found == std::string::npos ? "none" : metrics.substr(found + series.size(), 2);
+  };
+  EXPECT_EQ(refusals(), "0\n");
+  mesh_->serve("a.yaml", serviceYaml(kVip, "a", {}));
+  ASSERT_TRUE(eventually([] { return !connectTo(at(kVip)); }));
+  EXPECT_EQ(refusals(), "1\n");
+}
+
 }  // namespace
 }  // namespace sockmesh::test

@@ -108,6 +108,27 @@ TEST_F(Dns, StrictClustersHaveAllAddressesAndFollowThem) {
   EXPECT_EQ(connectTo(at(kVip)).error().errnum(), ECONNREFUSED);
 }
 
+TEST_F(Dns, AnAnswerOverTheLimitIsNamedByStatusAndChangesNothing) {
+  server_.set("a.example", {ip(1)});
+  mesh_->serve("a.yaml", service("STRICT_DNS", "a.example"));
+  mesh_->startControlPlane();
+  mesh_->startAgent(mesh_->agentConfig("limits: {max_endpoints: 2}\ndns: {servers: [\"" +
+                                       server_.address().toString() + "\"]}\n"));
+  ASSERT_TRUE(mesh_->ready()) << mesh_->agent().log();
+  ASSERT_TRUE(leadsTo({0})) << mesh_->agent().log();
+  const auto statusNames = [&] {
+    const Ran status = run({binary("sockmeshctl"), "--bpffs-root", sandbox_->bpffs(),
+                            "--admin-socket", mesh_->adminSocket(), "status"});
+    return status.output.find("\nDNS cluster c: ") != std::string::npos;
+  };
+  server_.set("a.example", {ip(1), ip(2), ip(3)});
+  EXPECT_TRUE(eventually(statusNames, std::chrono::seconds(20))) << mesh_->agent().log();
+  EXPECT_TRUE(leadsTo({0}));
+  server_.set("a.example", {ip(2), ip(3)});
+  EXPECT_TRUE(leadsTo({1, 2})) << mesh_->agent().log();
+  EXPECT_TRUE(eventually([&] { return !statusNames(); }, std::chrono::seconds(20)));
+}
+
 TEST_F(Dns, LogicalClustersHaveTheFirstAddressAndKeepIt) {
   server_.set("a.example", {ip(2), ip(1)});
   mesh_->serve("a.yaml", service("LOGICAL_DNS", "a.example"));

@@ -56,6 +56,26 @@ class AdminServerTest : public ::testing::Test {
   std::unique_ptr<AdminServer> server_;
 };
 
+TEST_F(AdminServerTest, NamesHaveWorkloadsAndHosts) {
+  EXPECT_EQ(getJson("/names")["workloads"], json::array()) << "nothing has arrived";
+  auto snapshot = std::make_shared<Snapshot>();
+  const IpAddress address = IpAddress::parse("10.0.0.1").value();
+  snapshot->workloads[address] =
+      std::make_shared<const Workload>(Workload{"web-1", "shop", "n1", {address}});
+  state_.snapshot.store(std::move(snapshot));
+  auto stats = std::make_shared<AgentStats>();
+  stats->dns.hosts["db.example"] = {
+      .clusters = {"db"}, .addresses = {"192.0.2.1"}, .problem = "timed out", .stale = true};
+  state_.stats.store(std::move(stats));
+  const json names = getJson("/names");
+  EXPECT_EQ(names["kind"], "Names");
+  EXPECT_EQ(names["workloads"], json::parse(R"([{"address": "10.0.0.1", "name": "web-1",
+                                                 "namespace": "shop", "node": "n1"}])"));
+  EXPECT_EQ(names["hosts"],
+            json::parse(R"([{"name": "db.example", "clusters": ["db"], "addresses": ["192.0.2.1"],
+                             "problem": "timed out", "stale": true}])"));
+}
+
 TEST_F(AdminServerTest, IsAliveBeforeItIsReady) {
   EXPECT_EQ(get("/healthz").status, 200);
   const HttpAnswer starting = get("/readyz");

@@ -212,6 +212,21 @@ TEST(Explain, SaysWhatBecomesOfSocketsOfOneAddressFamily) {
   EXPECT_EQ(explainedJson(makeNode(), "10.96.0.10:80")["sockets"], Json::array());
 }
 
+TEST(Explain, NamesTheWorkloadsOfItsEndpoints) {
+  NodeView node = makeNode();
+  node.names = namesOf(Json::parse(R"({"workloads": [
+      {"address": "10.0.0.2", "name": "reviews-2", "namespace": "shop", "node": "n1"}]})"));
+  const std::string text = explained(node, deadAgent(), "10.96.0.10:80");
+  EXPECT_NE(text.find("EJECTED   WORKLOAD         NODE\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("for 30s   shop/reviews-2   n1\n"), std::string::npos) << text;
+  const Json endpoints = explainedJson(node, "10.96.0.10:80")["endpoints"];
+  EXPECT_EQ(endpoints[0]["workload"], nullptr);
+  EXPECT_EQ(endpoints[1]["workload"],
+            Json({{"name", "reviews-2"}, {"namespace", "shop"}, {"node", "n1"}}));
+  EXPECT_FALSE(explainedJson(makeNode(), "10.96.0.10:80")["endpoints"][0].contains("workload"))
+      << "no workload is known";
+}
+
 TEST(Explain, NamesAnEndpointThatCannotBeReached) {
   NodeView node = makeNode();
   node.image.endpoints[3].endpoint.address = at("224.0.0.1:9080");

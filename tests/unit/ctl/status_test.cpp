@@ -374,6 +374,15 @@ TEST(Status, SaysWhatDidNotFitIntoTheMaps) {
   EXPECT_EQ(text.find("s6: no room"), std::string::npos);
 }
 
+TEST(Status, ADnsClusterOverItsLimitIsNamed) {
+  AgentReport agent = liveAgent();
+  (*agent.status)["dns"] =
+      Json::parse(R"({"refused": {"api": "has 300 endpoints, 200 are left"}})");
+  const std::string text = shown(status(makeNode(), agent), Format::kTable);
+  EXPECT_NE(text.find("\nDNS cluster api: has 300 endpoints, 200 are left\n"), std::string::npos)
+      << text;
+}
+
 // Another version of the agent may leave fields out or give them another type.
 TEST(Status, AStrangeAnswerOfTheAgentDoesNotBreakIt) {
   for (const char* answer : {"{}", R"({"xds": 3, "version": null})",

@@ -97,7 +97,7 @@ TEST(DatapathCollector, WhatNobodyConnectedToHasNoSeries) {
     idle.address = "10.0.0.1:80";
     idle.connections.connectDuration = {64e-6, {0, 0, 0}};
     scraped.now = stats({idle});
-    scraped.now.clusters[0].refused.count = 0;
+    scraped.now.clusters[0].refused = {};
     EXPECT_EQ(scraped.text().find("reviews"), std::string::npos) << scraped.text();
   }
 }
@@ -116,6 +116,19 @@ TEST(DatapathCollector, VerdictsHaveTheirReason) {
   }
   scraped.now = {};
   EXPECT_EQ(scraped.text().find("reason="), std::string::npos) << scraped.text();
+}
+
+// So that rate() sees the first refusal.
+TEST(DatapathCollector, RefusalsOfAClusterInUseHaveASeriesBeforeTheFirst) {
+  Scraped scraped(true);
+  scraped.now = stats({endpoint(1, "10.0.0.1:80", 7)});
+  scraped.now.clusters[0].refused = {};
+  scraped.now.suddenRefusals = {"no_endpoints"};
+  const std::string series =
+      "sockmesh_connections_refused_total{cluster=\"reviews\",reason=\"no_endpoints\"} ";
+  EXPECT_NE(scraped.text().find(series + "0\n"), std::string::npos) << scraped.text();
+  scraped.now.clusters[0].refused = {2, {{"no_endpoints"}, ""}};
+  EXPECT_NE(scraped.text().find(series + "2\n"), std::string::npos) << scraped.text();
 }
 
 TEST(DatapathCollector, IstiosNamesAreForThoseWhoAskForThem) {
