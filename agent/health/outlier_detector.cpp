@@ -229,7 +229,7 @@ void OutlierDetector::unlistAll(Watched& watched, Breather& breathe) {
     host.past.reset();
     breathe();
   }
-  std::exchange(watched.hosts, std::vector<Host>());
+  watched.hosts = std::vector<Host>();
 }
 
 // Without outlier_detection no sweep would end an ejection.
