@@ -100,9 +100,9 @@ AdminJson localityJson(const LocalityEndpoints& locality) {
     if (!endpoint.lbMetadata.empty()) json["metadata"] = structJson(endpoint.lbMetadata);
     endpoints.push_back(std::move(json));
   }
-  return {{"region", locality.locality.region},
-          {"zone", locality.locality.zone},
-          {"subZone", locality.locality.subZone},
+  return {{"region", locality.locality->region},
+          {"zone", locality.locality->zone},
+          {"subZone", locality.locality->subZone},
           {"priority", locality.priority},
           {"weight", locality.weight},
           {"endpoints", endpoints}};

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <compare>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -22,7 +23,12 @@ class Interned {
  public:
   Interned() = default;  // T(), which costs nothing
   // NOLINTNEXTLINE(google-explicit-constructor): stands for the value
-  Interned(const T& value) : node_(value == empty() ? nullptr : pool().take(value)) {}
+  Interned(const T& value) : node_(value == none() ? nullptr : pool().take(value)) {}
+  template <typename U>
+  requires(!std::same_as<U, Interned> && !std::same_as<U, T> && std::convertible_to<const U&, T>)
+      // NOLINTNEXTLINE(google-explicit-constructor): stands for the value
+      Interned(const U& value)
+      : Interned(T(value)) {}
   Interned(const Interned& other) : node_(other.node_) {
     if (node_ != nullptr) node_->references.fetch_add(1, std::memory_order_relaxed);
   }
@@ -41,16 +47,34 @@ class Interned {
     if (node_ != nullptr) pool().release(node_);
   }
 
-  const T& operator*() const { return node_ == nullptr ? empty() : node_->value; }
+  const T& operator*() const { return node_ == nullptr ? none() : node_->value; }
   const T* operator->() const { return &**this; }
   // NOLINTNEXTLINE(google-explicit-constructor): stands for the value
   operator const T&() const { return **this; }
+  bool empty() const requires requires(const T& value) { value.empty(); }
+  { return (**this).empty(); }
 
   friend bool operator==(const Interned& a, const Interned& b) { return a.node_ == b.node_; }
-  friend bool operator==(const Interned& a, const T& b) { return *a == b; }
+  template <typename U>
+  requires(!std::same_as<U, Interned> && std::convertible_to<const U&, T>) friend bool operator==(
+      const Interned& a, const U& b) {
+    return *a == b;
+  }
   friend std::strong_ordering operator<=>(const Interned& a, const Interned& b) {
     if (a.node_ == b.node_) return std::strong_ordering::equal;
     return *a <=> *b;
+  }
+  template <typename U>
+  requires(!std::same_as<U, Interned> &&
+           std::convertible_to<const U&, T>) friend std::strong_ordering
+  operator<=>(const Interned& a, const U& b) {
+    return *a <=> b;
+  }
+  template <typename Stream>
+  requires requires(Stream& out, const T& value) { out << value; }
+  friend Stream& operator<<(Stream& out, const Interned& value) {
+    out << *value;
+    return out;
   }
 
  private:
@@ -121,7 +145,7 @@ class Interned {
     static auto& pool = *new Pool;
     return pool;
   }
-  static const T& empty() {
+  static const T& none() {
     static const auto& value = *new T();
     return value;
   }
@@ -130,3 +154,10 @@ class Interned {
 };
 
 }  // namespace sockmesh
+
+template <typename T>
+struct std::hash<sockmesh::Interned<T>> {
+  std::size_t operator()(const sockmesh::Interned<T>& handle) const noexcept {
+    return std::hash<const T*>{}(&*handle);
+  }
+};

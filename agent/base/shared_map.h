@@ -113,12 +113,18 @@ class SharedMap {
   bool empty() const { return size_ == 0; }
   void clear() { *this = SharedMap(); }
 
-  const_iterator find(const Key& key) const {
+  // `K` is ordered with keys; no key is made of it.
+  template <typename K = Key>
+  const_iterator find(const K& key) const {
     const Place place = placeOf(key);
     return holds(place, key) ? const_iterator(root_, place) : end();
   }
-  bool contains(const Key& key) const { return holds(placeOf(key), key); }
-  const T& at(const Key& key) const {
+  template <typename K = Key>
+  bool contains(const K& key) const {
+    return holds(placeOf(key), key);
+  }
+  template <typename K = Key>
+  const T& at(const K& key) const {
     const auto found = find(key);
     if (found == end()) throw std::out_of_range("SharedMap::at");
     return found->second;
@@ -175,26 +181,31 @@ class SharedMap {
     return firstOf(branch->front());
   }
   // The last child that does not begin behind `key`; the first one where all do.
-  template <typename Children>
-  static std::size_t childOf(const Children& children, const Key& key) {
-    const auto behind = std::ranges::upper_bound(
-        children, key, {}, [](const auto& child) -> const Key& { return firstOf(child); });
+  template <typename Children, typename K>
+  static std::size_t childOf(const Children& children, const K& key) {
+    const auto behind =
+        std::upper_bound(children.begin(), children.end(), key,
+                         [](const K& a, const auto& child) { return a < firstOf(child); });
     return static_cast<std::size_t>(std::max(behind - children.begin(), std::ptrdiff_t{1}) - 1);
   }
 
   // Where `key` is or belongs.
-  Place placeOf(const Key& key) const {
+  template <typename K>
+  Place placeOf(const K& key) const {
     if (root_.empty()) return {};
     Place place;
     place.branch = childOf(root_, key);
     const Branch& branch = *root_[place.branch];
     place.part = childOf(branch, key);
     const Part& part = *branch[place.part];
-    const auto entry = std::ranges::lower_bound(part, key, {}, &value_type::first);
+    const auto entry =
+        std::lower_bound(part.begin(), part.end(), key,
+                         [](const value_type& one, const K& wanted) { return one.first < wanted; });
     place.entry = static_cast<std::size_t>(entry - part.begin());
     return place;
   }
-  bool holds(const Place& place, const Key& key) const {
+  template <typename K>
+  bool holds(const Place& place, const K& key) const {
     if (root_.empty()) return false;
     const Part& part = *(*root_[place.branch])[place.part];
     return place.entry < part.size() && part[place.entry].first == key;

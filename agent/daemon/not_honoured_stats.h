@@ -9,6 +9,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/name.h"
 #include "model/snapshot.h"
 #include "stats/agent_stats.h"
 
@@ -29,7 +30,7 @@ class NotHonouredCounter {
 
   std::shared_ptr<const Snapshot> before_ = std::make_shared<const Snapshot>();
   // Legs of listeners, by the cluster that they point at.
-  std::unordered_map<std::string, std::int64_t> legs_;
+  std::unordered_map<Name, std::int64_t> legs_;
   std::array<std::int64_t, 2> resources_{};  // that are not honoured in everything, by kind
   NotHonouredStats stats_;
 };

@@ -39,7 +39,7 @@ bool takesOneOf(const Snapshot& snapshot, const std::vector<std::string>& reject
                 const std::string& cluster) {
   const auto found = snapshot.clusters.find(cluster);
   return found != snapshot.clusters.end() && found->second->type == DiscoveryType::kEds &&
-         std::ranges::binary_search(rejected, found->second->edsName);
+         std::ranges::binary_search(rejected, *found->second->edsName);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/endpoint_writer.h"
 
-#include <iterator>
 #include <vector>
 
 #include "datapath/codec.h"
@@ -86,9 +85,9 @@ Result<IdRegistry::Cluster*> EndpointWriter::addCluster(const std::string& name)
 Status EndpointWriter::ensureEndpoint(IdRegistry::Cluster& cluster, const LbEndpoint& wanted) {
   const auto locality = ensureLocality(wanted.locality);
   if (!locality) return locality.error();
-  const auto known = cluster.endpoints.find(IdRegistry::addressesOf(wanted));
-  if (known == cluster.endpoints.end()) return addEndpoint(cluster, wanted, *locality);
-  IdRegistry::Endpoint& endpoint = known->second;
+  IdRegistry::Endpoint* known = ids_.findEndpoint(cluster, IdRegistry::addressesOf(wanted));
+  if (known == nullptr) return addEndpoint(cluster, wanted, *locality);
+  IdRegistry::Endpoint& endpoint = *known;
   if (!endpoint.listed) {
     if (auto done = store_.relist(endpoint.id); !done) return done.error();
   }
@@ -122,11 +121,11 @@ Status EndpointWriter::addEndpoint(IdRegistry::Cluster& cluster, const LbEndpoin
 
 Status EndpointWriter::update(const LbCluster& wanted, Breather& breathe) {
   const auto cluster = ensureCluster(wanted);
-  if (!cluster) return cluster.error().in("cluster " + wanted.name);
+  if (!cluster) return cluster.error().in("cluster " + *wanted.name);
   ++updates_;
   for (const LbEndpoint& endpoint : wanted.endpoints) {
     if (auto done = ensureEndpoint(**cluster, endpoint); !done) {
-      return done.error().in("cluster " + wanted.name + ", endpoint " +
+      return done.error().in("cluster " + *wanted.name + ", endpoint " +
                              endpoint.address.toString());
     }
     breathe();
@@ -149,13 +148,14 @@ Status EndpointWriter::retire(const std::string& name, Breather& breathe) {
 template <typename Stale>
 Status EndpointWriter::unlistWhere(IdRegistry::Cluster& cluster, const Stale& stale,
                                    Breather& breathe) {
-  for (auto it = cluster.endpoints.begin(); it != cluster.endpoints.end();) {
-    if (it->second.listed && stale(it->second)) {
-      if (auto done = unlist(it->second); !done) return done.error().in("cluster " + *cluster.name);
+  for (std::size_t i = 0; i < cluster.endpoints.size();) {
+    IdRegistry::Endpoint& one = *ids_.findEndpoint(cluster.endpoints[i++]);
+    const IdRegistry::Addresses addresses = one.addresses;
+    if (one.listed && stale(one)) {
+      if (auto done = unlist(one); !done) return done.error().in("cluster " + *cluster.name);
     }
-    const IdRegistry::Addresses addresses = it->first;
     // Endpoints that were retired before may be gone by now.
-    it = breathe() ? cluster.endpoints.upper_bound(addresses) : std::next(it);
+    if (breathe()) i = ids_.indexAfter(cluster, addresses);
   }
   return {};
 }

@@ -42,7 +42,8 @@ void IdRegistry::forget() {
   localityIds_ = IdAllocator(1, UINT32_MAX);
   clusters_.clear();
   clusterOfId_.clear();
-  endpointOfId_.clear();
+  pages_.clear();
+  retirementOf_.clear();
   localities_.clear();
   orphans_.clear();
   retired_ = {};
@@ -60,11 +61,10 @@ void IdRegistry::adopt(const KernelImage& image) {
 void IdRegistry::adoptClusters(const KernelImage& image) {
   for (const auto& [id, name] : image.clusterNames) {
     if (!clusterIds_.take(id)) continue;
-    clusterOfId_[id] = name;
     const auto entry = clusters_.try_emplace(name).first;
     Cluster& cluster = entry->second;
-    cluster.name = &entry->first;
-    cluster.id = id;
+    cluster.name = entry->first;
+    enter(cluster, id);
     cluster.listed = true;
     const auto state = image.clusterStates.find(id);
     if (state != image.clusterStates.end()) cluster.limits = decodeLimits(state->second);
@@ -81,20 +81,16 @@ void IdRegistry::adoptEndpoint(const ImageEndpoint& adopted) {
   const auto cluster = clusters_.find(adopted.cluster);
   const Addresses addresses = addressesOf(adopted.endpoint);
   if (cluster == clusters_.end()) return addOrphan(adopted.id);
-  const auto twin = cluster->second.endpoints.find(addresses);
-  if (twin != cluster->second.endpoints.end()) {
+  const Endpoint* twin = findEndpoint(cluster->second, addresses);
+  if (twin != nullptr) {
     // Services lead to the one that is listed.
-    if (adopted.withdrawn || twin->second.listed) return addOrphan(adopted.id);
-    addOrphan(twin->second.id);
-    leave(twin->second.id);
-    cluster->second.endpoints.erase(twin);
+    if (adopted.withdrawn || twin->listed) return addOrphan(adopted.id);
+    addOrphan(twin->id);
+    leave(twin->id);
   }
-  const auto entry = cluster->second.endpoints.try_emplace(addresses).first;
-  Endpoint& known = entry->second;
-  known.id = adopted.id;
+  Endpoint& known = enter(cluster->second, adopted.id, addresses);
   known.note(adopted.endpoint);
   known.listed = !adopted.withdrawn;
-  enter(cluster->second, entry);
   // The endpoint was withdrawn under an earlier agent, and may still have connections.
   if (adopted.withdrawn) unlist(known);
 }
@@ -104,7 +100,7 @@ std::size_t IdRegistry::missing(const LbCluster& cluster, Breather& breathe) con
   if (known == nullptr) return cluster.endpoints.size();
   std::size_t count = 0;
   for (const LbEndpoint& one : cluster.endpoints) {
-    count += known->endpoints.contains(addressesOf(one)) ? 0 : 1;
+    count += findEndpoint(*known, addressesOf(one)) != nullptr ? 0 : 1;
     // The cluster may be forgotten meanwhile.
     if (breathe()) known = find(cluster.name);
     if (known == nullptr) return cluster.endpoints.size();
@@ -121,12 +117,13 @@ std::uint32_t IdRegistry::endpointId(const std::string& cluster,
                                      const SocketAddress& address) const {
   const auto found = clusters_.find(cluster);
   if (found == clusters_.end()) return SM_NONE;
-  const auto& endpoints = found->second.endpoints;
+  const std::vector<std::uint32_t>& ids = found->second.endpoints;
   std::uint32_t id = SM_NONE;
-  for (auto it = endpoints.lower_bound({address, std::nullopt});
-       it != endpoints.end() && it->first.address == address; ++it) {
-    id = it->second.id;
-    if (it->second.listed) break;
+  for (auto i = indexOf(found->second, {address, std::nullopt}); i < ids.size(); ++i) {
+    const Endpoint& endpoint = at(ids[i]);
+    if (endpoint.addresses.address != address) break;
+    id = endpoint.id;
+    if (endpoint.listed) break;
   }
   return id;
 }
@@ -135,8 +132,8 @@ std::uint32_t IdRegistry::endpointId(const std::string& cluster, const SocketAdd
                                      const std::optional<SocketAddress>& otherAddress) const {
   const auto found = clusters_.find(cluster);
   if (found == clusters_.end()) return SM_NONE;
-  const auto known = found->second.endpoints.find({address, otherAddress});
-  return known == found->second.endpoints.end() ? SM_NONE : known->second.id;
+  const Endpoint* known = findEndpoint(found->second, {address, otherAddress});
+  return known == nullptr ? SM_NONE : known->id;
 }
 
 std::vector<std::uint32_t> IdRegistry::endpointIds(const LbGroup& group) const {
@@ -149,13 +146,15 @@ std::vector<std::uint32_t> IdRegistry::endpointIds(const LbGroup& group, Breathe
   std::vector<std::uint32_t> ids(group.hosts.size(), SM_NONE);
   const auto found = clusters_.find(group.cluster);
   if (found == clusters_.end()) return ids;
-  const auto& endpoints = found->second.endpoints;
-  auto next = endpoints.begin();
-  for (std::size_t i = 0; i < group.hosts.size(); ++i) {
+  const Cluster& cluster = found->second;
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < group.hosts.size(); ++i, breathe()) {
     const Addresses addresses{group.hosts[i], group.otherOf(i)};
-    if (next == endpoints.end() || next->first != addresses) next = endpoints.find(addresses);
-    if (next != endpoints.end()) ids[i] = (next++)->second.id;
-    if (breathe()) next = endpoints.end();  // it may be gone by now
+    const auto isNext = [&] {
+      return next < cluster.endpoints.size() && at(cluster.endpoints[next]).addresses == addresses;
+    };
+    if (!isNext()) next = indexOf(cluster, addresses);
+    if (isNext()) ids[i] = cluster.endpoints[next++];
   }
   return ids;
 }
@@ -167,9 +166,9 @@ std::uint32_t IdRegistry::localityId(const Locality& locality) const {
 
 std::optional<std::pair<std::string, SocketAddress>> IdRegistry::endpointOf(
     std::uint32_t id) const {
-  const Place* place = placeOf(id);
-  if (place == nullptr) return std::nullopt;
-  return std::pair(*place->cluster->name, place->endpoint->first.address);
+  const Endpoint* endpoint = findEndpoint(id);
+  if (endpoint == nullptr) return std::nullopt;
+  return std::pair(*endpoint->cluster->name, endpoint->addresses.address);
 }
 
 std::vector<std::uint32_t> IdRegistry::endpointsOf(const std::string& cluster) const {
@@ -183,22 +182,24 @@ std::vector<std::uint32_t> IdRegistry::endpointsOf(const std::string& cluster,
   const Cluster* found = find(cluster);
   if (found == nullptr) return ids;
   ids.reserve(found->endpoints.size());
-  std::optional<Addresses> last;
-  // The cluster may be forgotten where it pauses.
-  while (found != nullptr) {
-    const auto& endpoints = found->endpoints;
-    auto it = last ? endpoints.upper_bound(*last) : endpoints.begin();
-    bool paused = false;
-    while (it != endpoints.end() && !paused) {
-      ids.push_back(it->second.id);
-      last = it->first;
-      ++it;
-      paused = breathe();
-    }
-    if (!paused) break;
-    found = find(cluster);
-  }
+  eachEndpoint(cluster, breathe, [&ids](const Endpoint& one) { ids.push_back(one.id); });
   return ids;
+}
+
+// Calls `visit` with the cluster's endpoints, in order. Some may be removed where `breathe` pauses,
+// and the cluster may be forgotten.
+template <typename Visit>
+void IdRegistry::eachEndpoint(const std::string& cluster, Breather& breathe,
+                              const Visit& visit) const {
+  const Cluster* found = find(cluster);
+  for (std::size_t i = 0; found != nullptr && i < found->endpoints.size();) {
+    const Endpoint& one = at(found->endpoints[i++]);
+    const Addresses addresses = one.addresses;
+    visit(one);
+    if (!breathe()) continue;
+    found = find(cluster);
+    if (found != nullptr) i = indexAfter(*found, addresses);
+  }
 }
 
 std::optional<LbCluster> IdRegistry::listed(const std::string& cluster) const {
@@ -210,13 +211,13 @@ std::optional<LbCluster> IdRegistry::listed(const std::string& cluster, Breather
   const Cluster* found = find(cluster);
   if (found == nullptr || !found->listed) return std::nullopt;
   const ClusterLimits limits = found->limits.value_or(ClusterLimits{});
-  LbCluster out{cluster, {}, limits.connectTimeout, limits.ejection};
-  eachEntry(found->endpoints, breathe, [&out](const Addresses& at, const Endpoint& known) {
+  std::vector<LbEndpoint> endpoints;
+  eachEndpoint(cluster, breathe, [&](const Endpoint& known) {
     if (!known.listed) return;
-    out.endpoints.push_back(
-        {at.address, known.locality, known.priority, known.weight, known.health, at.otherAddress});
+    endpoints.push_back({known.addresses.address, known.locality, known.priority, known.weight,
+                         known.health, known.addresses.otherAddress});
   });
-  return out;
+  return LbCluster{cluster, LbEndpoints(endpoints), limits.connectTimeout, limits.ejection};
 }
 
 std::set<std::string> IdRegistry::clusters() const {
@@ -226,8 +227,8 @@ std::set<std::string> IdRegistry::clusters() const {
 
 std::set<std::string> IdRegistry::clusters(Breather& breathe) const {
   std::set<std::string> names;
-  eachEntry(clusters_, breathe, [&names](const std::string& name, const Cluster& cluster) {
-    if (cluster.listed) names.insert(names.end(), name);
+  eachEntry(clusters_, breathe, [&names](const Name& name, const Cluster& cluster) {
+    if (cluster.listed) names.insert(names.end(), *name);
   });
   return names;
 }
@@ -241,34 +242,73 @@ IdRegistry::Cluster* IdRegistry::find(const std::string& cluster) {
   return const_cast<Cluster*>(std::as_const(*this).find(cluster));
 }
 
-IdRegistry::Cluster* IdRegistry::findCluster(std::uint32_t id) {
-  const auto name = clusterOfId_.find(id);
-  return name == clusterOfId_.end() ? nullptr : find(name->second);
-}
-
 const IdRegistry::Endpoint* IdRegistry::findEndpoint(std::uint32_t id) const {
-  const Place* place = placeOf(id);
-  return place == nullptr ? nullptr : &place->endpoint->second;
+  const std::size_t page = id / kPageSize;
+  if (page >= pages_.size() || !pages_[page]) return nullptr;
+  const Endpoint& endpoint = at(id);
+  return endpoint.cluster == nullptr ? nullptr : &endpoint;
 }
 
-const IdRegistry::Place* IdRegistry::placeOf(std::uint32_t id) const {
-  const std::size_t page = id / kPageSize;
-  if (page >= endpointOfId_.size() || !endpointOfId_[page]) return nullptr;
-  const Place& place = (*endpointOfId_[page])[id % kPageSize];
-  return place.cluster == nullptr ? nullptr : &place;
+// Index of the first endpoint that is not before these addresses.
+std::size_t IdRegistry::indexOf(const Cluster& cluster, const Addresses& addresses) const {
+  const auto found = std::ranges::lower_bound(
+      cluster.endpoints, addresses, {},
+      [this](std::uint32_t id) -> const Addresses& { return at(id).addresses; });
+  return static_cast<std::size_t>(found - cluster.endpoints.begin());
 }
 
-void IdRegistry::enter(Cluster& cluster, std::map<Addresses, Endpoint>::iterator endpoint) {
-  const std::uint32_t id = endpoint->second.id;
+std::size_t IdRegistry::indexAfter(const Cluster& cluster, const Addresses& addresses) const {
+  const std::size_t index = indexOf(cluster, addresses);
+  const bool there =
+      index < cluster.endpoints.size() && at(cluster.endpoints[index]).addresses == addresses;
+  return there ? index + 1 : index;
+}
+
+const IdRegistry::Endpoint* IdRegistry::findEndpoint(const Cluster& cluster,
+                                                     const Addresses& addresses) const {
+  const std::size_t index = indexOf(cluster, addresses);
+  if (index == cluster.endpoints.size()) return nullptr;
+  const Endpoint& endpoint = at(cluster.endpoints[index]);
+  return endpoint.addresses == addresses ? &endpoint : nullptr;
+}
+
+IdRegistry::Endpoint* IdRegistry::findEndpoint(const Cluster& cluster, const Addresses& addresses) {
+  return const_cast<Endpoint*>(std::as_const(*this).findEndpoint(cluster, addresses));
+}
+
+// The id is the cluster's from now on. An id that the cluster had is nobody's.
+void IdRegistry::enter(Cluster& cluster, std::uint32_t id) {
+  if (findCluster(cluster.id) == &cluster) clusterOfId_[cluster.id] = nullptr;
+  if (id >= clusterOfId_.size()) clusterOfId_.resize(id + std::size_t{1});
+  clusterOfId_[id] = &cluster;
+  cluster.id = id;
+}
+
+// The id is this endpoint's from now on.
+IdRegistry::Endpoint& IdRegistry::enter(Cluster& cluster, std::uint32_t id,
+                                        const Addresses& addresses) {
   const std::size_t page = id / kPageSize;
-  if (page >= endpointOfId_.size()) endpointOfId_.resize(page + 1);
-  if (!endpointOfId_[page]) endpointOfId_[page] = std::make_unique<Page>();
-  (*endpointOfId_[page])[id % kPageSize] = {&cluster, endpoint};
+  if (page >= pages_.size()) pages_.resize(page + 1);
+  if (!pages_[page]) pages_[page] = std::make_unique<Page>();
+  Endpoint& endpoint = (*pages_[page])[id % kPageSize];
+  endpoint = {};
+  endpoint.cluster = &cluster;
+  endpoint.addresses = addresses;
+  endpoint.id = id;
+  const auto index = static_cast<std::ptrdiff_t>(indexOf(cluster, addresses));
+  cluster.endpoints.insert(cluster.endpoints.begin() + index, id);
+  return endpoint;
 }
 
 // The id is nobody's from now on.
 void IdRegistry::leave(std::uint32_t id) {
-  if (placeOf(id) != nullptr) (*endpointOfId_[id / kPageSize])[id % kPageSize] = {};
+  Endpoint* endpoint = findEndpoint(id);
+  if (endpoint == nullptr) return;
+  std::vector<std::uint32_t>& ids = endpoint->cluster->endpoints;
+  ids.erase(ids.begin() +
+            static_cast<std::ptrdiff_t>(indexOf(*endpoint->cluster, endpoint->addresses)));
+  *endpoint = {};
+  retirementOf_.erase(id);
 }
 
 IdRegistry::Endpoint* IdRegistry::findEndpoint(std::uint32_t id) {
@@ -279,9 +319,8 @@ Result<IdRegistry::Cluster*> IdRegistry::addCluster(const std::string& name) {
   const auto id = clusterIds_.allocate();
   if (!id) return Error::fromErrno("cluster ids", ENOSPC);
   const auto entry = clusters_.try_emplace(name).first;
-  entry->second.id = *id;
-  entry->second.name = &entry->first;
-  clusterOfId_[*id] = name;
+  entry->second.name = entry->first;
+  enter(entry->second, *id);
   return &entry->second;
 }
 
@@ -289,12 +328,9 @@ Result<IdRegistry::Endpoint*> IdRegistry::addEndpoint(Cluster& cluster,
                                                       const LbEndpoint& endpoint) {
   const auto id = endpointIds_.allocate();
   if (!id) return Error::fromErrno("endpoint ids", ENOSPC);
-  const Addresses addresses = addressesOf(endpoint);
-  const auto entry = cluster.endpoints.try_emplace(addresses).first;
-  entry->second.id = *id;
-  entry->second.note(endpoint);
-  enter(cluster, entry);
-  return &entry->second;
+  Endpoint& added = enter(cluster, *id, addressesOf(endpoint));
+  added.note(endpoint);
+  return &added;
 }
 
 Result<std::uint32_t> IdRegistry::addLocality(const std::string& name) {
@@ -306,8 +342,8 @@ Result<std::uint32_t> IdRegistry::addLocality(const std::string& name) {
 
 void IdRegistry::unlist(Endpoint& endpoint) {
   endpoint.listed = false;
-  endpoint.retirement = ++retirements_;
-  retired_.endpoints.push_back({endpoint.id, endpoint.retirement});
+  retirementOf_[endpoint.id] = ++retirements_;
+  retired_.endpoints.push_back({endpoint.id, retirements_});
 }
 
 void IdRegistry::unlist(Cluster& cluster) {
@@ -333,31 +369,28 @@ void IdRegistry::keepRetired(Retired& retired, const IdSet& endpoints, const IdS
 bool IdRegistry::isStillRetired(const RetiredId& endpoint) const {
   const Endpoint* known = findEndpoint(endpoint.id);
   if (known == nullptr) return orphans_.contains(endpoint.id);
-  return !known->listed && known->retirement == endpoint.retirement;
+  if (known->listed) return false;
+  const auto last = retirementOf_.find(endpoint.id);
+  return last != retirementOf_.end() && last->second == endpoint.retirement;
 }
 
 bool IdRegistry::isClusterStillRetired(const RetiredId& cluster) const {
-  const auto name = clusterOfId_.find(cluster.id);
-  if (name == clusterOfId_.end()) return false;
-  const Cluster& known = clusters_.at(name->second);
-  return !known.listed && known.retirement == cluster.retirement;
+  const Cluster* known = findCluster(cluster.id);
+  return known != nullptr && !known->listed && known->retirement == cluster.retirement;
 }
 
 void IdRegistry::removeEndpoint(std::uint32_t id) {
-  if (const Place* place = placeOf(id)) {
-    place->cluster->endpoints.erase(place->endpoint);
-    leave(id);
-  }
+  leave(id);
   orphans_.erase(id);
   lingering_.erase(id);
   endpointIds_.release(id);
 }
 
 void IdRegistry::removeCluster(std::uint32_t id) {
-  const auto name = clusterOfId_.find(id);
-  if (name == clusterOfId_.end()) return;
-  clusters_.erase(name->second);
-  clusterOfId_.erase(name);
+  const Cluster* cluster = findCluster(id);
+  if (cluster == nullptr) return;
+  clusterOfId_[id] = nullptr;
+  clusters_.erase(clusters_.find(cluster->name));
   clusterIds_.release(id);
 }
 

@@ -14,23 +14,16 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/breather.h"
-#include "base/interned.h"
+#include "base/name.h"
 #include "base/result.h"
 #include "datapath/allocators.h"
 #include "datapath/kernel_image.h"
 #include "lb/tables.h"
-
-template <>
-struct std::hash<sockmesh::Locality> {
-  std::size_t operator()(const sockmesh::Locality& locality) const noexcept {
-    const std::hash<std::string> of;
-    return (of(locality.region) * 31 + of(locality.zone)) * 31 + of(locality.subZone);
-  }
-};
 
 namespace sockmesh {
 
@@ -56,16 +49,17 @@ class IdRegistry {
     std::optional<SocketAddress> otherAddress;
     auto operator<=>(const Addresses&) const = default;
   };
+  struct Cluster;
   struct Endpoint {
+    Cluster* cluster = nullptr;  // null: the id is nobody's
+    Addresses addresses;
+    EdsHealth health = EdsHealth::kUnknown;  // as last written, and so are the next three
+    bool listed = false;
     std::uint32_t id = 0;
-    // As last written.
     std::uint32_t weight = 1;
     std::uint32_t priority = 0;
-    EdsHealth health = EdsHealth::kUnknown;
-    bool listed = false;
-    Interned<Locality> locality;   // as last written
-    std::uint64_t retirement = 0;  // the last one
-    std::uint64_t seenIn = 0;      // the last update that listed it
+    SharedLocality locality;
+    std::uint64_t seenIn = 0;  // the last update that listed it
 
     // Takes note of what was written.
     void note(const LbEndpoint& written) {
@@ -77,11 +71,11 @@ class IdRegistry {
   };
   struct Cluster {
     std::uint32_t id = 0;
-    const std::string* name = nullptr;  // owned by the registry
+    Name name;
     bool listed = false;
     std::uint64_t retirement = 0;
-    std::optional<ClusterLimits> limits;  // as last written
-    std::map<Addresses, Endpoint> endpoints;
+    std::optional<ClusterLimits> limits;   // as last written
+    std::vector<std::uint32_t> endpoints;  // ids, in the order of their addresses
   };
 
   // What became unlisted since the last call of takeRetired(). Its ids may be freed after a grace
@@ -133,8 +127,17 @@ class IdRegistry {
   std::optional<LbCluster> listed(const std::string& cluster, Breather& breathe) const;
   const Cluster* find(const std::string& cluster) const;
   Cluster* find(const std::string& cluster);
-  Cluster* findCluster(std::uint32_t id);
+  Cluster* findCluster(std::uint32_t id) const {
+    return id < clusterOfId_.size() ? clusterOfId_[id] : nullptr;
+  }
+  // Endpoints stay where they are until they are removed.
+  const Endpoint* findEndpoint(std::uint32_t id) const;
   Endpoint* findEndpoint(std::uint32_t id);
+  // The endpoint of the cluster with just these addresses.
+  const Endpoint* findEndpoint(const Cluster& cluster, const Addresses& addresses) const;
+  Endpoint* findEndpoint(const Cluster& cluster, const Addresses& addresses);
+  // Index into Cluster::endpoints of the first endpoint behind these addresses.
+  std::size_t indexAfter(const Cluster& cluster, const Addresses& addresses) const;
 
   // Adopted endpoints without a cluster's name, or beside another one of the same addresses. Their
   // ids are retired.
@@ -179,27 +182,26 @@ class IdRegistry {
  private:
   void adoptClusters(const KernelImage& image);
   void adoptEndpoint(const ImageEndpoint& adopted);
-  void enter(Cluster& cluster, std::map<Addresses, Endpoint>::iterator endpoint);
+  Endpoint& enter(Cluster& cluster, std::uint32_t id, const Addresses& addresses);
   void leave(std::uint32_t id);
   void addOrphan(std::uint32_t endpointId);
-  const Endpoint* findEndpoint(std::uint32_t id) const;
-
-  // Where an endpoint is. Entries of std::map stay where they are.
-  struct Place {
-    Cluster* cluster = nullptr;  // null: the id is nobody's
-    std::map<Addresses, Endpoint>::iterator endpoint;
-  };
-  const Place* placeOf(std::uint32_t id) const;
+  void enter(Cluster& cluster, std::uint32_t id);
+  std::size_t indexOf(const Cluster& cluster, const Addresses& addresses) const;
+  template <typename Visit>
+  void eachEndpoint(const std::string& cluster, Breather& breathe, const Visit& visit) const;
+  const Endpoint& at(std::uint32_t id) const { return (*pages_[id / kPageSize])[id % kPageSize]; }
 
   IdAllocator endpointIds_;
   IdAllocator clusterIds_;
   IdAllocator localityIds_;
-  std::map<std::string, Cluster> clusters_;
-  std::map<std::uint32_t, std::string> clusterOfId_;
-  // By id, which is dense, in pages. Null: none of the page's ids was ever in use.
+  NameMap<Cluster> clusters_;
+  std::vector<Cluster*> clusterOfId_;  // ids are dense; null: nobody's
+  // Endpoints by id, in pages. Null: none of the page's ids was ever in use.
   static constexpr std::size_t kPageSize = 1024;
-  using Page = std::array<Place, kPageSize>;
-  std::vector<std::unique_ptr<Page>> endpointOfId_;
+  using Page = std::array<Endpoint, kPageSize>;
+  std::vector<std::unique_ptr<Page>> pages_;
+  // The last retirement of each endpoint that is not listed. It may have been listed again.
+  std::unordered_map<std::uint32_t, std::uint64_t> retirementOf_;
   std::map<std::string, std::uint32_t> localities_;
   std::set<std::uint32_t> orphans_;
   Retired retired_;

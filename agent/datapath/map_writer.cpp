@@ -8,8 +8,8 @@ namespace sockmesh {
 namespace {
 
 // Names mostly come in order.
-template <typename Name>
-void add(std::set<Name>& names, const Name& name, Breather& breathe) {
+template <typename Key>
+void add(std::set<Key>& names, const Key& name, Breather& breathe) {
   names.insert(names.end(), name);
   breathe();
 }
@@ -66,7 +66,7 @@ void MapWriter::lookAtAll(Breather& breathe) {
   for (const auto& [key, service] : wanted_->services) add(noted_.services, key, breathe);
   for (const auto& [key, service] : aim_->services) add(noted_.services, key, breathe);
   services_.each([&](const VipKey& key, const LbService&) { add(noted_.services, key, breathe); });
-  for (const auto& [name, cluster] : wanted_->clusters) add(noted_.clusters, name, breathe);
+  for (const auto& [name, cluster] : wanted_->clusters) add(noted_.clusters, *name, breathe);
   noted_.clusters.merge(ids_.clusters(breathe));
 }
 

@@ -71,7 +71,7 @@ Result<std::uint32_t> ServiceWriter::acquireHosts(const LbGroup& group, Breather
 Result<sm_group> ServiceWriter::buildGroup(const LbGroup& group, Breather& breathe) {
   // Its cluster could not be written: the service waits for it.
   if (!group.cluster.empty() && ids_.clusterId(group.cluster) == SM_NONE) {
-    return Error("cluster " + group.cluster + " has no id");
+    return Error("cluster " + *group.cluster + " has no id");
   }
   sm_group out{};
   out.policy = group.policy;

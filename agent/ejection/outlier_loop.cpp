@@ -9,21 +9,6 @@
 
 namespace sockmesh {
 
-namespace {
-
-// What the detector needs to know of endpoints: their addresses.
-std::shared_ptr<const LoadAssignment> assignmentFrom(const LbCluster& facts, Breather& breathe) {
-  auto assignment = std::make_shared<LoadAssignment>();
-  LocalityEndpoints& all = assignment->localities.emplace_back();
-  for (const LbEndpoint& endpoint : facts.endpoints) {
-    all.endpoints.emplace_back().address = endpoint.address;
-    breathe();
-  }
-  return assignment;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapath& datapath,
                                                          const IdRegistry& ids, GracePeriod& grace,
                                                          const std::string& logPath) {
@@ -101,30 +86,21 @@ void OutlierLoop::watchNews(Breather& breathe) {
   if (!news) return;
   std::map<std::string, WatchedCluster> changed;
   for (const std::string& name : news->clusters) {
-    changed.emplace_hint(changed.end(), name,
-                         watchedOf(name, *news->snapshot, *news->tables, breathe));
+    changed.emplace_hint(changed.end(), name, watchedOf(name, *news->snapshot, *news->tables));
     breathe();
   }
   detector_.watch(changed, clock_.monotonic(), breathe);
 }
 
 WatchedCluster OutlierLoop::watchedOf(const std::string& name, const Snapshot& snapshot,
-                                      const LbTables& tables, Breather& breathe) {
+                                      const LbTables& tables) {
   const auto facts = tables.clusters.find(name);
   const auto found = snapshot.clusters.find(name);
-  if (facts == tables.clusters.end() || found == snapshot.clusters.end()) {
-    held_.erase(name);
-    return {};
-  }
+  if (facts == tables.clusters.end() || found == snapshot.clusters.end()) return {};
   auto assignment = snapshot.assignmentOf(*found->second);
-  if (assignment || facts->second->endpoints.empty()) {
-    held_.erase(name);
-    return {found->second, std::move(assignment)};
-  }
-  // Endpoints that an earlier agent left: watched as if they had been sent again.
-  Held& held = held_[name];
-  if (held.facts != facts->second) held = {facts->second, assignmentFrom(*facts->second, breathe)};
-  return {found->second, held.assignment};
+  // Endpoints that an earlier agent left are watched as if they had been sent again.
+  if (!assignment) assignment = facts->second->endpoints.assignment();
+  return {found->second, std::move(assignment)};
 }
 
 // Listens only once the clusters are known. The ring still holds what happened while no agent ran.

@@ -67,20 +67,14 @@ class OutlierLoop {
   void stopListening();
   void tellWarnings();
 
-  WatchedCluster watchedOf(const std::string& name, const Snapshot& snapshot,
-                           const LbTables& tables, Breather& breathe);
+  static WatchedCluster watchedOf(const std::string& name, const Snapshot& snapshot,
+                                  const LbTables& tables);
 
   // What the detector has not been told yet.
   struct News {
     std::shared_ptr<const Snapshot> snapshot;
     std::shared_ptr<const LbTables> tables;
     std::set<std::string> clusters;
-  };
-
-  // A cluster whose endpoints the control plane has not sent yet, as the kernel has it.
-  struct Held {
-    std::shared_ptr<const LbCluster> facts;
-    std::shared_ptr<const LoadAssignment> assignment;
   };
 
   EventLoop& loop_;
@@ -98,7 +92,6 @@ class OutlierLoop {
   std::set<std::string> doubts_;  // clusters whose count of ejections is to be looked at again
   bool sweepDue_ = false;
   bool working_ = false;
-  std::map<std::string, Held> held_;
   std::shared_ptr<const HealthOverlay> publishedOverlay_;
   Warnings warned_;
   EventLoop::TimerId sweepTimer_ = 0;

@@ -11,16 +11,39 @@
 namespace sockmesh {
 namespace {
 
-// Calls `visit` with the address of each endpoint.
-template <typename Visit>
-void eachAddress(const LoadAssignment* assignment, Breather& breathe, const Visit& visit) {
-  if (assignment == nullptr) return;
+// What is sorted at once, between two breaths.
+constexpr std::size_t kPart = 512;
+
+// Sorts a part at a time, then merges them.
+void sort(std::vector<SocketAddress>& addresses, Breather& breathe) {
+  const std::size_t size = addresses.size();
+  const auto at = [&](std::size_t index) {
+    return addresses.begin() + static_cast<std::ptrdiff_t>(std::min(index, size));
+  };
+  for (std::size_t from = 0; from < size; from += kPart, breathe()) {
+    if (!std::is_sorted(at(from), at(from + kPart))) std::sort(at(from), at(from + kPart));
+  }
+  for (std::size_t part = kPart; part < size; part *= 2) {
+    for (std::size_t from = 0; from + part < size; from += 2 * part, breathe()) {
+      std::inplace_merge(at(from), at(from + part), at(from + 2 * part));
+    }
+  }
+}
+
+// The addresses of the endpoints in order, each once.
+std::vector<SocketAddress> addressesOf(const LoadAssignment* assignment, Breather& breathe) {
+  std::vector<SocketAddress> addresses;
+  if (assignment == nullptr) return addresses;
+  addresses.reserve(assignment->endpointCount());
   for (const auto& locality : assignment->localities) {
     for (const auto& endpoint : locality.endpoints) {
-      visit(endpoint.address);
+      addresses.push_back(endpoint.address);
       breathe();
     }
   }
+  sort(addresses, breathe);
+  addresses.erase(std::ranges::unique(addresses).begin(), addresses.end());
+  return addresses;
 }
 
 // Envoy has no rule of "at least one", so small clusters never eject with the default of 10 %.
@@ -56,10 +79,10 @@ struct OutlierDetector::Host {
     std::uint64_t failures = 0;
   };
 
-  Nanos since{0};              // watched since; ejections before that are an earlier agent's
-  std::uint64_t listedIn = 0;  // Watched::lists of the last assignment with this endpoint
-  std::unique_ptr<Past> past;  // null: nothing has happened
+  SocketAddress address;
   bool seen = false;
+  Nanos since{0};                // watched since; ejections before that are an earlier agent's
+  std::unique_ptr<Past> past{};  // null: nothing has happened
 
   const Past& known() const {
     static const Past kNothing;
@@ -82,14 +105,19 @@ struct OutlierDetector::Host {
 };
 
 struct OutlierDetector::Watched {
-  std::string name;
+  Name name;
   std::shared_ptr<const Cluster> cluster;
   // Not kept alive: whoever gave it has it, or has given another one by now.
   std::weak_ptr<const LoadAssignment> assignment;
-  std::map<SocketAddress, Host> hosts;  // none without outlier_detection
-  std::uint64_t lists = 0;              // assignments that `hosts` came from
-  HealthByAddress ejected;              // of the hosts
+  std::vector<Host> hosts;  // by address; none without outlier_detection
+  HealthByAddress ejected;  // of the hosts
   std::optional<Nanos> due;
+
+  // Null: it is not watched.
+  Host* find(const SocketAddress& address) {
+    const auto host = std::ranges::lower_bound(hosts, address, {}, &Host::address);
+    return host == hosts.end() || host->address != address ? nullptr : &*host;
+  }
 
   const OutlierDetection* settings() const {
     return cluster && cluster->outlierDetection ? &*cluster->outlierDetection : nullptr;
@@ -175,54 +203,64 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
 // Hosts that stay keep what is known of them.
 void OutlierDetector::list(Watched& watched, const LoadAssignment* assignment, Nanos now,
                            Breather& breathe) {
-  ++watched.lists;
-  eachAddress(assignment, breathe, [&](const SocketAddress& address) {
-    const auto [host, isNew] = watched.hosts.try_emplace(address);
-    if (isNew) host->second.since = now;
-    host->second.listedIn = watched.lists;
-  });
-  for (auto host = watched.hosts.begin(); host != watched.hosts.end(); breathe()) {
-    if (host->second.listedIn == watched.lists) {
-      ++host;
-    } else {
-      watched.ejected.erase(host->first);
-      host = watched.hosts.erase(host);
+  const std::vector<SocketAddress> addresses = addressesOf(assignment, breathe);
+  std::vector<Host> listed;
+  listed.reserve(addresses.size());
+  auto known = watched.hosts.begin();
+  const auto skip = [&](const SocketAddress* upTo) {
+    for (; known != watched.hosts.end() && (upTo == nullptr || known->address < *upTo); ++known) {
+      watched.ejected.erase(known->address);
+      breathe();
     }
+  };
+  for (const SocketAddress& address : addresses) {
+    skip(&address);
+    const bool isKnown = known != watched.hosts.end() && known->address == address;
+    listed.push_back(isKnown ? std::move(*known++) : Host{.address = address, .since = now});
+    breathe();
   }
+  skip(nullptr);
+  watched.hosts = std::move(listed);
 }
 
 void OutlierDetector::unlistAll(Watched& watched, Breather& breathe) {
   watched.ejected.clear();
-  while (!watched.hosts.empty()) {
-    watched.hosts.erase(watched.hosts.begin());
+  for (Host& host : watched.hosts) {
+    host.past.reset();
     breathe();
   }
+  watched.hosts = std::vector<Host>();
 }
 
 // Without outlier_detection no sweep would end an ejection.
 void OutlierDetector::unejectAll(Watched& watched, Nanos now, Breather& breathe) {
   if (states_.anyEjected(watched.name)) {
     const auto assignment = watched.assignment.lock();
-    eachAddress(assignment.get(), breathe,
-                [&](const SocketAddress& address) { unejectUnwatched(watched, address, now); });
+    for (const SocketAddress& address : addressesOf(assignment.get(), breathe)) {
+      unejectUnwatched(watched, address, now);
+      breathe();
+    }
   }
   unlistAll(watched, breathe);
 }
 
 void OutlierDetector::unejectUnwatched(Watched& watched, const SocketAddress& address, Nanos now) {
-  Host& host = watched.hosts[address];
+  Host* known = watched.find(address);
+  Host fresh{.address = address};
+  Host& host = known != nullptr ? *known : fresh;
   if (!host.seen) host.since = now;
-  const auto state = observe(watched, address, host);
-  if (!state || !state->ejected) return;
-  states_.uneject(watched.name, address);
-  observe(watched, address, host);
+  const auto state = observe(watched, host);
+  if (state && state->ejected) {
+    states_.uneject(watched.name, address);
+    observe(watched, host);
+  }
 }
 
 // ---- what the lines say ----
 
 std::optional<EndpointState> OutlierDetector::observe(
-    Watched& watched, const SocketAddress& address, Host& host,
-    const std::optional<EjectionEvent::Rates>& rates) {
+    Watched& watched, Host& host, const std::optional<EjectionEvent::Rates>& rates) {
+  const SocketAddress& address = host.address;
   const auto state = states_.read(watched.name, address);
   if (!state || !state->ejected)
     watched.ejected.erase(address);
@@ -252,8 +290,8 @@ std::optional<EndpointState> OutlierDetector::observe(
 }
 
 void OutlierDetector::observeAll(Watched& watched, Breather& breathe) {
-  for (auto& [address, host] : watched.hosts) {
-    observe(watched, address, host);
+  for (Host& host : watched.hosts) {
+    observe(watched, host);
     breathe();
   }
 }
@@ -264,10 +302,9 @@ void OutlierDetector::refresh(const std::string& cluster, const SocketAddress& a
   Watched& watched = *found->second;
   if (watched.settings() == nullptr) {
     unejectUnwatched(watched, address, now);
-    watched.hosts.erase(address);
     watched.ejected.erase(address);
-  } else if (const auto host = watched.hosts.find(address); host != watched.hosts.end()) {
-    observe(watched, address, host->second);
+  } else if (Host* host = watched.find(address)) {
+    observe(watched, *host);
   }
   publish({cluster});
 }
@@ -276,18 +313,16 @@ void OutlierDetector::notEnforced(const std::string& cluster, const SocketAddres
                                   Detector detector, Nanos now) {
   const auto found = watched_.find(cluster);
   if (found == watched_.end()) return;
-  const auto host = found->second->hosts.find(address);
-  if (host != found->second->hosts.end())
-    tellNotEnforced(*found->second, address, host->second, detector, now);
+  if (const Host* host = found->second->find(address))
+    tellNotEnforced(*found->second, *host, detector, now);
 }
 
-void OutlierDetector::tellNotEnforced(const Watched& watched, const SocketAddress& address,
-                                      const Host& host, Detector detector, Nanos now,
-                                      const std::optional<EjectionEvent::Rates>& rates) {
+void OutlierDetector::tellNotEnforced(const Watched& watched, const Host& host, Detector detector,
+                                      Nanos now, const std::optional<EjectionEvent::Rates>& rates) {
   EjectionEvent event;
   event.detector = detector;
   event.cluster = watched.name;
-  event.address = address;
+  event.address = host.address;
   event.at = now;
   // From what was told so far: the state may already show an ejection that came after this event.
   if (const Nanos returned = host.known().history.unejectedAt(); returned.count() > 0)
@@ -374,12 +409,12 @@ void OutlierDetector::sweepCluster(Watched& watched, Nanos now, Breather& breath
 
 Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now, Breather& breathe) {
   Nanos end = now;
-  for (auto& [address, host] : watched.hosts) {
+  for (Host& host : watched.hosts) {
     breathe();
-    auto state = observe(watched, address, host);
+    auto state = observe(watched, host);
     if (!state || !state->ejected || state->ejectedUntil > now) continue;
-    states_.uneject(watched.name, address);
-    state = observe(watched, address, host);
+    states_.uneject(watched.name, host.address);
+    state = observe(watched, host);
     if (state) end = std::max(end, state->unejectedAt);
   }
   return end;
@@ -389,10 +424,10 @@ Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now, Breather& breathe
 // Only hosts with outcomes are judged.
 void OutlierDetector::evaluate(Watched& watched, Nanos now, Breather& breathe) {
   std::array<std::vector<HostOutcomes>, EndpointState::kClients> outcomes;
-  std::array<std::vector<std::pair<const SocketAddress*, Host*>>, EndpointState::kClients> judged;
-  for (auto& [address, host] : watched.hosts) {
+  std::array<std::vector<Host*>, EndpointState::kClients> judged;
+  for (Host& host : watched.hosts) {
     breathe();
-    const auto state = states_.read(watched.name, address);
+    const auto state = states_.read(watched.name, host.address);
     if (!state || !host.seen) continue;
     for (std::size_t client = 0; client < outcomes.size() && !state->ejected; ++client) {
       const auto& [successes, failures] = state->outcomes[client];
@@ -400,7 +435,7 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now, Breather& breathe) {
       const HostOutcomes interval{successes - before.successes, failures - before.failures};
       if (interval.successes + interval.failures == 0) continue;
       outcomes[client].push_back(interval);
-      judged[client].emplace_back(&address, &host);
+      judged[client].push_back(&host);
     }
     // Also for ejected endpoints: what they did meanwhile does not count later.
     host.count(*state);
@@ -409,31 +444,30 @@ void OutlierDetector::evaluate(Watched& watched, Nanos now, Breather& breathe) {
     for (const auto& outlier :
          statisticalOutliers(outcomes[client], watched.hosts.size(), *watched.settings())) {
       breathe();
-      const auto& [address, host] = judged[client][outlier.host];
-      detected(watched, *address, *host, client, outlier, now);
+      detected(watched, *judged[client][outlier.host], client, outlier, now);
     }
   }
 }
 
-void OutlierDetector::detected(Watched& watched, const SocketAddress& address, Host& host,
-                               std::size_t client, const StatisticalOutlier& outlier, Nanos now) {
-  if (watched.ejected.contains(address)) return;  // just now, by success rate
-  const Detection detection =
-      states_.detect(watched.name, address, client, outlier.detector, outlier.enforcingPercent);
+void OutlierDetector::detected(Watched& watched, Host& host, std::size_t client,
+                               const StatisticalOutlier& outlier, Nanos now) {
+  if (watched.ejected.contains(host.address)) return;  // just now, by success rate
+  const Detection detection = states_.detect(watched.name, host.address, client, outlier.detector,
+                                             outlier.enforcingPercent);
   if (detection == Detection::kEjected)
-    observe(watched, address, host, outlier.rates);
+    observe(watched, host, outlier.rates);
   else if (detection == Detection::kNotEnforced)
-    tellNotEnforced(watched, address, host, outlier.detector, now, outlier.rates);
+    tellNotEnforced(watched, host, outlier.detector, now, outlier.rates);
 }
 
 void OutlierDetector::decay(Watched& watched, Nanos interval, Nanos now, Breather& breathe) {
-  for (const auto& [address, host] : watched.hosts) {
+  for (const Host& host : watched.hosts) {
     breathe();
-    const auto state = states_.read(watched.name, address);
+    const auto state = states_.read(watched.name, host.address);
     if (!state || state->ejected || state->multiplier == 0 || state->unejectedAt.count() == 0)
       continue;
     if (now - state->unejectedAt >= interval)
-      states_.setMultiplier(watched.name, address, state->multiplier - 1);
+      states_.setMultiplier(watched.name, host.address, state->multiplier - 1);
   }
 }
 

@@ -20,6 +20,7 @@
 
 #include "base/breather.h"
 #include "base/clock.h"
+#include "base/name.h"
 #include "base/shared_map.h"
 #include "health/ejection_event.h"
 #include "health/state_access.h"
@@ -90,11 +91,10 @@ class OutlierDetector {
   // Reads the state, tells what is new in it and notes whether the endpoint is ejected. `rates` go
   // with the event of an ejection.
   std::optional<EndpointState> observe(
-      Watched& watched, const SocketAddress& address, Host& host,
+      Watched& watched, Host& host,
       const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
   void observeAll(Watched& watched, Breather& breathe);
-  void tellNotEnforced(const Watched& watched, const SocketAddress& address, const Host& host,
-                       Detector detector, Nanos now,
+  void tellNotEnforced(const Watched& watched, const Host& host, Detector detector, Nanos now,
                        const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
   void forget(const std::string& cluster, Breather& breathe);
   void setDue(Watched& watched, std::optional<Nanos> due);
@@ -105,16 +105,16 @@ class OutlierDetector {
   // Returns when it was done with that.
   Nanos unejectDue(Watched& watched, Nanos now, Breather& breathe);
   void evaluate(Watched& watched, Nanos now, Breather& breathe);
-  void detected(Watched& watched, const SocketAddress& address, Host& host, std::size_t client,
-                const StatisticalOutlier& outlier, Nanos now);
+  void detected(Watched& watched, Host& host, std::size_t client, const StatisticalOutlier& outlier,
+                Nanos now);
   void decay(Watched& watched, Nanos interval, Nanos now, Breather& breathe);
 
   EndpointStateAccess& states_;
   OnEvent onEvent_;
-  std::map<std::string, std::unique_ptr<Watched>> watched_;
+  NameMap<std::unique_ptr<Watched>> watched_;
   std::shared_ptr<const HealthOverlay> overlay_ = std::make_shared<HealthOverlay>();
   SharedMap<std::string> warnings_;
-  std::set<std::pair<Nanos, std::string>> due_;  // sweeps of clusters
+  std::set<std::pair<Nanos, Name>> due_;  // sweeps of clusters
 };
 
 }  // namespace sockmesh

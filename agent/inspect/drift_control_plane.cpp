@@ -21,7 +21,7 @@ Owners ownersOf(const Snapshot& snapshot) {
   Owners owners;
   for (const auto& [name, listener] : snapshot.listeners) {
     if (listener->route.clusters.empty()) continue;
-    const std::pair claim(listener->source, name);
+    const std::pair claim(listener->source, *name);
     for (const Vip& vip : listener->addresses) {
       const auto known = owners.emplace(VipKey{vip, listener->protocol}, claim).first;
       if (claim < known->second) known->second = claim;
@@ -94,7 +94,7 @@ void compareCluster(const Snapshot& snapshot, const std::string& name, const LbT
   const bool known = cluster != snapshot.clusters.end();
   const auto assignment = known ? snapshot.assignmentOf(*cluster->second) : nullptr;
   if (isStale(assignment.get(), *facts->second)) return;
-  const auto wanted = clusterFacts(name, known ? cluster->second.get() : nullptr, assignment.get());
+  const auto wanted = clusterFacts(name, known ? cluster->second.get() : nullptr, assignment);
   if (!(wanted == *facts->second)) compareClusters(wanted, *facts->second, list);
 }
 

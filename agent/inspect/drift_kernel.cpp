@@ -37,14 +37,14 @@ void compareCells(const std::string& field, const std::shared_ptr<const CellTabl
 
 void compareGroups(const std::string& field, const LbGroup& wanted, const LbGroup& found,
                    DriftList& list) {
-  list.compare(field + ".cluster", wanted.cluster, found.cluster);
+  list.compare(field + ".cluster", *wanted.cluster, *found.cluster);
   list.compare(field + ".policy", std::string(policyName(wanted.policy)),
                std::string(policyName(found.policy)));
   list.compare(field + ".reason", std::string(reasonWord(wanted.reason).name),
                std::string(reasonWord(found.reason).name));
   list.compare(field + ".flags", wanted.flags, found.flags);
   list.compare(field + ".priority", wanted.priority, found.priority);
-  list.compare(field + ".locality", wanted.locality.toString(), found.locality.toString());
+  list.compare(field + ".locality", wanted.locality->toString(), found.locality->toString());
   list.compare(field + ".hosts", hostsText(wanted), hostsText(found));
   list.compare(field + ".choiceCount", wanted.choiceCount, found.choiceCount);
   list.compare(field + ".bias", wanted.biasQ16, found.biasQ16);
@@ -138,11 +138,13 @@ std::map<std::string, LbCluster> clustersOf(const KernelImage& image) {
     cluster.connectTimeout = Nanos(state->second.connect_timeout_ns);
     cluster.ejection = decodeEjectionRules(state->second);
   }
+  std::map<std::string, std::vector<LbEndpoint>> listed;
   for (const auto& [id, one] : image.endpoints) {
-    const auto cluster = clusters.find(one.cluster);
-    if (one.withdrawn || cluster == clusters.end()) continue;
-    cluster->second.endpoints.push_back(one.endpoint);
+    if (!one.withdrawn && clusters.contains(one.cluster)) {
+      listed[one.cluster].push_back(one.endpoint);
+    }
   }
+  for (const auto& [name, endpoints] : listed) clusters[name].endpoints = LbEndpoints(endpoints);
   return clusters;
 }
 

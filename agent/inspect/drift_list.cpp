@@ -44,7 +44,7 @@ void compareEndpoints(const LbEndpoint& wanted, const LbEndpoint& found, DriftLi
   list.compare("priority", wanted.priority, found.priority);
   list.compare("health", std::string(edsHealthName(wanted.health)),
                std::string(edsHealthName(found.health)));
-  list.compare("locality", wanted.locality.toString(), found.locality.toString());
+  list.compare("locality", wanted.locality->toString(), found.locality->toString());
   list.compare("otherAddress", addressText(wanted.otherAddress), addressText(found.otherAddress));
 }
 
@@ -58,20 +58,20 @@ std::string driftName(const VipKey& key) {
 void compareClusters(const LbCluster& wanted, const LbCluster& found, DriftList& list) {
   list.about("Cluster", wanted.name);
   compareLimits(wanted, found, list);
-  std::map<SocketAddress, const LbEndpoint*> there;
-  for (const LbEndpoint& endpoint : found.endpoints) there.emplace(endpoint.address, &endpoint);
-  std::map<SocketAddress, const LbEndpoint*> wantedOnes;
+  std::map<SocketAddress, LbEndpoint> there;
+  for (const LbEndpoint& endpoint : found.endpoints) there.emplace(endpoint.address, endpoint);
+  std::map<SocketAddress, LbEndpoint> wantedOnes;
   for (const LbEndpoint& endpoint : wanted.endpoints) {
-    wantedOnes.emplace(endpoint.address, &endpoint);
+    wantedOnes.emplace(endpoint.address, endpoint);
   }
   for (const auto& [address, endpoint] : wantedOnes) {
-    list.about("Endpoint", wanted.name + " " + address.toString());
+    list.about("Endpoint", *wanted.name + " " + address.toString());
     const auto other = there.find(address);
-    other == there.end() ? list.missing() : compareEndpoints(*endpoint, *other->second, list);
+    other == there.end() ? list.missing() : compareEndpoints(endpoint, other->second, list);
   }
   for (const auto& [address, endpoint] : there) {
     if (wantedOnes.contains(address)) continue;
-    list.about("Endpoint", wanted.name + " " + address.toString());
+    list.about("Endpoint", *wanted.name + " " + address.toString());
     list.unexpected();
   }
 }

@@ -2,7 +2,7 @@
 #include "lb/cluster_facts.h"
 
 #include <algorithm>
-#include <set>
+#include <vector>
 
 namespace sockmesh {
 namespace {
@@ -10,6 +10,15 @@ namespace {
 ConsecutiveRule rule(Detector detector, std::uint32_t threshold, std::uint32_t enforcingPercent) {
   if (threshold == 0) return {};
   return {threshold, enforcingPercent, detector};
+}
+
+// An address given twice is one host.
+std::size_t hostCount(const LbEndpoints& endpoints) {
+  std::vector<SocketAddress> hosts;
+  hosts.reserve(endpoints.size());
+  for (const LbEndpoint& endpoint : endpoints) hosts.push_back(endpoint.address);
+  std::ranges::sort(hosts);
+  return hosts.size() - std::ranges::unique(hosts).size();
 }
 
 }  // namespace
@@ -43,26 +52,14 @@ std::uint32_t ejectionLimit(const OutlierDetection& config, std::size_t hosts) {
 }
 
 LbCluster clusterFacts(const std::string& name, const Cluster* cluster,
-                       const LoadAssignment* assignment) {
+                       const std::shared_ptr<const LoadAssignment>& assignment) {
   LbCluster facts;
   facts.name = name;
   if (cluster == nullptr) return facts;
   facts.connectTimeout = cluster->connectTimeout;
-  if (assignment != nullptr) {
-    std::size_t count = 0;
-    for (const LocalityEndpoints& group : assignment->localities) count += group.endpoints.size();
-    facts.endpoints.reserve(count);
-    for (const LocalityEndpoints& group : assignment->localities) {
-      for (const Endpoint& endpoint : group.endpoints) {
-        facts.endpoints.push_back({endpoint.address, group.locality, group.priority,
-                                   endpoint.weight, endpoint.health, endpoint.otherAddress});
-      }
-    }
-  }
+  facts.endpoints = LbEndpoints(assignment);
   if (cluster->outlierDetection) {
-    std::set<SocketAddress> hosts;  // an address given twice is one host
-    for (const LbEndpoint& endpoint : facts.endpoints) hosts.insert(endpoint.address);
-    facts.ejection = ejectionRules(*cluster->outlierDetection, hosts.size());
+    facts.ejection = ejectionRules(*cluster->outlierDetection, hostCount(facts.endpoints));
   }
   return facts;
 }

@@ -19,8 +19,9 @@ EjectionRules ejectionRules(const OutlierDetection& config, std::size_t hosts);
 // max_ejection_percent; at least one with always_eject_one_host.
 std::uint32_t ejectionLimit(const OutlierDetection& config, std::size_t hosts);
 
-// An argument is null if it has not arrived. There are no endpoints then.
+// An argument is null if it has not arrived. There are no endpoints then. The facts share the
+// assignment.
 LbCluster clusterFacts(const std::string& name, const Cluster* cluster,
-                       const LoadAssignment* assignment);
+                       const std::shared_ptr<const LoadAssignment>& assignment);
 
 }  // namespace sockmesh

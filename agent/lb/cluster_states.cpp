@@ -45,6 +45,16 @@ std::shared_ptr<const T> findNear(const Snapshot::ByName<T>& map, const std::str
 
 }  // namespace
 
+const ClusterPlans* PlanSet::find(const MetadataStruct& criteria) const {
+  if (criteria.empty()) return &plain;
+  const auto found = bySubset->find(criteria);
+  return found == bySubset->end() ? nullptr : &found->second;
+}
+
+ClusterPlans& PlanSet::at(const MetadataStruct& criteria) {
+  return criteria.empty() ? plain : bySubset.edit()[criteria];
+}
+
 void ClusterStates::begin(const Snapshot& snapshot, const HealthOverlay& overlay,
                           const Changes& changed, Nanos now) {
   ++run_;
@@ -72,6 +82,7 @@ void ClusterStates::begin(const Snapshot& snapshot, const HealthOverlay& overlay
 std::set<std::string> ClusterStates::dependents(const Changes& changed) const {
   std::set<std::string> names = changed.clusters;
   for (const std::string& assignment : changed.assignments) {
+    names.insert(assignment);  // mostly the cluster's own name
     const auto found = byAssignment_.find(assignment);
     if (found != byAssignment_.end()) names.insert(found->second.begin(), found->second.end());
   }
@@ -96,10 +107,12 @@ void ClusterStates::index(const ClusterState& state, bool add) {
     const std::pair entry{*state.nextChange, state.name};
     add ? void(due_.insert(entry)) : void(due_.erase(entry));
   }
-  if (!state.inputs.cluster || state.inputs.cluster->edsName.empty()) return;
-  auto& names = byAssignment_[state.inputs.cluster->edsName];
+  if (!state.inputs.cluster) return;
+  const Name& assignment = state.inputs.cluster->edsName;
+  if (assignment.empty() || assignment == state.name) return;
+  auto& names = byAssignment_[assignment];
   add ? void(names.insert(state.name)) : void(names.erase(state.name));
-  if (names.empty()) byAssignment_.erase(state.inputs.cluster->edsName);
+  if (names.empty()) byAssignment_.erase(assignment);
 }
 
 // Whether the callers' own cluster changed.
@@ -183,11 +196,12 @@ void ClusterStates::refresh(ClusterState& state) {
   }
   if (inputs.cluster && state.effective && inputs.cluster->lb.slowStart.window > Nanos{0}) {
     const SlowStart& slowStart = inputs.cluster->lb.slowStart;
-    state.ages.observe(*state.effective, now_);
-    state.nextChange = earlier(state.nextChange, state.ages.nextChange(slowStart, now_));
+    if (!state.ages) state.ages.emplace();
+    state.ages->observe(*state.effective, now_);
+    state.nextChange = earlier(state.nextChange, state.ages->nextChange(slowStart, now_));
   }
   state.families = state.effective ? familiesOf(*state.effective) : Families{};
-  auto facts = clusterFacts(state.name, inputs.cluster.get(), state.effective.get());
+  auto facts = clusterFacts(state.name, inputs.cluster.get(), state.effective);
   if (!state.facts || *state.facts != facts) {
     state.facts = std::make_shared<const LbCluster>(std::move(facts));
     changedFacts_.insert(state.name);
@@ -195,30 +209,28 @@ void ClusterStates::refresh(ClusterState& state) {
   state.plansBefore = std::exchange(state.plans, {});
 }
 
-const ClusterPlans& ClusterStates::plans(ClusterState& state, const MetadataStruct& metadata) {
+ClusterPlans ClusterStates::plans(ClusterState& state, const MetadataStruct& metadata,
+                                  bool byReach) {
   static const MetadataStruct kNoCriteria;
   const ClusterInputs& inputs = state.inputs;
   const bool subset = inputs.cluster && inputs.cluster->lb.subset;
   const MetadataStruct& criteria = subset ? metadata : kNoCriteria;
-  ClusterPlans& known = state.plans[criteria];
-  if (known.both) return known;
-  if (inputs.absent) {
-    const PlanPtr plan = absentPlan(state.name);
-    known = {plan, plan, plan};
-    return known;
-  }
-  const sm_reason reason = leftAloneReason(inputs.cluster.get(), state.effective.get());
-  if (reason == SM_REASON_NONE) {
-    known = makePlans(state, criteria);
-  } else {
-    const PlanPtr plan = leftAlonePlan(state.name, reason);
-    known = {plan, plan, plan};
-  }
-  return known;
+  ClusterPlans& known = state.plans.at(criteria);
+  if (!known.both || (byReach && !known.ipv4Only)) makePlans(state, criteria, byReach, known);
+  return byReach ? known : ClusterPlans{known.both, known.both, known.both};
 }
 
-ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataStruct& criteria) {
+// Adds to `known` what is asked for.
+void ClusterStates::makePlans(const ClusterState& state, const MetadataStruct& criteria,
+                              bool byReach, ClusterPlans& known) {
   const ClusterInputs& inputs = state.inputs;
+  const sm_reason reason = leftAloneReason(inputs.cluster.get(), state.effective.get());
+  if (inputs.absent || reason != SM_REASON_NONE) {
+    const PlanPtr plan = inputs.absent ? absentPlan(state.name) : leftAlonePlan(state.name, reason);
+    known = {plan, plan, plan};
+    return;
+  }
+  static const SlowStartAges kNoAges;
   std::optional<PrioritySet> callers;
   if (inputs.callers) {
     HostFacts facts;
@@ -231,27 +243,26 @@ ClusterPlans ClusterStates::makePlans(const ClusterState& state, const MetadataS
                  .criteria = criteria,
                  .ejected = inputs.ejected,
                  .options = options_,
-                 .ages = state.ages,
+                 .ages = state.ages ? *state.ages : kNoAges,
                  .localCluster = callers ? &callers->front() : nullptr,
                  .now = now_,
                  .reach = Reach::kBoth};
-  const auto found = state.plansBefore.find(criteria);
-  const ClusterPlans before = found == state.plansBefore.end() ? ClusterPlans{} : found->second;
-  ClusterPlans made;
-  made.both = planCluster(all, pool_, before.both.get());
+  const ClusterPlans* found = state.plansBefore ? state.plansBefore->find(criteria) : nullptr;
+  const ClusterPlans before = found == nullptr ? ClusterPlans{} : *found;
+  if (!known.both) known.both = planCluster(all, pool_, before.both.get());
+  if (!byReach) return;
   const auto only = [&](Reach reach) {
-    if (state.families.all(reach)) return made.both;
+    if (state.families.all(reach)) return known.both;
     all.reach = reach;
     return planCluster(all, pool_, before.of(reach).get());
   };
-  made.ipv4Only = only(Reach::kIpv4);
-  made.ipv6Only = only(Reach::kIpv6);
-  return made;
+  known.ipv4Only = only(Reach::kIpv4);
+  known.ipv6Only = only(Reach::kIpv6);
 }
 
 void ClusterStates::end() {
   for (ClusterState* state : changed_) {
-    state->plansBefore.clear();
+    state->plansBefore.reset();
     changedInputs_.insert(state->name);
   }
   changed_.clear();

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/name.h"
+#include "base/rare.h"
 #include "lb/cluster_plan.h"
 #include "lb/compiler_options.h"
 #include "lb/slow_start.h"
@@ -29,33 +31,41 @@ struct ClusterInputs {
   std::shared_ptr<const Cluster> cluster;          // null: unknown or absent
   bool absent = false;                             // the control plane has no such cluster
   std::shared_ptr<const LoadAssignment> received;  // null: not arrived
-  std::set<SocketAddress> ejected;
+  Rare<std::set<SocketAddress>> ejected;
   // The callers' own cluster; only with zone-aware routing.
   std::shared_ptr<const LoadAssignment> callers;
-  std::set<SocketAddress> callersEjected;
+  Rare<std::set<SocketAddress>> callersEjected;
   bool operator==(const ClusterInputs&) const = default;
 };
 
+// The plans of a cluster, as far as they were asked for. Without a subset configuration all legs
+// share the plan without criteria.
+struct PlanSet {
+  ClusterPlans plain;
+  Rare<std::map<MetadataStruct, ClusterPlans>> bySubset;  // by the criteria of a leg
+
+  const ClusterPlans* find(const MetadataStruct& criteria) const;
+  ClusterPlans& at(const MetadataStruct& criteria);  // made where it is not known
+};
+
 struct ClusterState {
-  std::string name;
+  Name name;
   std::uint64_t changedInPass = 0;  // the run in which the inputs, or time, last changed anything
-  std::set<std::string> listeners;  // that lead here; none: forgotten at the end of the run
+  std::set<Name> listeners;         // that lead here; none: forgotten at the end of the run
   ClusterInputs inputs;
   std::shared_ptr<const LoadAssignment> effective;  // as received; empty once it is stale
   Nanos receivedAt{0};
-  SlowStartAges ages;
+  RareOptional<SlowStartAges> ages;  // only with slow start
   std::optional<Nanos> nextChange;
   std::shared_ptr<const LbCluster> facts;
   Families families;  // of the effective assignment
-  // By the criteria of a leg. Without a subset configuration all legs share the plan without
-  // criteria.
-  std::map<MetadataStruct, ClusterPlans> plans;
-  std::map<MetadataStruct, ClusterPlans> plansBefore;  // of the inputs before these, during a run
+  PlanSet plans;
+  RareOptional<PlanSet> plansBefore;  // of the inputs before these, during a run
 };
 
 class ClusterStates {
  public:
-  using ByName = std::map<std::string, ClusterState>;
+  using ByName = NameMap<ClusterState>;
 
   ClusterStates(const CompilerOptions& options, CellPool& pool) : options_(options), pool_(pool) {}
 
@@ -68,7 +78,9 @@ class ClusterStates {
   // The cluster of this name, up to date. Stays where it is until the listener releases it.
   ClusterState& use(const std::string& name, const std::string& listener);
   void release(ClusterState& state, const std::string& listener);
-  const ClusterPlans& plans(ClusterState& state, const MetadataStruct& metadata);
+  // The plans of a leg with this metadata. Without `byReach` all of them are the one for sockets
+  // that reach both families, which is less work.
+  ClusterPlans plans(ClusterState& state, const MetadataStruct& metadata, bool byReach);
   // Ends a run: forgets clusters to which no listener leads any more.
   void end();
 
@@ -90,14 +102,16 @@ class ClusterStates {
   void index(const ClusterState& state, bool add);
   void update(ClusterState& state, ClusterInputs seen);
   void refresh(ClusterState& state);
-  ClusterPlans makePlans(const ClusterState& state, const MetadataStruct& criteria);
+  void makePlans(const ClusterState& state, const MetadataStruct& criteria, bool byReach,
+                 ClusterPlans& known);
 
   const CompilerOptions& options_;
   CellPool& pool_;
   ByName states_;
-  // Clusters by the name of the assignment that they take, and by when time changes them.
-  std::map<std::string, std::set<std::string>> byAssignment_;
-  std::set<std::pair<Nanos, std::string>> due_;
+  // Clusters by the name of the assignment that they take, where it is not their own name, and by
+  // when time changes them.
+  NameMap<std::set<Name>> byAssignment_;
+  std::set<std::pair<Nanos, Name>> due_;
   std::vector<ClusterState*> changed_;  // in this run
   std::set<std::string> unused_;        // released in this run
   std::set<std::string> changedFacts_;

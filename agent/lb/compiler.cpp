@@ -65,13 +65,23 @@ class ByReach {
   std::optional<LbService> ipv6_;
 };
 
+// Whether a VIP has a family in which some host cannot be reached. Otherwise all sockets that can
+// ask for the VIPs reach every host.
+bool dependsOnReach(const Listener& listener, const std::vector<ClusterState*>& clusters) {
+  return std::ranges::any_of(listener.addresses, [&](const Vip& vip) {
+    const Reach own = vip.ip.isV4() ? Reach::kIpv4 : Reach::kIpv6;
+    return std::ranges::any_of(
+        clusters, [&](const ClusterState* cluster) { return !cluster->families.all(own); });
+  });
+}
+
 VipKey keyOf(const LbService& service) {
   return {service.vip, service.protocol};
 }
 
 // Enters a value, or removes the entry where it is null. False: it was like that before.
-template <typename T, typename Key>
-bool put(SharedMap<std::shared_ptr<const T>, Key>& map, const Key& key,
+template <typename T, typename Key, typename K>
+bool put(SharedMap<std::shared_ptr<const T>, Key>& map, const K& key,
          const std::shared_ptr<const T>& value) {
   const auto found = map.find(key);
   if (found == map.end() ? value == nullptr : found->second == value) return false;
@@ -234,14 +244,18 @@ void Compiler::State::update(ListenerState& state,
 }
 
 void Compiler::State::build(ListenerState& state, const std::shared_ptr<const Listener>& listener) {
-  std::vector<ServiceLeg> legs;
   const auto before = std::exchange(state.clusters, {});
   for (const WeightedCluster& leg : listener->route.clusters) {
-    ClusterState& cluster = clusters.use(leg.name, listener->name);
-    state.clusters.push_back(&cluster);
+    state.clusters.push_back(&clusters.use(leg.name, listener->name));
+  }
+  const bool byReach = dependsOnReach(*listener, state.clusters);
+  std::vector<ServiceLeg> legs;
+  for (std::size_t i = 0; i < state.clusters.size(); ++i) {
+    const WeightedCluster& leg = listener->route.clusters[i];
+    ClusterState& cluster = *state.clusters[i];
     legs.push_back({.cluster = cluster.inputs.cluster.get(),
                     .weight = leg.weight,
-                    .plans = clusters.plans(cluster, leg.metadataMatch)});
+                    .plans = clusters.plans(cluster, leg.metadataMatch, byReach)});
   }
   for (ClusterState* cluster : before) {
     const auto& now = state.clusters;

@@ -31,7 +31,7 @@ std::shared_ptr<const LbGroup> finished(LbGroup group) {
 }
 
 std::shared_ptr<const LbGroup> fixedOutcomeGroup(sm_policy policy, sm_reason reason,
-                                                 const std::string& cluster) {
+                                                 const Name& cluster) {
   LbGroup group;
   group.policy = policy;
   group.reason = reason;

@@ -35,7 +35,7 @@ std::shared_ptr<const LbGroup> finished(LbGroup group);
 
 // A group that leaves alone or refuses, whatever the connection.
 std::shared_ptr<const LbGroup> fixedOutcomeGroup(sm_policy policy, sm_reason reason,
-                                                 const std::string& cluster);
+                                                 const Name& cluster);
 // The group that refuses connections which find no host.
 std::shared_ptr<const LbGroup> groupWithoutHost(const GroupContext& context);
 

@@ -17,8 +17,8 @@ void appendNormalised(const HostList& hosts, double share, bool useHostname, Has
 }  // namespace
 
 std::string hashKey(const Endpoint& endpoint, bool useHostname) {
-  const auto found = endpoint.lbMetadata.find("hash_key");
-  if (found != endpoint.lbMetadata.end()) {
+  const auto found = endpoint.lbMetadata->find("hash_key");
+  if (found != endpoint.lbMetadata->end()) {
     const auto* text = std::get_if<std::string>(&found->second.value);
     if (text != nullptr && !text->empty()) return *text;
   }

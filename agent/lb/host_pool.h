@@ -14,10 +14,10 @@ namespace sockmesh {
 
 // Hosts among which the policy chooses.
 struct HostPoolPart {
-  double weight = 1;                   // effective locality weight, or the share itself; > 0
-  double share = 1;                    // of its source's connections; > 0, they sum to 1
-  const Locality* locality = nullptr;  // null: hosts of several localities
-  HostList hosts;                      // empty: these connections find no host
+  double weight = 1;                         // effective locality weight, or the share itself; > 0
+  double share = 1;                          // of its source's connections; > 0, they sum to 1
+  const SharedLocality* locality = nullptr;  // null: hosts of several localities
+  HostList hosts;                            // empty: these connections find no host
 };
 
 // One priority's healthy or degraded hosts, or all of them.

@@ -6,7 +6,7 @@
 namespace sockmesh {
 namespace {
 
-LocalityHosts& localityOf(HostSet& set, const Locality& locality) {
+LocalityHosts& localityOf(HostSet& set, const SharedLocality& locality) {
   for (LocalityHosts& known : set.localities) {
     if (*known.locality == locality) return known;
   }

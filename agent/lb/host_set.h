@@ -17,7 +17,7 @@ enum class HostHealth : std::uint8_t { kHealthy, kDegraded, kUnhealthy };
 
 struct Host {
   const Endpoint* endpoint = nullptr;  // of the assignment, which outlives the Host
-  const Locality* locality = nullptr;
+  const SharedLocality* locality = nullptr;
   HostHealth health = HostHealth::kHealthy;
   bool excluded = false;  // left out of denominators: draining
   double weight = 1;      // load_balancing_weight, in slow start times its factor; > 0
@@ -27,7 +27,7 @@ using HostList = std::vector<const Host*>;
 
 // The hosts of one locality at one priority, at least one.
 struct LocalityHosts {
-  const Locality* locality = nullptr;
+  const SharedLocality* locality = nullptr;
   std::uint32_t weight = 0;  // 0: not given
   // The number of hosts of this locality in the whole cluster, before a subset filtered them.
   std::size_t unfiltered = 0;

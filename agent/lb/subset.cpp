@@ -19,8 +19,8 @@ bool valueMatches(const MetadataValue& host, const MetadataValue& wanted, bool l
 
 bool hostMatches(const Endpoint& endpoint, const MetadataStruct& wanted, bool listAsAny) {
   return std::all_of(wanted.begin(), wanted.end(), [&](const auto& pair) {
-    const auto found = endpoint.lbMetadata.find(pair.first);
-    return found != endpoint.lbMetadata.end() &&
+    const auto found = endpoint.lbMetadata->find(pair.first);
+    return found != endpoint.lbMetadata->end() &&
            valueMatches(found->second, pair.second, listAsAny);
   });
 }

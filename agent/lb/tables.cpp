@@ -10,8 +10,8 @@ namespace sockmesh {
 namespace {
 
 // Equality as the kernel can tell it: it has a locality's name alone.
-bool sameLocality(const Locality& a, const Locality& b) {
-  return a == b || a.toString() == b.toString();
+bool sameLocality(const SharedLocality& a, const SharedLocality& b) {
+  return a == b || a->toString() == b->toString();
 }
 
 // The values that are compared between two breaths.
@@ -77,7 +77,7 @@ bool LbService::sameAs(const LbService& other, Breather& breathe) const {
 
 bool LbCluster::sameAs(const LbCluster& other, Breather& breathe) const {
   return name == other.name && connectTimeout == other.connectTimeout &&
-         ejection == other.ejection && sameValues(endpoints, other.endpoints, breathe);
+         ejection == other.ejection && endpoints.sameAs(other.endpoints, breathe);
 }
 
 }  // namespace sockmesh

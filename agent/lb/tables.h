@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "base/breather.h"
+#include "base/name.h"
 #include "base/shared_map.h"
+#include "lb/lb_endpoints.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
 #include "model/ejection.h"
@@ -36,10 +38,10 @@ struct CellTable {
 struct LbGroup {
   sm_policy policy = SM_POLICY_LEAVE_ALONE;
   sm_reason reason = SM_REASON_NONE;
-  std::string cluster;      // "" for SM_POLICY_BY_HASH
+  Name cluster;             // "" for SM_POLICY_BY_HASH
   std::uint32_t flags = 0;  // SM_GROUP_*
   std::uint32_t priority = 0;
-  Locality locality;  // empty: several, or none
+  SharedLocality locality;  // empty: several, or none
   std::vector<SocketAddress> hosts;
   // By host: its address of the other family, if it has one. As long as `hosts`, or empty: no host
   // has one. Two hosts that differ only in it are different.
@@ -85,17 +87,6 @@ struct LbService {
   bool sameAs(const LbService& other, Breather& breathe) const;
 };
 
-// An endpoint as people and the detector see it, in the order of the assignment.
-struct LbEndpoint {
-  SocketAddress address;
-  Locality locality;
-  std::uint32_t priority = 0;
-  std::uint32_t weight = 1;
-  EdsHealth health = EdsHealth::kUnknown;
-  std::optional<SocketAddress> otherAddress{};  // of the other family
-  auto operator<=>(const LbEndpoint&) const = default;
-};
-
 // Every `threshold` failures in a row are detected, and eject with enforcingPercent.
 struct ConsecutiveRule {
   std::uint32_t threshold = 0;  // 0: never
@@ -125,8 +116,8 @@ struct ClusterLimits {
 
 // A cluster that some VIP leads to.
 struct LbCluster {
-  std::string name;
-  std::vector<LbEndpoint> endpoints;  // all of them, eligible or not
+  Name name;
+  LbEndpoints endpoints;  // all of them, eligible or not
   Nanos connectTimeout{0};
   EjectionRules ejection;
   bool operator==(const LbCluster&) const = default;
@@ -155,7 +146,7 @@ struct TableChanges {
 // diff compares pointers first.
 struct LbTables {
   using Services = SharedMap<std::shared_ptr<const LbService>, VipKey>;
-  using Clusters = SharedMap<std::shared_ptr<const LbCluster>>;
+  using Clusters = SharedMap<std::shared_ptr<const LbCluster>, Name>;
 
   Services services;
   Clusters clusters;

@@ -106,7 +106,7 @@ std::vector<HostPoolPart> zoneAwareParts(const HostSet& upstream, const Locality
   if (panic && !rules.zoneAware.failTrafficOnPanic) return {};
   const double enabled = std::clamp(rules.zoneAware.routingEnabledPercent / 100, 0.0, 1.0);
   std::vector<HostPoolPart> parts;
-  const auto add = [&](double share, const Locality* locality, HostList hosts) {
+  const auto add = [&](double share, const SharedLocality* locality, HostList hosts) {
     if (share > 0) parts.push_back({share, share, locality, std::move(hosts)});
   };
   add(1 - enabled, nullptr, withHealth(allHosts(upstream), HostHealth::kHealthy));

@@ -4,7 +4,9 @@
 // localities and priorities.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +14,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/interned.h"
+#include "base/name.h"
+#include "base/rare.h"
 #include "model/address.h"
 #include "model/metadata.h"
 
@@ -25,6 +30,21 @@ struct Locality {
   bool empty() const { return region.empty() && zone.empty() && subZone.empty(); }
   std::string toString() const;  // "region/zone/subzone", trailing empty parts dropped
 };
+
+}  // namespace sockmesh
+
+template <>
+struct std::hash<sockmesh::Locality> {
+  std::size_t operator()(const sockmesh::Locality& locality) const noexcept {
+    const std::hash<std::string> of;
+    return (of(locality.region) * 31 + of(locality.zone)) * 31 + of(locality.subZone);
+  }
+};
+
+namespace sockmesh {
+
+// What many endpoints have in common.
+using SharedLocality = Interned<Locality>;
 
 // core.v3.HealthStatus of EDS. An unrecognised number is kUnknown.
 enum class EdsHealth : std::uint8_t {
@@ -46,20 +66,20 @@ struct Endpoint {
   std::optional<SocketAddress> otherAddress{};
   std::uint32_t weight = 1;  // >= 1
   EdsHealth health = EdsHealth::kUnknown;
-  std::string hostname;
-  MetadataStruct lbMetadata;  // filter_metadata["envoy.lb"]
+  Rare<std::string> hostname;
+  Rare<MetadataStruct> lbMetadata;  // filter_metadata["envoy.lb"]
 };
 
 // The endpoints of one locality at one priority.
 struct LocalityEndpoints {
-  Locality locality;
+  SharedLocality locality;
   std::uint32_t priority = 0;
   std::uint32_t weight = 0;  // load_balancing_weight; 0: not given
   std::vector<Endpoint> endpoints;
 };
 
 struct LoadAssignment {
-  std::string clusterName;
+  Name clusterName;
   std::vector<LocalityEndpoints> localities;
   std::uint32_t overprovisioningFactor = 140;  // percent
   bool weightedPriorityHealth = false;

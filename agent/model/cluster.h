@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/name.h"
+#include "base/rare.h"
 #include "model/assignment.h"
 #include "model/dns.h"
 #include "model/lb_policy.h"
@@ -96,7 +98,7 @@ struct LoadBalancing {
 
   double healthyPanicThresholdPercent = 50.0;  // compare truncated to an integer; 0: off
   bool ignoreNewHostsUntilFirstHc = false;
-  std::optional<SubsetConfig> subset;
+  RareOptional<SubsetConfig> subset;
   // Like Cluster::notHonoured.
   std::vector<std::string> notHonoured;
 };
@@ -171,17 +173,17 @@ constexpr std::string_view leftAloneName(LeftAloneReason reason) {
 }
 
 struct Cluster {
-  std::string name;
+  Name name;
   DiscoveryType type = DiscoveryType::kEds;
   // Of its endpoints: eds service_name, or the cluster's name. A DNS cluster has a name that no
   // assignment of a control plane has. Empty for other types.
-  std::string edsName;
+  Name edsName;
   Nanos connectTimeout = std::chrono::seconds(5);
   Nanos edsInitialFetchTimeout = std::chrono::seconds(15);  // 0: wait for ever
   LoadBalancing lb;
   std::optional<OutlierDetection> outlierDetection;
   CircuitBreakers circuitBreakers;
-  std::optional<TcpKeepalive> keepalive;
+  RareOptional<TcpKeepalive> keepalive;
   bool closeConnectionsOnHostHealthFailure = false;
   LeftAloneReason leaveAlone = LeftAloneReason::kNone;
   // transport_socket_matches would use TLS to some endpoints (istio's automatic mTLS). The cluster

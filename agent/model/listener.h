@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/name.h"
 #include "model/address.h"
 #include "model/cluster.h"
 #include "model/tcp_route.h"
@@ -25,11 +26,11 @@ enum class VipSource : std::uint8_t {
 
 // Where a part comes from, for people. A field that does not apply is empty.
 struct Origin {
-  std::string listener;     // the resource
-  std::string filterChain;  // "filter_chains[1]", "default_filter_chain"
-  std::string routeConfig;
-  std::string virtualHost;
-  std::string route;  // "routes[1] default"
+  Name listener;     // the resource
+  Name filterChain;  // "filter_chains[1]", "default_filter_chain"
+  Name routeConfig;
+  Name virtualHost;
+  Name route;  // "routes[1] default"
 
   bool operator==(const Origin&) const = default;
 };

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/name.h"
 #include "base/shared_map.h"
 #include "model/assignment.h"
 #include "model/changes.h"
@@ -37,7 +38,7 @@ struct MissingRoutes {
 
 struct Snapshot {
   template <typename T>
-  using ByName = SharedMap<std::shared_ptr<const T>>;
+  using ByName = SharedMap<std::shared_ptr<const T>, Name>;
 
   // False until the first CDS and LDS responses have come. Until then, what is missing is unknown
   // and not absent, and nothing may be deleted from the datapath for it.

@@ -6,15 +6,18 @@
 #include <string>
 #include <vector>
 
+#include "base/name.h"
+#include "base/rare.h"
 #include "model/metadata.h"
 
 namespace sockmesh {
 
 // One leg of a traffic split; a plain `cluster` is a split of one.
 struct WeightedCluster {
-  std::string name;
-  std::uint32_t weight = 1;      // >= 1
-  MetadataStruct metadataMatch;  // merged: the leg's own keys win over the proxy's or the route's
+  Name name;
+  std::uint32_t weight = 1;  // >= 1
+  // Merged: the leg's own keys win over the proxy's or the route's.
+  Rare<MetadataStruct> metadataMatch;
 
   bool operator==(const WeightedCluster&) const = default;
 };

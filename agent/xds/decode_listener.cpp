@@ -122,7 +122,7 @@ Result<std::shared_ptr<const DecodedListener>> decodeListener(const ProtoListene
   if (routes.empty() && !udp && !proto.has_api_listener()) {
     errors.add("filter_chains", "must not be empty");
   }
-  std::optional<ChainRoute> udpRoute;
+  RareOptional<ChainRoute> udpRoute;
   if (udp) udpRoute = decodeUdpFilters(proto, errors);
   std::string leftAlone = outOfReach(proto);
   if (!errors.empty()) return errors.error();

@@ -118,7 +118,7 @@ std::string clustersText(const TcpRoute& target) {
   if (target.clusters.size() == 1) return target.clusters.front().name;
   std::string text;
   for (const WeightedCluster& leg : target.clusters) {
-    text += (text.empty() ? "" : ", ") + leg.name + " " + std::to_string(leg.weight);
+    text += (text.empty() ? "" : ", ") + *leg.name + " " + std::to_string(leg.weight);
   }
   return text;
 }

@@ -6,11 +6,11 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/rare.h"
 #include "model/listener.h"
 #include "model/route.h"
 #include "xds/filter_chains.h"
@@ -29,7 +29,7 @@ struct HttpChain {
 // What a chain does to a connection.
 struct ChainRoute {
   TcpRoute route;                        // of the tcp_proxy; meaningful where both others are empty
-  std::optional<HttpChain> http;         // instead of the tcp_proxy
+  RareOptional<HttpChain> http;          // instead of the tcp_proxy
   std::vector<std::string> notHonoured;  // like Listener::notHonoured
   std::string leftAlone;                 // why a connect() cannot follow the chain
 };
@@ -41,7 +41,7 @@ struct DecodedListener {
   bool originalDestination = false;
   FilterChains chains;
   std::map<std::string, ChainRoute> routes;  // by the chain's path
-  std::optional<ChainRoute> udp;             // of a UDP listener, for all of its addresses
+  RareOptional<ChainRoute> udp;              // of a UDP listener, for all of its addresses
   std::string leftAlone;                     // why no socket meets the listener at all
 
   // The route configurations that its chains want by RDS, with the time that each may take.

@@ -151,45 +151,54 @@ FilterChains::Match FilterChains::decodeMatch(const listener::FilterChain& chain
   return match;
 }
 
+const std::shared_ptr<const FilterChains::Matches>& FilterChains::oneForAll() {
+  static const std::shared_ptr<const Matches> matches = [] {
+    FieldErrors none;
+    const Match match = decodeMatch(listener::FilterChain::default_instance(), 0, none);
+    return std::make_shared<const Matches>(1, match);
+  }();
+  return matches;
+}
+
 FilterChains::FilterChains(const listener::Listener& proto, FieldErrors& errors)
     : hasDefault_(proto.has_default_filter_chain()) {
-  // A filter_chain_matcher replaces the matches. Matches may be equal then.
-  const bool matched = !proto.has_filter_chain_matcher();
+  Matches matches;
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
     const FieldErrors::Scope scope(errors, "filter_chains", i);
-    matches_.push_back(decodeMatch(proto.filter_chains(i), i, errors));
+    matches.push_back(decodeMatch(proto.filter_chains(i), i, errors));
   }
-  if (matched) refuseOverlaps(errors);
+  // A filter_chain_matcher replaces the matches. Matches may be equal then.
+  if (!proto.has_filter_chain_matcher()) refuseOverlaps(matches, errors);
+  matches_ = matches == *oneForAll() ? oneForAll() : std::make_shared<Matches>(std::move(matches));
 }
 
 // Chains that overlap share a value of every criterion. So only chains with a common server name
 // (or a common range of addresses, if there are more of those) are compared. For a listener with a
 // chain for each host, comparing all with all would take seconds.
-void FilterChains::refuseOverlaps(FieldErrors& errors) const {
+void FilterChains::refuseOverlaps(const Matches& matches, FieldErrors& errors) {
   std::set<std::string> names;
   std::set<Prefix> prefixes;
-  for (const Match& match : matches_) {
+  for (const Match& match : matches) {
     names.insert(match.serverNames.begin(), match.serverNames.end());
     prefixes.insert(match.prefixes.begin(), match.prefixes.end());
   }
   std::map<std::pair<std::string, Prefix>, std::vector<std::size_t>> sharing;
   const auto firstOverlap = [&](std::size_t i, const std::pair<std::string, Prefix>& key) {
     std::vector<std::size_t>& earlier = sharing[key];
-    const auto found = std::find_if(earlier.begin(), earlier.end(), [&](std::size_t j) {
-      return matches_[i].overlaps(matches_[j]);
-    });
+    const auto found = std::find_if(earlier.begin(), earlier.end(),
+                                    [&](std::size_t j) { return matches[i].overlaps(matches[j]); });
     const std::size_t first = found == earlier.end() ? i : *found;
     earlier.push_back(i);
     return first;
   };
-  for (std::size_t i = 0; i < matches_.size(); ++i) {
+  for (std::size_t i = 0; i < matches.size(); ++i) {
     std::size_t first = i;
     if (names.size() > prefixes.size()) {
-      for (const auto& name : matches_[i].serverNames) {
+      for (const auto& name : matches[i].serverNames) {
         first = std::min(first, firstOverlap(i, {name, Prefix()}));
       }
     } else {
-      for (const Prefix& prefix : matches_[i].prefixes) {
+      for (const Prefix& prefix : matches[i].prefixes) {
         first = std::min(first, firstOverlap(i, {"", prefix}));
       }
     }
@@ -216,7 +225,7 @@ Vip FilterChains::Range::at(std::uint16_t atPort) const {
 
 std::vector<FilterChains::Range> FilterChains::ranges() const {
   std::vector<Range> all;
-  for (const Match& match : matches_) {
+  for (const Match& match : *matches_) {
     for (const Prefix& prefix : match.prefixes) {
       if (prefix.any) continue;
       all.push_back({prefix.address, prefix.length - (prefix.address.isV4() ? kV4Offset : 0),
@@ -228,7 +237,7 @@ std::vector<FilterChains::Range> FilterChains::ranges() const {
 }
 
 std::uint16_t FilterChains::portOf(const std::string& path) const {
-  for (const Match& match : matches_) {
+  for (const Match& match : *matches_) {
     if (pathOf(match.index) == path) return static_cast<std::uint16_t>(match.destinationPort);
   }
   return 0;
@@ -271,10 +280,10 @@ void FilterChains::keepLongestPrefix(Candidates& candidates, const Vip& vip) {
 
 FilterChains::Choice FilterChains::choose(const Vip& destination, Speaks speaks) const {
   Candidates candidates;
-  const bool portIsNamed = std::any_of(matches_.begin(), matches_.end(), [&](const Match& match) {
+  const bool portIsNamed = std::any_of(matches_->begin(), matches_->end(), [&](const Match& match) {
     return match.destinationPort == destination.port;
   });
-  for (const Match& match : matches_) {
+  for (const Match& match : *matches_) {
     if (match.destinationPort == (portIsNamed ? destination.port : 0)) candidates.push_back(&match);
   }
   keepLongestPrefix(candidates, destination);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -68,9 +69,11 @@ class FilterChains {
     std::vector<Prefix> sourcePrefixes;
     std::vector<std::uint32_t> sourcePorts;
 
+    bool operator==(const Match&) const = default;
     bool overlaps(const Match& other) const;
     bool dependsOnSource() const;
   };
+  using Matches = std::vector<Match>;
   using Candidates = std::vector<const Match*>;
 
   static Match decodeMatch(const envoy::config::listener::v3::FilterChain& chain, std::size_t index,
@@ -78,13 +81,16 @@ class FilterChains {
   static std::vector<Prefix> decodePrefixes(
       const google::protobuf::RepeatedPtrField<envoy::config::core::v3::CidrRange>& ranges,
       std::string_view field, FieldErrors& errors);
-  void refuseOverlaps(FieldErrors& errors) const;
+  static void refuseOverlaps(const Matches& matches, FieldErrors& errors);
   static void keepLongestPrefix(Candidates& candidates, const Vip& vip);
   static void keepApplicationProtocol(Candidates& candidates, Speaks speaks);
   Choice fallBack(const std::string& whyNone) const;
 
+  // Most listeners have one chain for everything: these share its criteria.
+  static const std::shared_ptr<const Matches>& oneForAll();
+
   bool hasDefault_ = false;
-  std::vector<Match> matches_;
+  std::shared_ptr<const Matches> matches_;  // never null
 };
 
 }  // namespace sockmesh

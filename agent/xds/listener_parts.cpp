@@ -25,9 +25,9 @@ bool isNoService(const TcpRoute& route) {
 std::string hostOf(const TcpRoute& route) {
   std::string host;
   for (const WeightedCluster& leg : route.clusters) {
-    const std::size_t at = leg.name.rfind('|');
-    if (!leg.name.starts_with("outbound|") || at == std::string::npos) return "";
-    const std::string one = leg.name.substr(at + 1);
+    const std::size_t at = leg.name->rfind('|');
+    if (!leg.name->starts_with("outbound|") || at == std::string::npos) return "";
+    const std::string one = leg.name->substr(at + 1);
     if (!host.empty() && one != host) return "";
     host = one;
   }
@@ -37,7 +37,7 @@ std::string hostOf(const TcpRoute& route) {
 std::string targetText(const TcpRoute& route) {
   std::string text;
   for (const WeightedCluster& leg : route.clusters) {
-    text += (text.empty() ? "" : ", ") + leg.name;
+    text += (text.empty() ? "" : ", ") + *leg.name;
   }
   return text;
 }
@@ -86,8 +86,9 @@ class PartsMaker {
   std::vector<ListenerPart> all() {
     if (!listener_.leftAlone.empty()) {
       ListenerPart part = leftAlonePart(listener_.name, listener_.leftAlone);
-      part.leftAlone.vips.assign(listener_.addresses.begin(), listener_.addresses.end());
-      if (!listener_.udp) part.leftAlone.holes = holesAmong(part.leftAlone.vips);
+      LeftAlone& leftAlone = part.leftAlone.edit();
+      leftAlone.vips.assign(listener_.addresses.begin(), listener_.addresses.end());
+      if (!listener_.udp) leftAlone.holes = holesAmong(leftAlone.vips);
       return {part};
     }
     for (const SocketAddress& address : listener_.addresses) {
@@ -125,8 +126,8 @@ class PartsMaker {
   }
 
   ListenerPart leftAlonePart(const std::string& name, std::string reason) const {
-    ListenerPart part{name, nullptr, {name, std::move(reason)}};
-    part.leftAlone.origin.listener = listener_.name;
+    ListenerPart part{name, nullptr, LeftAlone{name, std::move(reason)}};
+    part.leftAlone.edit().origin.listener = listener_.name;
     return part;
   }
 
@@ -390,8 +391,8 @@ class PartsMaker {
     leftOut_.insert(leftOut_.end(), rangesLeftOut_.begin(), rangesLeftOut_.end());
     if (!named_) {
       all.push_back(leftAlonePart(unique(listener_.name), reasonOfAll()));
-      all.back().leftAlone.vips = vipsLeftOut_;
-      all.back().leftAlone.holes = holes();
+      all.back().leftAlone.edit().vips = vipsLeftOut_;
+      all.back().leftAlone.edit().holes = holes();
     }
     for (auto& [key, part] : parts_) {
       if (part.addresses.empty()) continue;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/rare.h"
 #include "model/listener.h"
 #include "model/name_table.h"
 #include "model/route.h"
@@ -20,7 +21,7 @@ namespace sockmesh {
 struct ListenerPart {
   std::string name;                      // see Listener::name
   std::shared_ptr<const Listener> vips;  // null: left alone
-  LeftAlone leftAlone;                   // the reason then
+  Rare<LeftAlone> leftAlone;             // the reason then
 };
 
 // The routes of this name; null: none have come.

@@ -15,7 +15,7 @@ bool same(const ListenerPart& a, const ListenerPart& b) {
 
 bool usesIstiodName(const ListenerPart& part) {
   return part.vips && part.vips->source == VipSource::kDomain &&
-         part.vips->route.clusters.front().name.starts_with("outbound|");
+         part.vips->route.clusters.front().name->starts_with("outbound|");
 }
 
 std::string joined(const std::set<std::string>& names) {
@@ -171,8 +171,10 @@ void ListenerSet::claim(const std::string& listener, ListenerPart& part) {
   owners_[name] = listener;
   if (name == part.name) return;
   part.name = name;
-  part.leftAlone.name = name;
-  if (!part.vips) return;
+  if (!part.vips) {
+    part.leftAlone.edit().name = name;
+    return;
+  }
   auto renamed = std::make_shared<Listener>(*part.vips);
   renamed->name = name;
   part.vips = std::move(renamed);

@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/name.h"
+#include "base/rare.h"
 #include "model/snapshot.h"
 #include "xds/listener_parts.h"
 #include "xds/wanted_names.h"
@@ -102,7 +104,7 @@ class ListenerSet {
   std::set<std::string> missing_;                       // names in users_ of which none has come
   std::set<std::string> waiting_;                       // listeners with a newest version
   std::set<std::string> touched_;                       // listeners to take apart again
-  std::map<std::string, std::string> owners_;           // listeners, by name of their parts
+  NameMap<Name> owners_;                                // listeners, by name of their parts
   std::vector<std::string> gone_;                       // parts of listeners that were removed
 };
 

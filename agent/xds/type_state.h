@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/name.h"
 #include "base/result.h"
 #include "xds/resource_limits.h"
 #include "xds/resource_store.h"
@@ -27,7 +28,7 @@ struct Held {
 
 struct TypeState {
   const ResourceType* type = nullptr;
-  std::map<std::string, Held> held;    // the newest good versions; Warming knows which are in force
+  NameMap<Held> held;                  // the newest good versions; Warming knows which are in force
   std::size_t endpoints = 0;           // of `held`
   WantedNames wanted;                  // kByName
   std::optional<std::string> version;  // of the last response of which nothing was rejected

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/name.h"
 
 namespace sockmesh {
 
@@ -42,7 +43,7 @@ class WantedNames {
   };
   void updateMissing(const std::string& name, const Entry& entry);
 
-  std::map<std::string, Entry> entries_;
+  NameMap<Entry> entries_;
   std::map<std::string, Nanos> missing_;
   std::set<std::string> released_;  // without a version, since takeReleased()
   std::uint64_t revision_ = 0;

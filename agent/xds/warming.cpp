@@ -27,8 +27,8 @@ std::vector<std::pair<Vip, Protocol>> vipsBeyond(const Listener* with, const Lis
 
 bool pointsAt(const Listener* listener, const std::string& cluster) {
   if (listener == nullptr) return false;
-  return std::ranges::find(listener->route.clusters, cluster, &WeightedCluster::name) !=
-         listener->route.clusters.end();
+  return std::ranges::any_of(listener->route.clusters,
+                             [&](const WeightedCluster& leg) { return leg.name == cluster; });
 }
 
 // For people.

@@ -156,7 +156,7 @@ class Warming {
   ListenerSet listeners_;
   WorkloadIndex workloads_{inForce_};
   // Legs of listeners in force, by the cluster that they point at.
-  std::map<std::string, int> legs_;
+  NameMap<int> legs_;
   bool expired_ = false;  // something went out of force since settle()
 };
 

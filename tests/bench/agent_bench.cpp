@@ -212,7 +212,9 @@ class Run {
     const double before = cpuOf(agent());
     const double start = now();
     std::this_thread::sleep_for(seconds(5));
-    return {{"cpu_percent", 100 * (cpuOf(agent()) - before) / (now() - start)}};
+    nlohmann::json result = memory();
+    result["cpu_percent"] = 100 * (cpuOf(agent()) - before) / (now() - start);
+    return result;
   }
 
   // Sends one change and waits until the kernel has it: seconds.
@@ -330,7 +332,8 @@ void print(const nlohmann::json& r) {
   std::printf("  cold start         %8.2f s      CPU %.2f s, %.0f MiB resident, %.0f its own\n",
               number("cold_start", "seconds"), number("cold_start", "cpu_seconds"),
               number("cold_start", "resident_mib"), number("cold_start", "own_mib"));
-  std::printf("  idle               %8.2f %% of a CPU\n", number("idle", "cpu_percent"));
+  std::printf("  idle               %8.2f %% of a CPU, %.0f MiB its own\n",
+              number("idle", "cpu_percent"), number("idle", "own_mib"));
   std::printf("  endpoint's change  %8.2f ms     p99 %.2f, max %.2f, CPU %.2f ms each\n",
               number("endpoint_change", "p50_ms"), number("endpoint_change", "p99_ms"),
               number("endpoint_change", "max_ms"), number("endpoint_change", "cpu_ms_each"));

@@ -36,7 +36,7 @@ std::shared_ptr<LoadAssignment> endpointsOf(int service, bool weighted) {
   auto made = std::make_shared<LoadAssignment>();
   for (int zone = 0; zone < 2; ++zone) {
     LocalityEndpoints group;
-    group.locality = {"region", zone == 0 ? "a" : "b", {}};
+    group.locality = Locality{"region", zone == 0 ? "a" : "b", {}};
     group.weight = static_cast<std::uint32_t>(1 + zone);
     for (int i = zone; i < kEndpoints; i += 2) {
       Endpoint endpoint;

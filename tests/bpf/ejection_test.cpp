@@ -393,7 +393,7 @@ TEST_F(Ejection, OnlyTheSameLegOfASplitStandsIn) {
     std::vector<LocalityEndpoints> localities;
     for (const auto& [zone, n] : hosts) {
       LocalityEndpoints one;
-      one.locality.zone = zone;
+      one.locality = Locality{.region = {}, .zone = zone, .subZone = {}};
       one.weight = 1;
       Endpoint endpoint;
       endpoint.address = at(backend(n));

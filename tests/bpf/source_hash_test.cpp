@@ -54,11 +54,9 @@ class SourceHash : public DatapathTest {
     service->groups = {group};
     auto cluster = std::make_shared<LbCluster>();
     cluster->name = "maglev";
-    for (const auto& address : group->hosts) {
-      LbEndpoint endpoint;
-      endpoint.address = address;
-      cluster->endpoints.push_back(endpoint);
-    }
+    std::vector<LbEndpoint> endpoints(group->hosts.size());
+    for (std::size_t i = 0; i < endpoints.size(); ++i) endpoints[i].address = group->hosts[i];
+    cluster->endpoints = LbEndpoints(endpoints);
     LbTables tables;
     tables.services[{service->vip, Protocol::kTcp}] = service;
     tables.clusters["maglev"] = cluster;

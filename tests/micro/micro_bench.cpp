@@ -40,7 +40,7 @@ std::shared_ptr<const LoadAssignment> endpointsOf(std::size_t service, std::size
                                                   std::size_t version = 0) {
   auto made = std::make_shared<LoadAssignment>();
   LocalityEndpoints& group = made->localities.emplace_back();
-  group.locality = {"region", "zone", ""};
+  group.locality = Locality{"region", "zone", ""};
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t host = i == 0 ? count + version % 2 : i;
     group.endpoints.emplace_back().address = address(10, service * (count + 2) + host, 8080);

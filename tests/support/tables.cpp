@@ -28,11 +28,9 @@ void TableBuilder::add(const std::string& vip, std::shared_ptr<const LbGroup> gr
 void TableBuilder::cluster(const std::string& name, const std::vector<SocketAddress>& hosts) {
   auto made = std::make_shared<LbCluster>();
   made->name = name;
-  for (const SocketAddress& host : hosts) {
-    LbEndpoint endpoint;
-    endpoint.address = host;
-    made->endpoints.push_back(endpoint);
-  }
+  std::vector<LbEndpoint> endpoints(hosts.size());
+  for (std::size_t i = 0; i < hosts.size(); ++i) endpoints[i].address = hosts[i];
+  made->endpoints = LbEndpoints(endpoints);
   tables_.clusters[name] = made;
 }
 

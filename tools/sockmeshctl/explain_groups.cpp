@@ -139,7 +139,7 @@ std::vector<std::string> endpointRow(const Row& row) {
       "  " + endpoint.address.toString(),
       row.image->cluster,
       std::to_string(endpoint.priority),
-      endpoint.locality.toString(),
+      endpoint.locality->toString(),
       std::to_string(endpoint.weight),
       percentText(row.share * 100),
       std::to_string(row.active),
@@ -185,7 +185,7 @@ void addGroups(const Explained& explained, Document& out) {
     const double share = explained.groupShares[i];
     table.rows.push_back({"  " + std::to_string(i), percentText(share * 100),
                           std::string(policyName(group.policy)), group.cluster,
-                          std::to_string(group.priority), group.locality.toString(),
+                          std::to_string(group.priority), group.locality->toString(),
                           std::to_string(group.hosts.size()), notesOf(group), parametersOf(group)});
     groups.push_back(groupJson(i, group, share));
   }

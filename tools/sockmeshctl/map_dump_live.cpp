@@ -89,7 +89,7 @@ Json dumpEndpoints(const NodeView& view) {
                     {"address", e.address.ip.toString()},
                     {"port", e.address.port},
                     {"cluster", endpoint.cluster},
-                    {"locality", e.locality.toString()},
+                    {"locality", e.locality->toString()},
                     {"priority", e.priority},
                     {"weight", e.weight},
                     {"health", edsHealthName(e.health)}});

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/name.h"
+
 namespace sockmesh {
 namespace {
 
@@ -26,6 +28,17 @@ TEST(Interned, EqualValuesAreOneObject) {
 TEST(Interned, IsOrderedByValue) {
   EXPECT_TRUE(Text(std::string("a")) < Text(std::string("b")));
   EXPECT_TRUE(Text() < Text(std::string("a")));
+}
+
+TEST(Interned, ATextIsLookedUpInANameMapAsItIs) {
+  NameMap<int> map;
+  map["b"] = 2;
+  map[kLong] = 3;
+  EXPECT_EQ(map.find(std::string("b"))->second, 2);
+  EXPECT_EQ(map.find(kLong)->second, 3);
+  EXPECT_FALSE(map.contains(std::string("a")));
+  EXPECT_TRUE(Name("a") < std::string("b"));
+  EXPECT_TRUE(Name("b") == "b");
 }
 
 TEST(Interned, TheEmptyValueIsTheDefault) {

@@ -7,6 +7,9 @@
 #include <map>
 #include <random>
 #include <set>
+#include <string>
+
+#include "base/name.h"
 
 namespace sockmesh {
 namespace {
@@ -85,6 +88,14 @@ TEST(SharedMap, TellsWhatDiffersBetweenTwo) {
     ASSERT_EQ(map == before, differing(map, before).empty());
   }
   EXPECT_EQ(map.differing({}).size(), map.size());
+}
+
+TEST(SharedMap, FindsWhatIsOrderedWithItsKeys) {
+  SharedMap<int, Name> map;
+  for (int i = 0; i < 3000; ++i) map[std::to_string(i)] = i;
+  for (int i = 0; i < 3000; ++i) ASSERT_EQ(map.at(std::to_string(i)), i);
+  EXPECT_FALSE(map.contains(std::string("3000")));
+  EXPECT_EQ(map.find(std::string("x")), map.end());
 }
 
 // Whatever the size, a change looks at few values of the copy before it.

@@ -261,7 +261,7 @@ TEST(Explain, PanicDegradedAndPartsThatAreRefused) {
   auto panic = std::make_shared<LbGroup>(*service->groups[0]);
   panic->flags = SM_GROUP_PANIC | SM_GROUP_DEGRADED;
   panic->priority = 1;
-  panic->locality = {"eu-west", "b", ""};
+  panic->locality = Locality{"eu-west", "b", ""};
   auto refusing = std::make_shared<LbGroup>(*service->groups[1]);
   refusing->policy = SM_POLICY_REFUSE;
   refusing->reason = SM_REASON_NO_HEALTHY;

@@ -45,10 +45,39 @@ TEST_F(IdRegistryTest, WhatIsNotKnownHasNoId) {
   EXPECT_FALSE(ids_.listed("a"));
   LbCluster wanted;
   wanted.name = "a";
-  wanted.endpoints = {endpoint("10.0.0.1:80"), endpoint("10.0.0.2:80")};
+  wanted.endpoints = LbEndpoints({endpoint("10.0.0.1:80"), endpoint("10.0.0.2:80")});
   EXPECT_EQ(missing(wanted), 2u);
   list("a", endpoint("10.0.0.2:80"));
   EXPECT_EQ(missing(wanted), 1u);
+}
+
+TEST_F(IdRegistryTest, EndpointsMayComeAndGoInAnyOrder) {
+  const auto address = [](std::uint32_t n) {
+    return "10.0." + std::to_string(n / 256) + "." + std::to_string(n % 256) + ":80";
+  };
+  constexpr std::uint32_t kCount = 3000;
+  std::vector<std::uint32_t> ids(kCount);
+  LbGroup group;
+  group.cluster = "a";
+  for (std::uint32_t i = 0; i < kCount; ++i) {
+    const std::uint32_t n = i * 7 % kCount;  // each once
+    ids[n] = list("a", endpoint(address(n))).id;
+    group.hosts.push_back(at(address(n)));
+  }
+  EXPECT_EQ(ids_.endpointsOf("a"), ids) << "in the order of addresses";
+  const std::vector<std::uint32_t> found = ids_.endpointIds(group);
+  for (std::uint32_t i = 0; i < kCount; ++i) ASSERT_EQ(found[i], ids[i * 7 % kCount]) << i;
+  std::vector<std::uint32_t> left;
+  for (std::uint32_t n = 0; n < kCount; ++n) {
+    if (n % 3 == 0) {
+      ids_.removeEndpoint(ids[n]);
+      EXPECT_EQ(ids_.endpointId("a", at(address(n))), SM_NONE);
+    } else {
+      left.push_back(ids[n]);
+    }
+  }
+  EXPECT_EQ(ids_.endpointsOf("a"), left);
+  EXPECT_EQ(ids_.listed("a")->endpoints.size(), left.size());
 }
 
 TEST_F(IdRegistryTest, AnIdIsFreeForAnotherOnceItIsRemoved) {

@@ -70,7 +70,7 @@ TEST_F(Resolved, EachAddressIsAnEndpointOfItsTarget) {
   EXPECT_EQ(made->localities[1].priority, 1U);
   EXPECT_EQ(made->localities[0].weight, 3U);
   EXPECT_EQ(made->localities[0].endpoints[1].health, EdsHealth::kDegraded);
-  EXPECT_EQ(made->localities[0].endpoints[1].hostname, "a");
+  EXPECT_EQ(*made->localities[0].endpoints[1].hostname, "a");
 }
 
 TEST_F(Resolved, WaitsUntilANameHasAnAddressOrAllHaveEnded) {

@@ -209,6 +209,30 @@ TEST(Watch, EndpointsKeepTheirStateOverUpdates) {
   EXPECT_EQ(node.events.at(0).ejectedUntil, seconds(71));
 }
 
+TEST(Watch, EndpointsKeepTheirStateInWhateverOrderTheyAreListed) {
+  constexpr int kMany = 2000;
+  Node node(one(), kMany);
+  node.fail(1234, 5);
+  ASSERT_TRUE(node.inOverlay(1234));
+  auto other = std::make_shared<LoadAssignment>();
+  other->localities.resize(2);
+  for (int i = 0; i < kMany; ++i) {
+    const int number = 1 + (i * 7 + 3) % kMany;  // each once
+    if (number % 5 == 0) continue;
+    other->localities[i % 2].endpoints.emplace_back().address = host(number);
+  }
+  const std::size_t told = node.events.size();
+  node.configure(node.resource, other);
+  EXPECT_TRUE(node.inOverlay(1234));
+  EXPECT_EQ(node.events.size(), told) << "what is known already is not told again";
+  node.fail(7, 5);
+  node.fail(1999, 5);
+  EXPECT_TRUE(node.inOverlay(7) && node.inOverlay(1999));
+  node.configure(node.resource, hosts({1, 7, 3}));
+  EXPECT_FALSE(node.inOverlay(1234)) << "it is gone";
+  EXPECT_TRUE(node.inOverlay(7));
+}
+
 TEST(Watch, TheNextSweepIsAtMostOneNewIntervalAway) {
   auto settings = one();
   Node node(settings, 1);

@@ -22,7 +22,7 @@ Endpoint endpoint(int number, std::uint32_t weight, EdsHealth health) {
 LocalityEndpoints locality(const std::string& zone, std::uint32_t weight, int first, int count,
                            int healthy, std::uint32_t priority) {
   LocalityEndpoints made;
-  made.locality = {std::string("r"), zone, std::string()};
+  made.locality = Locality{"r", zone, ""};
   made.priority = priority;
   made.weight = weight;
   for (int i = 0; i < count; ++i) {

@@ -118,7 +118,7 @@ TEST(Compiler, RoundRobinGoesThroughTheHostsInOrder) {
   const LbGroup& group = *service->groups[0];
   EXPECT_EQ(group.policy, SM_POLICY_ROUND_ROBIN);
   EXPECT_EQ(group.cluster, "c");
-  EXPECT_EQ(group.locality.zone, "a");
+  EXPECT_EQ(group.locality->zone, "a");
   EXPECT_EQ(group.hosts, (std::vector{host(1), host(2), host(3)}));
   EXPECT_EQ(words(*group.table), (std::vector<std::uint32_t>{0, 1, 2}));
 }
@@ -245,7 +245,7 @@ TEST(Compiler, ClustersThatCannotBeHonouredAreLeftAloneByReason) {
 TEST(Compiler, StaticClusterUsesItsInlineEndpoints) {
   Cluster c = cluster("c");
   c.type = DiscoveryType::kStatic;
-  c.edsName.clear();
+  c.edsName = "";
   SnapshotBuilder builder;
   builder.put(c).listen("l", {kVip}, {{"c", 1, {}}});
   auto tables = Compiler({}).compile(builder.snapshot(), {}, kNow);
@@ -300,15 +300,27 @@ TEST(Compiler, FirstListenerByNameOwnsAVip) {
   EXPECT_EQ(tables->conflicts->at(0).reason, "VIP 10.96.0.1:80/tcp belongs to listener a");
 }
 
+TEST(Compiler, AClustersEndpointsAreInMemoryOnce) {
+  SnapshotBuilder builder;
+  builder.put(cluster("c"), assignment({locality("a", 0, 1, 3, 3)}));
+  builder.listen("l", {kVip}, {{"c", 1, {}}});
+  const Snapshot& snapshot = builder.snapshot();
+  const auto tables = Compiler({}).compile(snapshot, {}, std::chrono::seconds(1));
+  const LbEndpoints& endpoints = tables->clusters.at("c")->endpoints;
+  EXPECT_EQ(endpoints.assignment(), snapshot.assignmentOf(*snapshot.clusters.at("c")));
+  EXPECT_EQ(endpoints.size(), 3U);
+}
+
 TEST(Compiler, ListsAllEndpointsOfACluster) {
   LocalityEndpoints far = locality("z", 7, 4, 1, 0, 1);
   far.endpoints[0].weight = 9;
   const auto tables =
       compileLegs({{cluster("c"), assignment({locality("a", 0, 1, 1, 1), far}), 1, {}}});
-  const auto& endpoints = tables->clusters.at("c")->endpoints;
+  const LbEndpoints& listed = tables->clusters.at("c")->endpoints;
+  const std::vector<LbEndpoint> endpoints(listed.begin(), listed.end());
   ASSERT_EQ(endpoints.size(), 2U);
   EXPECT_EQ(endpoints[1].address, host(4));
-  EXPECT_EQ(endpoints[1].locality.zone, "z");
+  EXPECT_EQ(endpoints[1].locality->zone, "z");
   EXPECT_EQ(endpoints[1].priority, 1U);
   EXPECT_EQ(endpoints[1].weight, 9U);
   EXPECT_EQ(endpoints[1].health, EdsHealth::kUnhealthy);

@@ -79,7 +79,8 @@ LoadAssignment assignmentOf(const json& given) {
   for (const json& group : given.value("endpoints", json::array())) {
     LocalityEndpoints one;
     const json name = group.value("locality", json::object());
-    one.locality = {name.value("region", ""), name.value("zone", ""), name.value("sub_zone", "")};
+    one.locality =
+        Locality{name.value("region", ""), name.value("zone", ""), name.value("sub_zone", "")};
     one.priority = group.value("priority", 0U);
     one.weight = group.value("load_balancing_weight", 0U);
     for (const json& host : group.at("lb_endpoints")) one.endpoints.push_back(endpointOf(host));

@@ -246,11 +246,11 @@ TEST(HashKey, PrefersMetadataThenHostname) {
   one.hostname = "web-1";
   EXPECT_EQ(hashKey(one, false), "10.0.0.1:80");
   EXPECT_EQ(hashKey(one, true), "web-1");
-  one.lbMetadata["hash_key"].value = std::string();
+  one.lbMetadata.edit()["hash_key"].value = std::string();
   EXPECT_EQ(hashKey(one, true), "web-1");
-  one.lbMetadata["hash_key"].value = std::string("k");
+  one.lbMetadata.edit()["hash_key"].value = std::string("k");
   EXPECT_EQ(hashKey(one, true), "k");
-  one.lbMetadata["hash_key"].value = 7.0;
+  one.lbMetadata.edit()["hash_key"].value = 7.0;
   EXPECT_EQ(hashKey(one, false), "10.0.0.1:80");
   Endpoint six;
   six.address = test::at("[2001:db8::1]:8080");

@@ -59,9 +59,9 @@ TEST(Incremental, AHistoryLeavesNoTraces) {
 }
 
 // By looking at everything.
-template <typename Map>
-std::set<typename Map::key_type> differing(const Map& before, const Map& now) {
-  std::set<typename Map::key_type> keys;
+template <typename Key, typename Map>
+std::set<Key> differing(const Map& before, const Map& now) {
+  std::set<Key> keys;
   for (const auto& [key, value] : now) {
     const auto old = before.find(key);
     if (old == before.end() || !(*old->second == *value)) keys.insert(key);
@@ -82,8 +82,9 @@ TEST(Incremental, TablesSayWhatChanged) {
       const auto now = compiler.compile(history.snapshot(), history.overlay(), kNow);
       if (now == before) continue;
       ASSERT_TRUE(step == 0 || now->before == before.get());
-      ASSERT_EQ(now->changed.services, differing(before->services, now->services)) << step;
-      ASSERT_EQ(now->changed.clusters, differing(before->clusters, now->clusters)) << step;
+      ASSERT_EQ(now->changed.services, differing<VipKey>(before->services, now->services)) << step;
+      ASSERT_EQ(now->changed.clusters, differing<std::string>(before->clusters, now->clusters))
+          << step;
       before = now;
     }
   }

@@ -47,7 +47,7 @@ TEST(RoundRobinPolicy, LocalitiesThatNoScheduleHoldsAreGroups) {
   const auto service =
       serviceOf(c, assignment({locality("x", 1, 1, 2, 2), locality("y", 1000003, 3, 1, 1)}));
   ASSERT_EQ(service->groups.size(), 2U);
-  EXPECT_EQ(service->groups[0]->locality.zone, "x");
+  EXPECT_EQ(service->groups[0]->locality->zone, "x");
   EXPECT_EQ(service->groups[0]->policy, SM_POLICY_ROUND_ROBIN);
   EXPECT_NEAR(shareOfHost(shareOf(*service), 1), 0.5 / 1000004, 1e-9);
 }
@@ -89,7 +89,7 @@ TEST(LeastRequestPolicy, LocalitiesStayApart) {
   const auto service =
       serviceOf(c, assignment({locality("x", 3, 1, 2, 2), locality("y", 1, 3, 2, 2)}));
   ASSERT_EQ(service->groups.size(), 2U);
-  EXPECT_EQ(service->groups[0]->locality.zone, "x");
+  EXPECT_EQ(service->groups[0]->locality->zone, "x");
   EXPECT_NEAR(shareOfHost(shareOf(*service), 1), 0.375, 1e-9);
 }
 

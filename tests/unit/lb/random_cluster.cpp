@@ -83,7 +83,7 @@ void RandomClusters::addSubset(ModelLeg& leg) {
   config.scaleLocalityWeight = chance(50);
   for (auto& group : leg.assignment.localities) {
     for (auto& one : group.endpoints) {
-      if (chance(80)) one.lbMetadata["version"].value = "v" + std::to_string(upTo(2));
+      if (chance(80)) one.lbMetadata.edit()["version"].value = "v" + std::to_string(upTo(2));
     }
   }
   if (chance(90)) leg.criteria["version"].value = "v" + std::to_string(upTo(3));

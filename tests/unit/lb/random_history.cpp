@@ -57,7 +57,7 @@ void RandomHistory::putListener() {
   const auto legs = 1 + random_() % 3;
   for (std::uint32_t i = 0; i < legs; ++i) {
     WeightedCluster leg{cluster(), 1 + static_cast<std::uint32_t>(random_() % 9), {}};
-    leg.metadataMatch["version"].value = "v" + std::to_string(random_() % 3);
+    leg.metadataMatch.edit()["version"].value = "v" + std::to_string(random_() % 3);
     made->route.clusters.push_back(leg);
   }
   made->route.hashSourceIp = random_() % 2 == 0;

@@ -123,7 +123,7 @@ TEST(Reach, ALegOfASplitWithoutAHostWithinReachRefusesItsPart) {
 
 TEST(Reach, ASubsetOfHostsOutOfReachIsNoneForThisSocket) {
   LoadAssignment given = mixed();
-  given.localities[0].endpoints[2].lbMetadata["version"].value = std::string("v2");
+  given.localities[0].endpoints[2].lbMetadata.edit()["version"].value = std::string("v2");
   Cluster c = cluster("c");
   c.lb.subset.emplace();
   c.lb.subset->selectors = {{{"version"}, SubsetSelector::Fallback::kNotDefined, {}}};

@@ -6,8 +6,8 @@ namespace {
 
 bool inSubset(const Endpoint& endpoint, const MetadataStruct& wanted) {
   for (const auto& [key, value] : wanted) {
-    const auto found = endpoint.lbMetadata.find(key);
-    if (found == endpoint.lbMetadata.end() || !(found->second == value)) return false;
+    const auto found = endpoint.lbMetadata->find(key);
+    if (found == endpoint.lbMetadata->end() || !(found->second == value)) return false;
   }
   return true;
 }

@@ -43,12 +43,12 @@ testing::AssertionResult agree(const ServiceShares& got, const ModelShares& expe
 std::string describe(const std::vector<ModelLeg>& legs) {
   std::string text;
   for (const ModelLeg& leg : legs) {
-    text += leg.cluster.name + " policy " +
+    text += *leg.cluster.name + " policy " +
             std::to_string(static_cast<int>(leg.cluster.lb.policy)) + " localities " +
             std::to_string(static_cast<int>(leg.cluster.lb.localityMode)) +
             (leg.cluster.lb.subset ? " subset\n" : "\n");
     for (const auto& group : leg.assignment.localities) {
-      text += "  priority " + std::to_string(group.priority) + " " + group.locality.toString() +
+      text += "  priority " + std::to_string(group.priority) + " " + group.locality->toString() +
               " weight " + std::to_string(group.weight) + "\n";
       for (const auto& one : group.endpoints) {
         text += "    " + one.address.toString() + " weight " + std::to_string(one.weight) +

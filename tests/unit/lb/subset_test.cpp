@@ -209,7 +209,7 @@ TEST(Subset, RedundantKeysOnlyWhereAllowed) {
 
 TEST(Subset, ListsMatchAnyElementOnlyWhereAllowed) {
   LoadAssignment given = versions();
-  given.localities[0].endpoints[3].lbMetadata["version"].value =
+  given.localities[0].endpoints[3].lbMetadata.edit()["version"].value =
       MetadataValue::List{text("v1"), text("v7")};
   SubsetConfig config = byVersion();
   EXPECT_EQ(hostsFor(config, metadata({{"version", "v7"}}), given), kNone);
@@ -233,7 +233,7 @@ TEST(Subset, LocalityWeightsOnlyWhereTheSubsetIsAwareOfThem) {
     for (auto& one : group.endpoints) one.lbMetadata = metadata({{"version", "v1"}});
   }
   // The subset keeps one host of x's four.
-  for (std::size_t i = 1; i < 4; ++i) given.localities[0].endpoints[i].lbMetadata.clear();
+  for (std::size_t i = 1; i < 4; ++i) given.localities[0].endpoints[i].lbMetadata.edit().clear();
   Cluster c = cluster("c");
   c.lb.localityMode = LocalityMode::kLocalityWeighted;
   c.lb.subset = byVersion();

@@ -18,7 +18,7 @@ std::shared_ptr<const LoadAssignment> assignment(const std::vector<std::string>&
   auto made = std::make_shared<LoadAssignment>();
   made->clusterName = "dns-eds";
   auto& locality = made->localities.emplace_back();
-  locality.locality.zone = "a";
+  locality.locality = Locality{.region = {}, .zone = "a", .subZone = {}};
   for (const std::string& address : addresses) {
     Endpoint& endpoint = locality.endpoints.emplace_back();
     endpoint.address = at(address);
@@ -66,7 +66,7 @@ TEST(UdpServicesTest, AServiceTakesTheEndpointsAndReplacesThePort) {
   EXPECT_EQ(listener.route.clusters.at(0).name, kCluster);
   EXPECT_EQ(hostsOf(*made), (Names{"10.1.0.1:53", "10.1.0.2:53"}));
   const auto& locality = made->assignments.at(kCluster)->localities.at(0);
-  EXPECT_EQ(locality.locality.zone, "a");
+  EXPECT_EQ(locality.locality->zone, "a");
   EXPECT_EQ(locality.endpoints.at(0).weight, 7U);
   EXPECT_TRUE(made->clusters.at(kCluster)->outlierDetection.has_value());
   // The control plane's own stay as they are.

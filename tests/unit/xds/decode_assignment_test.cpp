@@ -62,14 +62,14 @@ TEST(DecodeAssignment, ReadsEveryFieldOfALocality) {
       " weighted_priority_health: true }");
   ASSERT_TRUE(decoded.ok()) << errorOf(decoded);
   const LocalityEndpoints& group = (*decoded)->localities.at(0);
-  EXPECT_EQ(group.locality.toString(), "r/z/s");
+  EXPECT_EQ(group.locality->toString(), "r/z/s");
   EXPECT_EQ(group.priority, 2U);
   EXPECT_EQ(group.weight, 7U);
   const Endpoint& one = group.endpoints.at(0);
   EXPECT_EQ(one.address.toString(), "[2001:db8::1]:443");
   EXPECT_EQ(one.weight, 3U);
   EXPECT_EQ(one.health, EdsHealth::kDraining);
-  EXPECT_EQ(one.lbMetadata.at("version"), MetadataValue{std::string("v1")});
+  EXPECT_EQ(one.lbMetadata->at("version"), MetadataValue{std::string("v1")});
   EXPECT_EQ((*decoded)->overprovisioningFactor, 100U);
   EXPECT_EQ((*decoded)->endpointStaleAfter, Nanos(std::chrono::seconds(5)));
   EXPECT_TRUE((*decoded)->weightedPriorityHealth);

@@ -47,7 +47,7 @@ TEST(DecodeDns, EachEndpointIsATargetWithEnvoysDefaults) {
                    endpoint("10.0.0.1")));
   EXPECT_EQ(cluster.type, DiscoveryType::kStrictDns);
   EXPECT_EQ(cluster.leaveAlone, LeftAloneReason::kNone);
-  EXPECT_TRUE(isResolvedName(cluster.edsName));
+  EXPECT_TRUE(isResolvedName(*cluster.edsName));
   ASSERT_NE(cluster.dns, nullptr);
   const DnsDiscovery& dns = *cluster.dns;
   EXPECT_FALSE(dns.logical);
@@ -63,7 +63,7 @@ TEST(DecodeDns, EachEndpointIsATargetWithEnvoysDefaults) {
   EXPECT_EQ(dns.targets[0].port, 80);
   EXPECT_EQ(dns.targets[0].pattern.weight, 3U);
   EXPECT_EQ(dns.targets[0].pattern.health, EdsHealth::kDraining);
-  EXPECT_EQ(dns.targets[0].pattern.hostname, "a.example");
+  EXPECT_EQ(*dns.targets[0].pattern.hostname, "a.example");
   EXPECT_TRUE(dns.targets[1].literal);
 }
 

@@ -35,14 +35,14 @@ ListenerPart ownPartOf(const std::string& text) {
 
 Listener vipOf(const std::string& text) {
   const ListenerPart part = ownPartOf(text);
-  EXPECT_NE(part.vips, nullptr) << part.leftAlone.reason;
+  EXPECT_NE(part.vips, nullptr) << part.leftAlone->reason;
   return part.vips != nullptr ? *part.vips : Listener{};
 }
 
 std::string whyLeftAlone(const std::string& text) {
   const ListenerPart part = ownPartOf(text);
   EXPECT_EQ(part.vips, nullptr);
-  return part.leftAlone.reason;
+  return part.leftAlone->reason;
 }
 
 std::string socketAddress(const std::string& ip, int port) {

@@ -78,7 +78,7 @@ class IstiodSamples : public testing::Test {
     };
     for (const ListenerPart& part : partsOf(listener, lookup, names_.get())) {
       if (part.vips == nullptr) {
-        leftAlone_[part.name] = part.leftAlone.reason;
+        leftAlone_[part.name] = part.leftAlone->reason;
         continue;
       }
       for (const Vip& address : part.vips->addresses) {

@@ -38,8 +38,8 @@ class Parts : public ::testing::Test {
       if (part.vips) {
         vips_[part.name] = part.vips;
       } else {
-        leftAlone_[part.name] = part.leftAlone.reason;
-        for (const Vip& hole : part.leftAlone.holes) holes_[part.name].push_back(hole.toString());
+        leftAlone_[part.name] = part.leftAlone->reason;
+        for (const Vip& hole : part.leftAlone->holes) holes_[part.name].push_back(hole.toString());
       }
     }
   }
@@ -49,7 +49,7 @@ class Parts : public ::testing::Test {
     for (const auto& [name, part] : vips_) {
       std::string clusters;
       for (const auto& leg : part->route.clusters) {
-        clusters += " " + leg.name + (leg.weight > 1 ? " " + std::to_string(leg.weight) : "");
+        clusters += " " + *leg.name + (leg.weight > 1 ? " " + std::to_string(leg.weight) : "");
       }
       for (const auto& vip : part->addresses) lines.push_back(vip.toString() + " ->" + clusters);
     }

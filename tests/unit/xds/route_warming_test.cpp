@@ -40,7 +40,7 @@ class RouteWarming : public ::testing::Test {
     for (const auto& [name, part] : store_.snapshot()->listeners) {
       for (const Vip& vip : part->addresses) {
         std::string line = vip.toString() + " ->";
-        for (const auto& leg : part->route.clusters) line += " " + leg.name;
+        for (const auto& leg : part->route.clusters) line += " " + *leg.name;
         lines.push_back(line);
       }
     }
