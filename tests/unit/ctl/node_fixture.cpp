@@ -47,7 +47,7 @@ void addEndpoint(NodeView& node, std::uint32_t id, const std::string& address,
   ImageEndpoint endpoint;
   endpoint.id = id;
   endpoint.cluster = cluster;
-  endpoint.endpoint = {at(address), {"eu-west", "a", ""}, 0, weight, health};
+  endpoint.endpoint = {at(address), Locality{"eu-west", "a", ""}, 0, weight, health};
   node.image.endpoints[id] = endpoint;
   node.live.endpoints[id] = {};
 }

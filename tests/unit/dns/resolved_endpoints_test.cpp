@@ -16,8 +16,8 @@ class Resolved : public ::testing::Test {
   Resolved() {
     dns_.cluster = dns_.frame.clusterName = "c";
     dns_.family = DnsFamily::kAll;
-    dns_.frame.localities.push_back({{"r", "z1", ""}, 0, 3, {}});
-    dns_.frame.localities.push_back({{"r", "z2", ""}, 1, 0, {}});
+    dns_.frame.localities.push_back({Locality{"r", "z1", ""}, 0, 3, {}});
+    dns_.frame.localities.push_back({Locality{"r", "z2", ""}, 1, 0, {}});
   }
   DnsTarget& target(const std::string& name, std::size_t locality = 0, std::uint32_t weight = 1) {
     DnsTarget one;
