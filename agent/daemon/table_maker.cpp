@@ -72,7 +72,7 @@ void TableMaker::make() {
   made.tables = compiler_.compile(*snapshot_, *overlay_, std::exchange(changes_, {}), now);
   made.snapshot = snapshot_;
   made.unknowns = unknowns_;
-  made.clusters = compiler_.changedClusters();
+  made.clusters = compiler_.takeChangedClusters();
   made.changedAt = std::exchange(changedAt_, std::nullopt);
   due_ = false;
   underWay_ = true;

@@ -87,8 +87,9 @@ class ClusterStates {
   std::uint64_t run() const { return run_; }
   // The clusters whose facts changed, came or went in this run. Valid after end().
   const std::set<std::string>& changedFacts() const { return changedFacts_; }
+  void forgetFacts() { changedFacts_.clear(); }
   // The clusters of which anything changed, came or went in this run. Valid after end().
-  const std::set<std::string>& changedInputs() const { return changedInputs_; }
+  std::set<std::string> takeChangedInputs() { return std::exchange(changedInputs_, {}); }
   const ByName& byName() const { return states_; }
   // When time alone changes a cluster next; nothing: never.
   std::optional<Nanos> nextChange() const;

@@ -382,7 +382,6 @@ std::shared_ptr<const LbTables> Compiler::compile(const Snapshot& snapshot,
                                                   const HealthOverlay& overlay,
                                                   const Changes& changed, Nanos now) {
   State& state = *state_;
-  state.touched.clear();
   state.clusters.begin(snapshot, overlay, changed, now);
   if (changed.all) {
     state.updateListeners(snapshot);
@@ -393,11 +392,14 @@ std::shared_ptr<const LbTables> Compiler::compile(const Snapshot& snapshot,
   }
   state.clusters.end();
   state.publish();
+  // Here, because a small change that follows should not pay for freeing the sets of a large one.
+  state.touched.clear();
+  state.clusters.forgetFacts();
   return state.tables;
 }
 
-const std::set<std::string>& Compiler::changedClusters() const {
-  return state_->clusters.changedInputs();
+std::set<std::string> Compiler::takeChangedClusters() {
+  return state_->clusters.takeChangedInputs();
 }
 
 std::optional<Nanos> Compiler::nextChange() const {

@@ -34,7 +34,7 @@ class Compiler {
 
   // The clusters of which anything differed in the last call: resources, ejections or age. Some may
   // be gone. Endpoints of the same addresses may have made the same tables.
-  const std::set<std::string>& changedClusters() const;
+  std::set<std::string> takeChangedClusters();
 
   // When time alone changes the result next (slow start, endpoint_stale_after); nothing: never.
   std::optional<Nanos> nextChange() const;

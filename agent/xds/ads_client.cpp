@@ -13,7 +13,7 @@ namespace {
 
 // The same failure is logged again after this long.
 constexpr Nanos kRepeatLogInterval = std::chrono::minutes(1);
-constexpr Nanos kTellInterval = std::chrono::milliseconds(2);
+constexpr Nanos kTellInterval = std::chrono::milliseconds(3);
 
 void addUserAgent(envoy::config::core::v3::Node& node) {
   node.set_user_agent_name("sockmesh");

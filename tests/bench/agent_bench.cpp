@@ -208,7 +208,8 @@ class Run {
   }
 
   nlohmann::json idle() {
-    std::this_thread::sleep_for(seconds(1));
+    // The agent gives memory back 3 s after a large response.
+    std::this_thread::sleep_for(seconds(4));
     const double before = cpuOf(agent());
     const double start = now();
     std::this_thread::sleep_for(seconds(5));
