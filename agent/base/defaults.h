@@ -16,8 +16,7 @@ inline constexpr const char* kNoAdminSocket = "none";
 inline constexpr const char* kDefaultLogLevel = "info";
 // Session affinity: the default of Kubernetes' clientIP.timeoutSeconds.
 inline constexpr std::uint32_t kDefaultAffinitySeconds = 10800;
-// A sample takes about a tenth of a microsecond, so that one in 128 adds less than a nanosecond to
-// a connect. 100 connects a second are 47 samples a minute.
+// A sample reads the clock twice. 100 connects a second are 47 samples a minute.
 inline constexpr std::uint32_t kDefaultTimeOneSelectionIn = 128;
 
 }  // namespace sockmesh

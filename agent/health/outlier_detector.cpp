@@ -42,7 +42,7 @@ std::vector<SocketAddress> addressesOf(const LoadAssignment* assignment, Breathe
     }
   }
   sort(addresses, breathe);
-  addresses.erase(std::ranges::unique(addresses).begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   return addresses;
 }
 

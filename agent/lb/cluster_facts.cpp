@@ -18,7 +18,7 @@ std::size_t hostCount(const LbEndpoints& endpoints) {
   hosts.reserve(endpoints.size());
   for (const LbEndpoint& endpoint : endpoints) hosts.push_back(endpoint.address);
   std::ranges::sort(hosts);
-  return hosts.size() - std::ranges::unique(hosts).size();
+  return static_cast<std::size_t>(std::unique(hosts.begin(), hosts.end()) - hosts.begin());
 }
 
 }  // namespace
