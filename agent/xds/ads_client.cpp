@@ -13,7 +13,6 @@ namespace {
 
 // The same failure is logged again after this long.
 constexpr Nanos kRepeatLogInterval = std::chrono::minutes(1);
-constexpr Nanos kTellInterval = std::chrono::milliseconds(3);
 
 void addUserAgent(envoy::config::core::v3::Node& node) {
   node.set_user_agent_name("sockmesh");
@@ -403,7 +402,7 @@ void AdsClient::flush() {
 // several responses, because each costs its readers and the threads that they wake.
 void AdsClient::tellInTurn() {
   if (tellTimer_ != 0) return;
-  const Nanos wait = toldAt_ + kTellInterval - clock_.monotonic();
+  const Nanos wait = toldAt_ + options_.tellInterval - clock_.monotonic();
   if (wait <= Nanos(0)) return tell();
   tellTimer_ = loop_.after(wait, [this] {
     tellTimer_ = 0;

@@ -54,6 +54,8 @@ struct AdsClientOptions {
   // for this long: the server may not know it. After each further such stream twice as long.
   Nanos unansweredRest = std::chrono::minutes(1);
   Nanos longestUnansweredRest = std::chrono::hours(1);
+  // From one snapshot to the next, at least; one after a longer pause is told at once.
+  Nanos tellInterval = std::chrono::milliseconds(3);
   // A server that has nothing new to say is silent. A stream that stays open for this long after
   // its first request counts as connected.
   Nanos quietConnection = std::chrono::seconds(2);

@@ -52,6 +52,7 @@ class Run {
     if (protocols == 1) options.fallback = &sotw_;
     if (script_.coin()) options.fallbackTargets.emplace_back("fuzz:2");
     options.node.set_id("fuzz");
+    options.tellInterval = Nanos(0);  // turns of the loop are counted here, and no time
     return options;
   }
 

@@ -41,7 +41,6 @@ void check(const LoadAssignment& assignment) {
   for (const LocalityEndpoints& locality : assignment.localities) {
     for (const Endpoint& endpoint : locality.endpoints) {
       require(endpoint.weight >= 1, "an endpoint has a weight");
-      require(endpoint.address.port != 0, "an endpoint has a port");
     }
   }
 }
