@@ -148,7 +148,7 @@ std::optional<double> await(const std::function<bool()>& condition, double patie
 class Run {
  public:
   Run(const Sandbox& sandbox, MeshShape shape, const Options& options)
-      : mesh_(sandbox), watch_(sandbox.bpffs()), shape_(shape), options_(options) {
+      : bpffs_(sandbox.bpffs()), mesh_(sandbox), watch_(bpffs_), shape_(shape), options_(options) {
     if (options.sotw) agentFlags_ = mesh_.agentConfig("ads: {protocol: SOTW}\n");
     generator_ = std::make_unique<AdsGenerator>(shape, "127.0.0.1:18000");
     if (!generator_->listening()) die("cannot listen on 127.0.0.1:18000");
@@ -189,14 +189,20 @@ class Run {
     const auto published =
         await([&] { return watch_.published() == shape_.services; }, patience, milliseconds(2));
     if (!published) lost("not all services were published");
+    // The program that is attached last.
+    const std::string link = PinPath(bpffs_).links() + "/sm_connect4";
+    const auto attached =
+        await([&] { return access(link.c_str(), F_OK) == 0; }, patience, milliseconds(2));
+    if (!attached) lost("nothing was attached");
     // Services may be published before their endpoints are known. Reading everything takes long, so
     // the time is that of before the reading.
-    double end = *published;
+    const double served = *attached;
+    double end = served;
     const auto whole = await(
         [&] {
           const double before = now();
           if (!watch_.open() || !watch_.whole(shape_)) return false;
-          if (end != *published || before - *published > 0.05) end = before;
+          if (end != served || before - served > 0.05) end = before;
           return true;
         },
         patience, milliseconds(20));
@@ -315,6 +321,7 @@ class Run {
     die(what, "... " + log.substr(log.size() - std::min<std::size_t>(log.size(), 2000)));
   }
 
+  std::string bpffs_;
   Mesh mesh_;
   Watch watch_;
   MeshShape shape_;
