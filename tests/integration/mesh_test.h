@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,18 @@
 namespace sockmesh::test {
 
 inline constexpr const char* kVip = "10.96.0.1:80";
+
+// Whether a line of the output has all of these parts.
+inline bool lineHas(const std::string& output, const std::vector<std::string>& parts) {
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);) {
+    if (std::ranges::all_of(
+            parts, [&](const auto& part) { return line.find(part) != std::string::npos; })) {
+      return true;
+    }
+  }
+  return false;
+}
 
 class MeshTest : public ::testing::Test {
  protected:

@@ -154,17 +154,6 @@ std::vector<Damage> damages() {
   };
 }
 
-bool lineHas(const std::string& output, const std::vector<std::string>& parts) {
-  std::istringstream lines(output);
-  for (std::string line; std::getline(lines, line);) {
-    if (std::ranges::all_of(
-            parts, [&](const auto& part) { return line.find(part) != std::string::npos; })) {
-      return true;
-    }
-  }
-  return false;
-}
-
 TEST_F(RangesOfServices, EachDamageIsNamedAndRepaired) {
   serve(chainYaml("127.16.0.0", 16, "a") + chainYaml("127.16.2.0", 24, "b"));
   mesh_->startControlPlane();

@@ -178,17 +178,6 @@ class Verify : public MeshTest {
   }
 };
 
-bool lineHas(const std::string& output, const std::vector<std::string>& parts) {
-  std::istringstream lines(output);
-  for (std::string line; std::getline(lines, line);) {
-    if (std::ranges::all_of(
-            parts, [&](const auto& part) { return line.find(part) != std::string::npos; })) {
-      return true;
-    }
-  }
-  return false;
-}
-
 TEST_F(Verify, EachDamageIsNamedAndRepaired) {
   ASSERT_EQ(verify().code, 0) << verify().output;
   for (const Damage& damage : damages()) {
