@@ -241,7 +241,9 @@ Status ServiceWriter::replace(Installed& installed, const std::shared_ptr<const 
     freeBuilt(*built);
     return done;
   }
-  retire(std::exchange(installed, std::move(built).value()), false);
+  grace_.after([self = self_, replaced = std::exchange(installed, std::move(built).value())] {
+    if (*self != nullptr) (*self)->freeBuilt(replaced);
+  });
   return {};
 }
 
@@ -258,24 +260,22 @@ Status ServiceWriter::add(const VipKey& key, const std::shared_ptr<const LbServi
     return built.error();
   }
   if (auto done = enter(key, *built); !done) {
-    freeBuilt(*built);
-    [[maybe_unused]] const Status ignored = store_.eraseName(SM_NAME_SERVICE, *id);
-    serviceIds_.release(*id);
+    retireWithId(std::move(built).value());
     return done;
   }
   services_.emplace(key, std::move(built).value());
   return {};
 }
 
-void ServiceWriter::retire(Installed replaced, bool withId) {
-  grace_.after([self = self_, replaced = std::move(replaced), withId] {
+// The head is cleared at once: a UDP flow finds its service by the id.
+void ServiceWriter::retireWithId(Installed gone) {
+  [[maybe_unused]] const Status cleared = store_.publish(gone.id, SM_NONE);
+  grace_.after([self = self_, gone = std::move(gone)] {
     ServiceWriter* writer = *self;
     if (writer == nullptr) return;
-    writer->freeBuilt(replaced);
-    if (!withId) return;
-    [[maybe_unused]] const Status cleared = writer->store_.publish(replaced.id, SM_NONE);
-    [[maybe_unused]] const Status erased = writer->store_.eraseName(SM_NAME_SERVICE, replaced.id);
-    writer->serviceIds_.release(replaced.id);
+    writer->freeBuilt(gone);
+    [[maybe_unused]] const Status erased = writer->store_.eraseName(SM_NAME_SERVICE, gone.id);
+    writer->serviceIds_.release(gone.id);
   });
 }
 
@@ -286,7 +286,7 @@ Status ServiceWriter::remove(const VipKey& key, WriteReport& report) {
     return erased.error().in(key.vip.toString());
   }
   ++report.servicesRemoved;
-  retire(std::move(found->second), true);
+  retireWithId(std::move(found->second));
   services_.erase(found);
   return {};
 }
@@ -393,7 +393,9 @@ void ServiceWriter::adopt(const KernelImage& image, WriteReport& report) {
   std::set<std::uint32_t> used;
   for (const auto& [key, installed] : services_) used.insert(installed.id);
   for (const auto& [id, name] : image.serviceNames) {
-    if (!used.contains(id)) report.note(store_.eraseName(SM_NAME_SERVICE, id));
+    if (used.contains(id)) continue;
+    report.note(store_.publish(id, SM_NONE));
+    report.note(store_.eraseName(SM_NAME_SERVICE, id));
   }
 }
 

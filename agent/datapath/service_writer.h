@@ -93,7 +93,8 @@ class ServiceWriter {
   void freeBuilt(const Installed& built);
   void freeTables(const Tables& built);
   void releaseGroups(std::uint32_t groupFirst);
-  void retire(Installed replaced, bool withId);
+  // Frees what was installed, and its id.
+  void retireWithId(Installed gone);
 
   void adoptService(const VipKey& key, const ImageService& image, WriteReport& report);
   Result<Tables> adoptTables(const ImageService& image);

@@ -13,13 +13,14 @@
 
 #include "maps.h"
 
-#define SM_CLIENT_WAYS	     8
-#define SM_CLIENT_SEEN_NS    (60ULL * 1000 * 1000 * 1000)
-#define SM_CLIENT_IDLE_NS    (600ULL * 1000 * 1000 * 1000)
-#define SM_CGROUP_DEPTH	     12 /* pods' parents lie no deeper */
-#define SM_USERNS_DEPTH	     32 /* the kernel allows no more */
-#define SM_CLIENT_UNKNOWN    (~0U)
-#define SM_CLIENT_MULTIPLIER 0x9e3779b97f4a7c15ULL
+#define SM_CLIENT_WAYS	       8
+/* 16 to 164 seconds, by the kernel's HZ. It is read without a call. */
+#define SM_CLIENT_SEEN_JIFFIES 16384
+#define SM_CLIENT_IDLE_NS      (600ULL * 1000 * 1000 * 1000)
+#define SM_CGROUP_DEPTH	       12 /* pods' parents lie no deeper */
+#define SM_USERNS_DEPTH	       32 /* the kernel allows no more */
+#define SM_CLIENT_UNKNOWN      (~0U)
+#define SM_CLIENT_MULTIPLIER   0x9e3779b97f4a7c15ULL
 
 static __always_inline struct sm_client_line *sm_client_line(__u32 client)
 {
@@ -49,7 +50,7 @@ SM_VERIFIED_ONCE __u64 sm_cgroup_ancestor(__u64 address, __u32 level)
 	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
 			      (void *)cgroup + bpf_core_field_offset(struct cgroup, ancestors) +
 				      level * sizeof(ancestor));
-	return ancestor ? BPF_CORE_READ(ancestor, kn, id) : 0;
+	return ancestor ? SM_READ(struct cgroup, ancestor, kn, id) : 0;
 }
 
 /* `cgroup` is an id. */
@@ -68,9 +69,8 @@ SM_VERIFIED_ONCE int sm_is_pod_parent(__u64 cgroup)
  * cgroup is of no pod. */
 static __always_inline __u64 sm_pod_of(__u64 address)
 {
-	const struct cgroup *cgroup = (const struct cgroup *)(long)address;
 	struct sm_globals *globals = sm_globals();
-	__u32 deepest = BPF_CORE_READ(cgroup, level);
+	__u32 deepest = SM_READ(struct cgroup, address, level);
 	int below = 0;
 	__u64 id, pod = 0;
 
@@ -118,7 +118,7 @@ SM_VERIFIED_ONCE __u64 sm_client_id(__u64 cgroup, __u64 net)
 	user = sm_netns_user((const struct net *)(long)net);
 	if (user)
 		return SM_CLIENT_IS_USER | user;
-	return BPF_CORE_READ((const struct net *)(long)net, net_cookie);
+	return SM_READ(struct net, net, net_cookie);
 }
 
 /* ---- its place ---- */
@@ -179,7 +179,7 @@ static __always_inline struct sm_client_seen *sm_client_seen_of(__u64 cgroup, __
 }
 
 /* The client, if it was found lately on this CPU; else SM_CLIENT_UNKNOWN. `cgroup` is an id. */
-static __always_inline __u32 sm_client_known(__u64 cgroup, __u64 netns_cookie, __u64 now_ns)
+static __always_inline __u32 sm_client_known(__u64 cgroup, __u64 netns_cookie)
 {
 	struct sm_client_seen *seen = sm_client_seen_of(cgroup, netns_cookie);
 	struct sm_globals *globals = sm_globals();
@@ -187,7 +187,7 @@ static __always_inline __u32 sm_client_known(__u64 cgroup, __u64 netns_cookie, _
 
 	if (!seen || !globals || READ_ONCE(seen->cgroup) != cgroup ||
 	    seen->netns_cookie != netns_cookie || seen->pods_epoch != globals->pods_epoch ||
-	    seen->expires_ns <= now_ns)
+	    bpf_jiffies64() - seen->at_jiffies >= SM_CLIENT_SEEN_JIFFIES)
 		return SM_CLIENT_UNKNOWN;
 	client = READ_ONCE(seen->client);
 	/* Another task of this CPU may have written meanwhile. */
@@ -197,8 +197,8 @@ static __always_inline __u32 sm_client_known(__u64 cgroup, __u64 netns_cookie, _
 /* The client, found anew. The arguments are those of sm_client_id(). */
 SM_VERIFIED_ONCE __u32 sm_client_find(__u64 cgroup, __u64 net)
 {
-	__u64 id = BPF_CORE_READ((const struct cgroup *)(long)cgroup, kn, id);
-	__u64 netns_cookie = BPF_CORE_READ((const struct net *)(long)net, net_cookie);
+	__u64 id = SM_READ(struct cgroup, cgroup, kn, id);
+	__u64 netns_cookie = SM_READ(struct net, net, net_cookie);
 	struct sm_client_seen *seen = sm_client_seen_of(id, netns_cookie);
 	__u32 client = sm_client_place(sm_client_id(cgroup, net));
 	struct sm_globals *globals = sm_globals();
@@ -207,7 +207,7 @@ SM_VERIFIED_ONCE __u32 sm_client_find(__u64 cgroup, __u64 net)
 		return client;
 	WRITE_ONCE(seen->cgroup, 0);
 	seen->netns_cookie = netns_cookie;
-	seen->expires_ns = bpf_ktime_get_ns() + SM_CLIENT_SEEN_NS;
+	seen->at_jiffies = bpf_jiffies64();
 	seen->pods_epoch = globals->pods_epoch;
 	seen->client = client;
 	WRITE_ONCE(seen->cgroup, id);
@@ -218,13 +218,16 @@ SM_VERIFIED_ONCE __u32 sm_client_find(__u64 cgroup, __u64 net)
 SM_VERIFIED_ONCE __u32 sm_client_of_sock(__u64 address)
 {
 	const struct sock *sk = (const struct sock *)(long)address;
-	struct cgroup *cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	__u32 client = sm_client_known(BPF_CORE_READ(cgroup, kn, id),
-				       BPF_CORE_READ(net, net_cookie), bpf_ktime_get_ns());
+	__u32 client =
+		sm_client_known(SM_READ(struct sock, sk, sk_cgrp_data.cgroup, kn, id),
+				SM_READ(struct sock, sk, __sk_common.skc_net.net, net_cookie));
+	struct cgroup *cgroup;
+	struct net *net;
 
 	if (likely(client != SM_CLIENT_UNKNOWN))
 		return client;
+	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
 	return sm_client_find((__u64)(long)cgroup, (__u64)(long)net);
 }
 
@@ -240,8 +243,8 @@ static __always_inline __u64 sm_caller_netns(void)
 SM_VERIFIED_ONCE __u32 sm_client_of_caller(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
-	__u32 client = sm_client_known(task->cgroups->dfl_cgrp->kn->id,
-				       task->nsproxy->net_ns->net_cookie, bpf_ktime_get_ns());
+	__u32 client =
+		sm_client_known(task->cgroups->dfl_cgrp->kn->id, task->nsproxy->net_ns->net_cookie);
 	struct cgroup *cgroup;
 	struct net *net;
 

@@ -95,10 +95,10 @@ static __always_inline int sm_sock_goes_inward(const struct sock *sk)
 {
 	struct net_device *device;
 
-	if (BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie) == settings.node_netns)
+	if (SM_READ(struct sock, sk, __sk_common.skc_net.net, net_cookie) == settings.node_netns)
 		return 0;
-	device = BPF_CORE_READ(sk, sk_dst_cache, dev);
-	return device && BPF_CORE_READ(device, flags) & SM_IFF_LOOPBACK;
+	device = SM_READ(struct sock, sk, sk_dst_cache, dev);
+	return device && SM_READ(struct net_device, device, flags) & SM_IFF_LOOPBACK;
 }
 
 /* The attempt has failed, as far as the endpoint is concerned. The record knows its client by
@@ -116,10 +116,10 @@ static __always_inline void sm_attempt_failed(const struct sm_connection *record
 }
 
 /* An attempt has succeeded. The record knows its client by now. */
-static __always_inline void sm_attempt_served(const struct sm_connection *record)
+static __always_inline void sm_attempt_served(const struct sm_connection *record, __u64 now_ns)
 {
 	if (likely(!(record->flags & SM_CONN_INWARD)))
-		sm_endpoint_served(record->endpoint_id, record->client);
+		sm_endpoint_served(record->endpoint_id, record->client, now_ns);
 }
 
 /* Ends the record of an attempt that has failed; see sm_attempt_failed(). */

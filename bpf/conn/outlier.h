@@ -93,8 +93,9 @@ SM_VERIFIED_ONCE __u32 sm_detect_own(__u32 endpoint_id, __u32 place, __u32 own,
 				     bpf_get_prandom_u32(), bpf_get_prandom_u32());
 }
 
-/* A connection of this client was established. Epochs are long, so the coarse clock tells them. */
-static __always_inline void sm_endpoint_served(__u32 endpoint_id, __u32 client)
+/* A connection of this client was established. A coarse clock is enough for `now_ns`: epochs are
+ * long. */
+static __always_inline void sm_endpoint_served(__u32 endpoint_id, __u32 client, __u64 now_ns)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
 	struct sm_client_line *line = sm_client_line(client);
@@ -102,11 +103,11 @@ static __always_inline void sm_endpoint_served(__u32 endpoint_id, __u32 client)
 	if (!state || !line)
 		return;
 	__sync_fetch_and_add(&sm_outcomes_of(state, line->number)->served, 1);
-	sm_outlier_used(state, client, sm_client_bit(line), bpf_ktime_get_coarse_ns());
+	sm_outlier_used(state, client, sm_client_bit(line), now_ns);
 	if (unlikely(READ_ONCE(state->runs)))
 		sm_run_served(client, endpoint_id);
 	if (unlikely(READ_ONCE(state->ejected_until_ns)))
-		sm_uneject_if_due(endpoint_id, bpf_ktime_get_ns());
+		sm_uneject_if_due(endpoint_id, now_ns);
 }
 
 /* A detector of rates fired for one client's outcomes; enum sm_detection. */

@@ -46,14 +46,14 @@ static __always_inline const struct sock *sm_tcp_of(const void *sk, __u32 protoc
 	if (likely(protocol == IPPROTO_TCP))
 		return sk;
 	if (protocol == IPPROTO_MPTCP && bpf_core_field_exists(parent->first))
-		return BPF_CORE_READ(parent, first);
+		return SM_READ(struct mptcp_sock, parent, first);
 	return NULL;
 }
 
 /* The cookie of a socket. 0: the socket has no cookie yet, and so it has no record. */
 static __always_inline __u64 sm_cookie_of(const struct sock *sk)
 {
-	return sk ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) : 0;
+	return sk ? (__u64)SM_READ(struct sock, sk, __sk_common.skc_cookie.counter) : 0;
 }
 
 /* Way by way, not set by set: the records of sockets made one after the other are
@@ -207,20 +207,19 @@ static __always_inline struct sm_conn_ref sm_conn_claim(const struct sm_conn_hom
 	return sm_conn_at(home->cookie, sm_conn_claim_place(home->cookie));
 }
 
-/* The same for `sk` of a sock_addr program's context, without a call for each read. */
-static __always_inline __u64 sm_given_cookie(struct bpf_sock *sk)
-{
-	struct sock *tcp = sk ? (struct sock *)bpf_skc_to_tcp_sock(sk) : NULL;
-
-	return tcp ? tcp->__sk_common.skc_cookie.counter : 0;
-}
-
-/* The same of any socket, as a UDP socket's. */
-static __always_inline __u64 sm_any_given_cookie(const struct bpf_sock_addr *ctx)
+/* The same for the socket of a sock_addr program. Before Linux 6.2 a TCP socket costs one call, and
+ * another one two. */
+static __always_inline __u64 sm_given_cookie(struct bpf_sock_addr *ctx, __u32 protocol)
 {
 	const struct bpf_sock_addr_kern *kernel = (const void *)ctx;
+	struct sock *tcp;
 
-	return sm_cookie_of(BPF_CORE_READ(kernel, sk));
+	if (sm_has_casts())
+		return SM_CAST(struct sock, ctx->sk)->__sk_common.skc_cookie.counter;
+	if (protocol != IPPROTO_TCP)
+		return sm_cookie_of(BPF_CORE_READ(kernel, sk));
+	tcp = ctx->sk ? (struct sock *)bpf_skc_to_tcp_sock(ctx->sk) : NULL;
+	return tcp ? tcp->__sk_common.skc_cookie.counter : 0;
 }
 
 /* Gives back a place that is not way 0. */

@@ -11,7 +11,7 @@
 /* Whether TCP's state changes are reported: the socket calls back what was set last. */
 static __always_inline int sm_calls_back(const struct sock *sk)
 {
-	__u8 asked = BPF_CORE_READ((const struct tcp_sock *)sk, bpf_sock_ops_cb_flags);
+	__u8 asked = SM_READ(struct tcp_sock, sk, bpf_sock_ops_cb_flags);
 
 	return asked & BPF_SOCK_OPS_STATE_CB_FLAG;
 }
@@ -19,7 +19,7 @@ static __always_inline int sm_calls_back(const struct sock *sk)
 /* While a handshake is under way, its end may come on another CPU at any time. */
 static __always_inline int sm_in_handshake(const struct sock *sk)
 {
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	__u8 state = SM_READ(struct sock, sk, __sk_common.skc_state);
 
 	return state == BPF_TCP_SYN_SENT || state == BPF_TCP_SYN_RECV;
 }
@@ -32,7 +32,7 @@ static __always_inline int sm_in_handshake(const struct sock *sk)
 static __always_inline enum sm_failure sm_guess_failure(const struct sm_connection *record,
 							const struct sock *sk)
 {
-	int error = BPF_CORE_READ(sk, sk_err);
+	int error = SM_READ(struct sock, sk, sk_err);
 
 	if (error == ECONNRESET)
 		return SM_FAILURE_ABANDONED;
@@ -48,12 +48,12 @@ static __always_inline enum sm_failure sm_guess_failure(const struct sm_connecti
  * is closed before it got the peer's FIN was reset. */
 static __always_inline enum sm_close sm_guess_close(const struct sock *sk)
 {
-	int error = BPF_CORE_READ(sk, sk_err);
-	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
+	int error = SM_READ(struct sock, sk, sk_err);
+	unsigned long flags = SM_READ(struct sock, sk, __sk_common.skc_flags);
 
 	if (error)
 		return sm_close_reason(error, BPF_TCP_ESTABLISHED);
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE &&
+	if (SM_READ(struct sock, sk, __sk_common.skc_state) == BPF_TCP_CLOSE &&
 	    !(flags & (1UL << SM_SOCK_DONE)))
 		return SM_CLOSE_RESET_BY_PEER;
 	return SM_CLOSE_CLEAN;
@@ -63,10 +63,9 @@ static __always_inline void sm_count_untold_close(const struct sm_connection *re
 						  const struct sock *sk)
 {
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(record->endpoint_id);
-	const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
-	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
-	__u64 sent = BPF_CORE_READ(tcp, bytes_acked);
-	__u64 received = BPF_CORE_READ(tcp, bytes_received);
+	unsigned long flags = SM_READ(struct sock, sk, __sk_common.skc_flags);
+	__u64 sent = SM_READ(struct tcp_sock, sk, bytes_acked);
+	__u64 received = SM_READ(struct tcp_sock, sk, bytes_received);
 	__u64 theirs = flags & (1UL << SM_SOCK_DONE) ? 1 : 0;
 	enum sm_close close = sm_guess_close(sk);
 
@@ -76,8 +75,8 @@ static __always_inline void sm_count_untold_close(const struct sm_connection *re
 		SM_ADD(stats->closed[close], 1);
 	SM_ADD(stats->sent_bytes, sent > 1 ? sent - 1 : 0); /* without the SYN */
 	SM_ADD(stats->received_bytes, received > theirs ? received - theirs : 0);
-	SM_ADD(stats->retransmits, BPF_CORE_READ(tcp, total_retrans));
-	SM_ADD(stats->rtt_us[sm_histogram_bucket(BPF_CORE_READ(tcp, srtt_us) >> 3)], 1);
+	SM_ADD(stats->retransmits, SM_READ(struct tcp_sock, sk, total_retrans));
+	SM_ADD(stats->rtt_us[sm_histogram_bucket(SM_READ(struct tcp_sock, sk, srtt_us) >> 3)], 1);
 }
 
 /* The outcome of a connection whose callbacks were lost, as its socket knows it. */
@@ -86,7 +85,7 @@ static __always_inline void sm_guess_outcome(struct sm_connection *record)
 	const struct sock *sk = (const struct sock *)(long)record->sk;
 
 	if (record->state == SM_CONN_CONNECTING &&
-	    BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE) {
+	    SM_READ(struct sock, sk, __sk_common.skc_state) == BPF_TCP_CLOSE) {
 		record->client = sm_client_of_sock(record->sk);
 		sm_attempt_failed(record, sm_guess_failure(record, sk));
 	} else if (record->state == SM_CONN_CONNECTING) {

@@ -17,45 +17,17 @@
 /* Whether a connected UDP socket has received anything. */
 static __always_inline int sm_has_heard(const struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_incoming_cpu) != -1;
+	return SM_READ(struct sock, sk, __sk_common.skc_incoming_cpu) != -1;
 }
 
-/* Notes which endpoint this UDP socket goes to. A connect() to the service `d` was rewritten.
- * `flags`: SM_CONN_*. A function of its own, because the stack of the connect hooks is full. */
-SM_VERIFIED_ONCE int sm_datagram_connected(struct bpf_sock_addr *ctx, const struct sm_descriptor *d,
-					   __u32 endpoint_id, __u32 flags)
+/* What the record of a UDP socket has beside what TCP's has. The socket is connected to a service
+ * now. */
+static __always_inline void sm_datagram_begins(struct sm_connection *record)
 {
-	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
-	struct sm_endpoint_stats *stats = sm_endpoint_stats(endpoint_id);
-	struct sm_connection *record;
-	struct sm_conn_home home;
-
-	if (!d || !state)
-		return 0;
-	if (stats)
-		SM_ADD(stats->selected, 1);
 	sm_udp_begins();
-	sm_conn_ask(bpf_get_socket_cookie(ctx), &home);
-	record = sm_conn_claim(&home).record;
-	if (!record)
-		return 0;
-	if (record->state != SM_CONN_FREE)
-		sm_conn_settle(home.cookie, 0);
-	sm_ip_copy(record->vip_be, d->addr_be);
-	record->vip_port_be = d->port_be;
-	record->endpoint_id = endpoint_id;
-	record->gone_mark = 0;
-	record->connect_at_ns = bpf_ktime_get_coarse_ns();
-	record->client = SM_CLIENT_NONE;
-	record->sk = (__u64)(long)ctx->sk;
 	if (sm_has_heard((const struct sock *)(long)READ_ONCE(record->sk)))
-		flags |= SM_CONN_HEARD;
-	record->flags = (__u8)flags;
+		record->flags |= SM_CONN_HEARD;
 	WRITE_ONCE(record->state, SM_CONN_DATAGRAM);
-	__sync_fetch_and_add(&state->active, 1);
-	if (flags & SM_CONN_IN_CLUSTER)
-		sm_cluster_count(sm_conn_cluster(record), 1);
-	return 0;
 }
 
 /* Notes whose socket this is, and whether it reaches only its own namespace: connect() comes before
@@ -74,7 +46,7 @@ static __always_inline void sm_datagram_answered(struct sm_connection *record)
 
 	record->state = SM_CONN_ANSWERED;
 	sm_datagram_note_client(record);
-	sm_attempt_served(record);
+	sm_attempt_served(record, bpf_ktime_get_coarse_ns());
 	if (stats)
 		SM_ADD(stats->established, 1);
 }

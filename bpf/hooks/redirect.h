@@ -99,19 +99,15 @@ SM_VERIFIED_ONCE int sm_client_of(struct bpf_sock_addr *ctx, const struct sm_des
 				  __u32 socket_family, struct sm_client *client)
 {
 	struct bpf_sock *sk = ctx->sk;
-	__u32 hashes;
 	int v6;
 
 	if (!d || !client || !sk)
 		return 0;
-	hashes = d->flags & SM_DESCRIPTOR_HASH_SOURCE;
 	v6 = d->family == SM_FAMILY_V6;
-	if (!(hashes || d->affinity_s))
-		return 0;
 	sm_bound_address(sk, d->family, socket_family, &client->ip);
 	if (!sm_ip_is_set(&client->ip))
-		sm_client_of_netns(ctx, bpf_get_netns_cookie(ctx), v6, client);
-	else if (hashes)
+		sm_client_of_netns(ctx, v6, client);
+	else if (d->flags & SM_DESCRIPTOR_HASH_SOURCE)
 		sm_hash_client(client, v6);
 	return 0;
 }
@@ -218,16 +214,20 @@ static __always_inline int sm_is_stale(void)
 	return unlikely(from_ns) && sm_is_past(from_ns);
 }
 
-/* The service that the socket wants to go to; NULL: none, none for the agent, none that still
- * counts, or none for a pod that is left alone. */
+/* Whether services count for the socket: not for the agent, not when they are stale, and not for a
+ * pod that is left alone. */
+static __always_inline int sm_counts_for(struct bpf_sock_addr *ctx)
+{
+	return likely(!sm_is_agent()) && likely(!sm_is_stale()) && likely(sm_is_served(ctx));
+}
+
+/* The service that the socket wants to go to; NULL: none, or none that counts for it. */
 static __always_inline const struct sm_descriptor *sm_service_of(struct bpf_sock_addr *ctx,
 								 const struct sm_dest *to)
 {
 	const struct sm_descriptor *d = sm_lookup(to);
 
-	if (!d || unlikely(sm_is_agent()) || unlikely(sm_is_stale()))
-		return NULL;
-	return likely(sm_is_served(ctx)) ? d : NULL;
+	return d && sm_counts_for(ctx) ? d : NULL;
 }
 
 /* The descriptor for what this socket reaches; NULL: the tables are broken. */
@@ -241,6 +241,12 @@ sm_reach_of(struct bpf_sock_addr *ctx, const struct sm_dest *to, struct sm_reach
 	else
 		sm_reach_of_ipv6_socket(ctx->sk, reach);
 	return reach->descriptor;
+}
+
+/* Whether the choice depends on who connects. */
+static __always_inline int sm_asks_for_client(const struct sm_descriptor *d)
+{
+	return d->flags & SM_DESCRIPTOR_HASH_SOURCE || d->affinity_s;
 }
 
 /* sm_client_of(), sm_choose(), and the target. 0: the socket goes to no endpoint, and `choice` says
@@ -257,7 +263,8 @@ static __always_inline int sm_choose_target(struct bpf_sock_addr *ctx, const str
 	/* Two calls, not one in the other: the stacks of both together are too much. */
 	__builtin_memset(&client, 0, sizeof(client));
 	__builtin_memset(&chosen, 0, sizeof(chosen));
-	sm_client_of(ctx, d, to->socket_family, &client);
+	if (sm_asks_for_client(d))
+		sm_client_of(ctx, d, to->socket_family, &client);
 	sm_choose(d, &client, &chosen);
 	*choice = chosen;
 	return sm_target_of(choice->endpoint_id, target);

@@ -104,6 +104,7 @@ struct sock {
 
 struct tcp_sock {
 	__u8 bpf_sock_ops_cb_flags;
+	__u64 tcp_clock_cache; /* the monotonic time when TCP last looked */
 	__u64 bytes_acked;
 	__u64 bytes_received;
 	__u32 total_retrans;
@@ -212,9 +213,7 @@ struct task_struct {
 
 /*
  * The kernel's own view of a context or a pointer, from Linux 6.2 on: neither costs a call, and the
- * fields are read like any memory. Before, the verifier drops what is behind sm_has_casts(). The
- * linker of libbpf 1.1 takes a kernel function from one object alone: sock_ops.bpf.c has
- * bpf_cast_to_kern_ctx(), connect.bpf.c has bpf_rdonly_cast().
+ * fields are read like any memory. Before, the verifier drops what is behind sm_has_casts().
  */
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
@@ -223,6 +222,24 @@ enum special_kfunc_type { KF_bpf_rdonly_cast = 0 };
 
 #define sm_has_casts() bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast)
 
+/* The object at this address, which is a number or a pointer of any type. Only behind
+ * sm_has_casts(). Memory that is not mapped reads as zero. */
+#define SM_CAST(type, address)                                                                     \
+	((type *)bpf_rdonly_cast((const void *)(long)(address), bpf_core_type_id_kernel(type)))
+
+/* A field of the object at this address, through as many pointers as there are arguments: one load
+ * each, or one helper's call each before Linux 6.2. */
+#define SM_READ(type, address, ...)                                                                \
+	({                                                                                         \
+		type *sm_object = (type *)(long)(address);                                         \
+		___type(sm_object, __VA_ARGS__) sm_field;                                          \
+		if (sm_has_casts())                                                                \
+			sm_field = ___arrow(SM_CAST(type, sm_object), __VA_ARGS__);                \
+		else                                                                               \
+			sm_field = BPF_CORE_READ(sm_object, __VA_ARGS__);                          \
+		sm_field;                                                                          \
+	})
+
 /* Rare branches are moved away, so that the straight path stays in few cache lines. */
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define likely(x)   __builtin_expect(!!(x), 1)
@@ -230,8 +247,8 @@ enum special_kfunc_type { KF_bpf_rdonly_cast = 0 };
 /*
  * A global function of a header. The verifier looks at a global function once and with any
  * argument, instead of once for every way that leads to it. What seldom runs also stays out of the
- * code and the stack of what mostly runs. Weak: each object that includes the header has the
- * function, and the linker keeps one.
+ * code and the stack of what mostly runs. A call costs about 10 ns where the kernel guards returns.
+ * Weak: the compiler must not conclude from the function's code what the verifier cannot see.
  */
 #define SM_VERIFIED_ONCE __weak __noinline
 

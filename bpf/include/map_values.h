@@ -10,7 +10,7 @@
 
 struct sm_netns_address {
 	__u64 netns_cookie; /* 0: being written */
-	__u64 expires_ns;
+	__u64 at_jiffies;
 	__u64 hash4, hash6; /* 0: no address of that family */
 	struct sm_ip six;
 	__be32 four;
@@ -24,7 +24,7 @@ struct sm_netns_address {
 struct sm_client_seen {
 	__u64 cgroup; /* its id; 0: being written */
 	__u64 netns_cookie;
-	__u64 expires_ns;
+	__u64 at_jiffies;
 	__u32 pods_epoch;
 	__u32 client; /* place in `clients` */
 };
@@ -38,6 +38,11 @@ struct sm_verdict {
 	__u64 at_jiffies;
 	__u32 epoch;
 	__u32 reason; /* enum sm_unserved_reason */
+};
+
+/* Random numbers of a CPU; see policy/draw.h. */
+struct sm_random {
+	__u64 state; /* 0: not seeded */
 };
 
 /* The state of a Mersenne twister; see envoy/mersenne_twister.h. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Map declarations, and the lookups of the paged tables. The maps are weak: each object file that
- * includes this header declares them, and the static linker keeps one of each. Sizes marked "agent"
- * are set from the configuration before loading.
+ * Map declarations, and the lookups of the paged tables. Sizes marked "agent" are set from the
+ * configuration before loading.
  */
 #ifndef SOCKMESH_MAPS_H
 #define SOCKMESH_MAPS_H
@@ -16,7 +15,7 @@ struct {
 	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
 	__type(key, struct sm_frontend4_key);
 	__type(value, __u32); /* service id */
-} frontends4 SEC(".maps") __weak;
+} frontends4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -24,7 +23,7 @@ struct {
 	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
 	__type(key, struct sm_frontend6_key);
 	__type(value, __u32); /* service id */
-} frontends6 SEC(".maps") __weak;
+} frontends6 SEC(".maps");
 
 /* See SM_FILTER_WORDS. */
 struct {
@@ -33,7 +32,7 @@ struct {
 	__uint(max_entries, SM_FILTER_WORDS);
 	__type(key, __u32);
 	__type(value, __u64);
-} frontend_filter SEC(".maps") __weak;
+} frontend_filter SEC(".maps");
 
 /* See struct sm_range_key. An entry takes memory when it is there. */
 struct {
@@ -42,7 +41,7 @@ struct {
 	__uint(max_entries, SM_DEFAULT_MAX_SERVICES); /* agent: max_services */
 	__type(key, struct sm_range_key);
 	__type(value, __u32); /* service id */
-} ranges SEC(".maps") __weak;
+} ranges SEC(".maps");
 
 /* By service id: the index of its current descriptor. One aligned word is the whole switch. */
 struct {
@@ -51,7 +50,7 @@ struct {
 	__uint(max_entries, SM_DEFAULT_MAX_SERVICES + 1); /* agent: max_services + 1 */
 	__type(key, __u32);
 	__type(value, __u32);
-} heads SEC(".maps") __weak;
+} heads SEC(".maps");
 
 /*
  * A paged table NAME of struct/union TYPE and NAME_at(i): the entry, or NULL if there is no page.
@@ -70,7 +69,7 @@ struct {
 		__uint(max_entries, PAGES);                                                        \
 		__type(key, __u32);                                                                \
 		__array(values, struct NAME##_page);                                               \
-	} NAME SEC(".maps") __weak;                                                                \
+	} NAME SEC(".maps");                                                                       \
 	static __always_inline TYPE *NAME##_at(__u32 index)                                        \
 	{                                                                                          \
 		__u32 page_index = index >> (BITS);                                                \
@@ -92,7 +91,7 @@ SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM
 	       SM_CLUSTER_PAGES)
 
 /* Set before loading. */
-const volatile struct sm_settings settings __weak = {
+const volatile struct sm_settings settings = {
 	.conn_set_mask = SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS - 1};
 
 /* conn/client.h alone writes these three. */
@@ -102,7 +101,7 @@ struct {
 	__uint(max_entries, SM_CLIENTS);
 	__type(key, __u32);
 	__type(value, struct sm_client_line);
-} clients SEC(".maps") __weak;
+} clients SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -110,14 +109,14 @@ struct {
 	__uint(max_entries, SM_CLIENTS *SM_CLIENT_RUNS);
 	__type(key, __u32);
 	__type(value, struct sm_run);
-} client_runs SEC(".maps") __weak;
+} client_runs SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SM_CLIENTS_SEEN);
 	__type(key, __u32);
 	__type(value, struct sm_client_seen);
-} clients_seen SEC(".maps") __weak;
+} clients_seen SEC(".maps");
 
 /* Connection records; record.h alone touches these two. */
 struct {
@@ -126,7 +125,7 @@ struct {
 	__uint(max_entries, SM_DEFAULT_MAX_CONNECTIONS); /* agent: a power of two */
 	__type(key, __u32);
 	__type(value, struct sm_connection);
-} connections SEC(".maps") __weak;
+} connections SEC(".maps");
 
 /* Those that found their set full, by socket cookie. Memory follows need. */
 struct {
@@ -135,10 +134,10 @@ struct {
 	__uint(max_entries, 4 * SM_DEFAULT_MAX_CONNECTIONS); /* agent: four times connections */
 	__type(key, __u64);
 	__type(value, struct sm_connection);
-} conn_overflow SEC(".maps") __weak;
+} conn_overflow SEC(".maps");
 
 /* What a record in conn_overflow begins as: free. */
-const struct sm_connection sm_no_connection __weak = {};
+const struct sm_connection sm_no_connection = {};
 
 /* The last endpoint of each client of a service with session affinity. Only affinity.h touches
  * this map. */
@@ -147,7 +146,7 @@ struct {
 	__uint(max_entries, SM_DEFAULT_MAX_AFFINITY_CLIENTS); /* agent: max_affinity_clients */
 	__type(key, struct sm_affinity_key);
 	__type(value, struct sm_affinity);
-} affinity SEC(".maps") __weak;
+} affinity SEC(".maps");
 
 /* The address that a socket asked for, of a service whose VIP is a range. It goes with the socket.
  * Only asked.h touches this map. */
@@ -156,7 +155,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct sm_asked);
-} asked SEC(".maps") __weak;
+} asked SEC(".maps");
 
 /* Of sockets that name a VIP with each send: the endpoint of each VIP, and the VIP of each
  * endpoint. Only flow.h touches these two. */
@@ -165,14 +164,14 @@ struct {
 	__uint(max_entries, SM_DEFAULT_MAX_UDP_FLOWS); /* agent: max_udp_flows */
 	__type(key, struct sm_flow_key);
 	__type(value, struct sm_flow);
-} flows SEC(".maps") __weak;
+} flows SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 2 * SM_DEFAULT_MAX_UDP_FLOWS); /* agent: twice flows */
 	__type(key, struct sm_flow_key);
 	__type(value, struct sm_flow_source);
-} flow_sources SEC(".maps") __weak;
+} flow_sources SEC(".maps");
 
 /* By the low bits of the namespace's cookie; client_address.h alone touches it. */
 struct {
@@ -180,7 +179,15 @@ struct {
 	__uint(max_entries, SM_NETNS_ADDRESS_SLOTS);
 	__type(key, __u32);
 	__type(value, struct sm_netns_address);
-} netns_addresses SEC(".maps") __weak;
+} netns_addresses SEC(".maps");
+
+/* policy/draw.h alone touches it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sm_random);
+} random_state SEC(".maps");
 
 /* bounded_load.h alone touches these two. */
 struct {
@@ -188,14 +195,14 @@ struct {
 	__uint(max_entries, SM_BALANCE_ORDERS); /* by the low bits of the seed */
 	__type(key, __u32);
 	__type(value, struct sm_balance_order);
-} balance_orders SEC(".maps") __weak;
+} balance_orders SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SM_BALANCE_SCRATCH);
 	__type(key, __u32);
 	__type(value, struct sm_balance_scratch);
-} balance_scratch SEC(".maps") __weak;
+} balance_scratch SEC(".maps");
 
 /* Who is served, and who was not. Only served.h touches these three. */
 struct {
@@ -204,21 +211,21 @@ struct {
 	__uint(max_entries, SM_MAX_SERVED);
 	__type(key, struct sm_served_key);
 	__type(value, struct sm_served_rule);
-} served SEC(".maps") __weak;
+} served SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, SM_MAX_UNSERVED);
 	__type(key, struct sm_unserved_key);
 	__type(value, struct sm_unserved);
-} unserved SEC(".maps") __weak;
+} unserved SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SM_VERDICT_SLOTS);
 	__type(key, __u32);
 	__type(value, struct sm_verdict);
-} verdicts SEC(".maps") __weak;
+} verdicts SEC(".maps");
 
 /* Only userspace writes and reads this map. It is declared here so that names are pinned with
  * the other maps, and the CLI can read them. */
@@ -228,12 +235,12 @@ struct {
 	__uint(max_entries, SM_DEFAULT_MAX_NAMES); /* agent */
 	__type(key, struct sm_name_key);
 	__type(value, struct sm_name);
-} names SEC(".maps") __weak;
+} names SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);
-} events SEC(".maps") __weak;
+} events SEC(".maps");
 
 /* select/sample.h alone writes these two. */
 struct {
@@ -242,21 +249,21 @@ struct {
 	__uint(max_entries, SM_SELECTIONS);
 	__type(key, __u32);
 	__type(value, struct sm_selection);
-} selections SEC(".maps") __weak;
+} selections SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct sm_selection_times);
-} selection_times SEC(".maps") __weak;
+} selection_times SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SM_COUNTERS);
 	__type(key, __u32);
 	__type(value, __u64);
-} counters SEC(".maps") __weak;
+} counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -264,7 +271,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct sm_globals);
-} globals SEC(".maps") __weak;
+} globals SEC(".maps");
 
 /* Counts what is rare. */
 SM_VERIFIED_ONCE int sm_count(__u32 counter)

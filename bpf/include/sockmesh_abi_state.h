@@ -251,7 +251,7 @@ struct sm_connection {
 	 * taken. While it is 0, nothing else of the set needs to be read. */
 	__u32 other_ways;
 	__u32 gone_mark;     /* see sweep.bpf.c; 0: none */
-	__u64 connect_at_ns; /* when the SYN left, up to a tick of the kernel early; 0: it has not
+	__u64 connect_at_ns; /* when the SYN left, on the monotonic clock; 0: it has not
 			      */
 	__u32 client;	     /* its place in `clients`; 0: the attempt has not ended yet */
 	__u32 holder;	     /* in conn_overflow: the client whose share it takes; else 0 */
@@ -343,7 +343,8 @@ struct sm_flow {
 	__u32 flags;		     /* SM_FLOW_* */
 	struct sm_affinity last;     /* the endpoint; used_ns is exact to a second */
 	struct sm_flow_address next; /* the socket's flow before this one; all zero: none */
-	__u32 pad;
+	__u32 service_id;	     /* a hint: the VIP's service at the last send */
+	__u64 seen_jiffies;	     /* when the entries of the flow were last looked at */
 };
 
 struct sm_flow_source {

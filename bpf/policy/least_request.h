@@ -114,7 +114,7 @@ static __always_inline __u64 sm_lr_factor(__u64 load, __u64 floor, __u32 bias_q1
 /* True with probability (floor / load)^bias. */
 static __always_inline int sm_lr_accepts(__u64 load, __u64 floor, __u32 bias_q16)
 {
-	__u64 random = bpf_get_prandom_u32();
+	__u64 random = sm_draw();
 
 	if (load <= floor)
 		return 1;
@@ -190,7 +190,7 @@ struct sm_lr_pass {
 static long sm_lr_weigh(__u64 i, struct sm_lr_pass *pass)
 {
 	const struct sm_group *group = pass->group;
-	__u64 random = bpf_get_prandom_u32(), rate = 1U << 24;
+	__u64 random = sm_draw(), rate = 1U << 24;
 	__u32 host = (__u32)i;
 
 	if (pass->all) {

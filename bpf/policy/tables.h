@@ -3,7 +3,7 @@
 #ifndef SOCKMESH_TABLES_H
 #define SOCKMESH_TABLES_H
 
-#include "maps.h"
+#include "policy/draw.h"
 
 /* An index that leads nowhere, because a page is missing or a table is empty. */
 #define SM_BROKEN ((__u32)-1)
@@ -22,18 +22,12 @@ static __always_inline __u32 sm_word(__u32 first_cell, __u32 index)
  */
 static __always_inline __u32 sm_alias(__u32 first_cell, __u32 size)
 {
-	__u64 product = (__u64)bpf_get_prandom_u32() * size;
+	__u64 product = (__u64)sm_draw() * size;
 	union sm_cell *cell = cells_at(first_cell + (__u32)(product >> 32));
 
 	if (!cell)
 		return SM_BROKEN;
 	return (__u32)product < cell->alias.threshold ? cell->alias.here : cell->alias.other;
-}
-
-/* Uniform in [0, size). */
-static __always_inline __u32 sm_uniform(__u32 size)
-{
-	return (__u32)(((__u64)bpf_get_prandom_u32() * size) >> 32);
 }
 
 /* The endpoint id of a host index; SM_NONE: the index leads nowhere. */

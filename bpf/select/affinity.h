@@ -29,9 +29,17 @@
 #define SM_AFFINITY_HOSTS  65536
 #define SM_SECOND_NS	   1000000000ULL
 
+/* The time is asked for only where it is needed: it costs two calls. */
+static __always_inline int sm_is_ejected_for_all(const struct sm_endpoint_state *state)
+{
+	__u64 until_ns = READ_ONCE(state->ejected_until_ns);
+
+	return unlikely(until_ns) && until_ns > bpf_ktime_get_ns();
+}
+
 /* Whether `host` of `group` is the remembered endpoint, and may be chosen. */
 static __always_inline int sm_affinity_holds(const struct sm_group *group, __u32 host,
-					     const struct sm_affinity *last, __u64 now_ns)
+					     const struct sm_affinity *last)
 {
 	struct sm_endpoint_state *state;
 	struct sm_endpoint *endpoint;
@@ -47,13 +55,12 @@ static __always_inline int sm_affinity_holds(const struct sm_group *group, __u32
 	if (!sm_ip_equal(endpoint->addr_be, last->addr_be))
 		return 0;
 	/* In panic the policy ignores health, so the client may stay. */
-	return (group->flags & SM_GROUP_PANIC) || READ_ONCE(state->ejected_until_ns) <= now_ns;
+	return (group->flags & SM_GROUP_PANIC) || !sm_is_ejected_for_all(state);
 }
 
 struct sm_affinity_search {
 	const struct sm_descriptor *d;
 	struct sm_affinity last;
-	__u64 now_ns;
 	__u32 group; /* relative to the descriptor's first */
 	__u32 host;
 	__u32 found;
@@ -70,7 +77,7 @@ static long sm_affinity_look(__u64 i, struct sm_affinity_search *search)
 		return 0;
 	/* An endpoint is listed once in a group, so the search in this group ends here. */
 	search->host = (__u32)i;
-	search->found = sm_affinity_holds(group, (__u32)i, &search->last, search->now_ns);
+	search->found = sm_affinity_holds(group, (__u32)i, &search->last);
 	return 1;
 }
 
@@ -119,7 +126,8 @@ static __noinline struct sm_affinity *sm_affinity_of(const struct sm_descriptor 
 SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
 					const struct sm_client *client)
 {
-	struct sm_affinity_search search = {.now_ns = bpf_ktime_get_ns()};
+	__u64 now_ns = bpf_ktime_get_coarse_ns();
+	struct sm_affinity_search search = {};
 	struct sm_affinity *last;
 	struct sm_group *group;
 
@@ -131,7 +139,7 @@ SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
 	search.d = d;
 	search.last = *last;
 	/* Another CPU may have written a later time than ours. */
-	if (search.now_ns > search.last.used_ns + (__u64)d->affinity_s * SM_SECOND_NS)
+	if (now_ns > search.last.used_ns + (__u64)d->affinity_s * SM_SECOND_NS)
 		return 0;
 	/* First the place where the endpoint was found last time: one read, while the tables
 	 * stay as they are. */
@@ -139,8 +147,7 @@ SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
 	search.host = search.last.host;
 	if (search.group < d->group_count) {
 		group = groups_at(d->group_first + search.group);
-		search.found =
-			group && sm_affinity_holds(group, search.host, &search.last, search.now_ns);
+		search.found = group && sm_affinity_holds(group, search.host, &search.last);
 	}
 	if (!search.found) {
 		bpf_loop(d->group_count < SM_AFFINITY_GROUPS ? d->group_count : SM_AFFINITY_GROUPS,
@@ -150,7 +157,7 @@ SM_VERIFIED_ONCE __u64 sm_affinity_find(const struct sm_descriptor *d,
 		WRITE_ONCE(last->group, search.group);
 		WRITE_ONCE(last->host, search.host);
 	}
-	WRITE_ONCE(last->used_ns, search.now_ns);
+	WRITE_ONCE(last->used_ns, now_ns);
 	return (__u64)search.group << 32 | search.last.endpoint_id;
 }
 
@@ -178,7 +185,8 @@ static __always_inline void sm_affinity_store(const struct sm_affinity_key *key,
 SM_VERIFIED_ONCE int sm_affinity_keep(const struct sm_descriptor *d, const struct sm_client *client,
 				      __u32 endpoint_id, __u32 who)
 {
-	struct sm_affinity last = {.endpoint_id = endpoint_id, .used_ns = bpf_ktime_get_ns()};
+	struct sm_affinity last = {.endpoint_id = endpoint_id,
+				   .used_ns = bpf_ktime_get_coarse_ns()};
 	struct sm_endpoint *endpoint = endpoints_at(endpoint_id);
 	struct sm_affinity_key key;
 

@@ -79,7 +79,7 @@ struct sm_hash {
 static __always_inline __u64 sm_hash_value(struct sm_hash *hash)
 {
 	if (!hash->is_set) {
-		hash->value = ((__u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
+		hash->value = sm_draw64();
 		hash->is_set = 1;
 	}
 	return hash->value;
@@ -218,7 +218,7 @@ static __always_inline int sm_select_plain(const struct sm_descriptor *d, struct
 		return 1;
 	}
 	if (unlikely(sm_may_be_ejected(target->state)))
-		sm_choice_avoid_ejected(d, group, bpf_get_prandom_u32(), choice, target);
+		sm_choice_avoid_ejected(d, group, sm_draw(), choice, target);
 	return 1;
 }
 

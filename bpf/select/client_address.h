@@ -11,7 +11,7 @@
 #include "envoy/ip_text.h"
 #include "maps.h"
 
-#define SM_NETNS_ADDRESS_TTL_NS	       (5ULL * 1000 * 1000 * 1000)
+#define SM_NETNS_ADDRESS_JIFFIES       1280 /* 1.3 to 13 seconds, by the kernel's HZ */
 #define SM_NETNS_ADDRESS_MAX_DEVICES   64
 #define SM_NETNS_ADDRESS_MAX_ADDRESSES 16
 
@@ -121,7 +121,7 @@ SM_VERIFIED_ONCE int sm_netns_address_find(__u64 net, __u64 netns_cookie,
 		found.six.word[3] = bpf_htonl(1); /* ::1 */
 	hash6 = sm_hash6(&found.six);
 	WRITE_ONCE(cached->netns_cookie, 0);
-	cached->expires_ns = bpf_ktime_get_ns() + SM_NETNS_ADDRESS_TTL_NS;
+	cached->at_jiffies = bpf_jiffies64();
 	cached->hash4 = hash4;
 	cached->hash6 = hash6;
 	cached->six = found.six;
@@ -135,10 +135,19 @@ SM_VERIFIED_ONCE int sm_netns_address_find(__u64 net, __u64 netns_cookie,
 	return 0;
 }
 
-/* The client address of an unbound socket. */
-static __always_inline void sm_client_of_netns(const struct bpf_sock_addr *ctx, __u64 netns_cookie,
-					       int v6, struct sm_client *client)
+/* The cookie of the socket's network namespace. */
+static __always_inline __u64 sm_netns_of(struct bpf_sock_addr *ctx)
 {
+	if (sm_has_casts())
+		return SM_CAST(struct sock, ctx->sk)->__sk_common.skc_net.net->net_cookie;
+	return bpf_get_netns_cookie(ctx);
+}
+
+/* The client address of an unbound socket. */
+static __always_inline void sm_client_of_netns(struct bpf_sock_addr *ctx, int v6,
+					       struct sm_client *client)
+{
+	__u64 netns_cookie = sm_netns_of(ctx);
 	__u32 slot = (__u32)netns_cookie & (SM_NETNS_ADDRESS_SLOTS - 1);
 	struct sm_netns_address *cached = bpf_map_lookup_elem(&netns_addresses, &slot);
 	const struct bpf_sock_addr_kern *kernel = (const void *)ctx;
@@ -146,7 +155,7 @@ static __always_inline void sm_client_of_netns(const struct bpf_sock_addr *ctx, 
 	if (!cached)
 		return;
 	if (READ_ONCE(cached->netns_cookie) == netns_cookie &&
-	    cached->expires_ns > bpf_ktime_get_ns()) {
+	    bpf_jiffies64() - cached->at_jiffies < SM_NETNS_ADDRESS_JIFFIES) {
 		client->hash = v6 ? cached->hash6 : cached->hash4;
 		if (v6)
 			client->ip = cached->six;

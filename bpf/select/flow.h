@@ -11,7 +11,7 @@
  * descriptor that this send looked up.
  *
  * Both maps are bounded. The kernel's LRU drops what was not used for the longest time. So both
- * entries of a flow are looked up at least once a second while it sends. A socket's flows are also
+ * entries of a flow are looked up every few seconds while it sends. A socket's flows are also
  * a chain, which its release follows. A chain may be broken by the LRU; what is behind the break is
  * dropped by the LRU in its turn.
  *
@@ -23,8 +23,10 @@
 
 #include "select/affinity.h"
 #include "select/lookup.h"
+#include "select/reach.h"
 
-#define SM_FLOW_CHAIN 65536 /* flows of a socket that its release ends, at most */
+#define SM_FLOW_CHAIN	     65536 /* flows of a socket that its release ends, at most */
+#define SM_FLOW_SEEN_JIFFIES 256   /* 0.26 to 2.6 seconds, by the kernel's HZ */
 
 static __always_inline void sm_flow_key_of(struct sm_flow_key *key, __u64 cookie,
 					   const __be32 addr_be[4], __be16 port_be)
@@ -46,7 +48,7 @@ static __always_inline int sm_flow_is_for(const struct sm_flow_address *vip,
  * may be used. */
 SM_VERIFIED_ONCE int sm_flow_search(const struct sm_descriptor *d, struct sm_affinity *last)
 {
-	struct sm_affinity_search search = {.d = d, .now_ns = bpf_ktime_get_ns()};
+	struct sm_affinity_search search = {.d = d};
 
 	if (!d || !last)
 		return 0;
@@ -61,39 +63,31 @@ SM_VERIFIED_ONCE int sm_flow_search(const struct sm_descriptor *d, struct sm_aff
 }
 
 /* Whether the flow's endpoint may be used. First the place where it was last time. */
-static __always_inline int sm_flow_holds(const struct sm_descriptor *d, struct sm_affinity *last,
-					 __u64 now_ns)
+static __always_inline int sm_flow_holds(const struct sm_descriptor *d, struct sm_affinity *last)
 {
 	struct sm_group *group = NULL;
 
 	if (last->group < d->group_count)
 		group = groups_at(d->group_first + last->group);
-	if (likely(group && sm_affinity_holds(group, last->host, last, now_ns)))
+	if (likely(group && sm_affinity_holds(group, last->host, last)))
 		return 1;
 	return sm_flow_search(d, last);
 }
 
-/*
- * The flow of the socket to the descriptor's VIP, if its endpoint may be used. `endpoint_id` is the
- * endpoint. The memory may belong to another flow by now: what is read of it is checked.
- */
-static __always_inline struct sm_flow *sm_flow_find(const struct sm_descriptor *d, __u64 cookie,
-						    __u32 *endpoint_id)
+/* The service of the flow's VIP, which is `to`. The service that it was last time is looked at
+ * first, because an array costs less than a hash. The agent clears the head of a service that is
+ * gone at once. NULL: there is none. */
+static __always_inline const struct sm_descriptor *sm_flow_service(struct sm_flow *flow,
+								   const struct sm_dest *to)
 {
-	struct sm_flow_key key;
-	struct sm_flow *flow;
+	const struct sm_descriptor *d = sm_descriptor_of(&flow->service_id);
 
-	sm_flow_key_of(&key, cookie, d->addr_be, d->port_be);
-	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow)
-		return NULL;
-	*endpoint_id = READ_ONCE(flow->last.endpoint_id);
-	if (!sm_flow_holds(d, &flow->last, bpf_ktime_get_coarse_ns()))
-		return NULL;
-	if (unlikely(READ_ONCE(flow->cookie) != cookie ||
-		     !sm_flow_is_for(&flow->vip, d->addr_be, d->port_be)))
-		return NULL;
-	return flow;
+	if (likely(d && sm_descriptor_is_of(d, to)))
+		return d;
+	d = sm_lookup_vip(to);
+	if (d)
+		WRITE_ONCE(flow->service_id, d->service_id);
+	return d;
 }
 
 /* Notes which VIP the socket's datagrams from `source` show. 1: another VIP has this source. */
@@ -127,8 +121,8 @@ static __always_inline void sm_flow_share(__u64 cookie, const struct sm_flow_add
 }
 
 /*
- * A known flow sends. Once a second, and with each send if two VIPs share the endpoint, the entry
- * for the receiver is looked at, and made again if the LRU has dropped it.
+ * A known flow sends. Every few seconds, and with each send if two VIPs share the endpoint, the
+ * entry for the receiver is looked at, and made again if the LRU has dropped it.
  */
 SM_VERIFIED_ONCE int sm_flow_refresh(struct sm_flow *flow, const struct sm_flow_key *source)
 {
@@ -139,17 +133,17 @@ SM_VERIFIED_ONCE int sm_flow_refresh(struct sm_flow *flow, const struct sm_flow_
 		return 0;
 	vip = flow->vip;
 	key = *source; /* Linux 6.1 takes a key from the own stack alone */
+	WRITE_ONCE(flow->seen_jiffies, bpf_jiffies64());
 	WRITE_ONCE(flow->last.used_ns, bpf_ktime_get_coarse_ns());
 	if (sm_flow_note_source(&key, &vip, flow->last.endpoint_id))
 		WRITE_ONCE(flow->flags, SM_FLOW_SHARED);
 	return 0;
 }
 
-static __always_inline void sm_flow_used(struct sm_flow *flow, const struct sm_flow_key *source)
+static __always_inline int sm_flow_needs_refresh(const struct sm_flow *flow)
 {
-	if (unlikely(flow->flags & SM_FLOW_SHARED) ||
-	    bpf_ktime_get_coarse_ns() - READ_ONCE(flow->last.used_ns) >= SM_SECOND_NS)
-		sm_flow_refresh(flow, source);
+	return unlikely(flow->flags & SM_FLOW_SHARED) ||
+	       unlikely(bpf_jiffies64() - READ_ONCE(flow->seen_jiffies) >= SM_FLOW_SEEN_JIFFIES);
 }
 
 /* Puts the flow in front of the socket's chain. */
@@ -178,6 +172,7 @@ static __always_inline int sm_flow_set_endpoint(struct sm_flow *flow, __u32 endp
 	sm_ip_copy(flow->last.addr_be, endpoint->addr_be);
 	flow->last.port_be = endpoint->port_be;
 	flow->last.used_ns = bpf_ktime_get_coarse_ns();
+	flow->seen_jiffies = bpf_jiffies64();
 	return 1;
 }
 
@@ -196,11 +191,13 @@ static __always_inline int sm_flow_other_vip(const struct sm_flow_key *source,
 }
 
 /*
- * The socket's sends to `vip` go to this endpoint from now on, at the address that `source` has.
+ * The socket's sends to `vip`, which is of this service, go to this endpoint from now on, at the
+ * address that `source` has.
  * The flow's old source stays: late answers of the endpoint before still show the VIP.
  */
 SM_VERIFIED_ONCE int sm_flow_make(const struct sm_flow_address *vip,
-				  const struct sm_flow_key *source, __u32 endpoint_id)
+				  const struct sm_flow_key *source, __u32 endpoint_id,
+				  __u32 service_id)
 {
 	struct sm_flow made = {};
 	struct sm_flow_address other;
@@ -217,6 +214,7 @@ SM_VERIFIED_ONCE int sm_flow_make(const struct sm_flow_address *vip,
 		made = *known;
 	made.cookie = from.cookie;
 	made.vip = *vip;
+	made.service_id = service_id;
 	if (!sm_flow_set_endpoint(&made, endpoint_id))
 		return 0;
 	if (sm_flow_other_vip(&from, vip, &other)) {

@@ -174,13 +174,12 @@ static __always_inline struct sm_descriptor *sm_lookup_range(const struct sm_des
 }
 
 /*
- * The service of a VIP, or NULL. A hash lookup gives a pointer into an element that may be recycled
- * for another key before it is read. The descriptor repeats its key, so the difference shows.
+ * The service of an address that the filter has let pass, or NULL. A hash lookup gives a pointer
+ * into an element that may be recycled for another key before it is read. The descriptor repeats
+ * its key, so the difference shows.
  */
-static __always_inline struct sm_descriptor *sm_lookup(const struct sm_dest *to)
+static __always_inline struct sm_descriptor *sm_lookup_vip(const struct sm_dest *to)
 {
-	if (likely(!sm_may_be_vip(to)))
-		return NULL;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < SM_LOOKUP_TRIES; i++) {
 		const __u32 *value = sm_frontend_of(to);
@@ -199,6 +198,12 @@ static __always_inline struct sm_descriptor *sm_lookup(const struct sm_dest *to)
 	}
 	sm_count(SM_COUNTER_LOOKUP_EXHAUSTED);
 	return NULL;
+}
+
+/* The same for any address. */
+static __always_inline struct sm_descriptor *sm_lookup(const struct sm_dest *to)
+{
+	return likely(!sm_may_be_vip(to)) ? NULL : sm_lookup_vip(to);
 }
 
 #endif /* SOCKMESH_LOOKUP_H */

@@ -31,21 +31,24 @@ static __always_inline const struct sm_descriptor *sm_descriptor_at(__u32 index)
 	return d;
 }
 
+/* The descriptor for a socket that reaches one family alone; NULL: the tables are broken. */
+static __always_inline const struct sm_descriptor *sm_reach_one(const struct sm_descriptor *d,
+								__u8 family)
+{
+	__u32 index = family == SM_FAMILY_V4 ? d->ipv4_only : d->ipv6_only;
+
+	return unlikely(index) ? sm_descriptor_at(index) : d;
+}
+
 static __always_inline void sm_reach_ipv4(struct sm_reach *reach)
 {
-	__u32 index = reach->descriptor->ipv4_only;
-
-	if (unlikely(index))
-		reach->descriptor = sm_descriptor_at(index);
+	reach->descriptor = sm_reach_one(reach->descriptor, SM_FAMILY_V4);
 	reach->family = SM_FAMILY_V4;
 }
 
 static __always_inline void sm_reach_ipv6(struct sm_reach *reach)
 {
-	__u32 index = reach->descriptor->ipv6_only;
-
-	if (unlikely(index))
-		reach->descriptor = sm_descriptor_at(index);
+	reach->descriptor = sm_reach_one(reach->descriptor, SM_FAMILY_V6);
 	reach->family = SM_FAMILY_V6;
 }
 

@@ -136,6 +136,46 @@ TEST_F(Udp, AFlowMovesWithTheNextSendOnceItsEndpointIsGone) {
   EXPECT_EQ(receive(client.get()).from, at(kVip));
 }
 
+// A node with room for two services, so that the next one takes the id of the one that is gone.
+class TwoServices : public Udp {
+ protected:
+  DatapathOptions options() const override {
+    DatapathOptions out = Udp::options();
+    out.maxServices = 2;
+    return out;
+  }
+  // Services of one cluster, with a_.
+  void serveAt(const std::vector<std::string>& vips) {
+    TableBuilder tables;
+    for (const std::string& vip : vips) tables.service(vip, "dns", {a_.toString()}).udp(vip);
+    apply(tables);
+    // The filter may let any address pass.
+    auto& filter = datapath_->maps().frontendFilter;
+    for (std::size_t i = 0; i < filter.size(); ++i) filter[i] = ~std::uint64_t{0};
+  }
+};
+
+TEST_F(TwoServices, AFlowFollowsItsServiceAndNotTheIdThatTheServiceHad) {
+  serveAt({kVip, other_.toString()});
+  const UniqueFd client = udpSocket();
+  ASSERT_EQ(sendErrno(client.get(), "1", at(kVip)), 0);
+  ASSERT_EQ(receive(atA_.get()).text, "1");
+
+  for (const char* third : {"10.96.0.3:53", "10.96.0.4:53"}) {
+    serveAt({other_.toString()});
+    sendErrno(client.get(), "lost", at(kVip));
+    serveAt({other_.toString(), third});
+    sendErrno(client.get(), "lost", at(kVip));
+    ASSERT_EQ(sendErrno(client.get(), "direct", a_), 0);
+    EXPECT_EQ(receive(atA_.get()).text, "direct") << "what was sent before did not go to the VIP";
+  }
+
+  serveAt({other_.toString()});
+  serveAt({other_.toString(), kVip});
+  ASSERT_EQ(sendErrno(client.get(), "2", at(kVip)), 0);
+  EXPECT_EQ(answer(client, atA_).from, at(kVip));
+}
+
 TEST_F(Udp, AFlowMovesWhileItsEndpointIsEjected) {
   apply(TableBuilder()
             .service(kVip, "dns", {a_.toString(), b_.toString()})

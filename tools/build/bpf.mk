@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# bpf/hooks/*.bpf.c -> one linked object -> $(GEN)/sockmesh.skel.h. The object is built for no
+# bpf/hooks/sockmesh.bpf.c -> one object -> $(GEN)/sockmesh.skel.h. The object is built for no
 # particular kernel: bpf/include/kernel.h declares the few kernel structs that the programs read, and
 # the loader relocates them (CO-RE).
 
@@ -12,9 +12,8 @@ MAY_bpf/policy := bpf/envoy bpf/include
 MAY_bpf/select := bpf/policy bpf/conn bpf/envoy bpf/include
 MAY_bpf/hooks := bpf/select bpf/conn bpf/include
 
-BPF_SOURCES := $(wildcard bpf/hooks/*.bpf.c)
-BPF_OBJS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
-BPF_LINKED := $(BUILD)/bpf/sockmesh.o
+BPF_COMPILED := $(BUILD)/bpf/hooks/sockmesh.bpf.o
+BPF_OBJECT := $(BUILD)/bpf/sockmesh.o
 SKELETON := $(GEN)/sockmesh.skel.h
 MULTIARCH := $(ARCH)-linux-gnu
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -D__TARGET_ARCH_$(BPF_ARCH) -Ibpf -Ibpf/include \
@@ -25,21 +24,18 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
-$(BPF_LINKED): $(BPF_OBJS)
+# Without what is for debuggers.
+$(BPF_OBJECT): $(BPF_COMPILED)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
-$(SKELETON): $(BPF_LINKED)
+$(SKELETON): $(BPF_OBJECT)
 	$(call say,SKEL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name sockmesh_bpf > $@
 
-# Programs that only tests load, linked against the same headers as the product's.
+# Programs that only tests load. They include the same headers as the product's.
 TEST_BPF_SOURCES := $(wildcard tests/bpf/*.bpf.c)
-TEST_SKELETONS := $(TEST_BPF_SOURCES:tests/bpf/%.bpf.c=$(GEN)/tests/%.skel.h) $(GEN)/tests/linked.skel.h
-
-# Two objects that include the same headers, as one: tests/bpf/linked_test.cpp.
-$(BUILD)/bpf/tests/linked.bpf.o: $(BUILD)/bpf/hooks/connect.bpf.o $(BUILD)/bpf/tests/select.bpf.o
-	$(Q)$(BPFTOOL) gen object $@ $^
+TEST_SKELETONS := $(TEST_BPF_SOURCES:tests/bpf/%.bpf.c=$(GEN)/tests/%.skel.h)
 
 $(BUILD)/bpf/tests/%.bpf.o: tests/bpf/%.bpf.c
 	$(call say,BPF,$<)
@@ -51,5 +47,5 @@ $(GEN)/tests/%.skel.h: $(BUILD)/bpf/tests/%.bpf.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
--include $(BPF_OBJS:.o=.d) $(patsubst tests/bpf/%.bpf.c,$(BUILD)/bpf/tests/%.bpf.d,$(TEST_BPF_SOURCES))
+-include $(BPF_COMPILED:.o=.d) $(patsubst tests/bpf/%.bpf.c,$(BUILD)/bpf/tests/%.bpf.d,$(TEST_BPF_SOURCES))
 .PRECIOUS: $(BUILD)/bpf/%.bpf.o $(BUILD)/bpf/tests/%.bpf.o $(GEN)/tests/%.skel.h

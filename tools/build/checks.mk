@@ -9,7 +9,7 @@ check: deps  ## format, include rules, documented fields, ABI, BPF stack and lin
 	$(Q)tools/checks/spdx.py --check
 	$(Q)tools/checks/abi.sh $(CLANG) $(MULTIARCH)
 	$(Q)$(MAKE) --no-print-directory $(SKELETON)
-	$(Q)tools/checks/stack.py $(BPF_OBJS)
+	$(Q)tools/checks/stack.py $(BPF_COMPILED)
 	$(Q)tools/checks/tidy.sh $(JOBS) -std=c++20 $(CPPFLAGS) -DSOCKMESH_VERSION=\"\"
 	@echo "check: ok"
 

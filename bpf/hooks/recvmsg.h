@@ -1,8 +1,9 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* recvmsg() of UDP that asks for the source: it sees the VIP that the socket sent to. */
-#include "datagram.h"
+#ifndef SOCKMESH_HOOK_RECVMSG_H
+#define SOCKMESH_HOOK_RECVMSG_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "hooks/datagram.h"
 
 /* An answer is a success of the endpoint. Once a second is enough for outlier detection. */
 static __always_inline void sm_flow_answered(struct sm_flow_source *source,
@@ -23,7 +24,7 @@ static __always_inline void sm_flow_answered(struct sm_flow_source *source,
 	if (stats && !source->answered_ns)
 		SM_ADD(stats->established, 1);
 	source->answered_ns = now_ns;
-	sm_endpoint_served(id, sm_client_of_caller());
+	sm_endpoint_served(id, sm_client_of_caller(), now_ns);
 }
 
 /* The VIP to which the socket sent what `from` answers. 0: none. */
@@ -62,7 +63,7 @@ SM_VERIFIED_ONCE int sm_vip_of_source(struct bpf_sock_addr *ctx, __u64 cookie,
 /* The cookie of a socket that may have sent to a VIP. 0: it has not. */
 static __always_inline __u64 sm_receiver(struct bpf_sock_addr *ctx)
 {
-	return unlikely(sm_is_udp_used()) ? sm_any_given_cookie(ctx) : 0;
+	return unlikely(sm_is_udp_used()) ? sm_given_cookie(ctx, IPPROTO_UDP) : 0;
 }
 
 static __always_inline void sm_receive4(struct bpf_sock_addr *ctx, __u64 cookie)
@@ -111,3 +112,5 @@ int sm_recvmsg6(struct bpf_sock_addr *ctx)
 		sm_receive6(ctx, cookie);
 	return SM_PROCEED;
 }
+
+#endif /* SOCKMESH_HOOK_RECVMSG_H */

@@ -1,9 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Programs that the agent runs (BPF_PROG_TEST_RUN). They tell the kernel which process the agent
  * is, in any PID namespace, and they eject and uneject by the same rules as sock_ops. */
-#include "conn/outlier.h"
+#ifndef SOCKMESH_HOOK_AGENT_H
+#define SOCKMESH_HOOK_AGENT_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "conn/outlier.h"
 
 /* The calling process becomes the agent: its sockets are not rewritten from now on. */
 SEC("syscall")
@@ -54,3 +55,5 @@ int sm_agent_uneject(struct sm_agent_request *request)
 		request->answer = sm_outlier_uneject(state, cluster, bpf_ktime_get_ns());
 	return 0;
 }
+
+#endif /* SOCKMESH_HOOK_AGENT_H */

@@ -1,10 +1,11 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* sendmsg() of UDP that names an address: a VIP becomes an endpoint. A socket's datagrams to one
  * VIP stay on one endpoint as long as it may be used; see flow.h. */
-#include "datagram.h"
-#include "redirect.h"
+#ifndef SOCKMESH_HOOK_SENDMSG_H
+#define SOCKMESH_HOOK_SENDMSG_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "hooks/datagram.h"
+#include "hooks/redirect.h"
 
 /* What sm_send_connected() says of a socket's datagram. */
 #define SM_SEND_UNKNOWN 0 /* the same as on a socket that is not connected */
@@ -58,30 +59,43 @@ static __always_inline void sm_source_of(const struct sm_endpoint *endpoint, __u
 		sm_flow_key_of(source, cookie, endpoint->addr_be, endpoint->port_be);
 }
 
-/* The endpoint of the flow that the socket has to the VIP of `d`. 0: it has none that may be
- * used. */
-SM_VERIFIED_ONCE __u32 sm_follow_flow(const struct sm_descriptor *d, __u64 cookie, __u8 family)
+/* The endpoint of the flow that the socket has to the VIP `to`. 0: it has none that may be used.
+ * The memory of the flow may belong to another one by now: what is read of it is checked. */
+SM_VERIFIED_ONCE __u32 sm_follow_flow(const struct sm_dest *to, __u64 cookie)
 {
+	const struct sm_descriptor *d;
 	struct sm_endpoint *endpoint;
-	struct sm_flow_key source;
+	struct sm_flow_key key;
 	struct sm_flow *flow;
 	__u32 endpoint_id;
 
-	if (!d)
+	if (!to)
 		return 0;
-	flow = sm_flow_find(d, cookie, &endpoint_id);
+	sm_flow_key_of(&key, cookie, to->addr.word, to->port_be);
+	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
 		return 0;
+	d = sm_flow_service(flow, to);
+	d = d ? sm_reach_one(d, to->family) : NULL;
+	endpoint_id = READ_ONCE(flow->last.endpoint_id);
+	if (!d || !sm_flow_holds(d, &flow->last))
+		return 0;
+	if (unlikely(READ_ONCE(flow->cookie) != cookie ||
+		     !sm_flow_is_for(&flow->vip, to->addr.word, to->port_be)))
+		return 0;
+	if (likely(!sm_flow_needs_refresh(flow)))
+		return endpoint_id;
 	endpoint = endpoints_at(endpoint_id);
 	if (!endpoint)
 		return 0;
-	sm_source_of(endpoint, family, cookie, &source);
-	sm_flow_used(flow, &source);
+	sm_source_of(endpoint, to->family, cookie, &key);
+	sm_flow_refresh(flow, &key);
 	return endpoint_id;
 }
 
-/* Remembers that the socket's sends to `to` go to this endpoint. */
-SM_VERIFIED_ONCE int sm_remember_flow(const struct sm_dest *to, __u64 cookie, __u32 endpoint_id)
+/* Remembers that the socket's sends to `to`, which is of this service, go to this endpoint. */
+SM_VERIFIED_ONCE int sm_remember_flow(const struct sm_dest *to, __u64 cookie, __u32 endpoint_id,
+				      __u32 service_id)
 {
 	struct sm_endpoint_stats *stats = sm_endpoint_stats(endpoint_id);
 	struct sm_endpoint *endpoint = endpoints_at(endpoint_id);
@@ -95,7 +109,7 @@ SM_VERIFIED_ONCE int sm_remember_flow(const struct sm_dest *to, __u64 cookie, __
 	sm_ip_copy(vip.addr_be, to->addr.word);
 	vip.port_be = to->port_be;
 	sm_source_of(endpoint, to->family, cookie, &source);
-	sm_flow_make(&vip, &source, endpoint_id);
+	sm_flow_make(&vip, &source, endpoint_id, service_id);
 	return 0;
 }
 
@@ -138,12 +152,11 @@ static __always_inline int sm_send_to_peer(struct bpf_sock_addr *ctx, const stru
 	return 1;
 }
 
-/* Sends on the flow that the socket has. 0: it has none whose endpoint may be used. */
+/* Sends to the endpoint of the flow that the socket has. 0: the endpoint leads nowhere. */
 static __always_inline int sm_send_on_flow(struct bpf_sock_addr *ctx, const struct sm_dest *to,
-					   const struct sm_descriptor *d, __u64 cookie)
+					   __u32 endpoint_id)
 {
-	__u32 endpoint_id = sm_follow_flow(d, cookie, to->family);
-	struct sm_endpoint *endpoint = endpoint_id ? endpoints_at(endpoint_id) : NULL;
+	struct sm_endpoint *endpoint = endpoints_at(endpoint_id);
 
 	return endpoint && sm_rewrite(ctx, to, endpoint, to->family);
 }
@@ -159,7 +172,7 @@ static __always_inline int sm_begin_flow(struct bpf_sock_addr *ctx, const struct
 	int verdict = sm_redirect_to(ctx, to, d, &choice, &target);
 
 	if (likely(verdict == SM_REWRITTEN)) {
-		sm_remember_flow(asked, cookie, choice.endpoint_id);
+		sm_remember_flow(asked, cookie, choice.endpoint_id, d->service_id);
 		if (unlikely(sampled_at))
 			sm_sampled(ctx, d, sampled_at, choice.endpoint_id,
 				   sm_sample_how(choice.policy, 0, SM_SELECTION_FLOW));
@@ -171,24 +184,41 @@ static __always_inline int sm_begin_flow(struct bpf_sock_addr *ctx, const struct
 	return verdict;
 }
 
-static __always_inline int sm_send(struct bpf_sock_addr *ctx, const struct sm_dest *to)
+/* The cookie of a socket that sends to what may be a VIP. From Linux 6.2 on it costs no call. 0: it
+ * has none, and so it has no flow. */
+static __always_inline __u64 sm_sender(struct bpf_sock_addr *ctx)
 {
-	const struct sm_descriptor *d = sm_service_of(ctx, to), *reached;
-	struct sm_reach reach = {.descriptor = d, .family = to->family};
+	return sm_has_casts() ? sm_given_cookie(ctx, IPPROTO_UDP) : bpf_get_socket_cookie(ctx);
+}
+
+/* A datagram to what may be a VIP. The flow is looked up before the service, because it knows the
+ * service. */
+static __always_inline int sm_send_to(struct bpf_sock_addr *ctx, const struct sm_dest *to)
+{
 	/* For the calls. Of `to` the compiler goes on knowing the families, which decide what of
 	 * the context may be touched. */
 	const struct sm_dest asked = *to;
-	__u64 cookie;
+	__u64 cookie = sm_sender(ctx);
+	__u32 endpoint_id = likely(cookie) ? sm_follow_flow(&asked, cookie) : 0;
+	const struct sm_descriptor *d = NULL;
 
-	if (!d)
+	if (unlikely(!endpoint_id))
+		d = sm_lookup_vip(to);
+	if ((!endpoint_id && !d) || !sm_counts_for(ctx))
 		return SM_PROCEED;
-	cookie = bpf_get_socket_cookie(ctx);
+	if (unlikely(!cookie))
+		cookie = bpf_get_socket_cookie(ctx);
 	if (sm_send_to_peer(ctx, to, &asked, cookie))
 		return SM_PROCEED;
-	reached = sm_reach_of(ctx, to, &reach);
-	if (!reached || likely(sm_send_on_flow(ctx, to, reached, cookie)))
-		return SM_PROCEED;
-	return sm_begin_flow(ctx, to, &asked, d, cookie);
+	if (unlikely(!endpoint_id))
+		return sm_begin_flow(ctx, to, &asked, d, cookie);
+	sm_send_on_flow(ctx, to, endpoint_id);
+	return SM_PROCEED;
+}
+
+static __always_inline int sm_send(struct bpf_sock_addr *ctx, const struct sm_dest *to)
+{
+	return likely(!sm_may_be_vip(to)) ? SM_PROCEED : sm_send_to(ctx, to);
 }
 
 /* Also an IPv6 socket that sends to an IPv4 address. */
@@ -215,3 +245,5 @@ int sm_sendmsg6(struct bpf_sock_addr *ctx)
 	sm_ip_copy(to.addr.word, ctx->user_ip6);
 	return sm_send(ctx, &to);
 }
+
+#endif /* SOCKMESH_HOOK_SENDMSG_H */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Errors of UDP sockets. An ICMP "port unreachable" for a connected socket is the one thing that
  * says of UDP that an endpoint has failed. The kernel reports the error to the socket, and no hook
@@ -7,9 +7,10 @@
  * The tracepoint runs for each error that a socket of the node meets. It does something only for a
  * UDP socket that has a record.
  */
-#include "datagram.h"
+#ifndef SOCKMESH_HOOK_SOCK_ERROR_H
+#define SOCKMESH_HOOK_SOCK_ERROR_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "hooks/datagram.h"
 
 SEC("tp_btf/inet_sk_error_report")
 int sm_sock_error(__u64 *ctx)
@@ -28,3 +29,5 @@ int sm_sock_error(__u64 *ctx)
 		sm_datagram_failed(ref.record, sk->sk_err);
 	return 0;
 }
+
+#endif /* SOCKMESH_HOOK_SOCK_ERROR_H */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Ends records whose socket is gone. The agent runs these programs (BPF_PROG_TEST_RUN). No callback
  * came when these sockets ended: the kernel's own sockets (of MPTCP and SMC) have no sock_release,
@@ -13,9 +13,10 @@
  * first look only notes which socket is gone. The agent looks again after a grace period, when
  * every program that was claiming has ended.
  */
-#include "conn/untold.h"
+#ifndef SOCKMESH_HOOK_SWEEP_H
+#define SOCKMESH_HOOK_SWEEP_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "conn/untold.h"
 
 /*
  * What became of a record. Sums of these are two counts: the records that are gone in the low half,
@@ -34,7 +35,7 @@ static __always_inline int sm_is_gone(const struct sm_connection *record, __u64 
 
 	/* Memory that is no longer mapped reads as zero. */
 	return sk && (sm_cookie_of(sk) != cookie ||
-		      !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter));
+		      !SM_READ(struct sock, sk, __sk_common.skc_refcnt.refs.counter));
 }
 
 /* Tells sockets that use one record after the other from each other. Never 0: the lowest bit is
@@ -114,3 +115,5 @@ int sm_sweep_overflow(struct sm_sweep_cookies *request)
 	request->ended = swept >> 16;
 	return 0;
 }
+
+#endif /* SOCKMESH_HOOK_SWEEP_H */

@@ -1,9 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* sock_release: the records whose end TCP does not tell, as of sockets that TCP never heard of, and
  * what UDP sockets leave. */
-#include "datagram.h"
+#ifndef SOCKMESH_HOOK_SOCK_RELEASE_H
+#define SOCKMESH_HOOK_SOCK_RELEASE_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "hooks/datagram.h"
 
 /* Whether TCP will not report how this connection ends. During a handshake a report may still
  * come. If it does not, the sweep ends the record. */
@@ -56,3 +57,5 @@ int sm_sock_release(struct bpf_sock *ctx)
 		sm_released(cookie, sk);
 	return SM_PROCEED;
 }
+
+#endif /* SOCKMESH_HOOK_SOCK_RELEASE_H */

@@ -1,12 +1,13 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * How every connection to every endpoint turns out, from TCP's own state changes. The callbacks are
  * requested when the SYN is sent, so that a failed connect() is seen as well, and again after the
  * handshake, because another program may have taken them away.
  */
-#include "conn/outcome.h"
+#ifndef SOCKMESH_HOOK_SOCK_OPS_H
+#define SOCKMESH_HOOK_SOCK_OPS_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "conn/outcome.h"
 
 /* The socket behind the context, which may be a connection request at a server. The stable context
  * lacks sk_err, skc_flags and skc_cookie. */
@@ -19,6 +20,15 @@ static __always_inline struct sock *sm_sock(struct bpf_sock_ops *ctx)
 		return kernel->sk;
 	}
 	return ctx->sk ? (struct sock *)bpf_skc_to_tcp_sock(ctx->sk) : NULL;
+}
+
+/* The monotonic time, in nanoseconds. TCP has asked for it just before it sends a SYN, and when it
+ * gets a packet: no call is needed. `sk` is sm_sock(). */
+static __always_inline __u64 sm_tcp_now(struct sock *sk)
+{
+	if (sm_has_casts())
+		return SM_CAST(struct tcp_sock, sk)->tcp_clock_cache;
+	return ((struct tcp_sock *)sk)->tcp_clock_cache;
 }
 
 static __always_inline int sm_remote_is(struct bpf_sock_ops *ctx, const __be32 addr_be[4],
@@ -85,7 +95,7 @@ static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sock 
 		sm_conn_fail(ref.cookie, SM_FAILURE_LOCAL);
 		return;
 	}
-	ref.record->connect_at_ns = bpf_ktime_get_coarse_ns();
+	ref.record->connect_at_ns = sm_tcp_now(sk);
 	ref.record->state = SM_CONN_CONNECTING;
 	if (unlikely(sm_goes_inward(sk)))
 		sm_conn_goes_inward(ref.cookie);
@@ -96,9 +106,8 @@ static __always_inline void sm_connecting(struct bpf_sock_ops *ctx, struct sock 
  * for. */
 static __always_inline void sm_note_client(struct sock *sk, struct sm_connection *record)
 {
-	__u32 client =
-		sm_client_known(sk->sk_cgrp_data.cgroup->kn->id,
-				sk->__sk_common.skc_net.net->net_cookie, bpf_ktime_get_coarse_ns());
+	__u32 client = sm_client_known(sk->sk_cgrp_data.cgroup->kn->id,
+				       sk->__sk_common.skc_net.net->net_cookie);
 
 	if (unlikely(client == SM_CLIENT_UNKNOWN))
 		client = sm_client_of_sock(record->sk);
@@ -126,7 +135,7 @@ static __always_inline void sm_established(struct bpf_sock_ops *ctx, struct sock
 
 	record->state = SM_CONN_ESTABLISHED;
 	sm_note_client(sk, record);
-	sm_attempt_served(record);
+	sm_attempt_served(record, sm_tcp_now(sk));
 	if (!stats)
 		return;
 	SM_ADD(stats->established, 1);
@@ -306,3 +315,5 @@ int sm_sock_ops(struct bpf_sock_ops *ctx)
 		sm_of_ours(ctx, cookie, op);
 	return 1;
 }
+
+#endif /* SOCKMESH_HOOK_SOCK_OPS_H */

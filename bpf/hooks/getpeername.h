@@ -1,10 +1,11 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* getpeername(): the application sees the VIP that it asked for. */
+#ifndef SOCKMESH_HOOK_GETPEERNAME_H
+#define SOCKMESH_HOOK_GETPEERNAME_H
+
 #include "conn/asked.h"
 #include "conn/record.h"
 #include "select/reach.h"
-
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* The cookie of the socket that has the record, for a socket whose peer is asked for. */
 static __always_inline __u64 sm_peers_cookie(struct bpf_sock_addr *ctx)
@@ -12,9 +13,9 @@ static __always_inline __u64 sm_peers_cookie(struct bpf_sock_addr *ctx)
 	const struct bpf_sock_addr_kern *kernel = (const void *)ctx;
 
 	if (likely(ctx->protocol == IPPROTO_TCP))
-		return sm_given_cookie(ctx->sk);
+		return sm_given_cookie(ctx, IPPROTO_TCP);
 	if (ctx->protocol == IPPROTO_UDP)
-		return sm_is_udp_used() ? sm_any_given_cookie(ctx) : 0;
+		return sm_is_udp_used() ? sm_given_cookie(ctx, IPPROTO_UDP) : 0;
 	if (ctx->protocol != IPPROTO_MPTCP)
 		return 0;
 	return sm_cookie_of(sm_tcp_of(BPF_CORE_READ(kernel, sk), IPPROTO_MPTCP));
@@ -80,3 +81,5 @@ int sm_getpeername6(struct bpf_sock_addr *ctx)
 	}
 	return SM_PROCEED;
 }
+
+#endif /* SOCKMESH_HOOK_GETPEERNAME_H */

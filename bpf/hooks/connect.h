@@ -1,10 +1,11 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* connect(): a VIP becomes an endpoint before the first packet exists. */
-#include "conn/asked.h"
-#include "datagram.h"
-#include "redirect.h"
+#ifndef SOCKMESH_HOOK_CONNECT_H
+#define SOCKMESH_HOOK_CONNECT_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "conn/asked.h"
+#include "hooks/datagram.h"
+#include "hooks/redirect.h"
 
 /* Notes which endpoint this socket goes to. A connection without a record is still balanced, and
  * its outcome is not counted. */
@@ -33,22 +34,13 @@ static __always_inline void sm_record(struct bpf_sock_addr *ctx, const struct sm
 	record->connect_at_ns = 0;
 	record->client = SM_CLIENT_NONE;
 	record->sk = (__u64)(long)ctx->sk;
-	WRITE_ONCE(record->state, SM_CONN_PENDING);
+	if (likely(d->protocol == IPPROTO_TCP))
+		WRITE_ONCE(record->state, SM_CONN_PENDING);
+	else
+		sm_datagram_begins(record);
 	__sync_fetch_and_add(&target->state->active, 1);
 	if (unlikely(choice->conn_flags & SM_CONN_IN_CLUSTER))
 		sm_cluster_count(choice->cluster_id, 1);
-}
-
-/* The cookie of the context's socket; 0: it has none. */
-static __always_inline __u64 sm_cookie_in(struct bpf_sock_addr *ctx, __u8 protocol)
-{
-	const struct sock *sk;
-
-	if (sm_has_casts()) {
-		sk = bpf_rdonly_cast(ctx->sk, bpf_core_type_id_kernel(struct sock));
-		return sk->__sk_common.skc_cookie.counter;
-	}
-	return protocol == IPPROTO_TCP ? sm_given_cookie(ctx->sk) : sm_any_given_cookie(ctx);
 }
 
 /* This connect() makes no record. A record that an earlier connect() left ends, because the
@@ -59,7 +51,7 @@ static __always_inline void sm_no_record(struct bpf_sock_addr *ctx, __u8 protoco
 
 	if (unlikely(protocol != IPPROTO_TCP) && !sm_is_udp_used())
 		return;
-	cookie = sm_cookie_in(ctx, protocol);
+	cookie = sm_given_cookie(ctx, protocol);
 	if (unlikely(cookie))
 		sm_conn_forget(cookie);
 }
@@ -80,10 +72,7 @@ static __always_inline int sm_connect_to(struct bpf_sock_addr *ctx, const struct
 		sm_ask(ctx, sm_ip_high(&to->addr), sm_ip_low(&to->addr));
 	verdict = sm_redirect_to(ctx, to, d, &choice, &target);
 	if (likely(verdict == SM_REWRITTEN)) {
-		if (likely(to->protocol == IPPROTO_TCP))
-			sm_record(ctx, d, &home, &choice, &target);
-		else
-			sm_datagram_connected(ctx, d, choice.endpoint_id, choice.conn_flags);
+		sm_record(ctx, d, &home, &choice, &target);
 		if (unlikely(sampled_at))
 			sm_sampled(ctx, d, sampled_at, choice.endpoint_id,
 				   sm_sample_how(choice.policy, 0, SM_SELECTION_CONNECT));
@@ -131,3 +120,5 @@ int sm_connect6(struct bpf_sock_addr *ctx)
 	to.family = sm_ip_is_mapped(&to.addr) ? SM_FAMILY_V4 : SM_FAMILY_V6;
 	return sm_connect(ctx, &to);
 }
+
+#endif /* SOCKMESH_HOOK_CONNECT_H */
