@@ -18,7 +18,6 @@
 #include "xds/resource_limits.h"
 #include "xds/resource_ttls.h"
 #include "xds/resource_type.h"
-#include "xds/subscription.h"
 #include "xds/update.h"
 
 namespace sockmesh {

@@ -7,6 +7,7 @@
 #include <google/protobuf/message.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -88,5 +89,8 @@ struct ResourceKey {
   std::string name;
   auto operator<=>(const ResourceKey&) const = default;
 };
+
+// The versions of what is held of a type, by name; "" where a version is not known.
+using ResourceVersions = std::map<std::string, std::string>;
 
 }  // namespace sockmesh

@@ -7,7 +7,6 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -17,9 +16,6 @@
 #include "xds/update.h"
 
 namespace sockmesh {
-
-// The versions of what is held of a type, by name; "" where a version is not known.
-using ResourceVersions = std::map<std::string, std::string>;
 
 class Subscription {
  public:

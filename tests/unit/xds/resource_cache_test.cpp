@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "unit/xds/missing.h"
 #include "unit/xds/resources.h"
 #include "xds/cache_file.h"
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "unit/xds/missing.h"
 #include "unit/xds/resources.h"
 
 namespace sockmesh {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "unit/xds/missing.h"
 #include "unit/xds/resources.h"
 #include "xds/resource_store.h"
 

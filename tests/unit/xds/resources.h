@@ -10,7 +10,6 @@
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
-#include "xds/resource_store.h"
 #include "xds/type_urls.h"
 
 namespace sockmesh::xds_test {
@@ -112,19 +111,6 @@ DiscoveryResponse eds(const Protos&... protos) {
 template <typename... Protos>
 DiscoveryResponse lds(const Protos&... protos) {
   return response(kListenerType, "1", protos...);
-}
-
-inline const ResourceType& edsType() {
-  return *findResourceType(kAssignmentType);
-}
-inline ResourceKey endpointsOf(const std::string& edsName) {
-  return {&edsType(), edsName};
-}
-// EDS names whose assignment has not arrived, with their time-out.
-inline std::map<std::string, Nanos> missingEndpoints(const ResourceStore& store) {
-  std::map<std::string, Nanos> missing;
-  for (const auto& [key, timeout] : store.missing()) missing.emplace(key.name, timeout);
-  return missing;
 }
 
 template <typename Map>

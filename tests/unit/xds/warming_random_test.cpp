@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "unit/xds/missing.h"
 #include "unit/xds/resources.h"
 #include "xds/resource_store.h"
 
