@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "ads/ads_channel.h"
 #include "base/clock.h"
+#include "decode/field_errors.h"
 #include "envoy/config/core/v3/core.pb.h"
 #include "sockmesh/config/v1/config.pb.h"
-#include "xds/ads_channel.h"
-#include "xds/field_errors.h"
 
 namespace sockmesh {
 

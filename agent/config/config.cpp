@@ -18,9 +18,9 @@
 #include "config/node_identity.h"
 #include "config/served_config.h"
 #include "config/udp_services_config.h"
+#include "decode/field_errors.h"
 #include "protojson/foreign_document.h"
 #include "protojson/yaml_json.h"
-#include "xds/field_errors.h"
 
 namespace sockmesh {
 namespace {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ads/ads_channel.h"
 #include "base/defaults.h"
 #include "base/result.h"
 #include "config/dns_config.h"
@@ -19,8 +20,7 @@
 #include "sockmesh/config/v1/config.pb.h"
 #include "sources/file_source.h"
 #include "sources/udp_services.h"
-#include "xds/ads_channel.h"
-#include "xds/audit_log.h"
+#include "store/audit_log.h"
 
 namespace sockmesh {
 

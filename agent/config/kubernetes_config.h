@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "decode/field_errors.h"
 #include "kube/pod_watch.h"
 #include "sockmesh/config/v1/config.pb.h"
-#include "xds/field_errors.h"
 
 namespace sockmesh {
 

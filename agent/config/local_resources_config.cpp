@@ -3,8 +3,8 @@
 
 #include <set>
 
-#include "xds/file_names.h"
-#include "xds/type_urls.h"
+#include "decode/file_names.h"
+#include "decode/type_urls.h"
 
 namespace sockmesh {
 namespace {

@@ -2,9 +2,9 @@
 // The part of the configuration that has resources itself, or names files that have them.
 #pragma once
 
+#include "decode/field_errors.h"
 #include "sockmesh/config/v1/config.pb.h"
 #include "sources/file_source.h"
-#include "xds/field_errors.h"
 
 namespace sockmesh {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "decode/field_errors.h"
 #include "envoy/config/core/v3/core.pb.h"
-#include "xds/field_errors.h"
 
 namespace sockmesh {
 

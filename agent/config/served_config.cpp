@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "config/kubernetes_config.h"
-#include "datapath/served_rules.h"
+#include "maps/served_rules.h"
 
 namespace sockmesh {
 namespace {

@@ -2,9 +2,9 @@
 // `served` of the agent's configuration: which pods are served.
 #pragma once
 
+#include "decode/field_errors.h"
 #include "served/served_options.h"
 #include "sockmesh/config/v1/config.pb.h"
-#include "xds/field_errors.h"
 
 namespace sockmesh {
 

@@ -4,9 +4,9 @@
 
 #include <vector>
 
+#include "decode/field_errors.h"
 #include "sockmesh/config/v1/config.pb.h"
 #include "sources/udp_services.h"
-#include "xds/field_errors.h"
 
 namespace sockmesh {
 

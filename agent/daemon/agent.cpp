@@ -19,13 +19,13 @@
 #include "config/node_identity.h"
 #include "daemon/system_call_filter.h"
 #include "daemon/workload_names.h"
-#include "datapath/ejection_count.h"
-#include "datapath/endpoint_state_reader.h"
 #include "inspect/attachment_info.h"
 #include "inspect/live_state.h"
+#include "maps/endpoint_state_reader.h"
 #include "stats/agent_collector.h"
 #include "stats/datapath_collector.h"
 #include "stats/process_collector.h"
+#include "writer/ejection_count.h"
 
 namespace sockmesh {
 namespace {

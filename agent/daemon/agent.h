@@ -26,12 +26,12 @@
 #include "daemon/stale_limit.h"
 #include "daemon/verifier.h"
 #include "datapath/datapath.h"
-#include "datapath/grace_period.h"
-#include "datapath/id_registry.h"
-#include "datapath/kernel_store.h"
 #include "ejection/outlier_loop.h"
 #include "kube/pod_watch.h"
 #include "served/served_pods.h"
+#include "writer/grace_period.h"
+#include "writer/id_registry.h"
+#include "writer/kernel_store.h"
 
 namespace sockmesh {
 

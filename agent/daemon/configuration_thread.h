@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "ads/ads_client.h"
 #include "base/loop_thread.h"
 #include "base/result.h"
 #include "config/config.h"
@@ -16,10 +17,9 @@
 #include "sources/dns_source.h"
 #include "sources/file_source.h"
 #include "sources/udp_services.h"
-#include "xds/ads_client.h"
-#include "xds/audit_log.h"
-#include "xds/resource_cache.h"
-#include "xds/resource_store.h"
+#include "store/audit_log.h"
+#include "store/resource_cache.h"
+#include "store/resource_store.h"
 
 namespace sockmesh {
 

@@ -11,7 +11,7 @@
 #include "base/event_loop.h"
 #include "datapath/connection_sweeper.h"
 #include "datapath/datapath.h"
-#include "datapath/grace_period.h"
+#include "writer/grace_period.h"
 
 namespace sockmesh {
 

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "ads/grpc_log.h"
 #include "base/defaults.h"
 #include "base/exit_code.h"
 #include "base/free_memory.h"
@@ -13,7 +14,6 @@
 #include "base/version.h"
 #include "config/config.h"
 #include "daemon/agent.h"
-#include "xds/grpc_log.h"
 
 namespace sockmesh {
 namespace {

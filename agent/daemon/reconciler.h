@@ -17,9 +17,9 @@
 #include "base/event_loop.h"
 #include "base/long_work.h"
 #include "daemon/table_maker.h"
-#include "datapath/counting_store.h"
-#include "datapath/map_writer.h"
 #include "stats/agent_stats.h"
+#include "writer/counting_store.h"
+#include "writer/map_writer.h"
 
 namespace sockmesh {
 

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "base/event_loop.h"
-#include "datapath/stale_time.h"
+#include "maps/stale_time.h"
 
 namespace sockmesh {
 

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "datapath/kernel_image.h"
-#include "datapath/kernel_maps.h"
-#include "datapath/pin_path.h"
 #include "inspect/drift.h"
+#include "maps/kernel_image.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh {
 namespace {

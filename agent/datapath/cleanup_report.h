@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "datapath/pin_path.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh {
 

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "base/result.h"
-#include "datapath/kernel_maps.h"
+#include "maps/kernel_maps.h"
 #include "sockmesh_abi.h"
 
 namespace sockmesh {

@@ -20,9 +20,9 @@
 #include "datapath/map_pins.h"
 #include "datapath/pin_lock.h"
 #include "datapath/pod_cgroups.h"
-#include "datapath/private_folder.h"
 #include "datapath/privileges.h"
-#include "datapath/selection_sampling.h"
+#include "maps/private_folder.h"
+#include "maps/selection_sampling.h"
 
 namespace sockmesh {
 namespace {

@@ -16,13 +16,13 @@
 #include "datapath/cleanup_report.h"
 #include "datapath/connection_sweeper.h"
 #include "datapath/ejection_control.h"
-#include "datapath/kernel_maps.h"
 #include "datapath/link_keeper.h"
 #include "datapath/map_object.h"
-#include "datapath/pin_path.h"
 #include "datapath/privileged_calls.h"
 #include "datapath/programs.h"
-#include "datapath/stale_time.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
+#include "maps/stale_time.h"
 #include "sockmesh_abi.h"
 
 namespace sockmesh {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "datapath/program_names.h"
+#include "maps/program_names.h"
 
 namespace sockmesh {
 namespace {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "datapath/kernel_maps.h"
-#include "datapath/pin_path.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
 #include "sockmesh_abi.h"
 
 struct bpf_map;

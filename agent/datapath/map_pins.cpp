@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "datapath/private_folder.h"
+#include "maps/private_folder.h"
 
 namespace sockmesh {
 namespace {

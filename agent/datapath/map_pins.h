@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/result.h"
-#include "datapath/kernel_maps.h"
-#include "datapath/pin_path.h"
 #include "datapath/privileged_calls.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
 
 struct bpf_object;
 

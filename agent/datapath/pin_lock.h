@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "datapath/pin_path.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh {
 

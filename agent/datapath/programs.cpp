@@ -15,9 +15,9 @@
 #include <memory>
 #include <utility>
 
-#include "datapath/map_names.h"
 #include "datapath/map_object.h"
-#include "datapath/private_folder.h"
+#include "maps/map_names.h"
+#include "maps/private_folder.h"
 #include "sockmesh.skel.h"
 
 namespace sockmesh {

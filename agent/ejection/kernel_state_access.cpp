@@ -4,8 +4,8 @@
 #include <cstdlib>
 
 #include "base/log.h"
-#include "datapath/ejection_count.h"
-#include "datapath/endpoint_state_reader.h"
+#include "maps/endpoint_state_reader.h"
+#include "writer/ejection_count.h"
 
 namespace sockmesh {
 

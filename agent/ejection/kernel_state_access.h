@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "datapath/datapath.h"
-#include "datapath/grace_period.h"
-#include "datapath/id_registry.h"
 #include "health/state_access.h"
+#include "writer/grace_period.h"
+#include "writer/id_registry.h"
 
 namespace sockmesh {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "datapath/client_text.h"
+#include "maps/client_text.h"
 
 namespace sockmesh {
 

@@ -15,15 +15,15 @@
 #include "base/event_loop.h"
 #include "base/long_work.h"
 #include "datapath/datapath.h"
-#include "datapath/event_ring.h"
-#include "datapath/grace_period.h"
-#include "datapath/id_registry.h"
 #include "ejection/kernel_state_access.h"
 #include "health/ejection_log.h"
 #include "health/outlier_detector.h"
 #include "lb/tables.h"
+#include "maps/event_ring.h"
 #include "model/health_overlay.h"
 #include "model/snapshot.h"
+#include "writer/grace_period.h"
+#include "writer/id_registry.h"
 
 namespace sockmesh {
 

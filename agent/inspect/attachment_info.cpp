@@ -16,8 +16,8 @@
 #include <sstream>
 
 #include "base/unique_fd.h"
-#include "datapath/pin_path.h"
-#include "datapath/program_names.h"
+#include "maps/pin_path.h"
+#include "maps/program_names.h"
 
 namespace sockmesh {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "datapath/kernel_maps.h"
+#include "maps/kernel_maps.h"
 #include "sockmesh_abi.h"
 
 namespace sockmesh {

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "datapath/kernel_image.h"
 #include "lb/tables.h"
+#include "maps/kernel_image.h"
 #include "model/drift.h"
 #include "model/snapshot.h"
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <map>
 
-#include "datapath/codec.h"
-#include "datapath/frontend_filter.h"
 #include "inspect/drift.h"
 #include "inspect/drift_list.h"
 #include "lb/abi_names.h"
 #include "lb/cell_table.h"
+#include "maps/codec.h"
+#include "maps/frontend_filter.h"
 
 namespace sockmesh {
 namespace {

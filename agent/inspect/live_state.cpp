@@ -6,12 +6,12 @@
 #include <unordered_map>
 
 #include "base/clock.h"
-#include "datapath/codec.h"
-#include "datapath/pin_path.h"
 #include "inspect/map_usage.h"
 #include "inspect/verdict_reasons.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
+#include "maps/codec.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh {
 namespace {

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "base/result.h"
-#include "datapath/kernel_image.h"
-#include "datapath/kernel_maps.h"
 #include "inspect/client_runs.h"
 #include "inspect/unserved.h"
+#include "maps/kernel_image.h"
+#include "maps/kernel_maps.h"
 #include "model/ejection.h"
 #include "sockmesh_abi.h"
 #include "stats/datapath_stats.h"

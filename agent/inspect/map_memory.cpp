@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "datapath/map_names.h"
+#include "maps/map_names.h"
 
 namespace sockmesh {
 namespace {

@@ -10,9 +10,9 @@
 #include <map>
 #include <sstream>
 
-#include "datapath/codec.h"
 #include "inspect/client_runs.h"
 #include "lb/table_shape.h"
+#include "maps/codec.h"
 
 namespace sockmesh {
 namespace {

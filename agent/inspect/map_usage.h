@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "datapath/kernel_image.h"
-#include "datapath/kernel_maps.h"
+#include "maps/kernel_image.h"
+#include "maps/kernel_maps.h"
 #include "stats/datapath_stats.h"
 
 namespace sockmesh {

@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "base/unique_fd.h"
-#include "datapath/map_names.h"
-#include "datapath/pin_path.h"
+#include "maps/map_names.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "datapath/mapped_memory.h"
-#include "datapath/selection_sampling.h"
+#include "maps/mapped_memory.h"
+#include "maps/selection_sampling.h"
 #include "sockmesh_abi.h"
 
 namespace sockmesh {

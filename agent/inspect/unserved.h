@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "datapath/kernel_maps.h"
+#include "maps/kernel_maps.h"
 #include "stats/datapath_stats.h"
 
 namespace sockmesh {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "datapath/kernel_image.h"
+#include "maps/kernel_image.h"
 #include "stats/datapath_stats.h"
 
 namespace sockmesh {

@@ -13,8 +13,8 @@
 
 #include "base/event_loop.h"
 #include "base/result.h"
-#include "datapath/served_rules.h"
 #include "kube/pod_watch.h"
+#include "maps/served_rules.h"
 #include "served/cgroup_watch.h"
 #include "served/netns_watch.h"
 #include "served/served_options.h"

@@ -9,7 +9,7 @@
 
 #include "dns/name_schedule.h"
 #include "model/dns.h"
-#include "xds/resource_cache.h"
+#include "store/resource_cache.h"
 
 namespace sockmesh {
 

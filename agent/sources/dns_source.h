@@ -17,7 +17,7 @@
 #include "model/unknowns.h"
 #include "sources/dns_memory.h"
 #include "stats/agent_stats.h"
-#include "xds/resource_store.h"
+#include "store/resource_store.h"
 
 namespace sockmesh {
 

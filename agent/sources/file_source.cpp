@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "base/log.h"
+#include "decode/file_names.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "protojson/yaml_json.h"
-#include "xds/file_names.h"
 
 namespace sockmesh {
 namespace {

@@ -16,8 +16,8 @@
 
 #include "sources/move_watch.h"
 #include "stats/agent_stats.h"
-#include "xds/resource_store.h"
-#include "xds/update.h"
+#include "store/resource_store.h"
+#include "store/update.h"
 
 namespace sockmesh {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the datapath counted, in words: filled by datapath/live_state, turned into metrics here.
+// What the datapath counted, in words: filled by inspect/live_state, turned into metrics here.
 #pragma once
 
 #include <cstdint>

@@ -26,11 +26,11 @@
 
 #include "base/log.h"
 #include "bench/ads_generator.h"
-#include "datapath/codec.h"
 #include "datapath/datapath.h"
-#include "datapath/kernel_image.h"
-#include "datapath/kernel_maps.h"
-#include "datapath/pin_path.h"
+#include "maps/codec.h"
+#include "maps/kernel_image.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
 #include "support/mesh.h"
 
 namespace sockmesh::test {

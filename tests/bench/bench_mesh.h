@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "datapath/datapath.h"
-#include "datapath/kernel_store.h"
-#include "datapath/map_writer.h"
 #include "lb/compiler.h"
 #include "support/sandbox.h"
+#include "writer/kernel_store.h"
+#include "writer/map_writer.h"
 
 namespace sockmesh::test {
 

@@ -36,9 +36,9 @@
 
 #include "base/log.h"
 #include "datapath/datapath.h"
-#include "datapath/endpoint_state_reader.h"
-#include "datapath/kernel_maps.h"
-#include "datapath/pin_path.h"
+#include "maps/endpoint_state_reader.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
 #include "support/eventually.h"
 #include "support/mesh.h"
 #include "support/net.h"

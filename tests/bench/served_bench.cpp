@@ -20,9 +20,9 @@
 #include "base/log.h"
 #include "bench/bench_mesh.h"
 #include "bench/paired.h"
-#include "datapath/pin_path.h"
-#include "datapath/program_names.h"
-#include "datapath/served_rules.h"
+#include "maps/pin_path.h"
+#include "maps/program_names.h"
+#include "maps/served_rules.h"
 #include "support/net.h"
 
 namespace sockmesh::test {

@@ -13,13 +13,13 @@
 #include <vector>
 
 #include "datapath/datapath.h"
-#include "datapath/kernel_store.h"
-#include "datapath/map_writer.h"
 #include "inspect/map_memory.h"
 #include "inspect/map_usage.h"
 #include "support/sandbox.h"
 #include "support/scrape.h"
 #include "support/size_mesh.h"
+#include "writer/kernel_store.h"
+#include "writer/map_writer.h"
 
 namespace sockmesh::test {
 namespace {

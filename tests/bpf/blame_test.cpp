@@ -12,7 +12,7 @@
 
 #include <csignal>
 
-#include "datapath/endpoint_state_reader.h"
+#include "maps/endpoint_state_reader.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/pod.h"

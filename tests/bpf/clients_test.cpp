@@ -8,10 +8,10 @@
 
 #include <set>
 
-#include "datapath/client_text.h"
-#include "datapath/endpoint_state_reader.h"
 #include "inspect/client_runs.h"
 #include "inspect/live_state.h"
+#include "maps/client_text.h"
+#include "maps/endpoint_state_reader.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/pod.h"

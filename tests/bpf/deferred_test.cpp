@@ -10,8 +10,8 @@
 #include <fstream>
 #include <thread>
 
-#include "datapath/endpoint_state_reader.h"
 #include "inspect/connection_records.h"
+#include "maps/endpoint_state_reader.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "datapath/mapped_memory.h"
+#include "maps/mapped_memory.h"
 #include "support/datapath_test.h"
 #include "unit/lb/build.h"
 #include "unit/lb/reference_model.h"

@@ -8,13 +8,13 @@
 #include <atomic>
 #include <thread>
 
-#include "datapath/ejection_count.h"
-#include "datapath/endpoint_state_reader.h"
 #include "inspect/live_state.h"
+#include "maps/endpoint_state_reader.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/tun_peer.h"
 #include "unit/lb/build.h"
+#include "writer/ejection_count.h"
 
 namespace sockmesh::test {
 namespace {

@@ -3,7 +3,7 @@
 // the agent, and it is clean when no VIP needs it.
 #include <bit>
 
-#include "datapath/frontend_filter.h"
+#include "maps/frontend_filter.h"
 #include "support/datapath_test.h"
 
 namespace sockmesh::test {

@@ -18,9 +18,9 @@
 #include <sstream>
 #include <thread>
 
-#include "datapath/program_names.h"
 #include "inspect/attachment_info.h"
 #include "inspect/live_state.h"
+#include "maps/program_names.h"
 #include "stats/datapath_collector.h"
 #include "stats/exposition.h"
 #include "support/datapath_test.h"

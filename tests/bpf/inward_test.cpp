@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include "datapath/endpoint_state_reader.h"
+#include "maps/endpoint_state_reader.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/pod.h"

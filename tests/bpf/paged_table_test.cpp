@@ -6,8 +6,8 @@
 #include <chrono>
 #include <thread>
 
-#include "datapath/paged_table.h"
-#include "datapath/pin_path.h"
+#include "maps/paged_table.h"
+#include "maps/pin_path.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 

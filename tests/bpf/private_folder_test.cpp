@@ -10,7 +10,7 @@
 
 #include <filesystem>
 
-#include "datapath/pin_path.h"
+#include "maps/pin_path.h"
 #include "support/datapath_test.h"
 
 namespace sockmesh::test {

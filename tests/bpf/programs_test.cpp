@@ -10,8 +10,8 @@
 #include <map>
 #include <string>
 
-#include "datapath/pin_path.h"
-#include "datapath/program_names.h"
+#include "maps/pin_path.h"
+#include "maps/program_names.h"
 #include "support/datapath_test.h"
 
 namespace sockmesh::test {

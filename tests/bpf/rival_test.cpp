@@ -8,8 +8,8 @@
 
 #include <sstream>
 
-#include "datapath/endpoint_state_reader.h"
 #include "inspect/attachment_info.h"
+#include "maps/endpoint_state_reader.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "tests/rival.skel.h"

@@ -14,11 +14,11 @@
 #include <sstream>
 #include <thread>
 
-#include "datapath/client_text.h"
-#include "datapath/codec.h"
-#include "datapath/event_ring.h"
 #include "inspect/live_state.h"
 #include "inspect/selection_watch.h"
+#include "maps/client_text.h"
+#include "maps/codec.h"
+#include "maps/event_ring.h"
 #include "stats/datapath_collector.h"
 #include "stats/exposition.h"
 #include "support/datapath_test.h"

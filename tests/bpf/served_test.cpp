@@ -11,8 +11,8 @@
 #include <cstring>
 #include <fstream>
 
-#include "datapath/served_rules.h"
 #include "inspect/unserved.h"
+#include "maps/served_rules.h"
 #include "support/datapath_test.h"
 #include "support/eventually.h"
 #include "support/pod.h"

@@ -9,7 +9,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "datapath/pin_path.h"
+#include "maps/pin_path.h"
 #include "support/datapath_test.h"
 
 namespace sockmesh::test {

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <thread>
 
-#include "datapath/pin_path.h"
+#include "maps/pin_path.h"
 #include "records_fixture.h"
 
 namespace sockmesh::test {

@@ -12,13 +12,13 @@
 #include <string>
 #include <utility>
 
+#include "ads/ads_client.h"
 #include "control_plane.h"
+#include "decode/type_urls.h"
 #include "fuzz_input.h"
 #include "fuzz_server.h"
 #include "script.h"
-#include "xds/ads_client.h"
-#include "xds/resource_store.h"
-#include "xds/type_urls.h"
+#include "store/resource_store.h"
 
 namespace sockmesh::fuzz {
 namespace {

@@ -7,9 +7,9 @@
 #include <array>
 #include <utility>
 
+#include "decode/type_urls.h"
 #include "manual_time.h"
-#include "xds/resource_type.h"
-#include "xds/type_urls.h"
+#include "store/resource_type.h"
 
 namespace sockmesh::fuzz {
 namespace {

@@ -12,7 +12,7 @@
 #include "control_plane.h"
 #include "fuzz_stream.h"
 #include "script.h"
-#include "xds/update.h"
+#include "store/update.h"
 
 namespace sockmesh::fuzz {
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "ads/ads_protocol.h"
 #include "fuzz_input.h"
-#include "xds/ads_protocol.h"
 
 namespace sockmesh::fuzz {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// In place of agent/xds/ads_channel.cpp: the fuzzers' control planes need no connection.
-#include "xds/ads_channel.h"
+// In place of agent/ads/ads_channel.cpp: the fuzzers' control planes need no connection.
+#include "ads/ads_channel.h"
 
 namespace sockmesh {
 

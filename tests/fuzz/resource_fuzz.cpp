@@ -8,15 +8,15 @@
 #include <random>
 #include <string>
 
+#include "decode/decode.h"
+#include "decode/type_urls.h"
 #include "fuzz_input.h"
 #include "lb/compiler.h"
 #include "message_mutator.h"
 #include "sockmesh/cache/v1/cache.pb.h"
-#include "xds/cache_file.h"
-#include "xds/decode.h"
-#include "xds/resource_cache.h"
-#include "xds/resource_store.h"
-#include "xds/type_urls.h"
+#include "store/cache_file.h"
+#include "store/resource_cache.h"
+#include "store/resource_store.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t maxSize);
 

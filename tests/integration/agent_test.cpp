@@ -15,8 +15,8 @@
 #include <thread>
 
 #include "datapath/datapath.h"
-#include "datapath/pin_path.h"
 #include "integration/mesh_test.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh::test {
 namespace {

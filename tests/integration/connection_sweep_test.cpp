@@ -8,9 +8,9 @@
 
 #include <cerrno>
 
-#include "datapath/pin_path.h"
 #include "inspect/connection_records.h"
 #include "integration/mesh_test.h"
+#include "maps/pin_path.h"
 #include "tests/rival.skel.h"
 
 namespace sockmesh::test {

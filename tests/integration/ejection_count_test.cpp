@@ -3,8 +3,8 @@
 // an agent that starts.
 #include <atomic>
 
-#include "datapath/pin_path.h"
 #include "integration/mesh_test.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh::test {
 namespace {

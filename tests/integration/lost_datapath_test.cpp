@@ -13,8 +13,8 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "datapath/pin_path.h"
 #include "integration/mesh_test.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh::test {
 namespace {

@@ -4,9 +4,9 @@
 #include <csignal>
 
 #include "base/defaults.h"
-#include "datapath/kernel_maps.h"
-#include "datapath/pin_path.h"
 #include "integration/mesh_test.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh::test {
 namespace {

@@ -9,10 +9,10 @@
 #include <sstream>
 
 #include "base/defaults.h"
-#include "datapath/pin_path.h"
-#include "datapath/program_names.h"
 #include "inspect/attachment_info.h"
 #include "integration/mesh_test.h"
+#include "maps/pin_path.h"
+#include "maps/program_names.h"
 
 namespace sockmesh::test {
 namespace {

@@ -5,10 +5,10 @@
 #include <functional>
 #include <sstream>
 
-#include "datapath/codec.h"
-#include "datapath/kernel_maps.h"
-#include "datapath/pin_path.h"
 #include "integration/mesh_test.h"
+#include "maps/codec.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh::test {
 namespace {

@@ -5,8 +5,8 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "datapath/map_names.h"
 #include "integration/mesh_test.h"
+#include "maps/map_names.h"
 #include "support/schema.h"
 
 namespace sockmesh::test {

@@ -15,11 +15,11 @@
 #include <sstream>
 #include <thread>
 
-#include "datapath/codec.h"
-#include "datapath/frontend_filter.h"
-#include "datapath/kernel_maps.h"
-#include "datapath/pin_path.h"
 #include "integration/mesh_test.h"
+#include "maps/codec.h"
+#include "maps/frontend_filter.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
 
 namespace sockmesh::test {
 namespace {

@@ -10,14 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "datapath/frontend_filter.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "lb/compiler.h"
 #include "lb/policy/maglev.h"
 #include "lb/policy/ring_hash.h"
-#include "xds/received.h"
-#include "xds/resource_limits.h"
-#include "xds/update.h"
+#include "maps/frontend_filter.h"
+#include "store/received.h"
+#include "store/resource_limits.h"
+#include "store/update.h"
 
 namespace sockmesh {
 namespace {

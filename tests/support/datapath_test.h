@@ -7,11 +7,11 @@
 #include <memory>
 
 #include "datapath/datapath.h"
-#include "datapath/kernel_store.h"
-#include "datapath/map_writer.h"
 #include "support/net.h"
 #include "support/sandbox.h"
 #include "support/tables.h"
+#include "writer/kernel_store.h"
+#include "writer/map_writer.h"
 
 namespace sockmesh::test {
 

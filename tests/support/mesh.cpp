@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "base/defaults.h"
-#include "datapath/pin_path.h"
+#include "maps/pin_path.h"
 #include "support/eventually.h"
 #include "support/net.h"
 

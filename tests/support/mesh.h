@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "datapath/kernel_image.h"
+#include "maps/kernel_image.h"
 #include "support/eventually.h"
 #include "support/process.h"
 #include "support/sandbox.h"

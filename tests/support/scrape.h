@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "datapath/kernel_maps.h"
+#include "maps/kernel_maps.h"
 
 namespace sockmesh::test {
 

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "datapath/kernel_image.h"
 #include "lb/compiler.h"
+#include "maps/kernel_image.h"
 
 namespace sockmesh::test {
 namespace {

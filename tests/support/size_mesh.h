@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "datapath/kernel_maps.h"
 #include "lb/tables.h"
+#include "maps/kernel_maps.h"
 #include "model/snapshot.h"
 
 namespace sockmesh::test {

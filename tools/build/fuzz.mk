@@ -10,10 +10,10 @@ FUZZ_FLAGS := -std=c++20 -O1 -g1 -fno-omit-frame-pointer -fsanitize=address \
 FUZZ_RUNTIME := $(wildcard $(shell $(CLANG) -print-runtime-dir 2>/dev/null)/libclang_rt.fuzzer-$(ARCH).a)
 FUZZERS := $(patsubst tests/fuzz/%.cpp,$(FUZZ)/%,$(wildcard tests/fuzz/*_fuzz.cpp))
 
-MAY_tests/fuzz := config sockmesh-xds xds protojson lb model stats base
+MAY_tests/fuzz := config sockmesh-xds ads store decode protojson lb model stats base
 
 # What is instrumented: rooms, and parts of programs.
-FUZZ_ROOMS := xds protojson config
+FUZZ_ROOMS := ads store decode protojson config
 FUZZ_SOURCES := $(foreach room,$(FUZZ_ROOMS),$(filter-out %/ads_channel.cpp,$(call room_sources,$(room)))) \
 	$(wildcard tools/sockmesh-xds/resource_*.cpp) \
 	$(filter-out %_fuzz.cpp,$(wildcard tests/fuzz/*.cpp))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The rooms of agent/, one static library each. A room stands before the rooms that it includes: this
 # is the order in which a linker wants them.
-ROOMS := daemon config served sources admin ejection kube xds dns protojson inspect datapath health lb stats model base
+ROOMS := daemon config served sources admin ejection kube ads store decode dns protojson writer datapath inspect \
+	maps health lb stats model base
 
 # MAY_X: the rooms and programs whose headers X may include. This is the one copy of the graph:
 # tools/checks/include-rules.py checks #include lines against it, and link lines follow from it.
@@ -9,21 +10,26 @@ MAY_base :=
 MAY_model := base
 MAY_stats := base
 MAY_lb := model base
-MAY_xds := model stats base
+MAY_decode := model base
+MAY_store := decode model base
+MAY_ads := store decode model stats base
 MAY_dns := model base
 MAY_protojson := base
 MAY_health := model stats base
 MAY_kube := stats base
 MAY_admin := model stats base
-MAY_datapath := lb model stats base
-MAY_inspect := datapath lb model stats base
-MAY_ejection := datapath health lb model stats base
-MAY_sources := xds dns protojson stats model base
-MAY_served := kube datapath base
-MAY_config := sources served kube xds protojson datapath lb model base
-MAY_daemon := config served sources admin ejection kube xds dns inspect datapath health lb stats model base
-MAY_sockmeshctl := inspect datapath lb stats model base
-MAY_sockmesh-xds := xds protojson model base
+MAY_maps := lb model base
+MAY_datapath := maps model stats base
+MAY_writer := datapath maps lb model stats base
+MAY_inspect := maps lb model stats base
+MAY_ejection := writer datapath maps health lb model stats base
+MAY_sources := store decode dns protojson stats model base
+MAY_served := kube maps base
+MAY_config := sources served kube ads store decode protojson datapath maps lb model base
+MAY_daemon := config served sources admin ejection kube ads store decode dns writer datapath inspect maps health lb \
+	stats model base
+MAY_sockmeshctl := inspect maps lb stats model base
+MAY_sockmesh-xds := ads decode protojson model base
 
 # LIBS_X: system libraries that only X uses. gRPC's callback API puts absl::Mutex calls into the
 # objects.
@@ -32,11 +38,12 @@ LIBS_stats := -lprometheus-cpp-core
 LIBS_daemon := -lseccomp
 LIBS_dns := -lcares
 LIBS_kube := -lcurl
-LIBS_datapath := -lbpf -lelf -lz
+LIBS_maps := -lbpf -lelf -lz
 LIBS_protojson := -lyaml-cpp -lprotobuf
-LIBS_xds := -lgrpc++ -lgrpc -lgpr -labsl_synchronization -lprotobuf
+LIBS_ads := -lgrpc++ -lgrpc -lgpr -labsl_synchronization
+LIBS_decode := -lprotobuf
 # ARCHIVES_X: archives of ours that X uses and that are no room.
-ARCHIVES_xds = $(PROTO_LIB)
+ARCHIVES_decode = $(PROTO_LIB)
 ARCHIVES_protojson = $(PROTO_LIB)
 
 # $(call closure,X): X and all that X may include. $(call archives,X) and $(call libs,X): what a
@@ -52,7 +59,7 @@ room_sources = $(shell find agent/$(1) -name '*.cpp' ! -name main.cpp 2>/dev/nul
 room_objs = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(call room_sources,$(1)))
 
 # Generated headers that a room's sources need before they compile.
-$(foreach room,xds protojson sources config daemon,$(call room_objs,$(room))): | $(PROTO_HEADERS)
+$(foreach room,ads store decode protojson sources config daemon,$(call room_objs,$(room))): | $(PROTO_HEADERS)
 $(call room_objs,datapath): | $(SKELETON)
 
 # -MD, not -MMD: generated headers are system headers to the compiler, and must count.

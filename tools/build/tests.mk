@@ -16,30 +16,34 @@ SUPPORT_OBJS := $(filter-out $(ISTIOD_SUPPORT) $(API_SUPPORT),$(call test_objs,s
 # Tests may include each other's folders by path ("support/net.h", "unit/lb/build.h"), and the
 # BPF programs' text ("bpf/conn/outlier_rules.h"); the product can include neither.
 TEST_DIRS := unit bpf integration peers support bench micro
-MAY_tests/support := inspect datapath lb model stats base
+MAY_tests/support := inspect writer datapath maps lb model stats base
 MAY_tests/unit/base := base
 MAY_tests/unit/model := model base
 MAY_tests/unit/stats := stats model base
 MAY_tests/unit/lb := lb model base tests/support
-MAY_tests/unit/xds := xds model stats base tests/support
+MAY_tests/unit/decode := decode model base tests/support
+MAY_tests/unit/store := store decode model base tests/support tests/unit/decode
+MAY_tests/unit/ads := ads store decode model stats base tests/support
 MAY_tests/unit/dns := dns model base tests/support
 MAY_tests/unit/protojson := protojson base
 MAY_tests/unit/kube := kube stats base tests/support
 MAY_tests/unit/health := health model stats base bpf/conn bpf/include
 MAY_tests/unit/admin := admin model stats base
-MAY_tests/unit/datapath := datapath lb model stats base
-MAY_tests/unit/inspect := inspect datapath lb model stats base tests/unit/lb
-MAY_tests/unit/sources := sources xds dns protojson stats model base
+MAY_tests/unit/datapath := datapath maps model stats base
+MAY_tests/unit/writer := writer datapath maps lb model stats base
+MAY_tests/unit/inspect := inspect maps lb model stats base tests/unit/lb
+MAY_tests/unit/sources := sources store decode dns protojson stats model base
 MAY_tests/unit/served := served base
-MAY_tests/unit/config := config sources served kube xds protojson datapath lb model base
-MAY_tests/unit/daemon := daemon datapath lb stats model base tests/unit/lb
-MAY_tests/unit/ctl := sockmeshctl inspect datapath lb model stats base bpf/include tests/support
-MAY_tests/unit/sockmesh_xds := sockmesh-xds xds model base tests/support
-MAY_tests/bpf := sockmeshctl inspect datapath lb model stats base bpf/select bpf/include tests/support tests/unit/lb
-MAY_tests/integration := inspect datapath lb model base tests/support
-MAY_tests/peers := datapath lb model base tests/support tests/integration
-MAY_tests/micro := xds datapath lb model stats base
-MAY_tests/bench := inspect xds datapath lb model stats base tests/support
+MAY_tests/unit/config := config sources served kube ads store decode protojson datapath maps lb model base
+MAY_tests/unit/daemon := daemon writer datapath maps lb stats model base tests/unit/lb
+MAY_tests/unit/ctl := sockmeshctl inspect maps lb model stats base bpf/include tests/support
+MAY_tests/unit/sockmesh_xds := sockmesh-xds ads decode model base tests/support
+MAY_tests/bpf := sockmeshctl inspect writer datapath maps lb model stats base bpf/select bpf/include tests/support \
+	tests/unit/lb
+MAY_tests/integration := inspect datapath maps lb model base tests/support
+MAY_tests/peers := datapath maps lb model base tests/support tests/integration
+MAY_tests/micro := store maps lb model stats base
+MAY_tests/bench := inspect writer datapath maps lb model stats base tests/support
 $(foreach dir,$(TEST_DIRS),$(call test_objs,$(dir))): CPPFLAGS += -Itests -I.
 
 # Tests of a program's parts: all of it except its main().
@@ -60,8 +64,9 @@ TEST_PARTS_sockmesh_xds := $(call program_parts,sockmesh-xds)
 TEST_PARTS_daemon := $(LB_MODEL_OBJS)
 TEST_PARTS_inspect := $(LB_MODEL_OBJS)
 TEST_PARTS_dns := $(BUILD)/obj/tests/support/dns_server.o
-TEST_PARTS_xds := $(ISTIOD_SUPPORT) $(BUILD)/obj/tests/support/certificates.o
-TEST_LIBS_xds := -lyaml-cpp
+TEST_PARTS_decode := $(ISTIOD_SUPPORT)
+TEST_LIBS_decode := -lyaml-cpp
+TEST_PARTS_ads := $(BUILD)/obj/tests/support/certificates.o
 TEST_PARTS_kube := $(BUILD)/obj/tests/support/certificates.o $(API_SUPPORT)
 TEST_LIBS_kube := $(API_LIBS)
 
@@ -76,16 +81,16 @@ $(BUILD)/tests/unit_$(1): $(call test_objs,unit/$(1)) $(TEST_PARTS_$(1)) $(call 
 endef
 $(foreach room,$(UNIT_ROOMS),$(eval $(call unit_rule,$(room))))
 
-$(foreach room,xds protojson sources config sockmesh_xds daemon,$(call test_objs,unit/$(room))): | $(PROTO_HEADERS)
+$(foreach room,ads store decode protojson sources config sockmesh_xds daemon,$(call test_objs,unit/$(room))): | $(PROTO_HEADERS)
 $(call test_objs,unit/datapath) $(call test_objs,unit/daemon): | $(SKELETON)
 $(call test_objs,bpf) $(call test_objs,integration) $(call test_objs,peers) $(SUPPORT_OBJS): \
 	| $(PROTO_HEADERS) $(SKELETON) $(TEST_SKELETONS)
 
 $(BUILD)/tests/bpf_tests: $(call test_objs,bpf) $(SUPPORT_OBJS) $(LB_MODEL_OBJS) \
-		$(call program_parts,sockmeshctl) $(call archives,sockmeshctl)
+		$(call program_parts,sockmeshctl) $(call archives,sockmeshctl writer)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,sockmeshctl)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(GTEST_LIBS) $(call libs,sockmeshctl writer)
 
 $(BUILD)/tests/integration_tests: $(call test_objs,integration) $(SUPPORT_OBJS) $(ISTIOD_SUPPORT) \
 		$(API_SUPPORT) $(call archives,daemon)

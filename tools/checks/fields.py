@@ -3,8 +3,8 @@
 """Compares docs/FIELDS.md with the code. Prints each difference, and exits with 1 if there is any:
 
 - a field that only proto/ or only the document has, or that has another number there;
-- a row that says that the field is read, although agent/xds calls no accessor of the field;
-- a row that says "ignored", although agent/xds calls an accessor.
+- a row that says that the field is read, although the rooms of xDS call no accessor of the field;
+- a row that says "ignored", although the rooms of xDS call an accessor.
 
 Accessor calls are followed through types, so that `name` of one message is not taken for `name` of another.
 """
@@ -324,9 +324,9 @@ def violations(protos, accesses, document):
         if state not in STATES:
             yield where + f"'{state}' is none of: {', '.join(sorted(STATES))}"
         elif state in LOOKED_AT and not looked_at:
-            yield where + f"'{state}', but agent/xds calls no accessor of it"
+            yield where + f"'{state}', but the rooms of xDS call no accessor of it"
         elif state == "ignored" and looked_at:
-            yield where + "'ignored', but agent/xds calls its accessor"
+            yield where + "'ignored', but the rooms of xDS call its accessor"
     for message, line in headings.items():
         if message not in protos.messages:
             yield f"{DOCUMENT}:{line}: proto/ has no message {message}"
@@ -339,8 +339,8 @@ def violations(protos, accesses, document):
 def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     protos = Protos(root / "proto")
-    sources = {path.as_posix(): path.read_text() for path in sorted((root / "agent/xds").iterdir())
-               if path.suffix in (".h", ".cpp")}
+    sources = {path.as_posix(): path.read_text() for room in ("ads", "decode", "store")
+               for path in sorted((root / "agent" / room).iterdir()) if path.suffix in (".h", ".cpp")}
     accesses = Accesses(protos, sources)
     found = list(violations(protos, accesses, (root / DOCUMENT).read_text()))
     for line in found:

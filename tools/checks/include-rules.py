@@ -11,16 +11,16 @@ import re
 import sys
 
 # The only headers of another room that a room may include.
-ONLY = {("datapath", "lb"): {"lb/abi_names.h", "lb/policy/policy.h", "lb/service_summary.h",
-                             "lb/table_shape.h", "lb/tables.h"}}
+TABLES = {"lb/abi_names.h", "lb/policy/policy.h", "lb/service_summary.h", "lb/table_shape.h", "lb/tables.h"}
+ONLY = {("maps", "lb"): TABLES, ("writer", "lb"): TABLES}
 ABI_HEADER = "sockmesh_abi.h"
-ABI = {"lb", "datapath", "inspect", "sockmeshctl"}  # may include it
+ABI = {"lb", "maps", "datapath", "writer", "inspect", "sockmeshctl"}  # may include it
 # Libraries that only some rooms and programs include. A header is recognised by the start of its name.
 LIBRARIES = {
     "protobuf": (("google/", "envoy/", "istio/", "sockmesh/", "udpa/", "xds/core", "xds/type"),
-                 {"xds", "protojson", "sources", "config", "sockmesh-xds"}),
-    "gRPC": (("grpc", "grpcpp/"), {"xds", "sockmesh-xds"}),
-    "libbpf": (("bpf/", "sockmesh.skel.h"), {"datapath", "inspect"}),
+                 {"ads", "store", "decode", "protojson", "sources", "config", "sockmesh-xds"}),
+    "gRPC": (("grpc", "grpcpp/"), {"ads", "sockmesh-xds"}),
+    "libbpf": (("bpf/", "sockmesh.skel.h"), {"maps", "datapath", "writer", "inspect"}),
     "c-ares": (("ares.h",), {"dns"}),
     "libseccomp": (("seccomp.h",), {"daemon"}),
     "libcurl": (("curl/",), {"kube"}),

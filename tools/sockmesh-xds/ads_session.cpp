@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "decode/type_urls.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
-#include "xds/type_urls.h"
 
 namespace sockmesh {
 namespace {

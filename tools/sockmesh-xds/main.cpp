@@ -14,6 +14,7 @@
 #include <sstream>
 #include <string>
 
+#include "ads/grpc_log.h"
 #include "ads_server.h"
 #include "base/defaults.h"
 #include "base/event_loop.h"
@@ -26,7 +27,6 @@
 #include "resource_folder.h"
 #include "server_credentials.h"
 #include "withdrawals.h"
-#include "xds/grpc_log.h"
 
 namespace sockmesh {
 namespace {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "decode/type_urls.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
-#include "xds/type_urls.h"
 
 namespace sockmesh {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "xds/type_urls.h"
+#include "decode/type_urls.h"
 
 namespace sockmesh {
 namespace {

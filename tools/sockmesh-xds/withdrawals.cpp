@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "xds/type_urls.h"
+#include "decode/type_urls.h"
 
 namespace sockmesh {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "datapath/kernel_image.h"
 #include "inspect/attachment_info.h"
+#include "maps/kernel_image.h"
 #include "model/address.h"
 
 namespace sockmesh::ctl {

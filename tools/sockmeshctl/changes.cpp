@@ -9,8 +9,8 @@
 #include <tuple>
 
 #include "base/number_text.h"
-#include "datapath/client_text.h"
 #include "lb/abi_names.h"
+#include "maps/client_text.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

@@ -5,8 +5,8 @@
 #include <tuple>
 
 #include "commands.h"
-#include "datapath/client_text.h"
 #include "ejection_summary.h"
+#include "maps/client_text.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <set>
 
-#include "datapath/client_text.h"
 #include "explain.h"
 #include "lb/abi_names.h"
 #include "lb/policy/policy.h"
 #include "lb/share.h"
+#include "maps/client_text.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

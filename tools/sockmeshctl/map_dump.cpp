@@ -6,7 +6,7 @@
 #include <map>
 
 #include "commands.h"
-#include "datapath/kernel_maps.h"
+#include "maps/kernel_maps.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

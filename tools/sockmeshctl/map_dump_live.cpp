@@ -7,11 +7,11 @@
 #include <map>
 #include <tuple>
 
-#include "datapath/client_text.h"
-#include "datapath/codec.h"
 #include "ejection_summary.h"
 #include "lb/abi_names.h"
 #include "map_dump.h"
+#include "maps/client_text.h"
+#include "maps/codec.h"
 #include "selection_list.h"
 
 namespace sockmesh::ctl {

@@ -3,12 +3,12 @@
 #include <set>
 #include <vector>
 
-#include "datapath/codec.h"
-#include "datapath/frontend_filter.h"
 #include "lb/abi_names.h"
 #include "lb/cell_text.h"
 #include "lb/policy/policy.h"
 #include "map_dump.h"
+#include "maps/codec.h"
+#include "maps/frontend_filter.h"
 
 namespace sockmesh::ctl {
 namespace {

@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "datapath/pin_path.h"
 #include "inspect/selection_watch.h"
 #include "lb/table_check.h"
+#include "maps/pin_path.h"
 #include "text.h"
 
 namespace sockmesh::ctl {

@@ -13,11 +13,11 @@
 
 #include "agent_names.h"
 #include "canary.h"
-#include "datapath/kernel_image.h"
 #include "document.h"
 #include "inspect/attachment_info.h"
 #include "inspect/connection_records.h"
 #include "inspect/live_state.h"
+#include "maps/kernel_image.h"
 #include "tcp_sockets.h"
 
 namespace sockmesh::ctl {

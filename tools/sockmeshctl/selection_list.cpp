@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
-#include "datapath/client_text.h"
-#include "datapath/codec.h"
 #include "inspect/verdict_reasons.h"
 #include "lb/abi_names.h"
+#include "maps/client_text.h"
+#include "maps/codec.h"
 
 namespace sockmesh::ctl {
 namespace {

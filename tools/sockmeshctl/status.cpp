@@ -3,11 +3,11 @@
 
 #include "agent_json.h"
 #include "commands.h"
-#include "datapath/program_names.h"
 #include "ejection_summary.h"
 #include "inspect/map_memory.h"
 #include "lb/abi_names.h"
 #include "lb/service_summary.h"
+#include "maps/program_names.h"
 #include "named_pods.h"
 #include "status_agent.h"
 #include "status_canary.h"

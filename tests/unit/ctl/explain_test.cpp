@@ -4,8 +4,8 @@
 #include <cerrno>
 
 #include "agent_fixture.h"
-#include "datapath/codec.h"
 #include "lb/hash.h"
+#include "maps/codec.h"
 #include "node_fixture.h"
 
 namespace sockmesh::ctl::test {

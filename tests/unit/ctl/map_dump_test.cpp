@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "datapath/kernel_maps.h"
+#include "maps/kernel_maps.h"
 #include "node_fixture.h"
 
 namespace sockmesh::ctl::test {

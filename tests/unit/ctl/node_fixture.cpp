@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "datapath/codec.h"
+#include "maps/codec.h"
 #include "schema_check.h"
 #include "support/schema.h"
 

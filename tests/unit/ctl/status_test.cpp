@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "agent_fixture.h"
-#include "datapath/program_names.h"
+#include "maps/program_names.h"
 #include "node_fixture.h"
 
 namespace sockmesh::ctl::test {

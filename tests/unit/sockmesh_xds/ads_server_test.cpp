@@ -7,9 +7,9 @@
 #include <array>
 #include <thread>
 
+#include "ads/ads_client.h"
 #include "resources.h"
 #include "support/mailbox.h"
-#include "xds/ads_client.h"
 
 namespace sockmesh {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <deque>
 
+#include "decode/type_urls.h"
 #include "resources.h"
-#include "xds/type_urls.h"
 
 namespace sockmesh {
 namespace {

@@ -10,8 +10,8 @@
 #include <fstream>
 #include <functional>
 
+#include "decode/type_urls.h"
 #include "resources.h"
-#include "xds/type_urls.h"
 
 namespace sockmesh {
 namespace {

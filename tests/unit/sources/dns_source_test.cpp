@@ -5,10 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "decode/type_urls.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "protojson/yaml_json.h"
-#include "xds/type_urls.h"
 
 namespace sockmesh {
 namespace {

@@ -14,9 +14,9 @@
 #include <thread>
 
 #include "base/loop_thread.h"
+#include "decode/type_urls.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
-#include "xds/type_urls.h"
 
 namespace sockmesh {
 namespace {
