@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "datapath/pin_path.h"
+#include "datapath/unswept.h"
 #include "inspect/selection_watch.h"
 #include "lb/table_check.h"
 #include "text.h"
@@ -96,6 +97,7 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   for (std::uint32_t i = 0; i < SM_FILTER_WORDS; ++i) {
     view.frontendFilter.push_back((*maps)->frontendFilter[i]);
   }
+  view.unswept = unsweptClusters(**maps);
   auto flows = (*maps)->flows.entries();
   if (!flows) return unreadable(flows.error());
   view.flows = std::move(flows).value();
