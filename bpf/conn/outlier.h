@@ -37,8 +37,8 @@ SM_VERIFIED_ONCE int sm_emit_event(__u32 kind_and_detector, __u32 endpoint_id, _
 	return 0;
 }
 
-/* A connect to the endpoint has ended: the agent's next sweep is to look at it. The mark comes before
- * the bit: whoever clears the bit and then the mark never leaves a mark without a bit. */
+/* A connect to the endpoint has ended: the agent's next sweep is to look at it. The mark comes
+ * before the bit: whoever clears the bit and then the mark never leaves a mark without a bit. */
 SM_VERIFIED_ONCE int sm_mark_unswept(__u32 endpoint_id)
 {
 	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);

@@ -65,8 +65,8 @@ struct sm_endpoint_state {
 };
 
 /*
- * `unswept` has a bit for each cluster: an endpoint of the cluster has been marked since the bit was
- * cleared. So the agent finds the clusters that had traffic without a look at each of them.
+ * `unswept` has a bit for each cluster: an endpoint of the cluster has been marked since the bit
+ * was cleared. So the agent finds the clusters that had traffic without a look at each of them.
  */
 #define SM_UNSWEPT_WORDS ((SM_CLUSTER_PAGES << SM_CLUSTER_PAGE_BITS) / 64) /* 512 KiB */
 
