@@ -38,7 +38,8 @@ void OutlierDetector::sweep(Nanos now, Breather& breathe) {
 void OutlierDetector::stirDue(Nanos now, Breather& breathe) {
   std::vector<std::uint32_t> stirred;
   const auto note = [&](std::uint32_t number) { stirred.push_back(number); };
-  resting_.eachStirred(now, [this](std::uint32_t word) { return states_.marked(word); }, note);
+  resting_.eachStirred(
+      now, [this](std::uint32_t word) { return states_.marked(word); }, note);
   resting_.eachInTurn(now, [&](std::uint32_t number) {
     if (states_.anyEjected(number)) note(number);
   });
@@ -97,7 +98,8 @@ void OutlierDetector::sweepCluster(SweptCluster& watched, Nanos now, Breather& b
 
 // The hosts for which a sweep may do something. The mark of a host that was marked at the last
 // sweep may have been seen by a program that counted its outcome only afterwards.
-OutlierDetector::SweptHosts OutlierDetector::hostsToSweep(SweptCluster& watched, Breather& breathe) {
+OutlierDetector::SweptHosts OutlierDetector::hostsToSweep(SweptCluster& watched,
+                                                          Breather& breathe) {
   const std::vector<SocketAddress> marked = states_.takeMarked(watched.name, breathe);
   SweptHosts hosts;
   auto mark = marked.begin();

@@ -23,16 +23,33 @@ void eachBit(std::uint32_t word, std::uint64_t bits, const RestingClusters::Visi
 }  // namespace
 
 RestingClusters::Group& RestingClusters::add(std::uint32_t number, Nanos due, Nanos interval) {
-  auto found = groups_.upper_bound(due);
-  const auto fits = [&](const Group& group) { return group.interval == interval; };
-  Group* group = nullptr;
-  while (group == nullptr && found != groups_.begin()) {
-    if ((--found)->first < due - interval / kSpread) break;
-    if (fits(found->second)) group = &found->second;
+  Group* group = find(due, interval);
+  if (group == nullptr) {
+    const Nanos free = placeFor(due, interval);
+    group = &groups_.emplace(free, Group{free, interval, {}})->second;
   }
-  if (group == nullptr) group = &groups_.emplace(due, Group{due, interval, {}})->second;
   group->members[number / kWordBits] |= bitOf(number);
   return *group;
+}
+
+// The last group that is early enough, and not too early.
+RestingClusters::Group* RestingClusters::find(Nanos due, Nanos interval) {
+  for (auto group = groups_.upper_bound(due); group != groups_.begin();) {
+    --group;
+    if (group->first < due - interval / kSpread) break;
+    if (group->second.interval == interval) return &group->second;
+  }
+  return nullptr;
+}
+
+// At `due`, or a little earlier: half of what is too early lies between any two groups.
+Nanos RestingClusters::placeFor(Nanos due, Nanos interval) const {
+  const Nanos apart = interval / kSpread / 2;
+  for (auto later = groups_.upper_bound(due); later != groups_.end(); ++later) {
+    if (later->first >= due + apart) break;
+    if (later->second.interval == interval) return later->first - apart;
+  }
+  return due;
 }
 
 void RestingClusters::remove(std::uint32_t number, Group& group) {

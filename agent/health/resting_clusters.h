@@ -51,6 +51,9 @@ class RestingClusters {
   void moveOn(Nanos now);
 
  private:
+  Group* find(Nanos due, Nanos interval);
+  Nanos placeFor(Nanos due, Nanos interval) const;
+
   std::multimap<Nanos, Group> groups_;  // by Group::due
 };
 

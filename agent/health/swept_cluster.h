@@ -65,10 +65,10 @@ struct SweptCluster {
   std::shared_ptr<const Cluster> cluster;
   // Not kept alive: whoever gave it has it, or has given another one by now.
   std::weak_ptr<const LoadAssignment> assignment;
-  std::vector<SweptHost> hosts;      // by address; none without outlier_detection
-  std::size_t restless = 0;          // of them
-  HealthByAddress ejected;           // of the hosts
-  std::optional<Nanos> due;          // while it does not rest
+  std::vector<SweptHost> hosts;       // by address; none without outlier_detection
+  std::size_t restless = 0;           // of them
+  HealthByAddress ejected;            // of the hosts
+  std::optional<Nanos> due;           // while it does not rest
   RestingClusters::Group* resting{};  // not null: it rests, as this number
   std::uint32_t number = 0;
 

@@ -33,6 +33,11 @@ class FakeStateAccess final : public EndpointStateAccess {
   // the limit.
   void configure(const Cluster& cluster, const LoadAssignment& assignment);
 
+  // The cluster's number from now on, whoever else has it.
+  void giveNumber(const std::string& cluster, std::uint32_t number) {
+    clusters_[cluster].number = number;
+  }
+
   // A connect's outcome, as sock_ops treats it, and its hints: for an unejection no detector,
   // otherwise the result of a detector.
   using OnHint = std::function<void(std::optional<Detector>, Detection)>;
