@@ -72,15 +72,10 @@ double quantile(std::vector<double> values, double q) {
 
 // User and system time of a process so far, in seconds.
 double cpuOf(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  std::istringstream fields(text.substr(text.rfind(')') + 2));
-  std::string word;
-  for (int i = 0; i < 11; ++i) fields >> word;
-  double user = 0;
-  double system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  clockid_t clock{};
+  timespec ts{};
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) != 0) return 0;
+  return static_cast<double>(ts.tv_sec) + static_cast<double>(ts.tv_nsec) / 1e9;
 }
 
 // A line of /proc/PID/status, in MiB.
@@ -343,7 +338,7 @@ void print(const nlohmann::json& r) {
   std::printf("  cold start         %8.2f s      CPU %.2f s, %.0f MiB resident, %.0f its own\n",
               number("cold_start", "seconds"), number("cold_start", "cpu_seconds"),
               number("cold_start", "resident_mib"), number("cold_start", "own_mib"));
-  std::printf("  idle               %8.2f %% of a CPU for %.0f s, %.0f MiB its own\n",
+  std::printf("  idle               %8.3f %% of a CPU for %.0f s, %.0f MiB its own\n",
               number("idle", "cpu_percent"), number("idle", "seconds"), number("idle", "own_mib"));
   std::printf("  endpoint's change  %8.2f ms     p99 %.2f, max %.2f, CPU %.2f ms each\n",
               number("endpoint_change", "p50_ms"), number("endpoint_change", "p99_ms"),
