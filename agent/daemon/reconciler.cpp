@@ -175,7 +175,11 @@ void Reconciler::adoptAgain() {
   ids_.forget();
   writer_.emplace(store_, ids_, grace_, maxServices_);
   adopt(*image);
-  if (made_.tables) return pass();
+  if (made_.tables) {
+    // Who goes by the ids looks at all of them again.
+    for (const auto& [name, cluster] : made_.tables->clusters) changedClusters_.insert(name);
+    return pass();
+  }
   endRepairs({});
   next();
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "maps/endpoint_state_reader.h"
+#include "maps/unswept.h"
 #include "writer/ejection_count.h"
 
 namespace sockmesh {
@@ -41,8 +42,45 @@ bool KernelStateAccess::uneject(const std::string& cluster, const SocketAddress&
   return returned && *returned;
 }
 
-bool KernelStateAccess::anyEjected(const std::string& cluster) const {
-  return countsEjected(maps_, ids_.clusterId(cluster));
+std::uint32_t KernelStateAccess::clusterNumber(const std::string& cluster) const {
+  return ids_.clusterId(cluster);
+}
+
+std::string KernelStateAccess::clusterOf(std::uint32_t number) const {
+  const IdRegistry::Cluster* cluster = ids_.findCluster(number);
+  return cluster == nullptr ? std::string() : *cluster->name;
+}
+
+bool KernelStateAccess::anyEjected(std::uint32_t number) const {
+  return countsEjected(maps_, number);
+}
+
+std::uint64_t KernelStateAccess::marked(std::uint32_t word) const {
+  return unsweptWord(maps_, word);
+}
+
+bool KernelStateAccess::anyMarked(const std::string& cluster, Breather& breathe) const {
+  if (isClusterUnswept(maps_, ids_.clusterId(cluster))) return true;
+  for (const std::uint32_t id : ids_.endpointsOf(cluster, breathe)) {
+    if (isEndpointUnswept(maps_, id)) return true;
+    breathe();
+  }
+  return false;
+}
+
+std::vector<SocketAddress> KernelStateAccess::takeMarked(const std::string& cluster,
+                                                         Breather& breathe) {
+  clearCluster(maps_, ids_.clusterId(cluster));
+  std::vector<SocketAddress> taken;
+  for (const std::uint32_t id : ids_.endpointsOf(cluster, breathe)) {
+    // Others may have taken the id away while this paused.
+    const IdRegistry::Endpoint* endpoint = ids_.findEndpoint(id);
+    if (endpoint != nullptr && *endpoint->cluster->name == cluster && takeEndpoint(maps_, id)) {
+      taken.push_back(endpoint->addresses.address);
+    }
+    breathe();
+  }
+  return taken;
 }
 
 void KernelStateAccess::recount(const std::string& cluster, Breather& breathe) {

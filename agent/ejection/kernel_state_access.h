@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "datapath/datapath.h"
 #include "health/state_access.h"
@@ -20,7 +21,7 @@ namespace sockmesh {
 // Logs that a cluster's count of ejected endpoints was corrected by this number.
 void logCorrected(const std::string& cluster, std::int32_t lost);
 
-// Finds an endpoint by the id that the registry has for it.
+// Finds an endpoint by the id that the registry has for it. A cluster's number is its id.
 class KernelStateAccess final : public EndpointStateAccess {
  public:
   // All outlive this.
@@ -37,7 +38,12 @@ class KernelStateAccess final : public EndpointStateAccess {
   Detection detect(const std::string& cluster, const SocketAddress& address, std::size_t client,
                    Detector detector, std::uint32_t enforcingPercent) override;
   bool uneject(const std::string& cluster, const SocketAddress& address) override;
-  bool anyEjected(const std::string& cluster) const override;
+  std::uint32_t clusterNumber(const std::string& cluster) const override;
+  std::string clusterOf(std::uint32_t number) const override;
+  bool anyEjected(std::uint32_t number) const override;
+  std::uint64_t marked(std::uint32_t word) const override;
+  bool anyMarked(const std::string& cluster, Breather& breathe) const override;
+  std::vector<SocketAddress> takeMarked(const std::string& cluster, Breather& breathe) override;
   void recount(const std::string& cluster, Breather& breathe) override;
   void setMultiplier(const std::string& cluster, const SocketAddress& address,
                      std::uint32_t multiplier) override;

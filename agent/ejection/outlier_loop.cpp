@@ -2,12 +2,21 @@
 #include "ejection/outlier_loop.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/log.h"
 #include "maps/client_text.h"
 
 namespace sockmesh {
+namespace {
+
+// A change of the configuration waits for the end of a turn or a slice of this. Looking at so many
+// clusters and hosts takes about as long as a slice.
+constexpr Nanos kSlice = std::chrono::microseconds(200);
+constexpr std::size_t kHostsInATurn = 300;
+
+}  // namespace
 
 Result<std::unique_ptr<OutlierLoop>> OutlierLoop::create(EventLoop& loop, Datapath& datapath,
                                                          const IdRegistry& ids, GracePeriod& grace,
@@ -29,7 +38,7 @@ OutlierLoop::OutlierLoop(EventLoop& loop, Datapath& datapath, const IdRegistry& 
       log_(clock_, logPath),
       detector_(states_, [this](const EjectionEvent& event) { log_.write(event); }),
       publishedOverlay_(detector_.overlay()),
-      slices_(loop) {
+      slices_(loop, kSlice) {
   states_.onDoubt([this](const std::string& cluster) {
     doubts_.insert(cluster);
     work();
@@ -63,16 +72,16 @@ void OutlierLoop::work() {
 
 bool OutlierLoop::isLong() const {
   if (!doubts_.empty()) return true;
-  std::size_t hosts = sweepDue_ ? detector_.hostsDue(clock_.monotonic(), kShortWork) : 0;
+  std::size_t hosts = sweepDue_ ? detector_.hostsDue(clock_.monotonic(), kHostsInATurn) : 0;
   if (news_) {
-    hosts += detector_.hostsOf(news_->clusters, kShortWork);
+    hosts += detector_.hostsOf(news_->clusters, kHostsInATurn);
     for (const std::string& name : news_->clusters) {
-      if (hosts > kShortWork) break;
+      if (hosts > kHostsInATurn) break;
       const auto cluster = news_->tables->clusters.find(name);
       if (cluster != news_->tables->clusters.end()) hosts += cluster->second->endpoints.size();
     }
   }
-  return hosts > kShortWork;
+  return hosts > kHostsInATurn;
 }
 
 void OutlierLoop::workOff(Breather& breathe) {

@@ -6,8 +6,6 @@
 #include <set>
 #include <utility>
 
-#include "health/ejection_history.h"
-
 namespace sockmesh {
 namespace {
 
@@ -59,74 +57,13 @@ std::optional<std::string> limitWarning(const OutlierDetection& settings, std::s
   return of + " ejects one endpoint at most (always_eject_one_host)";
 }
 
-bool hasOutcomes(const EndpointState& state) {
-  return state.successes != 0 || state.failures != 0 ||
-         std::ranges::any_of(state.outcomes, [](const EndpointState::Outcomes& of) {
-           return of.successes != 0 || of.failures != 0;
-         });
+bool follows(const SweptCluster& known, const WatchedCluster& resources) {
+  return known.cluster == resources.cluster &&
+         !known.assignment.owner_before(resources.assignment) &&
+         !resources.assignment.owner_before(known.assignment);
 }
 
 }  // namespace
-
-// Most hosts of a node are never connected to, so what was counted takes memory only once something
-// happened.
-struct OutlierDetector::Host {
-  struct Past {
-    EjectionHistory history;
-    // As counted up to the last sweep.
-    decltype(EndpointState::outcomes) outcomes{};
-    std::uint64_t successes = 0;
-    std::uint64_t failures = 0;
-  };
-
-  SocketAddress address;
-  bool seen = false;
-  Nanos since{0};                // watched since; ejections before that are an earlier agent's
-  std::unique_ptr<Past> past{};  // null: nothing has happened
-
-  const Past& known() const {
-    static const Past kNothing;
-    return past ? *past : kNothing;
-  }
-  Past& edit() {
-    if (!past) past = std::make_unique<Past>();
-    return *past;
-  }
-  void count(const EndpointState& state) {
-    if (!past && !hasOutcomes(state)) return;
-    edit().outcomes = state.outcomes;
-    past->successes = state.successes;
-    past->failures = state.failures;
-  }
-  std::vector<EjectionEvent> update(const EndpointState& state) {
-    if (!past && state.ejections == 0) return {};
-    return edit().history.update(state);
-  }
-};
-
-struct OutlierDetector::Watched {
-  Name name;
-  std::shared_ptr<const Cluster> cluster;
-  // Not kept alive: whoever gave it has it, or has given another one by now.
-  std::weak_ptr<const LoadAssignment> assignment;
-  std::vector<Host> hosts;  // by address; none without outlier_detection
-  HealthByAddress ejected;  // of the hosts
-  std::optional<Nanos> due;
-
-  // Null: it is not watched.
-  Host* find(const SocketAddress& address) {
-    const auto host = std::ranges::lower_bound(hosts, address, {}, &Host::address);
-    return host == hosts.end() || host->address != address ? nullptr : &*host;
-  }
-
-  const OutlierDetection* settings() const {
-    return cluster && cluster->outlierDetection ? &*cluster->outlierDetection : nullptr;
-  }
-  bool follows(const WatchedCluster& resources) const {
-    return cluster == resources.cluster && !assignment.owner_before(resources.assignment) &&
-           !resources.assignment.owner_before(assignment);
-  }
-};
 
 OutlierDetector::OutlierDetector(EndpointStateAccess& states, OnEvent onEvent)
     : states_(states), onEvent_(std::move(onEvent)) {}
@@ -142,21 +79,27 @@ void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed
 
 void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed, Nanos now,
                             Breather& breathe) {
-  std::set<std::string> names;
+  // Numbers of clusters may have gone from one to another: all are given back first.
   for (const auto& [name, resources] : changed) {
-    names.insert(names.end(), name);
+    const auto known = watched_.find(name);
+    if (known != watched_.end()) stir(*known->second);
+    breathe();
+  }
+  std::vector<Name> names;
+  for (const auto& [name, resources] : changed) {
+    names.emplace_back(name);
     breathe();
     if (!resources.cluster) {
       forget(name, breathe);
       continue;
     }
-    auto& watched = watched_[name];
-    if (watched && watched->follows(resources)) continue;
+    auto& watched = watched_[names.back()];
     if (!watched) {
-      watched = std::make_unique<Watched>();
-      watched->name = name;
+      watched = std::make_unique<SweptCluster>();
+      watched->name = names.back();
     }
-    follow(*watched, resources, now, breathe);
+    if (!follows(*watched, resources)) follow(*watched, resources, now, breathe);
+    rest(*watched, breathe);
   }
   publish(names);
 }
@@ -164,19 +107,38 @@ void OutlierDetector::watch(const std::map<std::string, WatchedCluster>& changed
 void OutlierDetector::forget(const std::string& cluster, Breather& breathe) {
   const auto known = watched_.find(cluster);
   if (known == watched_.end()) return;
+  stir(*known->second);
   unlistAll(*known->second, breathe);
   setDue(*known->second, std::nullopt);
   warnings_.erase(cluster);
   watched_.erase(known);
 }
 
-void OutlierDetector::setDue(Watched& watched, std::optional<Nanos> due) {
+void OutlierDetector::setDue(SweptCluster& watched, std::optional<Nanos> due) {
   if (watched.due) due_.erase({*watched.due, watched.name});
   watched.due = due;
   if (due) due_.emplace(*due, watched.name);
 }
 
-void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, Nanos now,
+// From now on the cluster is swept only if it has traffic, if it can be so.
+void OutlierDetector::rest(SweptCluster& watched, Breather& breathe) {
+  const OutlierDetection* settings = watched.settings();
+  if (settings == nullptr || !watched.due || watched.restless != 0) return;
+  const std::uint32_t number = states_.clusterNumber(watched.name);
+  if (number == 0 || states_.anyEjected(number) || states_.anyMarked(watched.name, breathe)) return;
+  watched.number = number;
+  watched.resting = &resting_.add(number, *watched.due, settings->interval);
+  setDue(watched, std::nullopt);
+}
+
+// The cluster rests no more: it is swept when it would have been.
+void OutlierDetector::stir(SweptCluster& watched) {
+  if (watched.resting == nullptr) return;
+  setDue(watched, watched.resting->due);
+  resting_.remove(watched.number, *std::exchange(watched.resting, nullptr));
+}
+
+void OutlierDetector::follow(SweptCluster& watched, const WatchedCluster& resources, Nanos now,
                              Breather& breathe) {
   const OutlierDetection* before = watched.settings();
   const std::optional<Nanos> oldInterval =
@@ -201,11 +163,12 @@ void OutlierDetector::follow(Watched& watched, const WatchedCluster& resources, 
 }
 
 // Hosts that stay keep what is known of them.
-void OutlierDetector::list(Watched& watched, const LoadAssignment* assignment, Nanos now,
+void OutlierDetector::list(SweptCluster& watched, const LoadAssignment* assignment, Nanos now,
                            Breather& breathe) {
   const std::vector<SocketAddress> addresses = addressesOf(assignment, breathe);
-  std::vector<Host> listed;
+  std::vector<SweptHost> listed;
   listed.reserve(addresses.size());
+  std::size_t restless = 0;
   auto known = watched.hosts.begin();
   const auto skip = [&](const SocketAddress* upTo) {
     for (; known != watched.hosts.end() && (upTo == nullptr || known->address < *upTo); ++known) {
@@ -216,25 +179,28 @@ void OutlierDetector::list(Watched& watched, const LoadAssignment* assignment, N
   for (const SocketAddress& address : addresses) {
     skip(&address);
     const bool isKnown = known != watched.hosts.end() && known->address == address;
-    listed.push_back(isKnown ? std::move(*known++) : Host{.address = address, .since = now});
+    restless += isKnown && known->isRestless() ? 1 : 0;
+    listed.push_back(isKnown ? std::move(*known++) : SweptHost{.address = address, .since = now});
     breathe();
   }
   skip(nullptr);
   watched.hosts = std::move(listed);
+  watched.restless = restless;
 }
 
-void OutlierDetector::unlistAll(Watched& watched, Breather& breathe) {
+void OutlierDetector::unlistAll(SweptCluster& watched, Breather& breathe) {
   watched.ejected.clear();
-  for (Host& host : watched.hosts) {
+  for (SweptHost& host : watched.hosts) {
     host.past.reset();
     breathe();
   }
-  watched.hosts = std::vector<Host>();
+  watched.hosts = std::vector<SweptHost>();
+  watched.restless = 0;
 }
 
 // Without outlier_detection no sweep would end an ejection.
-void OutlierDetector::unejectAll(Watched& watched, Nanos now, Breather& breathe) {
-  if (states_.anyEjected(watched.name)) {
+void OutlierDetector::unejectAll(SweptCluster& watched, Nanos now, Breather& breathe) {
+  if (states_.anyEjected(states_.clusterNumber(watched.name))) {
     const auto assignment = watched.assignment.lock();
     for (const SocketAddress& address : addressesOf(assignment.get(), breathe)) {
       unejectUnwatched(watched, address, now);
@@ -244,10 +210,11 @@ void OutlierDetector::unejectAll(Watched& watched, Nanos now, Breather& breathe)
   unlistAll(watched, breathe);
 }
 
-void OutlierDetector::unejectUnwatched(Watched& watched, const SocketAddress& address, Nanos now) {
-  Host* known = watched.find(address);
-  Host fresh{.address = address};
-  Host& host = known != nullptr ? *known : fresh;
+void OutlierDetector::unejectUnwatched(SweptCluster& watched, const SocketAddress& address,
+                                       Nanos now) {
+  SweptHost* known = watched.find(address);
+  SweptHost fresh{.address = address};
+  SweptHost& host = known != nullptr ? *known : fresh;
   if (!host.seen) host.since = now;
   const auto state = observe(watched, host);
   if (state && state->ejected) {
@@ -259,19 +226,22 @@ void OutlierDetector::unejectUnwatched(Watched& watched, const SocketAddress& ad
 // ---- what the lines say ----
 
 std::optional<EndpointState> OutlierDetector::observe(
-    Watched& watched, Host& host, const std::optional<EjectionEvent::Rates>& rates) {
+    SweptCluster& watched, SweptHost& host, const std::optional<EjectionEvent::Rates>& rates) {
   const SocketAddress& address = host.address;
   const auto state = states_.read(watched.name, address);
   if (!state || !state->ejected)
     watched.ejected.erase(address);
   else if (!watched.ejected.contains(address))
     watched.ejected[address] = {true};
+  if (watched.settings() != nullptr) {
+    watched.set(host, &SweptHost::unsettled, !state || state->ejected || state->multiplier != 0);
+  }
   if (!state) {
     host.seen = false;
     return state;
   }
   // Counters only grow, unless the id belongs to another endpoint now.
-  const Host::Past& past = host.known();
+  const SweptHost::Past& past = host.known();
   const bool another = state->successes < past.successes || state->failures < past.failures ||
                        state->ejections < past.history.ejections();
   if (!host.seen || another) {
@@ -289,8 +259,8 @@ std::optional<EndpointState> OutlierDetector::observe(
   return state;
 }
 
-void OutlierDetector::observeAll(Watched& watched, Breather& breathe) {
-  for (Host& host : watched.hosts) {
+void OutlierDetector::observeAll(SweptCluster& watched, Breather& breathe) {
+  for (SweptHost& host : watched.hosts) {
     observe(watched, host);
     breathe();
   }
@@ -299,26 +269,28 @@ void OutlierDetector::observeAll(Watched& watched, Breather& breathe) {
 void OutlierDetector::refresh(const std::string& cluster, const SocketAddress& address, Nanos now) {
   const auto found = watched_.find(cluster);
   if (found == watched_.end()) return;
-  Watched& watched = *found->second;
+  SweptCluster& watched = *found->second;
   if (watched.settings() == nullptr) {
     unejectUnwatched(watched, address, now);
     watched.ejected.erase(address);
-  } else if (Host* host = watched.find(address)) {
+  } else if (SweptHost* host = watched.find(address)) {
     observe(watched, *host);
+    if (watched.restless != 0) stir(watched);
   }
-  publish({cluster});
+  publish({watched.name});
 }
 
 void OutlierDetector::notEnforced(const std::string& cluster, const SocketAddress& address,
                                   Detector detector, Nanos now) {
   const auto found = watched_.find(cluster);
   if (found == watched_.end()) return;
-  if (const Host* host = found->second->find(address))
+  if (const SweptHost* host = found->second->find(address))
     tellNotEnforced(*found->second, *host, detector, now);
 }
 
-void OutlierDetector::tellNotEnforced(const Watched& watched, const Host& host, Detector detector,
-                                      Nanos now, const std::optional<EjectionEvent::Rates>& rates) {
+void OutlierDetector::tellNotEnforced(const SweptCluster& watched, const SweptHost& host,
+                                      Detector detector, Nanos now,
+                                      const std::optional<EjectionEvent::Rates>& rates) {
   EjectionEvent event;
   event.detector = detector;
   event.cluster = watched.name;
@@ -334,10 +306,10 @@ void OutlierDetector::tellNotEnforced(const Watched& watched, const Host& host, 
 }
 
 // Of these clusters. The others' ejections are as they were.
-void OutlierDetector::publish(const std::set<std::string>& clusters) {
+void OutlierDetector::publish(const std::vector<Name>& clusters) {
   static const HealthByAddress kNone;
   std::shared_ptr<HealthOverlay> next;
-  for (const std::string& name : clusters) {
+  for (const Name& name : clusters) {
     const auto watched = watched_.find(name);
     const auto& now = watched == watched_.end() ? kNone : watched->second->ejected;
     const auto known = overlay_->byCluster.find(name);
@@ -346,129 +318,6 @@ void OutlierDetector::publish(const std::set<std::string>& clusters) {
     now.empty() ? void(next->byCluster.erase(name)) : void(next->byCluster[name] = now);
   }
   if (next) overlay_ = std::move(next);
-}
-
-// ---- sweeps ----
-
-void OutlierDetector::sweep(Nanos now) {
-  Breather never;
-  sweep(now, never);
-}
-
-void OutlierDetector::sweep(Nanos now, Breather& breathe) {
-  std::set<std::string> names;
-  for (auto due = due_.begin(); due != due_.end() && due->first <= now; ++due) {
-    names.insert(due->second);
-  }
-  for (const std::string& name : names) {
-    Watched& watched = *watched_.at(name);
-    breathe();
-    if (watched.settings() != nullptr) {
-      sweepCluster(watched, now, breathe);
-    } else {
-      unejectAll(watched, now, breathe);
-      setDue(watched, std::nullopt);
-    }
-  }
-  publish(names);
-}
-
-std::optional<Nanos> OutlierDetector::nextSweep() const {
-  if (due_.empty()) return std::nullopt;
-  return due_.begin()->first;
-}
-
-std::size_t OutlierDetector::hostsOf(const std::set<std::string>& clusters,
-                                     std::size_t limit) const {
-  std::size_t hosts = 0;
-  for (auto name = clusters.begin(); name != clusters.end() && hosts <= limit; ++name) {
-    const auto watched = watched_.find(*name);
-    hosts += 1 + (watched == watched_.end() ? 0 : watched->second->hosts.size());
-  }
-  return hosts;
-}
-
-std::size_t OutlierDetector::hostsDue(Nanos now, std::size_t limit) const {
-  std::size_t hosts = 0;
-  for (auto due = due_.begin(); due != due_.end() && due->first <= now && hosts <= limit; ++due) {
-    hosts += 1 + watched_.at(due->second)->hosts.size();
-  }
-  return hosts;
-}
-
-void OutlierDetector::sweepCluster(Watched& watched, Nanos now, Breather& breathe) {
-  const OutlierDetection& settings = *watched.settings();
-  states_.recount(watched.name, breathe);
-  const Nanos end = unejectDue(watched, now, breathe);
-  evaluate(watched, now, breathe);
-  decay(watched, settings.interval, now, breathe);
-  // Counted from the sweep's end, as Envoy arms its timer: an endpoint that this sweep unejected
-  // has been back for a whole interval in the next one.
-  setDue(watched, end + settings.interval);
-}
-
-Nanos OutlierDetector::unejectDue(Watched& watched, Nanos now, Breather& breathe) {
-  Nanos end = now;
-  for (Host& host : watched.hosts) {
-    breathe();
-    auto state = observe(watched, host);
-    if (!state || !state->ejected || state->ejectedUntil > now) continue;
-    states_.uneject(watched.name, host.address);
-    state = observe(watched, host);
-    if (state) end = std::max(end, state->unejectedAt);
-  }
-  return end;
-}
-
-// Each client's outcomes are judged by themselves, as its own Envoy would: volume is no weight.
-// Only hosts with outcomes are judged.
-void OutlierDetector::evaluate(Watched& watched, Nanos now, Breather& breathe) {
-  std::array<std::vector<HostOutcomes>, EndpointState::kClients> outcomes;
-  std::array<std::vector<Host*>, EndpointState::kClients> judged;
-  for (Host& host : watched.hosts) {
-    breathe();
-    const auto state = states_.read(watched.name, host.address);
-    if (!state || !host.seen) continue;
-    for (std::size_t client = 0; client < outcomes.size() && !state->ejected; ++client) {
-      const auto& [successes, failures] = state->outcomes[client];
-      const auto& before = host.known().outcomes[client];
-      const HostOutcomes interval{successes - before.successes, failures - before.failures};
-      if (interval.successes + interval.failures == 0) continue;
-      outcomes[client].push_back(interval);
-      judged[client].push_back(&host);
-    }
-    // Also for ejected endpoints: what they did meanwhile does not count later.
-    host.count(*state);
-  }
-  for (std::size_t client = 0; client < outcomes.size(); ++client) {
-    for (const auto& outlier :
-         statisticalOutliers(outcomes[client], watched.hosts.size(), *watched.settings())) {
-      breathe();
-      detected(watched, *judged[client][outlier.host], client, outlier, now);
-    }
-  }
-}
-
-void OutlierDetector::detected(Watched& watched, Host& host, std::size_t client,
-                               const StatisticalOutlier& outlier, Nanos now) {
-  if (watched.ejected.contains(host.address)) return;  // just now, by success rate
-  const Detection detection = states_.detect(watched.name, host.address, client, outlier.detector,
-                                             outlier.enforcingPercent);
-  if (detection == Detection::kEjected)
-    observe(watched, host, outlier.rates);
-  else if (detection == Detection::kNotEnforced)
-    tellNotEnforced(watched, host, outlier.detector, now, outlier.rates);
-}
-
-void OutlierDetector::decay(Watched& watched, Nanos interval, Nanos now, Breather& breathe) {
-  for (const Host& host : watched.hosts) {
-    breathe();
-    const auto state = states_.read(watched.name, host.address);
-    if (!state || state->ejected || state->multiplier == 0 || state->unejectedAt.count() == 0)
-      continue;
-    if (now - state->unejectedAt >= interval)
-      states_.setMultiplier(watched.name, host.address, state->multiplier - 1);
-  }
 }
 
 }  // namespace sockmesh

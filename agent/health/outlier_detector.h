@@ -2,9 +2,10 @@
 // The periodic half of Envoy's outlier detection. The kernel counts outcomes and ejects by the
 // consecutive detectors at once. The detector sweeps each cluster every `interval`: it unejects
 // endpoints, has the count of ejected endpoints corrected, evaluates success rate and failure
-// percentage, and lets multipliers decay. It also keeps the HealthOverlay, from which tables
-// without the ejected endpoints are compiled. Every decision is in the kernel's endpoint states, so
-// a restarted agent goes on where the last one stopped.
+// percentage, and lets multipliers decay. A sweep looks at the endpoints that had traffic and at
+// those that an earlier sweep has left something to do for; see RestingClusters. It also keeps the
+// HealthOverlay, from which tables without the ejected endpoints are compiled. Every decision is in
+// the kernel's endpoint states, so a restarted agent goes on where the last one stopped.
 //
 // Knows no clock: `now` is CLOCK_MONOTONIC and never goes back. Control thread.
 #pragma once
@@ -25,6 +26,7 @@
 #include "health/ejection_event.h"
 #include "health/state_access.h"
 #include "health/success_rate.h"
+#include "health/swept_cluster.h"
 #include "model/assignment.h"
 #include "model/cluster.h"
 #include "model/health_overlay.h"
@@ -80,41 +82,44 @@ class OutlierDetector {
   const SharedMap<std::string>& warnings() const { return warnings_; }
 
  private:
-  struct Host;
-  struct Watched;
-
-  void follow(Watched& watched, const WatchedCluster& resources, Nanos now, Breather& breathe);
-  void list(Watched& watched, const LoadAssignment* assignment, Nanos now, Breather& breathe);
-  void unlistAll(Watched& watched, Breather& breathe);
-  void unejectAll(Watched& watched, Nanos now, Breather& breathe);
-  void unejectUnwatched(Watched& watched, const SocketAddress& address, Nanos now);
+  void follow(SweptCluster& watched, const WatchedCluster& resources, Nanos now, Breather& breathe);
+  void list(SweptCluster& watched, const LoadAssignment* assignment, Nanos now, Breather& breathe);
+  void unlistAll(SweptCluster& watched, Breather& breathe);
+  void unejectAll(SweptCluster& watched, Nanos now, Breather& breathe);
+  void unejectUnwatched(SweptCluster& watched, const SocketAddress& address, Nanos now);
   // Reads the state, tells what is new in it and notes whether the endpoint is ejected. `rates` go
   // with the event of an ejection.
   std::optional<EndpointState> observe(
-      Watched& watched, Host& host,
+      SweptCluster& watched, SweptHost& host,
       const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
-  void observeAll(Watched& watched, Breather& breathe);
-  void tellNotEnforced(const Watched& watched, const Host& host, Detector detector, Nanos now,
-                       const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
+  void observeAll(SweptCluster& watched, Breather& breathe);
+  void tellNotEnforced(const SweptCluster& watched, const SweptHost& host, Detector detector,
+                       Nanos now, const std::optional<EjectionEvent::Rates>& rates = std::nullopt);
   void forget(const std::string& cluster, Breather& breathe);
-  void setDue(Watched& watched, std::optional<Nanos> due);
-  void publish(const std::set<std::string>& clusters);
+  void setDue(SweptCluster& watched, std::optional<Nanos> due);
+  void rest(SweptCluster& watched, Breather& breathe);
+  void stir(SweptCluster& watched);
+  void stirDue(Nanos now, Breather& breathe);
+  void publish(const std::vector<Name>& clusters);
 
   // The parts of a sweep, in Envoy's order.
-  void sweepCluster(Watched& watched, Nanos now, Breather& breathe);
+  using SweptHosts = std::vector<SweptHost*>;
+  void sweepCluster(SweptCluster& watched, Nanos now, Breather& breathe);
+  SweptHosts hostsToSweep(SweptCluster& watched, Breather& breathe);
   // Returns when it was done with that.
-  Nanos unejectDue(Watched& watched, Nanos now, Breather& breathe);
-  void evaluate(Watched& watched, Nanos now, Breather& breathe);
-  void detected(Watched& watched, Host& host, std::size_t client, const StatisticalOutlier& outlier,
-                Nanos now);
-  void decay(Watched& watched, Nanos interval, Nanos now, Breather& breathe);
+  Nanos unejectDue(SweptCluster& watched, const SweptHosts& hosts, Nanos now, Breather& breathe);
+  void evaluate(SweptCluster& watched, const SweptHosts& hosts, Nanos now, Breather& breathe);
+  void detected(SweptCluster& watched, SweptHost& host, std::size_t client,
+                const StatisticalOutlier& outlier, Nanos now);
+  void decay(SweptCluster& watched, const SweptHosts& hosts, Nanos now, Breather& breathe);
 
   EndpointStateAccess& states_;
   OnEvent onEvent_;
-  NameMap<std::unique_ptr<Watched>> watched_;
+  NameMap<std::unique_ptr<SweptCluster>> watched_;
   std::shared_ptr<const HealthOverlay> overlay_ = std::make_shared<HealthOverlay>();
   SharedMap<std::string> warnings_;
-  std::set<std::pair<Nanos, Name>> due_;  // sweeps of clusters
+  std::set<std::pair<Nanos, Name>> due_;  // sweeps of clusters that do not rest
+  RestingClusters resting_;
 };
 
 }  // namespace sockmesh

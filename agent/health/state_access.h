@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/breather.h"
 #include "model/address.h"
@@ -29,8 +30,24 @@ class EndpointStateAccess {
                            std::uint32_t enforcingPercent) = 0;
   // Unejects the endpoint. False: it was not ejected.
   virtual bool uneject(const std::string& cluster, const SocketAddress& address) = 0;
+
+  // Clusters have numbers: small ones, 0 for a cluster that is not known. A number may be given to
+  // another cluster, but not before the detector is told that the first one is gone.
+  virtual std::uint32_t clusterNumber(const std::string& cluster) const = 0;
+  // The other way. Empty: nobody has the number.
+  virtual std::string clusterOf(std::uint32_t number) const = 0;
   // Whether any endpoint of the cluster counts as ejected: one look, however many there are.
-  virtual bool anyEjected(const std::string& cluster) const = 0;
+  virtual bool anyEjected(std::uint32_t number) const = 0;
+
+  // The programs mark each endpoint, and its cluster, when a connect to it has ended. So what is
+  // not marked has had no outcome since the mark was taken, except one that was under way then.
+  // The clusters from number 64 * word on that are marked, a bit each.
+  virtual std::uint64_t marked(std::uint32_t word) const = 0;
+  // Whether the cluster or any endpoint of it is marked.
+  virtual bool anyMarked(const std::string& cluster, Breather& breathe) const = 0;
+  // Takes the marks of the cluster and its endpoints. Returns the endpoints that had one, in order.
+  virtual std::vector<SocketAddress> takeMarked(const std::string& cluster, Breather& breathe) = 0;
+
   // Corrects the cluster's count of ejected endpoints if it differs from their states: at once, or
   // when the difference is certain.
   virtual void recount(const std::string& cluster, Breather& breathe) = 0;

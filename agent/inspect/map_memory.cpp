@@ -23,6 +23,7 @@ const std::map<std::string, Member>& members() {
       {mapName(MapId::cells), &MapMemory::services},
       {mapName(MapId::cluster_state), &MapMemory::clusters},
       {mapName(MapId::cluster_stats), &MapMemory::clusters},
+      {mapName(MapId::unswept), &MapMemory::clusters},
       {mapName(MapId::endpoints), &MapMemory::endpoints},
       {mapName(MapId::endpoint_state), &MapMemory::endpoints},
       {mapName(MapId::endpoint_stats), &MapMemory::endpoints},

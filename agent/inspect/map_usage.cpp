@@ -13,6 +13,7 @@
 #include "inspect/client_runs.h"
 #include "lb/table_shape.h"
 #include "maps/codec.h"
+#include "maps/unswept.h"
 
 namespace sockmesh {
 namespace {
@@ -133,6 +134,7 @@ std::map<std::string, Counted> counters(const KernelMaps& maps, const KernelImag
       {"cluster_state", {maps.clusterState.kPageEntries, clusters}},
       {"cluster_stats",
        {maps.clusterStats.kPageEntries, [=] { return clusters() * SM_STATS_SHARDS; }}},
+      {"unswept", {0, [&] { return unsweptClusters(maps).size(); }}},
       {"clients", {0, [&] { return usedClients(maps); }}},
       {"client_runs", {0, [&] { return usedRuns(maps); }}},
       {"connections", {0, [&] { return usedRecords(maps); }}},

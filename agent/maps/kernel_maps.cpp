@@ -124,6 +124,7 @@ Result<std::unique_ptr<KernelMaps>> KernelMaps::open(const std::string& director
   opener.paged(maps->endpointStats, MapId::endpoint_stats);
   opener.paged(maps->clusterState, MapId::cluster_state);
   opener.paged(maps->clusterStats, MapId::cluster_stats);
+  opener.array(maps->unswept, MapId::unswept);
   opener.array(maps->clients, MapId::clients);
   opener.array(maps->clientRuns, MapId::client_runs);
   opener.array(maps->connections, MapId::connections);

@@ -49,6 +49,7 @@ struct KernelMaps {
   PagedTable<sm_endpoint_stats, SM_ENDPOINT_PAGE_BITS + SM_STATS_SHARD_BITS> endpointStats;
   PagedTable<sm_cluster_state, SM_CLUSTER_PAGE_BITS> clusterState;
   PagedTable<sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS> clusterStats;
+  MappedArray<std::uint64_t> unswept;                  // SM_UNSWEPT_WORDS
   MappedArray<sm_client_line> clients;                 // SM_CLIENTS
   MappedArray<sm_run> clientRuns;                      // SM_CLIENT_RUNS a client
   MappedArray<sm_connection> connections;              // SM_CONN_WAYS a set

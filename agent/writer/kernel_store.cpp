@@ -129,7 +129,7 @@ Status KernelStore::resetCluster(std::uint32_t id) {
 Result<bool> KernelStore::withdraw(std::uint32_t endpointId) {
   sm_endpoint_state* state = maps_.endpointState.at(endpointId);
   if (state == nullptr) return false;
-  std::atomic_ref<__u32>(state->withdrawn).store(1, std::memory_order_seq_cst);
+  std::atomic_ref<__u16>(state->withdrawn).store(1, std::memory_order_seq_cst);
   if (std::atomic_ref<__u64>(state->ejected_until_ns).load(std::memory_order_seq_cst) == 0) {
     return false;
   }
@@ -139,7 +139,7 @@ Result<bool> KernelStore::withdraw(std::uint32_t endpointId) {
 Status KernelStore::relist(std::uint32_t endpointId) {
   sm_endpoint_state* state = maps_.endpointState.at(endpointId);
   if (state == nullptr) return Error::fromErrno("endpoint_state", ENOENT);
-  store(state->withdrawn, __u32{0});
+  store(state->withdrawn, __u16{0});
   return {};
 }
 

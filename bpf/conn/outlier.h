@@ -37,6 +37,25 @@ SM_VERIFIED_ONCE int sm_emit_event(__u32 kind_and_detector, __u32 endpoint_id, _
 	return 0;
 }
 
+/* A connect to the endpoint has ended: the agent's next sweep is to look at it. The mark comes
+ * before the bit: whoever clears the bit and then the mark never leaves a mark without a bit. */
+SM_VERIFIED_ONCE int sm_mark_unswept(__u32 endpoint_id)
+{
+	struct sm_endpoint_state *state = endpoint_state_at(endpoint_id);
+	struct sm_endpoint *endpoint = endpoints_at(endpoint_id);
+	__u32 at;
+	__u64 *word;
+
+	if (!state || !endpoint)
+		return 0;
+	WRITE_ONCE(state->unswept, 1);
+	at = endpoint->cluster_id / 64;
+	word = bpf_map_lookup_elem(&unswept, &at);
+	if (word)
+		__sync_fetch_and_or(word, 1ULL << (endpoint->cluster_id & 63));
+	return 0;
+}
+
 /* Unejects an endpoint whose ejection has run out, where no agent did. */
 SM_VERIFIED_ONCE int sm_uneject_if_due(__u32 endpoint_id, __u64 now_ns)
 {
@@ -103,6 +122,8 @@ static __always_inline void sm_endpoint_served(__u32 endpoint_id, __u32 client, 
 	if (!state || !line)
 		return;
 	__sync_fetch_and_add(&sm_outcomes_of(state, line->number)->served, 1);
+	if (unlikely(!READ_ONCE(state->unswept)))
+		sm_mark_unswept(endpoint_id);
 	sm_outlier_used(state, client, sm_client_bit(line), now_ns);
 	if (unlikely(READ_ONCE(state->runs)))
 		sm_run_served(client, endpoint_id);
@@ -164,6 +185,8 @@ SM_VERIFIED_ONCE int sm_run_failed(__u32 endpoint_id, __u32 place, __u64 now_ns)
 	if (!cluster)
 		return 0;
 	__sync_fetch_and_add(&sm_outcomes_of(state, line->number)->failed, 1);
+	if (unlikely(!READ_ONCE(state->unswept)))
+		sm_mark_unswept(endpoint_id);
 	sm_outlier_used(state, place / SM_CLIENT_RUNS, sm_client_bit(line), now_ns);
 	failures = sm_outlier_failure(state, run, now_ns);
 #pragma unroll

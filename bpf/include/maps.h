@@ -90,6 +90,15 @@ SM_PAGED_TABLE(cluster_state, struct sm_cluster_state, SM_CLUSTER_PAGE_BITS, SM_
 SM_PAGED_TABLE(cluster_stats, struct sm_cluster_stats, SM_CLUSTER_PAGE_BITS + SM_STATS_SHARD_BITS,
 	       SM_CLUSTER_PAGES)
 
+/* See SM_UNSWEPT_WORDS. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SM_UNSWEPT_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} unswept SEC(".maps");
+
 /* Set before loading. */
 const volatile struct sm_settings settings = {
 	.conn_set_mask = SM_DEFAULT_MAX_CONNECTIONS / SM_CONN_WAYS - 1};

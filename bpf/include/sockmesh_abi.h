@@ -57,6 +57,7 @@
 	X(endpoint_stats)                                                                          \
 	X(cluster_state)                                                                           \
 	X(cluster_stats)                                                                           \
+	X(unswept)                                                                                 \
 	X(clients)                                                                                 \
 	X(client_runs)                                                                             \
 	X(connections)                                                                             \

@@ -95,6 +95,7 @@ SM_ASSERT_AT(struct sm_endpoint_state, user, 40);
 SM_ASSERT_AT(struct sm_endpoint_state, users_epoch, 48);
 SM_ASSERT_AT(struct sm_endpoint_state, runs, 52);
 SM_ASSERT_AT(struct sm_endpoint_state, withdrawn, 56);
+SM_ASSERT_AT(struct sm_endpoint_state, unswept, 58);
 SM_ASSERT_AT(struct sm_endpoint_state, consecutive_failures, 60);
 SM_ASSERT_AT(struct sm_endpoint_state, ejected_at_ns, 64);
 SM_ASSERT_AT(struct sm_endpoint_state, unejected_at_ns, 72);

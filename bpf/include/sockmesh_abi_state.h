@@ -42,7 +42,10 @@ struct sm_endpoint_state {
 	__u32 runs; /* of struct sm_run that count failures of this endpoint. 0: no need to look */
 	/* 1: no cluster lists the endpoint any more, and it is not ejected: nobody would uneject
 	 * it. Set by the agent; see outlier_rules.h. */
-	__u32 withdrawn;
+	__u16 withdrawn;
+	/* 1: connects have ended since the agent's sweep last took this mark. The programs set it,
+	 * and then the cluster's bit in `unswept`. */
+	__u16 unswept;
 	__u32 consecutive_failures; /* in a row, of the client that failed last; for people */
 
 	__u64 ejected_at_ns;   /* the last ejection; 0: never */
@@ -60,6 +63,12 @@ struct sm_endpoint_state {
 
 	struct sm_outcomes outcomes[SM_OUTCOME_CLIENTS];
 };
+
+/*
+ * `unswept` has a bit for each cluster: an endpoint of the cluster has been marked since the bit
+ * was cleared. So the agent finds the clusters that had traffic without a look at each of them.
+ */
+#define SM_UNSWEPT_WORDS ((SM_CLUSTER_PAGES << SM_CLUSTER_PAGE_BITS) / 64) /* 512 KiB */
 
 enum sm_failure {
 	SM_FAILURE_REFUSED = 0,

@@ -8,6 +8,9 @@
 #include <sstream>
 
 #include "integration/mesh_test.h"
+#include "maps/kernel_maps.h"
+#include "maps/pin_path.h"
+#include "maps/unswept.h"
 
 namespace sockmesh::test {
 namespace {
@@ -168,6 +171,29 @@ TEST_F(EjectionByAgent, FailurePercentageIsTheSweeps) {
   }));
   EXPECT_NE(events().find(R"("type":"FAILURE_PERCENTAGE")"), std::string::npos) << events();
   EXPECT_NE(events().find(R"("host_success_rate":0)"), std::string::npos) << events();
+}
+
+// The agent does not look at a cluster without traffic. The first failures end that, each time.
+TEST_F(EjectionByAgent, ARestEndsWithTheNextFailures) {
+  start(
+      "{ interval: 0.2s, base_ejection_time: 0.2s, consecutive_5xx: 0, "
+      "consecutive_gateway_failure: 0, max_ejection_percent: 50, failure_percentage_threshold: 60, "
+      "enforcing_failure_percentage: 100, failure_percentage_minimum_hosts: 2, "
+      "failure_percentage_request_volume: 1, enforcing_success_rate: 0 }");
+  ASSERT_TRUE(awaitHosts(3));
+  const auto maps = KernelMaps::open(PinPath(sandbox_->bpffs()).maps(), MapAccess::kReadOnly);
+  ASSERT_TRUE(maps) << maps.error().message();
+  const auto isSwept = [&] { return unsweptClusters(**maps).empty(); };
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_TRUE(eventually(isSwept)) << "the last connects have been looked at";
+    listeners_[1].reset();
+    for (int i = 0; i < 12; ++i) {
+      [[maybe_unused]] const auto made = connectTo(at(kVip));
+    }
+    EXPECT_TRUE(awaitHosts(2)) << round;
+    up(1);
+    EXPECT_TRUE(awaitHosts(3)) << round << ": it returns without any traffic";
+  }
 }
 
 // Two of three are ejected, with the default panic threshold of 50 %: Envoy uses all three again.

@@ -27,6 +27,7 @@ const std::map<std::string, std::function<Json(const NodeView&)>>& dumpers() {
       {"endpoint_stats", dumpEndpointStats},
       {"cluster_state", dumpClusterState},
       {"cluster_stats", dumpClusterStats},
+      {"unswept", dumpUnswept},
       {"clients", dumpClients},
       {"client_runs", dumpClientRuns},
       {"connections", dumpConnections},

@@ -24,6 +24,7 @@ Json dumpEndpointState(const NodeView& view);
 Json dumpEndpointStats(const NodeView& view);  // sums of the shards
 Json dumpClusterState(const NodeView& view);
 Json dumpClusterStats(const NodeView& view);  // sums of the shards
+Json dumpUnswept(const NodeView& view);
 
 Json dumpConnections(const NodeView& view);
 Json dumpConnOverflow(const NodeView& view);

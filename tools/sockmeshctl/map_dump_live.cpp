@@ -192,6 +192,15 @@ Json dumpClusterStats(const NodeView& view) {
   return rows;
 }
 
+// Of clusters that are known: the id of another may have been another's.
+Json dumpUnswept(const NodeView& view) {
+  Json rows = Json::array();
+  for (const std::uint32_t id : view.unswept) {
+    if (view.image.clusterNames.contains(id)) rows.push_back(clusterRow(view, id));
+  }
+  return rows;
+}
+
 // All records, also the records of the overflow map.
 Json dumpConnections(const NodeView& view) {
   Json rows = Json::array();

@@ -10,6 +10,7 @@
 #include "inspect/selection_watch.h"
 #include "lb/table_check.h"
 #include "maps/pin_path.h"
+#include "maps/unswept.h"
 #include "text.h"
 
 namespace sockmesh::ctl {
@@ -96,6 +97,7 @@ std::variant<NodeView, Failure> readNode(const std::string& bpffsRoot) {
   for (std::uint32_t i = 0; i < SM_FILTER_WORDS; ++i) {
     view.frontendFilter.push_back((*maps)->frontendFilter[i]);
   }
+  view.unswept = unsweptClusters(**maps);
   auto flows = (*maps)->flows.entries();
   if (!flows) return unreadable(flows.error());
   view.flows = std::move(flows).value();

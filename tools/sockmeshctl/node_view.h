@@ -30,6 +30,7 @@ struct NodeView {
   TcpSockets sockets;                         // of the node; read for who shows them
   std::vector<std::pair<sm_affinity_key, sm_affinity>> affinity;
   std::vector<std::uint64_t> frontendFilter;  // words
+  std::vector<std::uint32_t> unswept;         // ids of clusters
   std::vector<std::pair<sm_flow_key, sm_flow>> flows;
   std::vector<std::pair<sm_flow_key, sm_flow_source>> flowSources;
   std::vector<std::pair<sm_served_key, sm_served_rule>> served;

@@ -79,6 +79,9 @@ fd00::1        80   TCP        1826    11   yes
          1   reviews-v1                      0            2            0               0   consecutive_5xx=3    consecutive_5xx=2                     1               0
          2   reviews-v2                      0            0            0               0   -                    -                                     0               0
 )"},
+    {"unswept", R"(CLUSTER-ID   CLUSTER
+         2   reviews-v2
+)"},
     {"clients",
      R"(PLACE   CLIENT    IDLE-SECONDS   OVERFLOW-RECORDS   AFFINITIES
     2   netns:4            5.0                  0            3

@@ -297,6 +297,7 @@ NodeView makeNode() {
   node.selections = {makeSelection()};
   node.live.selectionTimes.count[2] = 3;
   node.live.selectionTimes.sum_ns = 600;
+  node.unswept = {2};
   node.frontendFilter.resize(SM_FILTER_WORDS);
   node.frontendFilter[297] = 1ULL << 52;
   node.frontendFilter[1826] = 1ULL << 11;

@@ -46,6 +46,7 @@ std::uint32_t ejectionLimit(const OutlierDetection& settings, std::size_t n) {
 
 void FakeStateAccess::configure(const Cluster& cluster, const LoadAssignment& assignment) {
   auto& lines = clusters_[cluster.name];
+  if (lines.number == 0) lines.number = static_cast<std::uint32_t>(clusters_.size());
   std::map<SocketAddress, Line> endpoints;
   for (const auto& locality : assignment.localities)
     for (const auto& endpoint : locality.endpoints)
@@ -99,6 +100,8 @@ void FakeStateAccess::outcome(const std::string& cluster, const SocketAddress& a
   const std::uint64_t bit = bitOf(client);
   const auto place = static_cast<std::uint32_t>(client);
   sm_outlier_used(&line.state, place, bit, now());
+  line.state.unswept = 1;
+  lines.marked = true;
   sm_outcomes& outcomes = *sm_outcomes_of(&line.state, numberOf(client));
   if (success) {
     ++outcomes.served;
@@ -202,9 +205,51 @@ bool FakeStateAccess::uneject(const std::string& cluster, const SocketAddress& a
   return sm_outlier_uneject(&lines.endpoints.at(address).state, &lines.state, now()) != 0;
 }
 
-bool FakeStateAccess::anyEjected(const std::string& cluster) const {
+std::uint32_t FakeStateAccess::clusterNumber(const std::string& cluster) const {
   const auto lines = clusters_.find(cluster);
+  return lines == clusters_.end() ? 0 : lines->second.number;
+}
+
+std::string FakeStateAccess::clusterOf(std::uint32_t number) const {
+  for (const auto& [name, lines] : clusters_) {
+    if (lines.number == number) return name;
+  }
+  return "";
+}
+
+bool FakeStateAccess::anyEjected(std::uint32_t number) const {
+  const auto lines = clusters_.find(clusterOf(number));
   return lines != clusters_.end() && lines->second.state.ejected != 0;
+}
+
+std::uint64_t FakeStateAccess::marked(std::uint32_t word) const {
+  std::uint64_t bits = 0;
+  for (const auto& [name, lines] : clusters_) {
+    if (lines.marked && lines.number / 64 == word) bits |= std::uint64_t{1} << lines.number % 64;
+  }
+  return bits;
+}
+
+bool FakeStateAccess::anyMarked(const std::string& cluster, Breather& breathe) const {
+  const ClusterLines& lines = clusters_.at(cluster);
+  bool any = lines.marked;
+  for (const auto& [address, line] : lines.endpoints) {
+    any = any || line.state.unswept != 0;
+    breathe();
+  }
+  return any;
+}
+
+std::vector<SocketAddress> FakeStateAccess::takeMarked(const std::string& cluster,
+                                                       Breather& breathe) {
+  ClusterLines& lines = clusters_.at(cluster);
+  lines.marked = false;
+  std::vector<SocketAddress> taken;
+  for (auto& [address, line] : lines.endpoints) {
+    if (std::exchange(line.state.unswept, 0) != 0) taken.push_back(address);
+    breathe();
+  }
+  return taken;
 }
 
 void FakeStateAccess::recount(const std::string& cluster, Breather& /*breathe*/) {

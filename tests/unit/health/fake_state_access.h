@@ -9,6 +9,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "health/state_access.h"
@@ -32,6 +33,11 @@ class FakeStateAccess final : public EndpointStateAccess {
   // the limit.
   void configure(const Cluster& cluster, const LoadAssignment& assignment);
 
+  // The cluster's number from now on, whoever else has it.
+  void giveNumber(const std::string& cluster, std::uint32_t number) {
+    clusters_[cluster].number = number;
+  }
+
   // A connect's outcome, as sock_ops treats it, and its hints: for an unejection no detector,
   // otherwise the result of a detector.
   using OnHint = std::function<void(std::optional<Detector>, Detection)>;
@@ -51,7 +57,12 @@ class FakeStateAccess final : public EndpointStateAccess {
   Detection detect(const std::string& cluster, const SocketAddress& address, std::size_t client,
                    Detector detector, std::uint32_t enforcingPercent) override;
   bool uneject(const std::string& cluster, const SocketAddress& address) override;
-  bool anyEjected(const std::string& cluster) const override;
+  std::uint32_t clusterNumber(const std::string& cluster) const override;
+  std::string clusterOf(std::uint32_t number) const override;
+  bool anyEjected(std::uint32_t number) const override;
+  std::uint64_t marked(std::uint32_t word) const override;
+  bool anyMarked(const std::string& cluster, Breather& breathe) const override;
+  std::vector<SocketAddress> takeMarked(const std::string& cluster, Breather& breathe) override;
   void recount(const std::string& cluster, Breather& breathe) override;
   void setMultiplier(const std::string& cluster, const SocketAddress& address,
                      std::uint32_t multiplier) override;
@@ -61,6 +72,8 @@ class FakeStateAccess final : public EndpointStateAccess {
     sm_cluster_state state{};
     sm_cluster_stats stats{};
     std::map<SocketAddress, Line> endpoints;
+    bool marked = false;
+    std::uint32_t number = 0;
   };
   std::uint64_t now() const { return static_cast<std::uint64_t>(clock_.monotonic().count()); }
   Detection detect(ClusterLines& cluster, Line& line, std::uint32_t detector,
