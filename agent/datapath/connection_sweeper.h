@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ends the connection records whose sockets are gone without a word (bpf/hooks/sweep.bpf.c), some
+// Ends the connection records whose sockets are gone without a word (bpf/hooks/sweep.h), some
 // at a time. Control thread.
 #pragma once
 

@@ -259,12 +259,12 @@ struct sm_connection {
 	/* Of the set, not of the record, and used in way 0 alone: bit w is set while way w is
 	 * taken. While it is 0, nothing else of the set needs to be read. */
 	__u32 other_ways;
-	__u32 gone_mark;     /* see sweep.bpf.c; 0: none */
+	__u32 gone_mark;     /* see hooks/sweep.h; 0: none */
 	__u64 connect_at_ns; /* when the SYN left, on the monotonic clock; 0: it has not
 			      */
 	__u32 client;	     /* its place in `clients`; 0: the attempt has not ended yet */
 	__u32 holder;	     /* in conn_overflow: the client whose share it takes; else 0 */
-	__u64 sk; /* the socket's address in the kernel: for programs alone; see sweep.bpf.c */
+	__u64 sk; /* the socket's address in the kernel: for programs alone; see hooks/sweep.h */
 };
 
 /* In `asked`, of a socket: the address in a range that its last connect() named. */
