@@ -350,7 +350,7 @@ struct sm_flow {
 	__u64 cookie;
 	struct sm_flow_address vip;
 	__u32 flags;		     /* SM_FLOW_* */
-	struct sm_affinity last;     /* the endpoint; used_ns is exact to a second */
+	struct sm_affinity last;     /* the endpoint; used_ns is exact to 2.6 s */
 	struct sm_flow_address next; /* the socket's flow before this one; all zero: none */
 	__u32 service_id;	     /* a hint: the VIP's service at the last send */
 	__u64 seen_jiffies;	     /* when the entries of the flow were last looked at */

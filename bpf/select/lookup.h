@@ -158,7 +158,7 @@ SM_VERIFIED_ONCE __u32 sm_range_of(__u64 high, __u64 low, __be16 port_be)
 #endif
 
 /* The service with a range that has the address, or NULL. Sleepable programs may not look into a
- * trie. An object with such a program defines SM_WITHOUT_RANGES. */
+ * trie. An object where such a program selects defines SM_WITHOUT_RANGES. */
 static __always_inline struct sm_descriptor *sm_lookup_range(const struct sm_dest *to)
 {
 #ifdef SM_WITHOUT_RANGES
